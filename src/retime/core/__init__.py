@@ -1,0 +1,1 @@
+"""Nouns shared by every layer: time base, capabilities, certificates, trajectories, statuses, errors."""
