@@ -1,0 +1,175 @@
+"""Splitting a matrix along its spectrum: zero, negative in equal pairs, negative unpaired, the rest."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import schur, solve_sylvester
+
+from retime.core.arrays import Array
+
+
+class ZeroSplit(NamedTuple):
+    """M = R T Rl + nilpotent, Rl R = I; T `(r, r)` is invertible, P = I - R Rl projects on the generalized null space.
+
+    `index` is the size of the largest Jordan block of eigenvalue 0: 0 (none), 1 (semisimple), or more.
+    """
+
+    R: Array
+    Rl: Array
+    T: Array
+    index: int
+
+
+def split_zero(M: Array, tolerance: float) -> ZeroSplit:
+    """Separate the generalized null space of M by the ranges of its powers.
+
+    Only ranks of matrices are decided (singular values below `tolerance` times the largest of M), never eigenvalues:
+    an eigenvalue 0 with a Jordan block of size p moves by eps^(1/p) under rounding, a singular value by eps.
+    """
+    cut = tolerance * max(float(np.linalg.norm(M, 2)), np.finfo(float).tiny)
+    R, index = _range_of_powers(M, cut)
+    if index == 0:
+        return ZeroSplit(R, R.T, M, 0)
+    S, _ = _range_of_powers(M.T, cut, rank=R.shape[1])
+    Rl = np.linalg.solve(S.T @ R, S.T) if R.shape[1] else S.T
+    return ZeroSplit(R, Rl, Rl @ M @ R, index)
+
+
+def _range_of_powers(M: Array, cut: float, rank: int | None = None) -> tuple[Array, int]:
+    """Orthonormal basis of the range of M^k once it no longer shrinks, and that k."""
+    R, T, index = np.eye(len(M)), M, 0
+    while len(T):
+        U, singular, _ = np.linalg.svd(T)
+        keep = int((singular > cut).sum())
+        if rank is not None:
+            keep = max(keep, rank)
+        if keep == len(T):
+            break
+        R = R @ U[:, :keep]
+        T, index = R.T @ M @ R, index + 1
+    return R, index
+
+
+class NegativeSplit(NamedTuple):
+    """Bases `(n, k)` of complementary invariant subspaces: the rest, negative in pairs (with J), negative unpaired.
+
+    J `(k, k)` commutes with M on the paired subspace and J^2 = -I.
+    """
+
+    rest: Array
+    paired: Array
+    J: Array
+    unpaired: Array
+
+
+def split_negative(M: Array, angle: float, pair_tolerance: float) -> NegativeSplit:
+    """Separate the eigenvalues within `angle` of the negative axis, and pair equal Jordan blocks among them.
+
+    Args:
+        M: `(n, n)`, invertible.
+        angle: >= 0, radians; 0 takes real negative eigenvalues only.
+        pair_tolerance: relative distance below which two negative eigenvalues are the same one.
+
+    Raises:
+        numpy.linalg.LinAlgError: the Schur form could not be reordered.
+
+    Source: culver1966 (each Jordan block of a negative eigenvalue an even number of times).
+    """
+    n = len(M)
+    negative, rest = invariant_bases(M, lambda x: x.real < 0 and abs(x.imag) <= np.tan(angle) * -x.real)
+    if negative.shape[1] < 2:
+        return NegativeSplit(rest, np.zeros((n, 0)), np.zeros((0, 0)), negative)
+    N = np.linalg.lstsq(negative, M @ negative, rcond=None)[0]
+    paired, J, unpaired = pair_jordan_blocks(N, pair_tolerance)
+    return NegativeSplit(rest, negative @ paired, J, negative @ unpaired)
+
+
+def invariant_bases(M: Array, choose) -> tuple[Array, Array]:
+    """Bases of the invariant subspaces of the chosen and of the other eigenvalues, by an ordered real Schur form."""
+    T, Q, k = schur(M, output="real", sort=lambda re, im: bool(choose(complex(re, im))))
+    if 0 < k < len(M):
+        X = solve_sylvester(T[:k, :k], -T[k:, k:], -T[:k, k:])
+        return Q[:, :k], Q[:, :k] @ X + Q[:, k:]
+    return Q[:, :k], Q[:, k:]
+
+
+def pair_jordan_blocks(N: Array, tolerance: float) -> tuple[Array, Array, Array]:
+    """Bases `(k, .)` of the part of N whose equal Jordan blocks come in pairs (with its J), and of what remains."""
+    paired, turns, unpaired = [np.zeros((len(N), 0))], [], [np.zeros((len(N), 0))]
+    basis, left = np.eye(len(N)), N
+    while len(left):
+        w = np.linalg.eigvals(left)
+        seed = w[np.argmin(np.abs(w.imag))].real
+        chosen, rest = invariant_bases(left, lambda x, seed=seed: abs(x - seed) <= tolerance * abs(seed))
+        if chosen.shape[1] == 0:
+            unpaired.append(basis)
+            break
+        block = np.linalg.lstsq(chosen, left @ chosen, rcond=None)[0]
+        chains = jordan_chains(block - np.trace(block) / len(block) * np.eye(len(block)))
+        twins, singles = _twins(chains)
+        for first, second in twins:
+            paired += [basis @ chosen @ first, basis @ chosen @ second]
+            turns.append(first.shape[1])
+        unpaired += [basis @ chosen @ chain for chain in singles]
+        left = np.linalg.lstsq(rest, left @ rest, rcond=None)[0]
+        basis = basis @ rest
+    return np.hstack(paired), _turn(turns), np.hstack(unpaired)
+
+
+def jordan_chains(Z: Array, tolerance: float = 1e-8) -> list[Array]:
+    """Chains [v, Z v, ..., Z^(s-1) v] `(k, s)` of a nilpotent Z that together are a basis, longest first."""
+    k, chains = len(Z), []
+    scale = max(1.0, float(np.linalg.norm(Z)))
+    kernels = [np.zeros((k, 0))]
+    power = np.eye(k)
+    while kernels[-1].shape[1] < k and len(kernels) <= k:
+        power = power @ Z / scale
+        kernels.append(_null_space(power, tolerance))
+    for s in range(len(kernels) - 1, 0, -1):
+        spanned = [kernels[s - 1], *[_power_apply(Z, c[:, :1], c.shape[1] - s) for c in chains if c.shape[1] > s]]
+        for v in _complement(np.hstack(spanned), kernels[s], tolerance).T:
+            chains.append(np.hstack([_power_apply(Z, v[:, None], j) for j in range(s)]))
+    return chains
+
+
+def _twins(chains: list[Array]) -> tuple[list[tuple[Array, Array]], list[Array]]:
+    twins, singles = [], []
+    for length in sorted({c.shape[1] for c in chains}, reverse=True):
+        same = [c for c in chains if c.shape[1] == length]
+        twins += list(zip(same[0::2], same[1::2], strict=False))
+        singles += same[-1:] if len(same) % 2 else []
+    return twins, singles
+
+
+def _turn(sizes: list[int]) -> Array:
+    J = np.zeros((2 * sum(sizes), 2 * sum(sizes)))
+    at = 0
+    for size in sizes:
+        eye = np.eye(size)
+        J[at : at + size, at + size : at + 2 * size] = eye
+        J[at + size : at + 2 * size, at : at + size] = -eye
+        at += 2 * size
+    return J
+
+
+def _null_space(A: Array, tolerance: float) -> Array:
+    _, singular, Vt = np.linalg.svd(A)
+    return Vt[int((singular > tolerance).sum()) :].T
+
+
+def _complement(inside: Array, space: Array, tolerance: float) -> Array:
+    """Orthonormal vectors that extend span(inside) to span(space)."""
+    if inside.shape[1]:
+        Q, singular, _ = np.linalg.svd(inside, full_matrices=False)
+        Q = Q[:, singular > tolerance]
+        space = space - Q @ (Q.T @ space)
+    U, singular, _ = np.linalg.svd(space, full_matrices=False)
+    return U[:, singular > max(tolerance, 1e-6)]
+
+
+def _power_apply(Z: Array, v: Array, count: int) -> Array:
+    for _ in range(count):
+        v = Z @ v
+    return v

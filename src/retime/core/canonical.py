@@ -1,0 +1,106 @@
+"""The piecewise-affine canonical form that every ReLU family is translated to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from retime.core.arrays import Array
+from retime.core.errors import ShapeError
+
+
+class AffineRegions(NamedTuple):
+    """z' = M z + c + E s for a stack of regions: M `(r, n, n)`, c `(r, n)`, E `(r, n, m)`."""
+
+    M: Array
+    c: Array
+    E: Array
+
+
+@dataclass(frozen=True, eq=False)
+class PiecewiseAffineForm:
+    """z' = A z + W1 relu(W2 z + C2 s + h2) + C1 s + h1.
+
+    z' is z_{k+1} or dz/dt. The pattern of (z, s) is the bits (W2 z + C2 s + h2) > 0; a value of exactly zero is off.
+
+    Attributes:
+        A `(n, n)`, W1 `(n, q)`, W2 `(q, n)`, h1 `(n,)`, h2 `(q,)`, C1 `(n, m)`, C2 `(q, m)`: float64.
+    """
+
+    A: Array
+    W1: Array
+    W2: Array
+    h1: Array
+    h2: Array
+    C1: Array
+    C2: Array
+
+    @property
+    def num_states(self) -> int:
+        """n."""
+        return self.W1.shape[0]
+
+    @property
+    def num_units(self) -> int:
+        """q, the number of ReLU units (bits of a pattern)."""
+        return self.W1.shape[1]
+
+    @property
+    def num_inputs(self) -> int:
+        """m."""
+        return self.C1.shape[1]
+
+    @cached_property
+    def is_diagonal(self) -> bool:
+        """Whether A is diagonal."""
+        return bool(np.count_nonzero(self.A - np.diag(np.diagonal(self.A))) == 0)
+
+    @cached_property
+    def selection(self) -> Array:
+        """Index `(q,)` of the state each unit reads when every row of W2 is a unit vector, else empty `(0,)`."""
+        one = (self.W2 == 1.0).sum(axis=1) == 1
+        none = np.count_nonzero(self.W2, axis=1) == 1
+        if self.num_units and bool((one & none).all()):
+            return np.argmax(self.W2 == 1.0, axis=1)
+        return np.zeros(0, dtype=np.int64)
+
+    def preactivation(self, z: Array, s: Array | None = None) -> Array:
+        """W2 z + C2 s + h2 for states `(..., n)` and inputs `(..., m)` (None: zero): `(..., q)`."""
+        g = np.asarray(z) @ self.W2.T + self.h2
+        return g if s is None else g + np.asarray(s) @ self.C2.T
+
+    def pattern(self, z: Array, s: Array | None = None) -> Array:
+        """Bits `(..., q)` of the regions that states `(..., n)` lie in."""
+        return self.preactivation(z, s) > 0
+
+    def apply(self, z: Array, s: Array | None = None) -> Array:
+        """z' for states `(..., n)` and inputs `(..., m)`."""
+        new = np.asarray(z) @ self.A.T + np.maximum(self.preactivation(z, s), 0.0) @ self.W1.T + self.h1
+        return new if s is None else new + np.asarray(s) @ self.C1.T
+
+    def jacobian(self, z: Array, s: Array | None = None) -> Array:
+        """M of the region of one state `(n,)`: `(n, n)`."""
+        return self.A + (self.W1 * self.pattern(z, s)) @ self.W2
+
+    def regions(self, patterns: Array) -> AffineRegions:
+        """The affine maps of a stack of patterns `(r, q)`.
+
+        Raises:
+            ShapeError: a pattern does not have q bits.
+        """
+        d = self.check_patterns(patterns)
+        W1 = self.W1 * d[:, None, :]
+        M = self.A + W1 @ self.W2
+        return AffineRegions(M, W1 @ self.h2 + self.h1, W1 @ self.C2 + self.C1)
+
+    def check_patterns(self, patterns: Array) -> Array:
+        """`patterns` as bool `(r, q)`."""
+        d = np.asarray(patterns)
+        if d.ndim != 2 or d.shape[1] != self.num_units:
+            raise ShapeError(
+                f"`patterns` has shape {d.shape}; it must be (r, {self.num_units}), one bit per ReLU unit."
+            )
+        return d.astype(bool)

@@ -1,0 +1,38 @@
+"""What a conversion returns: the new model and what may be said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from retime.core.certificate import Certificate
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Conversion:
+    """A converted model with its certificate.
+
+    Attributes:
+        model: the system in the new time base.
+        certify: a certificate, or a function that makes it from what has been measured up to now (regions are
+            converted on demand, so the certificate grows with the regions that were visited).
+    """
+
+    model: Any
+    certify: Certificate | Callable[[], Certificate] = field(repr=False)
+
+    @property
+    def certificate(self) -> Certificate:
+        """The claim, its scope and the conditions with their measured margins."""
+        return self.certify if isinstance(self.certify, Certificate) else self.certify()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {"model": repr(self.model), "certificate": self.certificate.to_dict()}
+
+    def __repr__(self) -> str:
+        return f"Conversion({self.model!r})"
+
+    def _repr_html_(self) -> str:
+        return self.certificate._repr_html_()

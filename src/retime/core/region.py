@@ -1,0 +1,103 @@
+"""The continuous-time counterpart of one linear region, with what was measured of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from retime.core.arrays import Array
+from retime.core.status import RegionStatus
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RegionFlow:
+    """dy/dt = W y + h + E s inside one region, with y = (z, auxiliary states).
+
+    The auxiliary states are appended last and are 0 at every sample time; from there the flow over one step `dt`
+    with the input held gives the map: z(dt) = M z + c + E_map s.
+
+    Attributes:
+        W `(N, N)`, h `(N,)`, E `(N, m)` with N = n + auxiliary: generator, offset and input matrix, per model time.
+        status: which case of the spectrum applies.
+        auxiliary: number of auxiliary states.
+        residual: ||exp(dt L) - G|| / ||G|| (Frobenius), measured on the augmented matrices, in the raised order.
+        margin: signed distance of the spectrum of M to (-inf, 0]; minus the largest modulus of the eigenvalues on it.
+        bound: largest one-step error per unit of state that replacing a zero eigenvalue causes; 0 without one.
+        dt: the step the region was converted for.
+        ramp: `(n, 1 + n + m)` for `time_varying`, else None: z moves by theta * ramp @ (1, z_k, s_k) in addition to the
+            flow, theta in [0, 1] the phase of the step; W, h, E then describe the invertible part only.
+
+    Source: monfared2020 (three theorems), culver1966; docs/theory/conversion.md.
+    """
+
+    W: Array
+    h: Array
+    E: Array
+    status: RegionStatus
+    auxiliary: int
+    residual: float
+    margin: float
+    bound: float
+    dt: float
+    ramp: Array | None = None
+
+    @property
+    def num_states(self) -> int:
+        """n, without the auxiliary states."""
+        return len(self.h) - self.auxiliary
+
+    @cached_property
+    def transition(self) -> Array:
+        """exp of the augmented generator over one step, first n rows: `(n, 1 + n + m)` acting on (1, z, s)."""
+        from scipy.linalg import expm
+
+        n, N, m = self.num_states, len(self.h), self.E.shape[1]
+        L = np.zeros((N + 1 + m, N + 1 + m))
+        L[:N] = np.hstack([self.W, self.h[:, None], self.E])
+        X = expm(self.dt * L)[:n]
+        step = np.hstack([X[:, N : N + 1], X[:, :n], X[:, N + 1 :]])
+        return step if self.ramp is None else step + self.ramp
+
+    @cached_property
+    def condition(self) -> float:
+        """Relative condition number (Frobenius) of the principal logarithm at M, complex where it has to be.
+
+        An error delta in M can appear as condition * delta in W. Measured by power iteration on the Frechet derivative.
+        Large for regions with eigenvalues close to 0 (of order 1 / 2^-53 for a regularized one).
+        """
+        from retime.core.frechet import log_condition
+
+        return log_condition(self.transition[:, 1 : 1 + self.num_states])
+
+    @cached_property
+    def is_unique(self) -> bool:
+        """Whether no other real generator of the same dimension gives the same step.
+
+        True only when every eigenvalue of M is real, positive and belongs to one Jordan block (Culver 1966). Otherwise
+        frequencies above the Nyquist rate pi/dt fit the same samples: that is a statement about the data.
+        """
+        L = self.dt * self.W
+        w = np.linalg.eigvals(L)
+        scale = max(1.0, float(np.abs(w).max(initial=0)))
+        if self.status is not RegionStatus.PRINCIPAL or np.abs(w.imag).max(initial=0) > 1e-12 * scale:
+            return False
+        return all(_geometric_multiplicity(L, x, scale) == 1 for x in w.real)
+
+    def field(self, z: Array, s: Array | None = None) -> Array:
+        """dz/dt at states `(..., n)` with auxiliary states 0."""
+        n = self.num_states
+        f = np.asarray(z) @ self.W[:n, :n].T + self.h[:n]
+        return f if s is None else f + np.asarray(s) @ self.E[:n].T
+
+    def __repr__(self) -> str:
+        return (
+            f"RegionFlow({self.status}, {self.num_states} states + {self.auxiliary} auxiliary, "
+            f"residual {self.residual:.1e}, margin {self.margin:+.2e})"
+        )
+
+
+def _geometric_multiplicity(L: Array, x: float, scale: float) -> int:
+    singular = np.linalg.svd(L - x * np.eye(len(L)), compute_uv=False)
+    return int((singular <= 1e-12 * scale * len(L)).sum())

@@ -1,0 +1,50 @@
+"""Outcomes as string enumerations: `status == "raised"` works."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class RegionStatus(StrEnum):
+    """What stood in the way of a region's ODE, mildest first; where several apply, the last one names the region.
+
+    principal: the principal matrix logarithm, real, same dimension.
+    real: a real logarithm that is not principal (negative eigenvalues in equal pairs), same dimension.
+    raised: unpaired negative eigenvalues; one auxiliary state each, zero at every sample time.
+    regularized: a semisimple zero eigenvalue, replaced by 2^-53.
+    time_varying: a nilpotent part of index > 1; no autonomous linear ODE exists, that part is interpolated.
+    """
+
+    PRINCIPAL = "principal"
+    REAL = "real"
+    RAISED = "raised"
+    REGULARIZED = "regularized"
+    TIME_VARYING = "time_varying"
+
+    @property
+    def severity(self) -> int:
+        """Position in the table, 0 (principal) to 4 (time_varying)."""
+        return list(RegionStatus).index(self)
+
+
+class TrajectoryStatus(StrEnum):
+    """How a simulation ended.
+
+    completed: every requested time was reached.
+    nonunique: completed, but at `status_time` more than one continuation was consistent (both fields leave the
+        boundary); the one named in `message` was followed.
+    diverged: the state left the range of finite numbers at `status_time`; later rows are NaN.
+    sliding_undefined: at `status_time` Filippov's solution is not defined (several boundaries attract at once);
+        later rows are NaN.
+    no_flow: at `status_time` a region without an autonomous field was entered (`time_varying`); later rows are NaN.
+    switches_accumulate: more than the allowed number of switches before the next sample; later rows are NaN.
+    interrupted: stopped by Ctrl-C at `status_time`; later rows are NaN.
+    """
+
+    COMPLETED = "completed"
+    NONUNIQUE = "nonunique"
+    DIVERGED = "diverged"
+    SLIDING_UNDEFINED = "sliding_undefined"
+    NO_FLOW = "no_flow"
+    SWITCHES_ACCUMULATE = "switches_accumulate"
+    INTERRUPTED = "interrupted"

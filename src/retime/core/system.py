@@ -1,0 +1,197 @@
+"""Capabilities of a system. Algorithms ask for a capability, never for a family.
+
+To add a family, write one file in `retime.models` with a frozen dataclass that derives from
+`PiecewiseAffineSystem`, checks its parameters in `__post_init__`, and returns its canonical form from
+`_canonical`; every verb then works on it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from retime.core.arrays import Array, matrix, vector
+from retime.core.canonical import PiecewiseAffineForm
+from retime.core.errors import ShapeError
+from retime.core.time import Continuous, Discrete, TimeBase, time_base
+
+
+class Readout(NamedTuple):
+    """x = B z + b, with B `(p, n)` and b `(p,)`."""
+
+    B: Array
+    b: Array
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class System(ABC):
+    """What every model has: a time base, numbers of states and inputs, and optionally a linear readout.
+
+    Args:
+        time: `Discrete(dt)` or `Continuous()`.
+        readout: `(B, b)` with B `(p, n)` and b `(p,)`, or B alone; None when the state is the output.
+    """
+
+    family: ClassVar[str]
+
+    time: TimeBase = field(default=Discrete(1.0), kw_only=True)
+    readout: Any = field(default=None, kw_only=True)
+
+    @property
+    @abstractmethod
+    def num_states(self) -> int:
+        """n, the length of the state z."""
+
+    @property
+    @abstractmethod
+    def num_inputs(self) -> int:
+        """m, the length of the input s; 0 for an autonomous system."""
+
+    @property
+    def num_outputs(self) -> int:
+        """p, the length of the output x; 0 without a readout."""
+        return 0 if self.readout is None else len(self.readout.b)
+
+    @property
+    def dt(self) -> float:
+        """The time of one step (model time).
+
+        Raises:
+            TypeError: the system is in continuous time.
+        """
+        if isinstance(self.time, Discrete):
+            return self.time.dt
+        raise TypeError(f"{type(self).__name__} is in continuous time and has no step dt.")
+
+    def outputs(self, states: Array, inputs: Array | None = None) -> Array | None:
+        """x = B z + b for states `(..., n)`, or None without a readout."""
+        if self.readout is None:
+            return None
+        return np.asarray(states) @ self.readout.B.T + self.readout.b
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def _finish(self) -> None:
+        """Check what all families share; called last in `__post_init__`."""
+        self._set(time=time_base(self.time), readout=_readout(self.readout, self.num_states))
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+
+    def __hash__(self) -> int:
+        return hash((type(self).__name__, self.num_states, self.num_inputs, self.time))
+
+    def __repr__(self) -> str:
+        parts = [f"{self.num_states} states", *self._details()]
+        if self.num_inputs:
+            parts.append(f"{self.num_inputs} inputs")
+        if self.readout is not None:
+            parts.append(f"{self.num_outputs} outputs")
+        return f"{type(self).__name__}({', '.join(parts)}, {self.time})"
+
+    def _details(self) -> list[str]:
+        return []
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PiecewiseAffineSystem(System):
+    """Capability: a canonical form `z' = A z + W1 relu(W2 z + C2 s + h2) + C1 s + h1`.
+
+    Implement `_canonical`; `step` or `field`, patterns and regions follow.
+    """
+
+    @abstractmethod
+    def _canonical(self) -> PiecewiseAffineForm:
+        """The family's canonical form."""
+
+    @cached_property
+    def canonical(self) -> PiecewiseAffineForm:
+        """The canonical form that every algorithm works on."""
+        return self._canonical()
+
+    @property
+    def num_states(self) -> int:
+        """n, the length of the state z."""
+        return self.canonical.num_states
+
+    @property
+    def num_inputs(self) -> int:
+        """m, the length of the input s."""
+        return self.canonical.num_inputs
+
+    @property
+    def num_units(self) -> int:
+        """q, the number of ReLU units (bits of a pattern)."""
+        return self.canonical.num_units
+
+    def pattern(self, z: Array, s: Array | None = None) -> Array:
+        """Bits `(..., q)`: which units are on at states `(..., n)`."""
+        return self.canonical.pattern(z, s)
+
+    def jacobian(self, z: Array, s: Array | None = None) -> Array:
+        """The region's matrix M `(n, n)` at one state `(n,)`."""
+        return self.canonical.jacobian(z, s)
+
+    def step(self, z: Array, s: Array | None = None) -> Array:
+        """z_{k+1} for states `(..., n)` and inputs `(..., m)`.
+
+        Raises:
+            TypeError: the system is in continuous time.
+        """
+        if isinstance(self.time, Continuous):
+            raise TypeError(f"{type(self).__name__} is in continuous time: use `field`, or `simulate` with `times`.")
+        return self.canonical.apply(z, s)
+
+    def field(self, z: Array, s: Array | None = None) -> Array:
+        """dz/dt for states `(..., n)` and inputs `(..., m)`.
+
+        Raises:
+            TypeError: the system is in discrete time.
+        """
+        if isinstance(self.time, Discrete):
+            raise TypeError(f"{type(self).__name__} is a map: use `step`, or convert it with `to_continuous`.")
+        return self.canonical.apply(z, s)
+
+    def _details(self) -> list[str]:
+        return [f"{self.num_units} ReLU units"]
+
+
+def _readout(value: Any, num_states: int) -> Readout | None:
+    if value is None:
+        return None
+    B, b = value if isinstance(value, tuple) else (value, None)
+    B = matrix("readout B", B, (None, num_states), " (outputs, states)")
+    b = np.zeros(len(B)) if b is None else b
+    return Readout(B, vector("readout b", b, len(B)))
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a.shape == b.shape and bool((a == b).all())
+    if isinstance(a, Readout) and isinstance(b, Readout):
+        return all(_same(x, y) for x, y in zip(a, b, strict=True))
+    return type(a) is type(b) and bool(a == b)
+
+
+def initial_states(z0: Any, num_states: int) -> Array:
+    """One initial state `(n,)` or a batch `(b, n)`, checked.
+
+    Raises:
+        ShapeError: the last axis is not n. ValueError: an entry is not finite.
+    """
+    from retime.core.arrays import real_array
+
+    z = real_array("z0", z0)
+    if z.ndim not in (1, 2) or z.shape[-1] != num_states:
+        raise ShapeError(
+            f"`z0` has shape {z.shape}; it must be ({num_states},), or (b, {num_states}) for a batch of b initial states."
+        )
+    return z

@@ -1,0 +1,87 @@
+"""What a simulation returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from retime.core.arrays import Array
+from retime.core.rendering import plain
+from retime.core.status import TrajectoryStatus
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Trajectory:
+    """States over time, time first.
+
+    Attributes:
+        times: `(T,)`, model time.
+        states: `(T, n)`, or `(T, b, n)` for a batch of b initial states; NaN after `status_time` when stopped early.
+        outputs: `(T, p)` or `(T, b, p)` of the linear readout, None without one.
+        patterns: bool `(T, q)` or `(T, b, q)`, which ReLU units are on.
+        switch_times: `(k,)` times at which the region changed (flows: located exactly; maps and clock flows: sample
+            times); for a batch a tuple of b such arrays.
+        switch_units: `(k,)` the unit that switched at each of those times; for a batch a tuple.
+        status: how it ended; for a batch the gravest of `statuses`.
+        status_time: when, for a status other than `completed`; NaN otherwise.
+        message: the reason in words, empty when completed.
+        statuses: one status per member of a batch (one entry for a single trajectory).
+    """
+
+    times: Array
+    states: Array
+    outputs: Array | None
+    patterns: Array
+    switch_times: Any
+    switch_units: Any
+    status: TrajectoryStatus = TrajectoryStatus.COMPLETED
+    status_time: float = float("nan")
+    message: str = ""
+    statuses: tuple[TrajectoryStatus, ...] = (TrajectoryStatus.COMPLETED,)
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether there is a batch axis."""
+        return self.states.ndim == 3
+
+    @property
+    def num_switches(self) -> int:
+        """Number of region changes, over all members of a batch."""
+        return sum(map(len, self.switch_times)) if self.is_batch else len(self.switch_times)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return plain(
+            {
+                "times": self.times,
+                "states": self.states,
+                "outputs": self.outputs,
+                "patterns": np.asarray(self.patterns).astype(int),
+                "switch_times": self.switch_times,
+                "switch_units": self.switch_units,
+                "status": str(self.status),
+                "status_time": self.status_time,
+                "message": self.message,
+            }
+        )
+
+    def plot(self, **options: Any) -> Any:
+        """Time graph of the states; see `retime.plots.time_series`."""
+        from importlib import import_module
+
+        return import_module("retime.plots").time_series(self, **options)
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.states.shape[1:]))
+        tail = "" if self.status == "completed" else f" at t = {self.status_time:.6g}: {self.message}"
+        return (
+            f"Trajectory({len(self.times)} times in [{self.times[0]:.6g}, {self.times[-1]:.6g}], states {shape}, "
+            f"{self.num_switches} switches, {self.status}{tail})"
+        )
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<code>{escape(repr(self))}</code>"

@@ -1,0 +1,138 @@
+"""The flow that a piecewise-affine map was converted to, region by region."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from retime.core.arrays import Array
+from retime.core.canonical import AffineRegions, PiecewiseAffineForm
+from retime.core.errors import CertificateError
+from retime.core.region import RegionFlow
+from retime.core.status import RegionStatus
+from retime.core.system import PiecewiseAffineSystem, System
+from retime.core.time import Continuous
+
+
+class RegionMethod(Protocol):
+    """A method that turns affine maps into flows."""
+
+    def regions(self, maps: AffineRegions, dt: float) -> list[RegionFlow]:
+        """One `RegionFlow` per stacked map, for a step `dt`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PiecewiseAffineFlow(System):
+    """dz/dt = W_d z + h_d + E_d s, d the pattern of the region; each region is converted on demand and once.
+
+    The region is read at the sample times and held for one step (`switching="clock"`: equals the map at k dt, for every
+    initial state and input), or read from the current state (`switching="state"`: an autonomous ODE whose field
+    jumps at boundaries; equal to the map over steps in which no boundary is crossed).
+
+    Args:
+        map: the discrete system that was converted; boundaries, patterns and the readout are its own.
+        method: what converts a region, e.g. `MatrixLog()`.
+        throw: raise where a region has no autonomous linear flow (`time_varying`) instead of interpolating.
+    """
+
+    family: ClassVar[str] = "flow"
+
+    map: PiecewiseAffineSystem
+    method: Any
+    throw: bool = True
+
+    def __post_init__(self) -> None:
+        self._set(time=Continuous(), readout=self.map.readout)
+        self._set(_regions={}, _lock=threading.Lock())
+
+    @property
+    def canonical(self) -> PiecewiseAffineForm:
+        """The canonical form of the map, whose patterns name the regions."""
+        return self.map.canonical
+
+    @property
+    def num_states(self) -> int:
+        """n, without auxiliary states."""
+        return self.map.num_states
+
+    @property
+    def num_inputs(self) -> int:
+        """m."""
+        return self.map.num_inputs
+
+    @property
+    def num_units(self) -> int:
+        """q, the number of bits of a pattern."""
+        return self.map.num_units
+
+    @property
+    def dt(self) -> float:
+        """The step of the map, and the sample clock of `switching="clock"`."""
+        return self.map.dt
+
+    @property
+    def converted(self) -> dict[bytes, RegionFlow]:
+        """The regions converted up to now; keys are `pattern.tobytes()` of the bool pattern."""
+        return dict(self._regions)
+
+    def pattern(self, z: Array, s: Array | None = None) -> Array:
+        """Bits `(..., q)` of the regions of states `(..., n)`."""
+        return self.map.pattern(z, s)
+
+    def region(self, pattern: Array) -> RegionFlow:
+        """The flow of one region; `pattern` `(q,)`.
+
+        Raises:
+            ShapeError: not q bits. CertificateError: the region is `time_varying` and `throw` is set.
+        """
+        return self.convert(np.asarray(pattern)[None])[0]
+
+    def convert(self, patterns: Array) -> Sequence[RegionFlow]:
+        """The flows of many regions, `patterns` `(r, q)`; those not yet converted are converted in bulk.
+
+        Raises:
+            ShapeError: not q bits. CertificateError: a region is `time_varying` and `throw` is set.
+        """
+        d = self.canonical.check_patterns(patterns)
+        keys = [row.tobytes() for row in d]
+        with self._lock:
+            new = {key: row for key, row in zip(keys, d, strict=True) if key not in self._regions}
+            if new:
+                flows = self.method.regions(self.canonical.regions(np.array(list(new.values()))), self.dt)
+                self._regions.update(zip(new, flows, strict=True))
+            found = [self._regions[key] for key in keys]
+        if self.throw:
+            _refuse_time_varying(found, d)
+        return found
+
+    def field(self, z: Array, s: Array | None = None) -> Array:
+        """dz/dt under state switching at states `(..., n)` with auxiliary states 0: `(..., n)`."""
+        z = np.asarray(z, dtype=np.float64)
+        flat = z.reshape(-1, self.num_states)
+        inputs = None if s is None else np.broadcast_to(s, (*z.shape[:-1], self.num_inputs)).reshape(len(flat), -1)
+        flows = self.convert(self.pattern(flat, inputs))
+        rows = [r.field(x, None if inputs is None else inputs[k]) for k, (r, x) in enumerate(zip(flows, flat, strict=True))]
+        return np.array(rows).reshape(z.shape)
+
+    def outputs(self, states: Array, inputs: Array | None = None) -> Array | None:
+        """The map's readout."""
+        return self.map.outputs(states, inputs)
+
+    def __repr__(self) -> str:
+        return f"PiecewiseAffineFlow(of {self.map!r}, {len(self._regions)} regions converted)"
+
+
+def _refuse_time_varying(flows: Sequence[RegionFlow], patterns: Array) -> None:
+    for flow, d in zip(flows, patterns, strict=True):
+        if flow.status is RegionStatus.TIME_VARYING:
+            bits = "".join("01"[int(x)] for x in d)
+            raise CertificateError(
+                f"Region {bits} has a nilpotent part of index > 1 (a zero eigenvalue that is not semisimple): no autonomous "
+                "linear ODE reaches its map. Convert with to_continuous(model, throw=False) to interpolate that part in "
+                "time; the flow then still equals the map at the sample times."
+            )

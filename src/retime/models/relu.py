@@ -1,0 +1,52 @@
+"""Elman network with the ReLU nonlinearity, as in PyTorch and Keras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from retime.core.arrays import matrix, state_matrix, vector
+from retime.core.canonical import PiecewiseAffineForm
+from retime.core.system import PiecewiseAffineSystem
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReluRNN(PiecewiseAffineSystem):
+    """Elman recurrent network with ReLU units.
+
+    z' = relu(W_rec z + W_in s + b)
+
+    z' is z_{k+1} (Discrete) or dz/dt (Continuous). PyTorch's `nn.RNN(nonlinearity="relu")`: W_rec = weight_hh_l0,
+    W_in = weight_ih_l0, b = bias_ih_l0 + bias_hh_l0. Keras' `SimpleRNN(activation="relu")`: W_rec = recurrent_kernel
+    transposed, W_in = kernel transposed, b = bias. PyTorch and Keras report the state after each step.
+
+    Args:
+        W_rec: `(n, n)`. W_in: `(n, m)`. b: `(n,)`.
+        time, readout: as for every model.
+
+    Raises:
+        ShapeError: sizes disagree. ValueError: an entry is not finite.
+
+    Source: elman1990.
+    """
+
+    family: ClassVar[str] = "relu_rnn"
+
+    W_rec: Any
+    W_in: Any
+    b: Any
+
+    def __post_init__(self) -> None:
+        W_rec = state_matrix("W_rec", self.W_rec)
+        n = len(W_rec)
+        W_in = matrix("W_in", self.W_in, (n, None), f", one row per unit of `W_rec` ({n})")
+        self._set(W_rec=W_rec, W_in=W_in, b=vector("b", self.b, n, f" one entry per unit of `W_rec` ({n})"))
+        self._finish()
+
+    def _canonical(self) -> PiecewiseAffineForm:
+        n, m = self.W_in.shape
+        return PiecewiseAffineForm(
+            np.zeros((n, n)), np.eye(n), self.W_rec, np.zeros(n), self.b, np.zeros((n, m)), self.W_in
+        )
