@@ -24,6 +24,7 @@ class Trajectory:
         switch_times: `(k,)` times at which the region changed (flows: located exactly; maps and clock flows: sample
             times); for a batch a tuple of b such arrays.
         switch_units: `(k,)` the unit that switched at each of those times; for a batch a tuple.
+        sliding: `(k, 3)` rows (start, end, unit): intervals of Filippov sliding along a unit's boundary; a tuple for a batch.
         status: how it ended; for a batch the gravest of `statuses`.
         status_time: when, for a status other than `completed`; NaN otherwise.
         message: the reason in words, empty when completed.
@@ -36,6 +37,7 @@ class Trajectory:
     patterns: Array
     switch_times: Any
     switch_units: Any
+    sliding: Any
     status: TrajectoryStatus = TrajectoryStatus.COMPLETED
     status_time: float = float("nan")
     message: str = ""

@@ -1,0 +1,195 @@
+"""`simulate`: a model and a horizon in, a Trajectory out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from retime.core.arrays import Array, increasing, real_array
+from retime.core.errors import ShapeError
+from retime.core.inputs import Inputs
+from retime.core.status import TrajectoryStatus
+from retime.core.system import PiecewiseAffineSystem, System, initial_states
+from retime.core.time import Discrete
+from retime.core.trajectory import Trajectory
+from retime.models import PiecewiseAffineFlow
+from retime.simulate.run import Run, clock_runs, map_runs, state_runs
+
+SNAP = 1e-9  # a requested time this close (in steps) to a sample time is that sample
+
+
+def simulate(
+    model: System,
+    z0: Any,
+    *,
+    steps: int | None = None,
+    times: Any = None,
+    inputs: Any = None,
+    switching: Literal["clock", "state"] | None = None,
+) -> Trajectory:
+    """Run a model from z0.
+
+    A map takes `steps`. A flow takes `times`; z0 is the state at times[0]. A converted flow takes either (`steps` means
+    the sample times k dt) and holds the region from sample to sample with `switching="clock"`, the default, which
+    equals the map at the sample times; `switching="state"` reads the region from the current state, locates every
+    switch, and slides along a boundary where both fields point at it (Filippov). The sample clock starts at times[0].
+
+    Args:
+        model: a map, a continuous piecewise-affine network, or a converted flow.
+        z0: `(n,)`, or a batch `(b, n)`; batches use all cores.
+        steps: number of steps >= 0.
+        times: increasing `(T,)`, model time, irregular allowed.
+        inputs: `(steps, m)`, row k acts from sample k to k + 1 (for a flow without a sample clock, `(T - 1, m)`: from
+            times[k] to times[k + 1]); `(steps, b, m)` gives each member of a batch its own. `Inputs(times, values,
+            hold)` for flows that read the region from the state. None: zero. The last row is held for outputs and
+            patterns at the last time.
+        switching: for converted flows only, see above.
+
+    Returns:
+        Trajectory: always as long as the horizon; `status` says whether and when it stopped early.
+
+    Raises:
+        ShapeError: z0 or inputs of the wrong size. ValueError: a missing or superfluous horizon, times that do not
+        increase, an unknown `switching`. CertificateError: a region without an autonomous flow, when the conversion
+        was made with `throw=True`. TypeError: not a model.
+
+    Cost: a map O(steps (n + active units) n); a flow about 24 products with W per step of length 2 / ||W||.
+    Backend: NumPy float64, Numba kernels. Source: docs/theory/flows.md.
+    """
+    if not isinstance(model, (PiecewiseAffineSystem, PiecewiseAffineFlow)):
+        raise TypeError(f"`model` is {type(model).__name__}; simulate takes a retime model or a converted flow (`conversion.model`).")
+    z = initial_states(z0, model.num_states)
+    batch = z if z.ndim == 2 else z[None]
+    if isinstance(model, PiecewiseAffineFlow):
+        times, runs, held = _converted(model, batch, steps, times, inputs, _switching(switching))
+    elif switching is not None:
+        raise ValueError(f"`switching` is {switching!r}, but only converted flows have a choice: {type(model).__name__} has none.")
+    elif isinstance(model.time, Discrete):
+        times, runs, held = _map(model, batch, steps, times, inputs)
+    else:
+        times, runs, held = _continuous(model, batch, steps, times, inputs)
+    return _trajectory(model, times, runs, held, z.ndim == 2)
+
+
+def _map(model: PiecewiseAffineSystem, z: Array, steps: Any, times: Any, inputs: Any) -> tuple[Array, list[Run], Array]:
+    if times is not None or steps is None:
+        raise ValueError(f"{type(model).__name__} is a map: give `steps`. For any time in between, convert it with to_continuous.")
+    count = _steps(steps)
+    rows = _rows(inputs, count, len(z), model.num_inputs, f"one row per step ({count})")
+    return model.dt * np.arange(count + 1), map_runs(model.canonical, z, rows), rows
+
+
+def _converted(
+    flow: PiecewiseAffineFlow, z: Array, steps: Any, times: Any, inputs: Any, switching: str
+) -> tuple[Array, list[Run], Array]:
+    if (steps is None) == (times is None):
+        raise ValueError("Give either `times` or `steps` (the sample times k dt) to simulate a converted flow.")
+    times = flow.dt * np.arange(_steps(steps) + 1) if times is None else increasing("times", times)
+    phase = (times - times[0]) / flow.dt
+    whole = np.round(phase)
+    phase = np.where(np.abs(phase - whole) <= SNAP * np.maximum(1.0, whole * 1e-3), whole, phase)
+    count = int(np.ceil(phase[-1]))
+    if switching == "state" and isinstance(inputs, Inputs):
+        drive, held = _driven(inputs, times, len(z), flow.num_inputs)
+        return times, state_runs(flow, z, times, drive), held
+    rows = _rows(inputs, count, len(z), flow.num_inputs, f"one row per step of dt = {flow.dt} ({count})")
+    held = rows[np.minimum(np.floor(phase).astype(int), len(rows) - 1)]
+    if switching == "clock":
+        return times, clock_runs(flow, z, phase, rows), held
+    starts = times[0] + flow.dt * np.arange(max(count, 1))
+    return times, state_runs(flow, z, times, _pieces(flow.num_inputs, starts, rows[: max(count, 1)])), held
+
+
+def _continuous(
+    model: PiecewiseAffineSystem, z: Array, steps: Any, times: Any, inputs: Any
+) -> tuple[Array, list[Run], Array]:
+    if times is None or steps is not None:
+        raise ValueError(f"{type(model).__name__} is in continuous time: give `times`, not `steps`.")
+    times = increasing("times", times)
+    if isinstance(inputs, Inputs):
+        drive, held = _driven(inputs, times, len(z), model.num_inputs)
+        return times, state_runs(model, z, times, drive), held
+    count = len(times) - 1
+    rows = _rows(inputs, count, len(z), model.num_inputs, f"one row per interval of `times` ({count})")
+    return times, state_runs(model, z, times, _pieces(model.num_inputs, times[:-1], rows[:-1])), rows
+
+
+def _steps(steps: Any) -> int:
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
+        raise ValueError(f"`steps` is {steps!r}; it must be a whole number >= 0.")
+    return int(steps)
+
+
+def _switching(value: Any) -> str:
+    if value not in (None, "clock", "state"):
+        raise ValueError(f'`switching` is {value!r}; it must be "clock" (region held for one step) or "state" (read from the state).')
+    return value or "clock"
+
+
+def _rows(inputs: Any, count: int, batch: int, m: int, meaning: str) -> Array:
+    """Inputs as `(count + 1, b, m)`, the last row repeated."""
+    if inputs is None:
+        return np.zeros((count + 1, batch, m))
+    if isinstance(inputs, Inputs) or callable(inputs):
+        raise TypeError(
+            f"`inputs` is {type(inputs).__name__}; here it must be an array ({count}, {m}), {meaning}. "
+            "Inputs(...) is for flows that read the region from the state; a function of time can be sampled with Inputs.sample."
+        )
+    rows = real_array("inputs", inputs)
+    rows = rows[:, None] if rows.ndim == 1 and m == 1 else rows
+    rows = np.broadcast_to(rows[:, None, :], (len(rows), batch, rows.shape[-1])) if rows.ndim == 2 else rows
+    if rows.shape != (count, batch, m):
+        own = f" or ({count}, {batch}, {m}) for a batch" if batch > 1 else ""
+        raise ShapeError(f"`inputs` has shape {np.shape(inputs)}; it must be ({count}, {m}){own}, {meaning}.")
+    last = rows[-1:] if count else np.zeros((1, batch, m))
+    return np.concatenate([rows, last])
+
+
+def _pieces(m: int, starts: Array, rows: Array) -> Callable[[int], tuple[Array, Array, Array]]:
+    """Zero-order hold: starts, values and slopes for one member. Without inputs there is a single piece."""
+    if m == 0:
+        return lambda member: (starts[:1], np.zeros((1, 0)), np.zeros((1, 0)))
+    return lambda member: (starts, rows[:, member], np.zeros_like(rows[:, member]))
+
+
+def _driven(inputs: Inputs, times: Array, batch: int, m: int) -> tuple[Callable[[int], tuple[Array, Array, Array]], Array]:
+    if inputs.num_inputs != m:
+        raise ShapeError(f"`inputs` has {inputs.num_inputs} columns; the model has {m} inputs.")
+    if times[0] < inputs.times[0]:
+        raise ValueError(f"`times` begins at {times[0]}, before the first input at {inputs.times[0]}. Start later, or extend the inputs.")
+    first = int(np.searchsorted(inputs.times, times[0], side="right")) - 1
+    drive = (inputs.times[first:], inputs.values[first:], inputs.slopes()[first:])
+    held = np.array([inputs(t) for t in times])
+    return lambda member: drive, np.broadcast_to(held[:, None], (len(times), batch, m))
+
+
+def _trajectory(model: Any, times: Array, runs: Sequence[Run], held: Array, is_batch: bool) -> Trajectory:
+    states = np.stack([r.states for r in runs], axis=1)
+    patterns = np.stack([r.patterns for r in runs], axis=1)
+    outputs = model.outputs(states, held if held.shape[-1] else None)
+    worst = max(range(len(runs)), key=lambda k: list(TrajectoryStatus).index(runs[k].status))
+    message = runs[worst].message
+    if is_batch and message:
+        message = f"initial state {worst}: {message}"
+    if not is_batch:
+        states, patterns = states[:, 0], patterns[:, 0]
+        outputs = None if outputs is None else outputs[:, 0]
+    return Trajectory(
+        times,
+        states,
+        outputs,
+        patterns,
+        _per_member([r.switch_times for r in runs], is_batch),
+        _per_member([r.switch_units for r in runs], is_batch),
+        _per_member([r.sliding for r in runs], is_batch),
+        runs[worst].status,
+        runs[worst].status_time,
+        message,
+        tuple(r.status for r in runs),
+    )
+
+
+def _per_member(values: list[Array], is_batch: bool) -> Any:
+    return tuple(values) if is_batch else values[0]
