@@ -14,11 +14,13 @@ from retime.core.quiet import logm, one_blas_thread
 from retime.core.progress import progress
 from retime.core.region import RegionFlow
 from retime.core.status import RegionStatus
+from retime.models.flow import register
 
 EPSILON = 2.0**-53
 _CHUNK = 512
 
 
+@register
 @dataclass(frozen=True)
 class MatrixLog:
     """Exact conversion of affine maps by the matrix logarithm.
@@ -72,6 +74,7 @@ class _Log(NamedTuple):
     auxiliary: int
     residual: float
     margin: float
+    rotation: float
     bound: float = 0.0
     ramp: Array | None = None
 
@@ -81,7 +84,7 @@ def _region(log: _Log, dt: float) -> RegionFlow:
     for array in (W, H):
         array.setflags(write=False)
     return RegionFlow(
-        W, H[:, 0], H[:, 1:], log.status, log.auxiliary, log.residual, log.margin, log.bound, dt, log.ramp
+        W, H[:, 0], H[:, 1:], log.status, log.auxiliary, log.residual, log.margin, log.rotation, log.bound, dt, log.ramp
     )
 
 
@@ -157,8 +160,8 @@ def _assemble(M: Array, F: Array, w: Array, V: Array, V_inv: Array, negative: Ar
         target[:, i, i] = value
     residual = _residuals(L, H, target, F)
     status = RegionStatus.RAISED if a else RegionStatus.PRINCIPAL
-    margin = margins(w)
-    return [_Log(L[k], H[k], status, a, float(residual[k]), float(margin[k])) for k in range(r)]
+    margin, rotation = margins(w), np.abs(np.angle(w)).max(axis=1)
+    return [_Log(L[k], H[k], status, a, float(residual[k]), float(margin[k]), float(rotation[k])) for k in range(r)]
 
 
 def _residuals(L: Array, H: Array, target: Array, F: Array) -> Array:
@@ -224,11 +227,13 @@ def _log_of_invertible(T: Array, F: Array, angle: float, pair: float) -> _Log:
     target = np.zeros_like(L)
     target[:n, :n], target[n:, n:] = T, raised_map
     status = RegionStatus.RAISED if a else RegionStatus.REAL if len(minus) else RegionStatus.PRINCIPAL
-    margin = float(margins(np.linalg.eigvals(T))) if n else np.inf
+    w = np.linalg.eigvals(T)
+    margin, rotation = float(margins(w)), float(np.abs(np.angle(w)).max(initial=0.0))
     if a or len(minus):
         margin = min(margin, -float(np.abs(np.linalg.eigvals(raised_map if a else paired_map)).max()))
+        rotation = np.pi
     residual = float(_residuals(L[None], H[None], target[None], F[None])[0])
-    return _Log(L, H, status, a, residual, margin)
+    return _Log(L, H, status, a, residual, margin, rotation)
 
 
 def _log_augmented(M: Array, F: Array) -> tuple[Array, Array]:
@@ -276,12 +281,12 @@ def _with_zero(M: Array, F: Array, split: ZeroSplit, inner: _Log) -> _Log:
         H[:n] += zero / (EPSILON - 1) * (P0 @ F)
         residual = float(_residuals(L[None], H[None], target[None], F[None])[0])
         bound = EPSILON * float(np.linalg.norm(P0, 2))
-        return _Log(L, H, RegionStatus.REGULARIZED, a, residual, min(inner.margin, 0.0), bound)
+        return _Log(L, H, RegionStatus.REGULARIZED, a, residual, min(inner.margin, 0.0), inner.rotation, bound)
     ramp = np.hstack([P0 @ F[:, :1], (M - np.eye(n)) @ P0, P0 @ F[:, 1:]])
     target[:n, :n] -= ramp[:, 1 : n + 1]
     rest = F - P0 @ F
     residual = float(_residuals(L[None], H[None], target[None], rest[None])[0])
-    return _Log(L, H, RegionStatus.TIME_VARYING, a, residual, min(inner.margin, 0.0), 0.0, ramp)
+    return _Log(L, H, RegionStatus.TIME_VARYING, a, residual, min(inner.margin, 0.0), inner.rotation, 0.0, ramp)
 
 
 def _expm(X: Array) -> Array:

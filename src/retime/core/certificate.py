@@ -18,12 +18,14 @@ class Condition:
         holds: whether it holds.
         margin: signed distance to failure (positive: holds; what it measures is in `detail`), NaN where not a number.
         detail: unit or meaning of the margin, and the remedy where it fails.
+        required: whether the claim depends on it; otherwise it says what else is true of the answer.
     """
 
     name: str
     holds: bool
     margin: float
     detail: str = ""
+    required: bool = True
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class Certificate:
 
     @property
     def holds(self) -> bool:
-        """Whether every condition holds."""
-        return all(c.holds for c in self.conditions)
+        """Whether every condition that the claim depends on holds."""
+        return all(c.holds for c in self.conditions if c.required)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -60,7 +62,10 @@ class Certificate:
         return html_table(_HEADER, self._rows(), caption=f"{self.claim} Scope: {self.scope}")
 
     def _rows(self) -> list[list[str]]:
-        return [[c.name, "yes" if c.holds else "NO", f"{c.margin:+.3g}", c.detail] for c in self.conditions]
+        return [
+            [c.name, "required" if c.required else "", "yes" if c.holds else "no", f"{c.margin:+.3g}", c.detail]
+            for c in self.conditions
+        ]
 
 
-_HEADER = ["condition", "holds", "margin", "meaning"]
+_HEADER = ["condition", "", "holds", "margin", "margin is"]

@@ -24,6 +24,7 @@ class RegionFlow:
         auxiliary: number of auxiliary states.
         residual: ||exp(dt L) - G|| / ||G|| (Frobenius), measured on the augmented matrices, in the raised order.
         margin: signed distance of the spectrum of M to (-inf, 0]; minus the largest modulus of the eigenvalues on it.
+        rotation: largest rotation of an eigenvalue of M per step, |arg|, radians; the Nyquist rate is pi per step.
         bound: largest one-step error per unit of state that replacing a zero eigenvalue causes; 0 without one.
         dt: the step the region was converted for.
         ramp: `(n, 1 + n + m)` for `time_varying`, else None: z moves by theta * ramp @ (1, z_k, s_k) in addition to the
@@ -39,6 +40,7 @@ class RegionFlow:
     auxiliary: int
     residual: float
     margin: float
+    rotation: float
     bound: float
     dt: float
     ramp: Array | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,26 @@ class RegionMethod(Protocol):
     def regions(self, maps: AffineRegions, dt: float) -> list[RegionFlow]:
         """One `RegionFlow` per stacked map, for a step `dt`."""
         ...
+
+
+METHODS: dict[str, Any] = {}
+"""Methods by class name, for loading a saved flow; each registers itself with `register`."""
+
+
+def register(method: Any) -> Any:
+    """Class decorator: make a method available to saved flows."""
+    METHODS[method.__name__] = method
+    return method
+
+
+def method_named(name: str) -> Any:
+    """A new method object by its class name; the conversion package registers its methods when it is imported.
+
+    Raises:
+        KeyError: no such method.
+    """
+    importlib.import_module("retime.convert")
+    return METHODS[name]()
 
 
 @dataclass(frozen=True, eq=False, repr=False)

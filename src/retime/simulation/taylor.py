@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from retime.core.arrays import Array
-from retime.simulate.roots import DEGREE
+from retime.simulation.roots import DEGREE
 
 REACH = 4.0  # largest ||W|| tau of a step: rounding grows like its exponential
 REMAINDER = 2.0**-55  # relative size of what the series leaves out

@@ -16,10 +16,10 @@ import numpy as np
 from numba import njit
 
 from retime.core.arrays import Array
-from retime.simulate.arrays import FormArrays, TableArrays
-from retime.simulate.iterate import LIMIT, find_region
-from retime.simulate.roots import DEGREE, DEPTH, NONE, first_negative, horner
-from retime.simulate.taylor import REMAINDER, affine_series, evaluate, weighted_norm
+from retime.simulation.arrays import FormArrays, TableArrays
+from retime.simulation.iterate import LIMIT, find_region
+from retime.simulation.roots import DEGREE, DEPTH, NONE, first_negative, horner
+from retime.simulation.taylor import REMAINDER, affine_series, evaluate, weighted_norm
 
 # what `advance` returns
 DONE, NEED_REGION, BUFFER_FULL, DIVERGED, UNDEFINED, NO_FLOW, ACCUMULATE = 0, 1, 2, 3, 4, 5, 6

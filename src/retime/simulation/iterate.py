@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from retime.core.arrays import Array
-from retime.simulate.arrays import FormArrays, TableArrays
+from retime.simulation.arrays import FormArrays, TableArrays
 
 LIMIT = 1e150  # a state beyond this has diverged: products of two states would overflow
 

@@ -15,10 +15,10 @@ from retime.core.canonical import PiecewiseAffineForm
 from retime.core.progress import progress
 from retime.core.status import RegionStatus, TrajectoryStatus
 from retime.models import PiecewiseAffineFlow
-from retime.simulate import events
-from retime.simulate.arrays import RegionTable, form_arrays
-from retime.simulate.iterate import clock_steps, iterate
-from retime.simulate.taylor import balancing_weights, flow_samples
+from retime.simulation import events
+from retime.simulation.arrays import RegionTable, form_arrays
+from retime.simulation.iterate import clock_steps, iterate
+from retime.simulation.taylor import balancing_weights, flow_samples
 
 
 @dataclass
@@ -54,29 +54,29 @@ def _over_members(count: int, label: str, work: Callable[[int], Run]) -> list[Ru
 # --- maps ------------------------------------------------------------------------------------------------------------
 
 
-def map_runs(form: PiecewiseAffineForm, z0: Array, rows: Array) -> list[Run]:
-    """Iterate a map from z0 `(b, n)` with inputs `(steps + 1, b, m)`."""
+def map_runs(form: PiecewiseAffineForm, z0: Array, dt: float, rows: Array) -> list[Run]:
+    """Iterate a map from z0 `(b, n)` with inputs `(steps + 1, b, m)`, a sample every `dt`."""
     f = form_arrays(form)
 
     def work(member: int) -> Run:
         states, patterns = _empty(len(rows), z0[member], form.num_units)
         done = iterate(f, states, np.ascontiguousarray(rows[:, member]), patterns)
-        return _sampled(states, patterns, np.arange(len(rows), dtype=float), done)
+        return _sampled(states, patterns, dt * np.arange(len(rows)), done)
 
     return _over_members(len(z0), "iterating", work)
 
 
 def _empty(length: int, z0: Array, num_units: int) -> tuple[Array, Array]:
-    states = np.full((length, len(z0)), np.nan)
+    states = np.empty((length, len(z0)))
     states[0] = z0
     return states, np.zeros((length, num_units), dtype=np.uint8)
 
 
 def _sampled(states: Array, patterns: Array, samples: Array, done: int) -> Run:
     """A run whose switches are seen at samples; rows after `done` are NaN."""
-    patterns = patterns.astype(bool)
+    patterns = patterns.view(bool)
     states[done + 1 :], patterns[done + 1 :] = np.nan, False
-    at, unit = np.nonzero(patterns[1 : done + 1] != patterns[:done])
+    at, unit = np.divmod(np.flatnonzero(patterns[1 : done + 1] != patterns[:done]), max(patterns.shape[1], 1))
     run = Run(states, patterns, samples[at + 1], unit)
     if done < len(states) - 1:
         _stop(run, TrajectoryStatus.DIVERGED, samples[done + 1], "the state left the range of finite numbers")
@@ -90,8 +90,8 @@ def _stop(run: Run, status: TrajectoryStatus, time: float, message: str) -> None
 # --- clock-held flows ------------------------------------------------------------------------------------------------
 
 
-def clock_runs(flow: PiecewiseAffineFlow, z0: Array, phase: Array, rows: Array) -> list[Run]:
-    """Regions held from sample to sample: `phase` `(T,)` in steps, inputs `(steps + 1, b, m)`."""
+def clock_runs(flow: PiecewiseAffineFlow, z0: Array, start: float, phase: Array, rows: Array) -> list[Run]:
+    """Regions held from sample to sample: `phase` `(T,)` in steps from `start`, inputs `(steps + 1, b, m)`."""
     f, steps = form_arrays(flow.canonical), int(np.ceil(phase[-1]))
     table = RegionTable(flow.num_units, lambda bits: (flow.region(bits).transition.T, 0))
 
@@ -105,7 +105,7 @@ def clock_runs(flow: PiecewiseAffineFlow, z0: Array, phase: Array, rows: Array) 
                 break
             table.add(patterns[at])
         done = -at - 2 if at < 0 else steps
-        run = _sampled(states, patterns, np.arange(steps + 1, dtype=float), done)
+        run = _sampled(states, patterns, start + flow.dt * np.arange(steps + 1), done)
         return _between(flow, run, phase, inputs, done)
 
     return _over_members(len(z0), "simulating", work)
@@ -122,8 +122,6 @@ def _between(flow: PiecewiseAffineFlow, run: Run, phase: Array, inputs: Array, d
         theta = phase[where] - k
         states[where] = held_flow(flow, run.patterns[k], run.states[k], inputs[k], theta)
     run.states, run.patterns = states, patterns
-    run.switch_times = run.switch_times * flow.dt
-    run.status_time *= flow.dt
     return run
 
 

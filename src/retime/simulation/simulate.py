@@ -15,7 +15,7 @@ from retime.core.system import PiecewiseAffineSystem, System, initial_states
 from retime.core.time import Discrete
 from retime.core.trajectory import Trajectory
 from retime.models import PiecewiseAffineFlow
-from retime.simulate.run import Run, clock_runs, map_runs, state_runs
+from retime.simulation.run import Run, clock_runs, map_runs, state_runs
 
 SNAP = 1e-9  # a requested time this close (in steps) to a sample time is that sample
 
@@ -78,7 +78,7 @@ def _map(model: PiecewiseAffineSystem, z: Array, steps: Any, times: Any, inputs:
         raise ValueError(f"{type(model).__name__} is a map: give `steps`. For any time in between, convert it with to_continuous.")
     count = _steps(steps)
     rows = _rows(inputs, count, len(z), model.num_inputs, f"one row per step ({count})")
-    return model.dt * np.arange(count + 1), map_runs(model.canonical, z, rows), rows
+    return model.dt * np.arange(count + 1), map_runs(model.canonical, z, model.dt, rows), rows
 
 
 def _converted(
@@ -97,7 +97,7 @@ def _converted(
     rows = _rows(inputs, count, len(z), flow.num_inputs, f"one row per step of dt = {flow.dt} ({count})")
     held = rows[np.minimum(np.floor(phase).astype(int), len(rows) - 1)]
     if switching == "clock":
-        return times, clock_runs(flow, z, phase, rows), held
+        return times, clock_runs(flow, z, times[0], phase, rows), held
     starts = times[0] + flow.dt * np.arange(max(count, 1))
     return times, state_runs(flow, z, times, _pieces(flow.num_inputs, starts, rows[: max(count, 1)])), held
 
@@ -166,8 +166,7 @@ def _driven(inputs: Inputs, times: Array, batch: int, m: int) -> tuple[Callable[
 
 
 def _trajectory(model: Any, times: Array, runs: Sequence[Run], held: Array, is_batch: bool) -> Trajectory:
-    states = np.stack([r.states for r in runs], axis=1)
-    patterns = np.stack([r.patterns for r in runs], axis=1)
+    states, patterns = _side_by_side([r.states for r in runs]), _side_by_side([r.patterns for r in runs])
     outputs = model.outputs(states, held if held.shape[-1] else None)
     worst = max(range(len(runs)), key=lambda k: list(TrajectoryStatus).index(runs[k].status))
     message = runs[worst].message
@@ -189,6 +188,11 @@ def _trajectory(model: Any, times: Array, runs: Sequence[Run], held: Array, is_b
         message,
         tuple(r.status for r in runs),
     )
+
+
+def _side_by_side(members: list[Array]) -> Array:
+    """`(T, b, .)` from b arrays `(T, .)`; a view for one."""
+    return members[0][:, None] if len(members) == 1 else np.stack(members, axis=1)
 
 
 def _per_member(values: list[Array], is_batch: bool) -> Any:

@@ -1,5 +1,5 @@
 """model -> Trajectory: iterated maps, clock-held flows, event-driven flows."""
 
-from retime.simulate.verb import simulate
+from retime.simulation.simulate import simulate
 
 __all__ = ["simulate"]

@@ -1,0 +1,146 @@
+"""`compare`: how far apart two systems are, step by step and along an orbit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from retime.core.arrays import Array
+from retime.core.errors import ShapeError
+from retime.core.rendering import html_table, plain, text_table
+from retime.core.status import TrajectoryStatus
+from retime.core.system import PiecewiseAffineSystem, System, initial_states
+from retime.core.time import Discrete
+from retime.core.trajectory import Trajectory
+from retime.models import PiecewiseAffineFlow
+from retime.simulation import simulate
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison:
+    """Differences between a map and another system at sample times.
+
+    Attributes:
+        one_step_error: `(steps,)`, restarted on the map's orbit: largest over units of |other's step - map's step|.
+        orbit_error: `(steps,)`, both started at z0 and left alone: largest over units at times dt, 2 dt, ...
+        state_size: `(steps,)`, 1 + largest |z| of the map after each step, to judge the errors by.
+        switching_steps: indices of the steps k at whose end the map is in another region than at their beginning.
+        crossing_steps: indices of the steps during which the other system, restarted on the orbit, crossed a boundary.
+        switching: "clock", "state", or "" for a system without the choice.
+        reference, other: the two orbits.
+        status: `completed`, or why one of them ended early.
+    """
+
+    one_step_error: Array
+    orbit_error: Array
+    state_size: Array
+    switching_steps: Array
+    crossing_steps: Array
+    switching: str
+    reference: Trajectory
+    other: Trajectory
+    status: TrajectoryStatus
+
+    def summary(self) -> dict[str, float]:
+        """Largest, median and relative errors, counts of steps, and the first step whose orbit error exceeds 1e-6."""
+        one, orbit = self.one_step_error, self.orbit_error
+        far = np.flatnonzero(~(orbit <= 1e-6 * self.state_size))
+        quiet = np.setdiff1d(np.arange(len(one)), np.union1d(self.crossing_steps, self.switching_steps))
+        return {
+            "steps": len(one),
+            "switching_steps": len(self.switching_steps),
+            "crossing_steps": len(self.crossing_steps),
+            "max_one_step_error": _largest(one),
+            "median_one_step_error": float(np.nanmedian(one)) if np.isfinite(one).any() else float("nan"),
+            "max_one_step_error_relative": _largest(one / self.state_size),
+            "max_one_step_error_without_crossing": _largest(one[quiet]),
+            "max_orbit_error": _largest(orbit),
+            "first_step_apart": int(far[0]) if len(far) else -1,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return plain(
+            {
+                **self.summary(),
+                "switching": self.switching,
+                "status": str(self.status),
+                "one_step_error": self.one_step_error,
+                "orbit_error": self.orbit_error,
+            }
+        )
+
+    def plot(self, **options: Any) -> Any:
+        """Errors over steps; see `retime.plots.errors`."""
+        from importlib import import_module
+
+        return import_module("retime.plots").errors(self, **options)
+
+    def _rows(self) -> list[list[str]]:
+        return [[k.replace("_", " "), f"{v:.3g}" if isinstance(v, float) else str(v)] for k, v in self.summary().items()]
+
+    def __repr__(self) -> str:
+        return f"Comparison({self.switching or 'no switching rule'}, {self.status})\n{text_table(['', 'value'], self._rows())}"
+
+    def _repr_html_(self) -> str:
+        return html_table(["", "value"], self._rows(), caption=f"Comparison ({self.switching}), {self.status}")
+
+
+def compare(
+    model: System, other: System, z0: Any, *, steps: int, inputs: Any = None, switching: str | None = None
+) -> Comparison:
+    """Compare a map with another system (a converted flow, or another map) at the map's sample times.
+
+    Args:
+        model: a map, the reference.
+        other: a converted flow, a continuous piecewise-affine network, or a map with as many states.
+        z0: `(n,)`, one initial state.
+        steps: number of steps >= 1.
+        inputs: `(steps, m)`, held over each step for both.
+        switching: rule for a converted flow, "clock" by default; see `simulate`.
+
+    Returns:
+        Comparison, with errors in the units of the state.
+
+    Raises:
+        TypeError: `model` is not a map. ShapeError: numbers of states differ, or z0 is a batch. ValueError: steps < 1.
+    """
+    if not isinstance(model, PiecewiseAffineSystem) or not isinstance(model.time, Discrete):
+        raise TypeError(f"`model` is {type(model).__name__}; the first argument of compare is the map (discrete time).")
+    if other.num_states != model.num_states:
+        raise ShapeError(f"`other` has {other.num_states} states, the map {model.num_states}; compare needs equally many.")
+    z = initial_states(z0, model.num_states)
+    if z.ndim != 1 or steps < 1:
+        raise ShapeError("`z0` must be one initial state (n,) and `steps` at least 1; compare members of a batch one by one.")
+    reference = simulate(model, z, steps=steps, inputs=inputs)
+    free = _run(other, z, model.dt, steps, inputs, switching)
+    starts = np.nan_to_num(reference.states[:-1], nan=0.0)
+    rows = None if inputs is None else np.asarray(inputs, dtype=float).reshape(1, steps, -1)
+    restarted = _run(other, starts, model.dt, 1, rows, switching)
+    lost = np.isnan(reference.states[1:]).any(axis=1)
+    one = np.abs(restarted.states[-1] - reference.states[1:]).max(axis=1)
+    orbit = np.abs(free.states[1:] - reference.states[1:]).max(axis=1)
+    switched = (reference.patterns[1:] != reference.patterns[:-1]).any(axis=1) & ~lost
+    crossed = np.array([len(t) > 0 for t in restarted.switch_times], dtype=bool)
+    rule = (switching or "clock") if isinstance(other, PiecewiseAffineFlow) else ""
+    status = max((reference.status, free.status), key=list(TrajectoryStatus).index)
+    size = 1 + np.abs(reference.states[1:]).max(axis=1)
+    return Comparison(
+        one, orbit, size, np.flatnonzero(switched), np.flatnonzero(crossed), rule, reference, free, status
+    )
+
+
+def _run(other: Any, z: Array, dt: float, steps: int, inputs: Any, switching: str | None) -> Trajectory:
+    """`other` over the sample times 0, dt, ..., steps dt."""
+    if isinstance(other, PiecewiseAffineFlow):
+        return simulate(other, z, times=dt * np.arange(steps + 1), inputs=inputs, switching=switching)  # type: ignore[arg-type]
+    if isinstance(other.time, Discrete):
+        return simulate(other, z, steps=steps, inputs=inputs, switching=switching)  # type: ignore[arg-type]
+    return simulate(other, z, times=dt * np.arange(steps + 1), inputs=inputs, switching=switching)  # type: ignore[arg-type]
+
+
+def _largest(values: Array) -> float:
+    finite = values[~np.isnan(values)]
+    return float(finite.max()) if len(finite) else float("nan")
