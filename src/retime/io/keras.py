@@ -1,0 +1,262 @@
+"""Keras models: whole-model HDF5 (Keras 1, 2, 3) and the `.keras` archive (Keras 3), read without Keras.
+
+The configuration is read as JSON and nothing of it is evaluated: a Lambda layer comes back as its class name.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retime.core.errors import ModelFileError
+from retime.io.arrays import (
+    ArrayCollector,
+    FileArrays,
+    KerasLayer,
+    attribute,
+    children,
+    open_hdf5,
+    read_dataset,
+    read_member,
+    reading,
+    refusal,
+    widen_bfloat16,
+)
+
+__all__ = ["read_keras_h5", "read_keras_v3"]
+
+_SAVE = "Save the whole model with model.save('model.keras')."
+
+
+def read_keras_h5(path: Path) -> FileArrays:
+    """Read a whole-model HDF5 file, written by `model.save` of Keras 1, 2 or 3.
+
+    Args:
+        path: an existing file.
+
+    Returns:
+        A `FileArrays` of format "keras-h5", with its `layers` in network order and `arrays` named "layer.weight".
+
+    Raises:
+        ModelFileError: damaged, or with weights only (the layers' classes and activations are not in such a file).
+    """
+    collector = ArrayCollector(path, "keras-h5")
+    with reading(path, "Keras HDF5 file"), open_hdf5(path) as file:
+        if "model_config" not in file.attrs or "model_weights" not in file:
+            raise _weights_only(path)
+        for key in ("keras_version", "backend"):
+            if key in file.attrs:
+                collector.add_text(key, attribute(file, key))
+        config = json.loads(attribute(file, "model_config"))
+        layers = [_layer_h5(collector, file["model_weights"], entry) for entry in _layer_configs(path, config)]
+        return _finish(collector, layers)
+
+
+def _weights_only(path: Path) -> ModelFileError:
+    expected = "a whole Keras model (configuration and weights)"
+    return refusal(path, expected=expected, found="weights only: the layers' classes are missing", remedy=_SAVE)
+
+
+def _finish(collector: ArrayCollector, layers: list[KerasLayer]) -> FileArrays:
+    for layer in layers:
+        for name, value in layer.weights.items():
+            collector.add_array(f"{layer.name}.{name}", value)
+    return collector.finish(tuple(layers))
+
+
+def _layer_configs(path: Path, config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The layers' entries; Keras before 2.2.3 lists those of a Sequential model directly."""
+    inner = config["config"]
+    entries = inner if isinstance(inner, list) else inner.get("layers")
+    if entries is None:
+        found = f"the class {config.get('class_name')}, whose layers only its Python code knows"
+        raise refusal(
+            path,
+            expected="a Sequential or functional Keras model",
+            found=found,
+            remedy="Rebuild it as a Sequential or functional model with the same layers and save that.",
+        )
+    return entries
+
+
+def _layer_name(entry: Mapping[str, Any]) -> str:
+    return str(entry["config"].get("name") or entry.get("name") or entry["class_name"].lower())
+
+
+def _layer_h5(collector: ArrayCollector, weights: Any, entry: Mapping[str, Any]) -> KerasLayer:
+    name = _layer_name(entry)
+    collector.visit(name)
+    arrays: dict[str, np.ndarray] = {}
+    if name in weights:
+        group = weights[name]
+        paths = _name_list(group, "weight_names")
+        is_model = "layers" in entry["config"]
+        for path, short in zip(paths, _short_names(paths, name, is_model), strict=True):
+            arrays[short] = _weight(collector, f"{name}.{short}", group[path])
+    return KerasLayer(entry["class_name"], name, entry["config"], arrays)
+
+
+def _name_list(group: Any, key: str) -> list[str]:
+    """An attribute with a list of names, which Keras splits (key0, key1, ...) where it is longer than 64 kB."""
+    parts = [attribute(group, key)] if key in group.attrs else []
+    while f"{key}{len(parts)}" in group.attrs:
+        parts.append(attribute(group, f"{key}{len(parts)}"))
+    names = [name for part in parts for name in np.asarray(part).tolist()]
+    return [name.decode() if isinstance(name, bytes) else name for name in names]
+
+
+_KERAS_1_NAMES = {"W": "kernel", "U": "recurrent_kernel", "b": "bias"}
+
+
+def _short_names(paths: list[str], layer: str, is_model: bool) -> list[str]:
+    """The last part of each path; where that is ambiguous, or in a nested model, also the layers inside, not cells."""
+    split = [path.removesuffix(":0").split("/") for path in paths]
+    leaves = [_KERAS_1_NAMES.get(parts[-1].removeprefix(f"{layer}_"), parts[-1]) for parts in split]
+    if len(set(leaves)) == len(leaves) and not is_model:
+        return leaves
+    inside = [parts[parts.index(layer) + 1 : -1] if layer in parts else parts[:-1] for parts in split]
+    for is_dropped in (lambda part: part.endswith("_cell"), lambda part: False):
+        owners = [[_direction(part) for part in parts if not is_dropped(part)] for parts in inside]
+        names = [".".join([*owner, leaf]) for owner, leaf in zip(owners, leaves, strict=True)]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def _direction(part: str) -> str:
+    """Bidirectional's two copies are forward and backward in every version."""
+    return next((word for word in ("forward", "backward") if part.startswith(f"{word}_")), part)
+
+
+def _weight(collector: ArrayCollector, name: str, dataset: Any) -> np.ndarray:
+    value = np.asarray(read_dataset(dataset, name, collector))
+    is_bfloat16 = value.dtype.kind == "V" and value.dtype.itemsize == 2 and not value.dtype.names
+    return collector.real(name, widen_bfloat16(value.view("<u2")) if is_bfloat16 else value)
+
+
+def read_keras_v3(path: Path) -> FileArrays:
+    """Read a `.keras` archive: the configuration as JSON, the weights as HDF5.
+
+    Args:
+        path: an existing file.
+
+    Returns:
+        A `FileArrays` of format "keras-v3", with its `layers` in network order and `arrays` named "layer.weight".
+
+    Raises:
+        ModelFileError: damaged, without weights, or of a model that is neither Sequential nor functional.
+    """
+    collector = ArrayCollector(path, "keras-v3")
+    with reading(path, "Keras .keras archive"):
+        config, data = _members_v3(collector)
+        entries = _layer_configs(path, config)
+        with open_hdf5(io.BytesIO(data)) as file:
+            groups = _layer_groups(file, entries)
+            layers = [_layer_v3(collector, groups[_layer_name(entry)], entry) for entry in entries]
+        return _finish(collector, layers)
+
+
+def _members_v3(collector: ArrayCollector) -> tuple[Mapping[str, Any], bytes]:
+    path = collector.path
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        if "model.weights.h5" not in names:
+            found = f"no `model.weights.h5` among {names[:5]}"
+            raise refusal(path, expected="a whole Keras model", found=found, remedy=_SAVE)
+        if "metadata.json" in names:
+            metadata = json.loads(read_member(archive, "metadata.json", path))
+            collector.add_text("keras_version", metadata.get("keras_version", ""))
+        config = json.loads(read_member(archive, "config.json", path))
+        return config, read_member(archive, "model.weights.h5", path)
+
+
+def _layer_groups(group: Any, entries: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """The group of each layer, by the name that it carries or by its place among those of its class."""
+    folder = next((group[key] for key in ("layers", "_layer_checkpoint_dependencies") if key in group), {})
+    named = {_carried_name(child): child for _, child in children(folder)} if folder else {}
+    seen: Counter[str] = Counter()
+    groups = {}
+    for entry in entries:
+        key = _snake_case(entry["class_name"])
+        numbered = f"{key}_{seen[key]}" if seen[key] else key
+        seen[key] += 1
+        name = _layer_name(entry)
+        groups[name] = named.get(name) or folder.get(numbered)
+    return groups
+
+
+def _carried_name(group: Any) -> str | None:
+    return attribute(group["vars"], "name") if "vars" in group else None
+
+
+def _snake_case(name: str) -> str:
+    """SimpleRNN -> simple_rnn, as Keras names a layer's group."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def _layer_v3(collector: ArrayCollector, group: Any, entry: Mapping[str, Any]) -> KerasLayer:
+    name = _layer_name(entry)
+    weights = {} if group is None else _weights_v3(collector, name, group, entry)
+    return KerasLayer(entry["class_name"], name, entry["config"], weights)
+
+
+def _weights_v3(collector: ArrayCollector, owner: str, group: Any, entry: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """A layer's weights by short name, those of the layers inside it with their names in front."""
+    collector.visit(owner)
+    weights: dict[str, np.ndarray] = {}
+    for key, child in children(group):
+        if key == "vars":
+            weights |= _variables(collector, owner, child, entry["class_name"])
+        else:
+            for prefix, part, inner in _parts(key, child, entry):
+                found = _weights_v3(collector, f"{owner}.{key}", part, inner)
+                weights |= {f"{prefix}{name}": value for name, value in found.items()}
+    return weights
+
+
+def _parts(key: str, child: Any, entry: Mapping[str, Any]) -> list[tuple[str, Any, Mapping[str, Any]]]:
+    """(prefix, group, configuration) of what lies inside a layer's group under one key."""
+    config = entry["config"]
+    if key in ("layers", "_layer_checkpoint_dependencies") and isinstance(config.get("layers"), list):
+        return _nested_layers(child, config["layers"])
+    if key == "cell":  # a recurrent layer keeps its weights in its cell
+        return [("", child, config.get("cell", entry))]
+    if key == "layer":  # TimeDistributed
+        return [("", child, config["layer"])]
+    if key in ("forward_layer", "backward_layer"):
+        return [(f"{_direction(key)}.", child, config["layer"])]
+    if key == "cells":
+        return [(f"{name}.", part, {"class_name": "", "config": {}}) for name, part in children(child)]
+    return [(f"{key}.", child, {"class_name": "", "config": {}})]
+
+
+def _nested_layers(folder: Any, entries: list[Mapping[str, Any]]) -> list[tuple[str, Any, Mapping[str, Any]]]:
+    groups = _layer_groups({"layers": folder}, entries)
+    named = [(_layer_name(entry), entry) for entry in entries]
+    return [(f"{name}.", groups[name], entry) for name, entry in named if groups[name] is not None]
+
+
+_RECURRENT = ("kernel", "recurrent_kernel", "bias")
+
+_VARIABLES = {
+    "SimpleRNN": _RECURRENT, "GRU": _RECURRENT, "LSTM": _RECURRENT, "Dense": ("kernel", "bias"),
+    "Embedding": ("embeddings",), "BatchNormalization": ("gamma", "beta", "moving_mean", "moving_variance"),
+}  # fmt: skip
+"""The order in which a layer makes its variables; the archive stores them under 0, 1, 2. A bias may be missing."""
+
+
+def _variables(collector: ArrayCollector, owner: str, group: Any, class_name: str) -> dict[str, np.ndarray]:
+    datasets = sorted(children(group), key=lambda item: int(item[0]))
+    names = _VARIABLES.get(class_name.removesuffix("Cell"), ())
+    is_without_bias = names[-1:] == ("bias",) and len(datasets) == len(names) - 1
+    if len(datasets) != len(names) and not is_without_bias:
+        names = tuple(key for key, _ in datasets)
+    return {name: _weight(collector, f"{owner}.{name}", data) for name, (_, data) in zip(names, datasets, strict=False)}
