@@ -1,0 +1,20 @@
+"""The command line: parse, call one library function, print. No algorithm lives here."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Entry point of `retime`: 0 done, 1 the answer is "no", 2 wrong use or bad file, 130 interrupted."""
+    from retime.cli.app import app
+    from retime.core.errors import RetimeError
+
+    try:
+        app()
+    except (RetimeError, ValueError, TypeError, OSError) as error:
+        print(f"retime: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("retime: interrupted; files that were to be written are as they were.", file=sys.stderr)
+        raise SystemExit(130) from None

@@ -1,0 +1,132 @@
+"""The commands of `retime`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Move recurrent networks between discrete and continuous time, with a certificate on every move.",
+)
+
+
+class Switching(StrEnum):
+    """How a converted flow reads its region."""
+
+    CLOCK = "clock"
+    STATE = "state"
+
+
+File = Annotated[str, typer.Argument(metavar="FILE", help="Weights file (.mat .pt .safetensors .npz .h5 .keras .jld2), or zoo:NAME.")]
+Dt = Annotated[float | None, typer.Option(help="Time of one step; default: from the file, else 1.")]
+Family = Annotated[str | None, typer.Option(help="Family, where the file does not decide: plrnn, alrnn, shallow_plrnn, ...")]
+NumRelu = Annotated[int | None, typer.Option(help="Almost-linear networks: how many units (the last ones) pass the ReLU.")]
+Clipped = Annotated[bool, typer.Option(help="Shallow PLRNN: the clipped form.")]
+Start = Annotated[str | None, typer.Option("--z0", help="Initial state, comma-separated; default: from the file, else zeros.")]
+InputFile = Annotated[Path | None, typer.Option("--inputs", help="Inputs (steps x m): .npy or .csv; default: zero.")]
+Steps = Annotated[int, typer.Option(help="Number of steps of the orbit.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of tables.")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="File to write.")]
+
+
+@app.command()
+def info(file: File, dt: Dt = None, family: Family = None, num_relu: NumRelu = None, clipped: Clipped = False, as_json: Json = False) -> None:
+    """What a weights file holds: family and why, sizes, time base, initial states."""
+    from retime.cli import commands, source
+
+    loaded = source.open_model(file, dt, family, num_relu, clipped)
+    commands.info(loaded, as_json)
+
+
+@app.command()
+def convert(
+    file: File,
+    dt: Dt = None,
+    family: Family = None,
+    num_relu: NumRelu = None,
+    clipped: Clipped = False,
+    z0: Start = None,
+    inputs: InputFile = None,
+    steps: Steps = 10_000,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """Convert a map to its ODE along an orbit: statuses, errors of both switching rules, what may be claimed.
+
+    Exit code 1 when the claim does not hold. -o writes the flow with the regions that were visited (.npz).
+    """
+    from retime.cli import commands, source
+
+    loaded = source.open_model(file, dt, family, num_relu, clipped)
+    holds = commands.convert(loaded, source.start(loaded, z0), source.read_inputs(inputs, loaded), steps, output, as_json)
+    raise typer.Exit(0 if holds else 1)
+
+
+@app.command()
+def simulate(
+    file: File,
+    dt: Dt = None,
+    family: Family = None,
+    num_relu: NumRelu = None,
+    clipped: Clipped = False,
+    z0: Start = None,
+    inputs: InputFile = None,
+    steps: Steps = 1000,
+    switching: Annotated[Switching | None, typer.Option(help="Convert to a flow and run that; default: the map itself.")] = None,
+    per_step: Annotated[int, typer.Option(help="Samples per step dt of a flow.")] = 1,
+    every: Annotated[float, typer.Option(help="Continuous networks: time between samples.")] = 0.01,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """Run a map, its converted flow (--switching), or a continuous network. -o writes .npz or .csv."""
+    from retime.cli import commands, source
+
+    loaded = source.open_model(file, dt, family, num_relu, clipped)
+    rule = None if switching is None else switching.value
+    options: dict[str, Any] = {"switching": rule, "per_step": per_step, "every": every}
+    done = commands.simulate(loaded, source.start(loaded, z0), source.read_inputs(inputs, loaded), steps, options, output, as_json)
+    raise typer.Exit(0 if done else 1)
+
+
+@app.command()
+def compare(
+    file: File,
+    dt: Dt = None,
+    family: Family = None,
+    num_relu: NumRelu = None,
+    clipped: Clipped = False,
+    z0: Start = None,
+    inputs: InputFile = None,
+    steps: Steps = 1000,
+    tolerance: Annotated[float, typer.Option(help="Largest one-step error of the clock flow, relative to the state's size.")] = 1e-9,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """Compare a map with its converted flow, step by step, for both switching rules. Exit code 1 when the clock flow differs.
+
+    -o writes the errors per step (.npz or .csv).
+    """
+    from retime.cli import commands, source
+
+    loaded = source.open_model(file, dt, family, num_relu, clipped)
+    same = commands.compare(loaded, source.start(loaded, z0), source.read_inputs(inputs, loaded), steps, tolerance, output, as_json)
+    raise typer.Exit(0 if same else 1)
+
+
+@app.command()
+def zoo(
+    name: Annotated[str | None, typer.Argument(help="A network to write with -o; default: list them all.")] = None,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """List the networks that ship with retime, or write one to a file."""
+    from retime.cli import commands
+
+    commands.zoo(name, output, as_json)

@@ -1,0 +1,196 @@
+"""What the commands print: tables for people, one JSON object with --json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import retime as rt
+from retime.cli.source import Loaded
+from retime.core.arrays import Array
+from retime.core.files import replace_atomically
+from retime.core.rendering import plain, text_table
+from retime.core.time import Continuous, Discrete
+
+
+def emit(data: dict[str, Any]) -> None:
+    """One JSON object on stdout."""
+    print(json.dumps(plain(data), allow_nan=False))
+
+
+def info(loaded: Loaded, as_json: bool) -> None:
+    """Print what was loaded."""
+    model = loaded.model
+    data = {
+        "file": loaded.name,
+        "recognition": loaded.recognition,
+        "family": model.family,
+        "states": model.num_states,
+        "relu_units": model.num_units,
+        "inputs": model.num_inputs,
+        "outputs": model.num_outputs,
+        "time": "continuous" if isinstance(model.time, Continuous) else "discrete",
+        "dt": model.time.dt if isinstance(model.time, Discrete) else None,
+        "initial_states": loaded.starts,
+    }
+    if as_json:
+        emit(data)
+        return
+    print(loaded.recognition)
+    print(model)
+    print(f"Equation: {_equation(model)}")
+    print(f"Initial states in the file: {len(loaded.starts)}")
+    for note in loaded.notes:
+        print(note)
+
+
+def _equation(model: Any) -> str:
+    lines = [line.strip() for line in (type(model).__doc__ or "").splitlines()]
+    return next((line for line in lines if "=" in line), "")
+
+
+def convert(loaded: Loaded, z0: Array, inputs: Array | None, steps: int, output: Path | None, as_json: bool) -> bool:
+    """Convert along an orbit and report; the return value says whether the claim holds."""
+    from retime.cli.report import orbit_report, words
+
+    model = _map(loaded)
+    steps = steps if inputs is None else len(inputs)
+    conversion = rt.to_continuous(model, throw=False)
+    report = orbit_report(model, conversion, z0, steps, inputs)
+    written = None if output is None else str(rt.save(conversion.model, output))
+    if as_json:
+        emit({"file": loaded.name, "recognition": loaded.recognition, "output": written, **report.to_dict()})
+        return report.holds
+    print(loaded.recognition)
+    for note in loaded.notes:
+        print(note)
+    print()
+    print(report.table())
+    print()
+    print(words(report))
+    if written is not None:
+        print(f"\nWritten: {written} (the flow with its {len(conversion.model.converted)} converted regions)")
+    return report.holds
+
+
+def _map(loaded: Loaded) -> Any:
+    if not isinstance(getattr(loaded.model, "time", None), Discrete):
+        raise ValueError(f"{loaded.name} is in continuous time already ({type(loaded.model).__name__}); this command takes a map.")
+    return loaded.model
+
+
+def simulate(
+    loaded: Loaded, z0: Array, inputs: Array | None, steps: int, options: dict[str, Any], output: Path | None, as_json: bool
+) -> bool:
+    """Run and write or summarize; the return value says whether every requested time was reached."""
+    model, steps = loaded.model, steps if inputs is None else len(inputs)
+    if isinstance(model.time, Discrete) and options["switching"] is not None:
+        flow = rt.to_continuous(model, throw=False).model
+        times = model.dt / options["per_step"] * np.arange(steps * options["per_step"] + 1)
+        path = rt.simulate(flow, z0, times=times, inputs=inputs, switching=options["switching"])
+    elif isinstance(model.time, Discrete):
+        path = rt.simulate(model, z0, steps=steps, inputs=inputs)
+    elif isinstance(model, rt.PiecewiseAffineFlow):
+        path = rt.simulate(model, z0, steps=steps, inputs=inputs, switching=options["switching"])
+    else:
+        path = rt.simulate(model, z0, times=options["every"] * np.arange(steps + 1), inputs=inputs)
+    written = None if output is None else str(write_trajectory(path, output))
+    if as_json:
+        emit({"file": loaded.name, "output": written, **(path.to_dict() if output is None else _short(path))})
+    else:
+        print(loaded.recognition)
+        print(path)
+        last = ", ".join(f"{x:.6g}" for x in path.states[-1][:8])
+        print(f"last state: {last}{', ...' if model.num_states > 8 else ''}")
+        if written is not None:
+            print(f"Written: {written}")
+    return path.status == "completed"
+
+
+def _short(path: Any) -> dict[str, Any]:
+    data = path.to_dict()
+    return {k: data[k] for k in ("status", "status_time", "message", "switch_times")}
+
+
+def write_trajectory(path: Any, output: Path) -> Path:
+    """Write a trajectory as .npz (all arrays) or .csv (time, states, outputs), to a temporary name first.
+
+    Raises:
+        ValueError: another suffix.
+    """
+    if output.suffix not in (".npz", ".csv"):
+        raise ValueError(f"-o is {str(output)!r}; a trajectory is written as .npz or .csv.")
+    with replace_atomically(output) as temporary:
+        if output.suffix == ".npz":
+            arrays = {k: getattr(path, k) for k in ("times", "states", "patterns", "switch_times", "switch_units", "sliding")}
+            outputs = {} if path.outputs is None else {"outputs": path.outputs}
+            with temporary.open("wb") as stream:
+                np.savez(stream, **arrays, **outputs, status=np.array(str(path.status)), message=np.array(path.message))
+        else:
+            names = ["time", *[f"z{i + 1}" for i in range(path.states.shape[1])]]
+            columns = [path.times[:, None], path.states]
+            if path.outputs is not None:
+                names += [f"x{i + 1}" for i in range(path.outputs.shape[1])]
+                columns.append(path.outputs)
+            np.savetxt(temporary, np.hstack(columns), delimiter=",", header=",".join(names), comments="", fmt="%.17g")
+    return output
+
+
+def compare(
+    loaded: Loaded, z0: Array, inputs: Array | None, steps: int, tolerance: float, output: Path | None, as_json: bool
+) -> bool:
+    """Compare the map with both readings of its flow."""
+    model, steps = _map(loaded), steps if inputs is None else len(inputs)
+    flow = rt.to_continuous(model, throw=False).model
+    results = {rule: rt.compare(model, flow, z0, steps=steps, inputs=inputs, switching=rule) for rule in ("clock", "state")}
+    worst = results["clock"].summary()["max_one_step_error_relative"]
+    same = bool(worst <= tolerance)
+    written = None if output is None else str(_write_errors(results, output))
+    if as_json:
+        emit({"file": loaded.name, "same": same, "tolerance": tolerance, "output": written} | {k: c.to_dict() for k, c in results.items()})
+        return same
+    print(loaded.recognition)
+    print()
+    summaries = {rule: c.summary() for rule, c in results.items()}
+    rows = [[key.replace("_", " "), *[f"{summaries[r][key]:.4g}" for r in summaries]] for key in summaries["clock"]]
+    rows.append(["status", *[str(c.status) for c in results.values()]])
+    print(text_table(["map against flow", *results], rows))
+    verdict = "equals" if same else "does NOT equal"
+    print(f"\nThe clock flow {verdict} the map: largest one-step error {worst:.2g} of the state's size, allowed {tolerance:.2g}.")
+    return same
+
+
+def _write_errors(results: dict[str, Any], output: Path) -> Path:
+    if output.suffix not in (".npz", ".csv"):
+        raise ValueError(f"-o is {str(output)!r}; errors are written as .npz or .csv.")
+    columns = {f"{rule}_{kind}": getattr(c, kind) for rule, c in results.items() for kind in ("one_step_error", "orbit_error")}
+    with replace_atomically(output) as temporary:
+        if output.suffix == ".npz":
+            with temporary.open("wb") as stream:
+                np.savez(stream, **columns)
+        else:
+            table = np.column_stack(list(columns.values()))
+            np.savetxt(temporary, table, delimiter=",", header=",".join(columns), comments="", fmt="%.17g")
+    return output
+
+
+def zoo(name: str | None, output: Path | None, as_json: bool) -> None:
+    """List the zoo, or write one network."""
+    if name is not None:
+        model = rt.zoo.load(name)
+        if output is None:
+            raise ValueError(f"Say where to write {name!r} with -o FILE.npz, or use zoo:{name} in place of a file.")
+        written = str(rt.save(model, output))
+        emit({"name": name, "output": written}) if as_json else print(f"Written: {written}")
+        return
+    if output is not None:
+        raise ValueError("Name the network to write: retime zoo NAME -o FILE.npz.")
+    entries = [rt.zoo.entry(n) for n in rt.zoo.names()]
+    if as_json:
+        emit({e.name: {"model": repr(e.model), "description": e.description, "source": e.source, "z0": e.z0} for e in entries})
+        return
+    print(text_table(["name", "model", "what it is"], [[e.name, type(e.model).__name__, e.description] for e in entries]))
+    print("\nUse zoo:NAME in place of a file, e.g. retime convert zoo:vanderpol")

@@ -1,0 +1,75 @@
+"""Arguments of the commands: a model from a file or the zoo, an initial state, inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retime.core.arrays import Array
+from retime.core.errors import ShapeError
+from retime.core.time import Discrete
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model with where it came from: how it was recognized, and the starts that came with it `(k, n)`."""
+
+    name: str
+    model: Any
+    recognition: str
+    starts: Array
+    notes: tuple[str, ...] = ()
+
+
+def open_model(file: str, dt: float | None, family: str | None, num_relu: int | None, clipped: bool) -> Loaded:
+    """Load FILE, or a zoo network for "zoo:NAME"."""
+    if file.startswith("zoo:"):
+        from retime import zoo
+
+        entry = zoo.entry(file.removeprefix("zoo:"))
+        if dt is not None or family is not None:
+            raise ValueError("A zoo network has its own dt and family; drop --dt and --family.")
+        return Loaded(file, entry.model, f"{file}: {entry.description} {entry.source}", entry.z0[None])
+    from retime.io import initial_states, load_recognized
+
+    options: dict[str, Any] = {} if num_relu is None else {"num_relu": num_relu}
+    if clipped:
+        options["clipped"] = True
+    model, recognition = load_recognized(file, dt=dt, family=family, **options)
+    text = f"{file}: a retime file" if recognition is None else recognition.sentence(file)
+    notes = ()
+    if dt is None and isinstance(model.time, Discrete) and model.time.dt == 1.0:
+        notes = ("dt was not given and is taken as 1: rates below are per step. Pass --dt for model time.",)
+    return Loaded(file, model, text, initial_states(file), notes)
+
+
+def start(loaded: Loaded, z0: str | None) -> Array:
+    """The initial state: --z0, else the file's first one, else zeros."""
+    n = loaded.model.num_states
+    if z0 is not None:
+        try:
+            values = np.array([float(x) for x in z0.replace(" ", ",").split(",") if x])
+        except ValueError:
+            raise ValueError(f"--z0 is {z0!r}; it must be numbers separated by commas.") from None
+        if len(values) != n:
+            raise ShapeError(f"--z0 has {len(values)} numbers; the model has {n} states.")
+        return values
+    if loaded.starts.shape[1:] == (n,) and len(loaded.starts):
+        return loaded.starts[0]
+    return np.zeros(n)
+
+
+def read_inputs(path: Path | None, loaded: Loaded) -> Array | None:
+    """Inputs `(steps, m)` from .npy or .csv."""
+    if path is None:
+        return None
+    if not path.is_file():
+        raise FileNotFoundError(f"--inputs: there is no file {path}.")
+    if path.suffix == ".npy":
+        rows = np.load(path, allow_pickle=False)
+    else:
+        rows = np.loadtxt(path, delimiter=",", ndmin=2)
+    return rows.reshape(len(rows), -1)

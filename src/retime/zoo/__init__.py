@@ -1,0 +1,126 @@
+"""Networks that ship with retime: trained by this project or defined in a line, each with a start and its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from retime.core.arrays import Array
+from retime.core.time import Discrete
+from retime.models import PLRNN, ReluRNN
+
+
+@dataclass(frozen=True, eq=False)
+class ZooEntry:
+    """A shipped network.
+
+    Attributes:
+        name: for `zoo.load` and, on the command line, `zoo:NAME`.
+        model: the network.
+        z0: a start `(n,)`.
+        description: what it shows.
+        source: where it comes from.
+    """
+
+    name: str
+    model: Any
+    z0: Array
+    description: str
+    source: str
+
+
+def names() -> list[str]:
+    """The shipped networks, sorted."""
+    return sorted(_ENTRIES)
+
+
+def load(name: str) -> Any:
+    """A shipped network by name.
+
+    Raises:
+        ValueError: no such name; the message lists them.
+    """
+    return entry(name).model
+
+
+@cache
+def entry(name: str) -> ZooEntry:
+    """A shipped network with its start, description and source.
+
+    Raises:
+        ValueError: no such name; the message lists them.
+    """
+    if name not in _ENTRIES:
+        raise ValueError(f"There is no zoo network {name!r}; there are {', '.join(names())}.")
+    make, description, source = _ENTRIES[name]
+    model, z0 = make()
+    return ZooEntry(name, model, z0, description, source)
+
+
+def addition_inputs(steps: int, first: int, second: int, seed: int = 0) -> Array:
+    """Inputs `(steps, 2)` of the addition problem: uniform numbers in [0, 1), and 1 at the two steps to be added."""
+    s = np.zeros((steps, 2))
+    s[:, 0] = np.random.default_rng(seed).random(steps)
+    s[[first, second], 1] = 1.0
+    return s
+
+
+def _trained(name: str) -> tuple[PLRNN, Array]:
+    with files("retime.zoo").joinpath("weights", f"{name}.npz").open("rb") as stream, np.load(stream) as w:
+        model = PLRNN(w["A"], w["W"], w["h"], time=Discrete(float(w["dt"])), readout=(w["B"], w["b"]))
+        return model, w["z0"]
+
+
+def _addition() -> tuple[PLRNN, Array]:
+    model = PLRNN(
+        [1.0, 0.01], [[0, 1], [0, 0]], [0, -0.995], C=[[0, 0], [1, 1]], readout=([[1.0, 0.0]], [0.0]), time=Discrete(1.0)
+    )
+    return model, np.array([0.0, -0.995])
+
+
+def _sliding() -> tuple[PLRNN, Array]:
+    model = PLRNN([0.9, 0.5], [[-0.4, 1.0], [-1.0, 0.0]], [-1.7, -0.5], time=Discrete(1.0))
+    return model, np.array([0.3, 1.2])
+
+
+def _relu() -> tuple[ReluRNN, Array]:
+    g = np.random.default_rng(7)
+    n = 16
+    W = g.normal(size=(n, n)) * 1.6 / np.sqrt(n)
+    model = ReluRNN(W, g.normal(size=(n, 1)), g.normal(size=n) * 0.5, time=Discrete(1.0))
+    return model, np.abs(g.normal(size=n))
+
+
+_ENTRIES = {
+    "addition": (
+        _addition,
+        "Two units solve the addition problem: a line attractor sums the marked inputs.",
+        "Weights as in Monfared & Durstewitz 2020.",
+    ),
+    "lorenz": (
+        lambda: _trained("lorenz"),
+        "PLRNN of 24 units trained on the Lorenz-63 system (10, 28, 8/3), dt = 0.04; outputs are x, y, z. Chaotic.",
+        "Trained by this project: scripts/train_zoo.py --system lorenz --seed 0.",
+    ),
+    "relu": (
+        _relu,
+        "Elman network of 16 ReLU units with one input; every region with a silent unit is singular.",
+        "Random weights, numpy.random.default_rng(7), by this project.",
+    ),
+    "sliding": (
+        _sliding,
+        "Two units whose state-switched flow slides along the boundary of unit 0 (Filippov).",
+        "Defined by this project.",
+    ),
+    "vanderpol": (
+        lambda: _trained("vanderpol"),
+        "PLRNN of 12 units trained on the van der Pol oscillator (mu = 2), dt = 0.1; outputs are x and dx/dt. Limit cycle.",
+        "Trained by this project: scripts/train_zoo.py --system vanderpol --seed 1.",
+    ),
+}
+
+__all__ = ["ZooEntry", "addition_inputs", "entry", "load", "names"]
