@@ -1,11 +1,13 @@
-"""The event-driven flow of a piecewise-affine field: every switch located, sliding continued, nothing skipped.
+"""The event-driven flow of a piecewise-affine field: every switch located, nothing skipped.
 
-One call of `advance` moves a `Record` through linear pieces until the horizon, an unknown region or a full switch
-buffer. On each piece the state is a Taylor polynomial with a proven remainder, so the preactivation of every unit is a
-polynomial too, and its first sign change is found by `roots.first_negative`. A unit on its boundary is carried as
-exactly zero (`on_boundary`), and the side it moves to is decided by the first nonzero derivative.
+`advance` moves a `Record` through affine pieces. On each piece the state is a Taylor polynomial with a proven remainder,
+so the preactivation of every unit is a polynomial too, and its first sign change is found by `roots.first_negative`. A
+unit on its boundary is carried as exactly zero (`on_boundary`); the side it moves to is decided by the first nonzero
+derivative. What a crossing does not settle (grazing, several units at once, sliding) is left to `sliding.decide`.
 
-Source: filippov1988 for sliding; docs/theory/flows.md.
+Loops are written out: array expressions inside kernels cost seconds of compilation each.
+
+Source: docs/theory/flows.md.
 """
 
 from __future__ import annotations
@@ -19,27 +21,27 @@ from retime.core.arrays import Array
 from retime.simulation.arrays import FormArrays, TableArrays
 from retime.simulation.iterate import LIMIT, find_region
 from retime.simulation.roots import DEGREE, DEPTH, NONE, first_negative, horner
-from retime.simulation.taylor import REMAINDER, affine_series, evaluate, weighted_norm
+from retime.simulation.taylor import affine_series, evaluate
 
-# what `advance` returns
-DONE, NEED_REGION, BUFFER_FULL, DIVERGED, UNDEFINED, NO_FLOW, ACCUMULATE = 0, 1, 2, 3, 4, 5, 6
+# what `advance`, `decide` and `slide` return
+DONE, NEED_REGION, BUFFER_FULL, DIVERGED, UNDEFINED, NO_FLOW, ACCUMULATE, DECIDE, SLIDE = range(9)
 
 # entries of Record.integers
-NEXT_TIME, PIECE, REGION, SLIDING, MINUS, PLUS, RESOLVE, SWITCHES, INITIAL, SLIDES, MARK = range(11)
+NEXT_TIME, PIECE, SLIDING, RESOLVE, SWITCHES, INITIAL, SLIDES, MARK = range(8)
 # entries of Record.reals
 TIME, NONUNIQUE_TIME, MARK_TIME, SLIDE_START = range(4)
 
-_NOISE = 64 * 2.0**-52
-_MANY = 10_000  # switches within one instant that count as accumulation
+NOISE = 64 * 2.0**-52
+MANY = 10_000  # switches within one instant that count as accumulation
 
 
 class Record(NamedTuple):
     """The state of one simulation between calls.
 
-    y `(2 n,)`: state, then auxiliary states. bits `(q,)`: the pattern. entered `(q,)`: the pattern of
-    the region that the auxiliary states belong to. on_boundary `(q,)`: units carried as
-    exactly zero. want `(q,)`: the pattern to add to the table on `NEED_REGION`. integers, reals: the counters above.
-    switch_times, switch_units: buffers. slides `(., 3)`: start, end, unit of each sliding interval.
+    y `(2 n,)`: state, then auxiliary states. bits `(q,)`: the pattern. entered `(q,)`: the pattern of the region that the
+    auxiliary states belong to. on_boundary `(q,)`: units carried as exactly zero. want `(q,)`: the pattern to add to the
+    table on `NEED_REGION`. integers, reals: the counters above. switch_times, switch_units: buffers. slides `(., 3)`:
+    start, end, unit of each sliding interval.
     """
 
     y: Array
@@ -55,7 +57,7 @@ class Record(NamedTuple):
 
 
 class Drive(NamedTuple):
-    """Piecewise-linear input: starts `(k,)` and end of each piece `(k,)`, values `(k, m)`, slopes `(k, m)`."""
+    """Piecewise-linear input: starts and ends of the pieces `(k,)`, values at the starts `(k, m)`, slopes `(k, m)`."""
 
     starts: Array
     ends: Array
@@ -64,7 +66,8 @@ class Drive(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Work arrays: c, minus, plus `(DEGREE + 1, 2 n)`, p `(q, DEGREE + 1)`, stack, and five vectors `(2 n,)`."""
+    """Work arrays: series c, minus, plus `(DEGREE + 1, 2 n)`, polynomials p `(q + 2, DEGREE + 1)`, root stack, vectors
+    v `(8, 2 n)`, input s and its slope `(2, m)`."""
 
     c: Array
     minus: Array
@@ -72,10 +75,11 @@ class Scratch(NamedTuple):
     p: Array
     stack: Array
     v: Array
+    s: Array
 
 
-def scratch(num_states: int, num_units: int) -> Scratch:
-    """Work arrays for a system of n states and q units."""
+def scratch(num_states: int, num_units: int, num_inputs: int) -> Scratch:
+    """Work arrays for n states, q units, m inputs."""
     N = 2 * num_states
     wide = (DEGREE + 1, N)
     return Scratch(
@@ -85,64 +89,108 @@ def scratch(num_states: int, num_units: int) -> Scratch:
         np.zeros((num_units + 2, DEGREE + 1)),
         np.zeros((DEPTH + 2, DEGREE + 1)),
         np.zeros((8, N)),
+        np.zeros((2, num_inputs)),
     )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def advance(f: FormArrays, t: TableArrays, drive: Drive, times: Array, out: Array, patterns: Array, r: Record, w: Scratch) -> int:
     """Move the record on, filling `out` (T, n) and `patterns` (T, q); return why it stopped."""
-    n, q, end = out.shape[1], len(f.h2), times[-1]
-    s, slope = np.empty(len(f.C1T)), np.empty(len(f.C1T))
-    new = np.empty(2 * n)
-    r.integers[REGION] = find_region(t, r.entered)
-    if r.integers[SLIDING] >= 0:
-        r.integers[RESOLVE] = 1
-    while True:
-        if r.integers[NEXT_TIME] >= len(times):
-            return DONE
-        if r.integers[SWITCHES] + q >= len(r.switch_times) or r.integers[SLIDES] + 1 >= len(r.slides):
+    n, q = out.shape[1], len(f.h2)
+    while r.integers[NEXT_TIME] < len(times):
+        if r.integers[SLIDING] >= 0:
+            return SLIDE
+        if r.integers[SWITCHES] + 2 * q >= len(r.switch_times) or r.integers[SLIDES] + 2 >= len(r.slides):
             return BUFFER_FULL
-        now = r.reals[TIME]
-        _input_at(drive, r.integers[PIECE], now, s, slope)
+        read_input(drive, r, w.s)
         if r.integers[RESOLVE]:
-            code = _resolve(f, t, r, w, s, slope, n)
+            code = _confirm(f, t, r, w, n)
             if code != DONE:
                 return code
-        last = min(drive.ends[r.integers[PIECE]], end)
-        span = max(last - now, 0.0)
-        tau, N = _series(f, t, r, w, s, slope, n, span)
-        event, unit = _first_event(f, r, w, s, slope, n, tau)
-        x = min(event, 1.0)
-        reached = event > 1.0 and tau >= span
-        after = last if reached else now + x * tau
-        _emit(w.c, times, out, patterns, r, now, tau, after, n)
-        evaluate(w.c, N, x, new)
-        largest = 0.0
-        for i in range(n):
-            largest = max(largest, abs(new[i]))
-        r.y[:N] = new[:N]
-        r.reals[TIME] = after
-        if not largest < LIMIT:
+        region = find_region(t, r.bits)
+        if region < 0:
+            return _ask(r, r.bits)
+        N = n + t.extra[region]
+        offset(t.data[region], N, w.s, w.v[0], w.v[1])
+        span = piece_end(drive, r, times) - r.reals[TIME]
+        tau = affine_series(t.data[region], N, t.data[region][N + 1 + w.s.shape[1]], w.v[0], w.v[1], r.y, max(span, 0.0), w.c)
+        event, unit = first_event(f, r, w, n, tau, q)
+        if not finish_piece(drive, times, out, patterns, r, w, N, tau, span, event):
             return DIVERGED
-        _mark_boundaries(r, w, x, q)
-        _after_step(r, unit, event, q)
-        if reached and last < end:
-            r.integers[PIECE] += 1
-            _read_bits(f, drive, r, n)
-        if _accumulates(r):
+        mark_boundaries(r, w, min(event, 1.0), q)
+        if event <= 1.0:
+            r.on_boundary[unit] = 1
+            switch(r, unit)
+        elif tau >= span:
+            next_piece(f, drive, times, r, n)
+        if accumulates(r):
             return ACCUMULATE
+    return DONE
+
+
+# --- input, samples, bookkeeping: shared by affine and sliding pieces --------------------------------------------------
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _input_at(drive: Drive, piece: int, now: float, s: Array, slope: Array) -> None:
-    for j in range(len(s)):
-        slope[j] = drive.slopes[piece, j]
-        s[j] = drive.values[piece, j] + slope[j] * (now - drive.starts[piece])
+def read_input(drive: Drive, r: Record, s: Array) -> None:
+    """s[0] = the input now, s[1] = its slope."""
+    piece = r.integers[PIECE]
+    for j in range(s.shape[1]):
+        s[1, j] = drive.slopes[piece, j]
+        s[0, j] = drive.values[piece, j] + s[1, j] * (r.reals[TIME] - drive.starts[piece])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _read_bits(f: FormArrays, drive: Drive, r: Record, n: int) -> None:
-    """The input has jumped: read the pattern again; a unit within rounding of its boundary is carried as zero."""
+def piece_end(drive: Drive, r: Record, times: Array) -> float:
+    """Where the input's piece or the horizon ends."""
+    return min(drive.ends[r.integers[PIECE]], times[-1])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def offset(data: Array, N: int, s: Array, f0: Array, f1: Array) -> None:
+    """f0 = h + E s and f1 = E ds/dt from a region's rows: N columns of W, h, columns of E, weights."""
+    for i in range(N):
+        f0[i] = data[N, i]
+        f1[i] = 0.0
+    for j in range(s.shape[1]):
+        for i in range(N):
+            f0[i] += s[0, j] * data[N + 1 + j, i]
+            f1[i] += s[1, j] * data[N + 1 + j, i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def finish_piece(
+    drive: Drive, times: Array, out: Array, patterns: Array, r: Record, w: Scratch, N: int, tau: float, span: float, event: float
+) -> bool:
+    """Write the samples of the piece, move state and time to its end or to the event; False when not finite."""
+    n, x, now = out.shape[1], min(event, 1.0), r.reals[TIME]
+    after = now + x * tau
+    if event > 1.0 and tau >= span:
+        after = piece_end(drive, r, times)
+    k = r.integers[NEXT_TIME]
+    while k < len(times) and times[k] <= after:
+        at = (times[k] - now) / tau if tau > 0.0 else 0.0
+        evaluate(w.c, n, min(max(at, 0.0), 1.0), out[k])
+        for i in range(len(r.bits)):
+            patterns[k, i] = r.bits[i]
+        k += 1
+    r.integers[NEXT_TIME], r.reals[TIME] = k, after
+    evaluate(w.c, N, x, r.y)
+    largest = 0.0
+    for i in range(n):
+        largest = max(largest, abs(r.y[i]))
+    return largest < LIMIT
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def next_piece(f: FormArrays, drive: Drive, times: Array, r: Record, n: int) -> None:
+    """Go to the next piece of the input, unless the horizon is reached, and read the pattern there.
+
+    A unit within rounding of its boundary is carried as zero.
+    """
+    if drive.ends[r.integers[PIECE]] >= times[-1]:
+        return
+    r.integers[PIECE] += 1
     piece = r.integers[PIECE]
     for i in range(len(f.h2)):
         g, size = f.h2[i], abs(f.h2[i])
@@ -152,19 +200,17 @@ def _read_bits(f: FormArrays, drive: Drive, r: Record, n: int) -> None:
         for j in range(drive.values.shape[1]):
             g += f.C2T[j, i] * drive.values[piece, j]
             size += abs(f.C2T[j, i] * drive.values[piece, j])
-        near = abs(g) <= _NOISE * size or (r.on_boundary[i] and abs(g) <= 100 * _NOISE * size)
+        near = abs(g) <= NOISE * size or (r.on_boundary[i] == 1 and abs(g) <= 100 * NOISE * size)
         r.on_boundary[i] = near
-        if not near and r.bits[i] != (g > 0.0):
-            _switch(r, i)
-        if near or r.integers[SLIDING] == i:
+        if not near and r.bits[i] != (g > 0.0) and i != r.integers[SLIDING]:
+            switch(r, i)
+        if near or r.integers[SLIDING] >= 0:
             r.integers[RESOLVE] = 1
-    if drive.values.shape[1] and r.integers[SLIDING] >= 0:
-        r.integers[RESOLVE] = 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _switch(r: Record, i: int) -> None:
-    """Flip unit i and note when."""
+def switch(r: Record, i: int) -> None:
+    """Flip unit i and note when; to be confirmed before the next piece."""
     k = r.integers[SWITCHES]
     r.switch_times[k], r.switch_units[k] = r.reals[TIME], i
     r.integers[SWITCHES] = k + 1
@@ -173,9 +219,9 @@ def _switch(r: Record, i: int) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _accumulates(r: Record) -> bool:
+def accumulates(r: Record) -> bool:
     """Whether very many switches have happened while time stood still."""
-    if r.integers[SWITCHES] - r.integers[MARK] < _MANY:
+    if r.integers[SWITCHES] - r.integers[MARK] < MANY:
         return False
     stuck = r.reals[TIME] - r.reals[MARK_TIME] <= 1e-9 * max(1.0, abs(r.reals[TIME]))
     r.integers[MARK], r.reals[MARK_TIME] = r.integers[SWITCHES], r.reals[TIME]
@@ -183,148 +229,39 @@ def _accumulates(r: Record) -> bool:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _emit(c: Array, times: Array, out: Array, patterns: Array, r: Record, now: float, tau: float, after: float, n: int) -> None:
-    """Write the samples in (now, after], the one at `now` included when not yet written."""
-    k = r.integers[NEXT_TIME]
-    while k < len(times) and times[k] <= after:
-        x = (times[k] - now) / tau if tau > 0.0 else 0.0
-        evaluate(c, n, min(max(x, 0.0), 1.0), out[k])
-        for i in range(len(r.bits)):
-            patterns[k, i] = r.bits[i]
-        k += 1
-    r.integers[NEXT_TIME] = k
-
-
-# --- series of one piece ---------------------------------------------------------------------------------------------
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _offset(data: Array, N: int, s: Array, slope: Array, f0: Array, f1: Array) -> None:
-    """f0 = h + E s and f1 = E ds/dt from a region's rows: N columns of W, h, columns of E, weights."""
-    f0[:N] = data[N, :N]
-    f1[:N] = 0.0
-    for j in range(len(s)):
-        f0[:N] += s[j] * data[N + 1 + j, :N]
-        f1[:N] += slope[j] * data[N + 1 + j, :N]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _series(f: FormArrays, t: TableArrays, r: Record, w: Scratch, s: Array, slope: Array, n: int, tau: float) -> tuple[float, int]:
-    """Fill w.c for the current region, or for sliding between two; return the step and the number of columns."""
-    if r.integers[SLIDING] >= 0:
-        return _sliding_series(f, t, r, w, s, slope, n, tau), n
-    data = t.data[r.integers[REGION]]
-    N = n + t.extra[r.integers[REGION]]
-    _offset(data, N, s, slope, w.v[0], w.v[1])
-    return affine_series(data, N, data[N + 1 + len(s)], w.v[0], w.v[1], r.y, tau, w.c), N
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _block_product(data: Array, n: int, z: Array, out: Array) -> None:
-    """out += W[:n, :n] z."""
-    for j in range(n):
-        x = z[j]
-        for i in range(n):
-            out[i] += x * data[j, i]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _sliding_series(f: FormArrays, t: TableArrays, r: Record, w: Scratch, s: Array, slope: Array, n: int, tau: float) -> float:
-    """Filippov's field alpha f+ + (1 - alpha) f-, alpha = a- / (a- - a+), a = speed of the unit under f; by recurrence.
-
-    The rows w.p[q], w.p[q + 1] get the speeds a- and -a+, both positive while the solution slides. The step is cut so
-    that the last two coefficients are at rounding level (an estimate: the field is rational, not affine).
-    """
-    unit, q = r.integers[SLIDING], len(f.h2)
-    minus, plus = t.data[r.integers[MINUS]], t.data[r.integers[PLUS]]
-    Nm, Np = n + t.extra[r.integers[MINUS]], n + t.extra[r.integers[PLUS]]
-    norm = max(weighted_norm(minus, n, minus[Nm + 1 + len(s)]), weighted_norm(plus, n, plus[Np + 1 + len(s)]))
-    tau = min(tau, 1.0 / norm) if norm > 0 else tau
-    drift = 0.0
-    for j in range(len(s)):
-        drift += f.C2T[j, unit] * slope[j]
-    alpha, den = np.zeros(DEGREE + 1), np.zeros(DEGREE + 1)
-    scale = 0.0
-    w.c[0, :n] = r.y[:n]
-    for k in range(DEGREE + 1):
-        u, v = w.minus[k], w.plus[k]
-        u[:n], v[:n] = 0.0, 0.0
-        if k == 0:
-            _offset(minus, Nm, s, slope, w.v[0], w.v[1])
-            u[:n] = w.v[0, :n]
-            _offset(plus, Np, s, slope, w.v[2], w.v[3])
-            v[:n] = w.v[2, :n]
-        elif k == 1:
-            u[:n], v[:n] = tau * w.v[1, :n], tau * w.v[3, :n]
-        _block_product(minus, n, w.c[k], u)
-        _block_product(plus, n, w.c[k], v)
-        below, above = 0.0, 0.0
-        for i in range(n):
-            below += f.W2[unit, i] * u[i]
-            above += f.W2[unit, i] * v[i]
-        if k == 0:
-            below, above = below + drift, above + drift
-        w.p[q, k], w.p[q + 1, k], den[k] = below, -above, below - above
-        value = below
-        for j in range(k):
-            value -= alpha[j] * den[k - j]
-        alpha[k] = value / den[0]
-        if k == DEGREE:
-            break
-        for i in range(n):
-            x = u[i]
-            for j in range(k + 1):
-                x += alpha[j] * (w.plus[k - j, i] - w.minus[k - j, i])
-            w.c[k + 1, i] = x * tau / (k + 1)
-            scale = max(scale, abs(w.c[k, i]))
-    shrink = 1.0
-    for k in (DEGREE - 1, DEGREE):
-        size = np.abs(w.c[k, :n]).max()
-        if size > REMAINDER * scale:
-            shrink = min(shrink, 0.7 * (REMAINDER * scale / size) ** (1.0 / k))
-    if shrink < 1.0:
-        power = 1.0
-        for k in range(1, DEGREE + 1):
-            power *= shrink
-            w.c[k, :n] *= power
-            w.p[q, k] *= power
-            w.p[q + 1, k] *= power
-        tau *= shrink
-    return tau
-
-
+def _ask(r: Record, bits: Array) -> int:
+    for i in range(len(bits)):
+        r.want[i] = bits[i]
+    return NEED_REGION
 
 
 # --- events ----------------------------------------------------------------------------------------------------------
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _first_event(f: FormArrays, r: Record, w: Scratch, s: Array, slope: Array, n: int, tau: float) -> tuple[float, int]:
-    """Where in (0, 1] the first unit leaves its side, and which; q and q + 1 stand for the end of sliding."""
+def first_event(f: FormArrays, r: Record, w: Scratch, n: int, tau: float, rows: int) -> tuple[float, int]:
+    """Where in (0, 1] the first unit leaves its side, and which; rows q and q + 1 of w.p are the ends of sliding."""
     q, sliding = len(f.h2), r.integers[SLIDING]
     best, which = NONE, -1
     poly = np.empty(DEGREE + 1)
-    for i in range(q):
+    for i in range(rows):
+        sign = 1.0
         if i == sliding:
-            w.p[i] = 0.0
             continue
-        _preactivation_series(f, w, s, slope, n, tau, i)
-        if r.on_boundary[i]:
-            w.p[i, 0] = 0.0
-        sign = 1.0 if r.bits[i] else -1.0
-        x = _leaves(w.p[i], sign, r.on_boundary[i] == 1, min(best, 1.0), poly, w.stack)
+        if i < q:
+            preactivation_series(f, w, n, tau, i)
+            if r.on_boundary[i]:
+                w.p[i, 0] = 0.0
+            sign = 1.0 if r.bits[i] else -1.0
+        x = _leaves(w.p[i], sign, i < q and r.on_boundary[i] == 1, min(best, 1.0), poly, w.stack)
         if x < best:
             best, which = x, i
-    if sliding >= 0:
-        for i in (q, q + 1):
-            x = _leaves(w.p[i], 1.0, False, min(best, 1.0), poly, w.stack)
-            if x < best:
-                best, which = x, i
     return best, which
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _preactivation_series(f: FormArrays, w: Scratch, s: Array, slope: Array, n: int, tau: float, i: int) -> None:
+def preactivation_series(f: FormArrays, w: Scratch, n: int, tau: float, i: int) -> None:
+    """Coefficients of unit i's preactivation along w.c, into w.p[i]."""
     p = w.p[i]
     if len(f.selection) > 0:
         j = f.selection[i]
@@ -337,9 +274,9 @@ def _preactivation_series(f: FormArrays, w: Scratch, s: Array, slope: Array, n: 
                 value += f.W2[i, j] * w.c[k, j]
             p[k] = value
     p[0] += f.h2[i]
-    for j in range(len(s)):
-        p[0] += f.C2T[j, i] * s[j]
-        p[1] += f.C2T[j, i] * slope[j] * tau
+    for j in range(w.s.shape[1]):
+        p[0] += f.C2T[j, i] * w.s[0, j]
+        p[1] += f.C2T[j, i] * w.s[1, j] * tau
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -347,22 +284,23 @@ def _leaves(p: Array, sign: float, on_boundary: bool, upto: float, poly: Array, 
     """First x at which sign * p turns negative. On the boundary the factor x is divided out as often as needed."""
     start = 0
     if on_boundary:
-        size = np.abs(p).max()
-        while start <= DEGREE and abs(p[start]) <= _NOISE * size:
+        size = 0.0
+        for k in range(DEGREE + 1):
+            size = max(size, abs(p[k]))
+        while start <= DEGREE and abs(p[start]) <= NOISE * size:
             start += 1
         if start > DEGREE:
             return NONE
-    poly[:] = 0.0
-    for k in range(start, DEGREE + 1):
-        poly[k - start] = sign * p[k]
+    for k in range(DEGREE + 1):
+        poly[k] = sign * p[k + start] if k + start <= DEGREE else 0.0
     if poly[0] <= 0.0:
         return NONE if on_boundary else 0.0
     return first_negative(poly, upto, stack)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _mark_boundaries(r: Record, w: Scratch, x: float, q: int) -> None:
-    """Units whose preactivation at the end of the step is within rounding of zero are carried as zero."""
+def mark_boundaries(r: Record, w: Scratch, x: float, q: int) -> None:
+    """Units whose preactivation at the end of the piece is within rounding of zero are carried as zero."""
     for i in range(q):
         if i == r.integers[SLIDING]:
             continue
@@ -370,275 +308,88 @@ def _mark_boundaries(r: Record, w: Scratch, x: float, q: int) -> None:
         for k in range(DEGREE + 1):
             size += abs(w.p[i, k]) * power
             power *= x
-        near = abs(horner(w.p[i], x)) <= _NOISE * size
-        if near and size == 0.0 and r.on_boundary[i]:
-            continue
+        near = abs(horner(w.p[i], x)) <= NOISE * size
+        dead = size == 0.0 and r.on_boundary[i] == 1
         r.on_boundary[i] = near
-        if near:
+        if near and not dead:
             r.integers[RESOLVE] = 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _after_step(r: Record, unit: int, event: float, q: int) -> None:
-    """Book the event: a crossing flips its unit (to be confirmed by `_resolve`), the end of sliding picks a side."""
-    if event > 1.0:
-        return
-    r.integers[RESOLVE] = 1
-    if unit >= q:
-        sliding = r.integers[SLIDING]
-        _end_slide(r)
-        r.on_boundary[sliding] = 1
-        if r.bits[sliding] != (unit == q + 1):
-            _switch(r, sliding)
-    else:
-        r.on_boundary[unit] = 1
-        _switch(r, unit)
+# --- which region next: the common case -------------------------------------------------------------------------------
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _end_slide(r: Record) -> None:
-    k = r.integers[SLIDES]
-    r.slides[k, 0], r.slides[k, 1], r.slides[k, 2] = r.reals[SLIDE_START], r.reals[TIME], r.integers[SLIDING]
-    r.integers[SLIDES] = k + 1
-    r.integers[SLIDING] = -1
-    r.integers[REGION] = -1
-
-
-# --- which region next -----------------------------------------------------------------------------------------------
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _resolve(f: FormArrays, t: TableArrays, r: Record, w: Scratch, s: Array, slope: Array, n: int) -> int:
-    """Settle the pattern so that every unit on its boundary moves to the side its bit says, or start to slide."""
-    q = len(f.h2)
-    was_sliding = r.integers[SLIDING]
-    units = np.flatnonzero(r.on_boundary)
-    if was_sliding >= 0:
-        code = _keep_sliding(f, t, r, w, s, slope, n, units)
-        if code != UNDEFINED:
-            return code
-        _end_slide(r)
-        r.on_boundary[was_sliding] = 1
-        units = np.flatnonzero(r.on_boundary)
-    trial = r.bits.copy()
-    code = _settle(f, t, r, w, s, slope, n, units, trial)
-    if code == UNDEFINED and len(units) <= 8:
-        code = _try_all(f, t, r, w, s, slope, n, units, trial)
-    if code == UNDEFINED and len(units) <= 8:
-        return _start_sliding(f, t, r, w, s, slope, n, units, trial)
-    if code == DONE and r.integers[INITIAL] and 0 < len(units) <= 3:
-        code = _check_unique(f, t, r, w, s, slope, n, units, trial)
-    if code != DONE:
-        return code
-    _accept(t, r, trial, n, q)
-    r.integers[INITIAL] = 0
-    return DONE
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _accept(t: TableArrays, r: Record, trial: Array, n: int, q: int) -> None:
-    """Make `trial` the pattern; a region that is entered starts with auxiliary states 0."""
-    for i in range(q):
-        if r.bits[i] != trial[i]:
-            _unswitch_or_switch(r, i)
+def _confirm(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int) -> int:
+    """Accept the pattern if every unit on its boundary moves to the side its bit says; else leave it to `decide`."""
+    if r.integers[INITIAL]:
+        for i in range(len(r.bits)):
+            if r.on_boundary[i]:
+                return DECIDE
     region = find_region(t, r.bits)
-    if r.integers[REGION] != region:
-        r.y[n:] = 0.0
-    r.entered[:] = r.bits
-    r.integers[REGION], r.integers[RESOLVE] = region, 0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _unswitch_or_switch(r: Record, i: int) -> None:
-    """Flip unit i; a flip booked at this very time is taken back instead of being noted twice."""
-    k = r.integers[SWITCHES] - 1
-    while k >= 0 and r.switch_times[k] == r.reals[TIME]:
-        if r.switch_units[k] == i:
-            for j in range(k, r.integers[SWITCHES] - 1):
-                r.switch_times[j], r.switch_units[j] = r.switch_times[j + 1], r.switch_units[j + 1]
-            r.integers[SWITCHES] -= 1
-            r.bits[i] = 1 - r.bits[i]
-            return
-        k -= 1
-    _switch(r, i)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _settle(f: FormArrays, t: TableArrays, r: Record, w: Scratch, s: Array, slope: Array, n: int, units: Array, trial: Array) -> int:
-    """Flip inconsistent units until none is left; UNDEFINED when that does not end."""
-    for attempt in range(2 * len(units) + 2):
-        code, wrong = _check(f, t, r, w, s, slope, n, units, trial)
-        if code != DONE or len(wrong) == 0:
-            return code
-        if attempt <= len(units):
-            for i in wrong:
-                trial[i] = 1 - trial[i]
-        else:
-            trial[wrong[0]] = 1 - trial[wrong[0]]
-    return UNDEFINED
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _try_all(f: FormArrays, t: TableArrays, r: Record, w: Scratch, s: Array, slope: Array, n: int, units: Array, trial: Array) -> int:
-    for word in range(2 ** len(units)):
-        for j in range(len(units)):
-            trial[units[j]] = (word >> j) & 1
-        code, wrong = _check(f, t, r, w, s, slope, n, units, trial)
-        if code != DONE or len(wrong) == 0:
-            return code
-    return UNDEFINED
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _check_unique(f: FormArrays, t: TableArrays, r: Record, w: Scratch, s: Array, slope: Array, n: int, units: Array, trial: Array) -> int:
-    """Count the consistent patterns around an initial state on boundaries; more than one is noted."""
-    other, found = trial.copy(), 0
-    for word in range(2 ** len(units)):
-        for j in range(len(units)):
-            other[units[j]] = (word >> j) & 1
-        code, wrong = _check(f, t, r, w, s, slope, n, units, other)
-        if code == NEED_REGION:
-            return code
-        found += code == DONE and len(wrong) == 0
-    if found > 1:
-        r.reals[NONUNIQUE_TIME] = r.reals[TIME]
+    if region < 0:
+        return _ask(r, r.bits)
+    if t.extra[region] < 0:
+        return NO_FLOW
+    same = True
+    for i in range(len(r.bits)):
+        same = same and r.bits[i] == r.entered[i]
+    if not consistent(f, t.data[region], n, n + t.extra[region], same, r, w, r.bits):
+        return DECIDE
+    accept(r, n, same)
     return DONE
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _check(
-    f: FormArrays, t: TableArrays, r: Record, w: Scratch, s: Array, slope: Array, n: int, units: Array, trial: Array
-) -> tuple[int, Array]:
-    """Which boundary units would move to the other side than their bit says if the region were `trial`."""
-    wrong = np.empty(len(units), dtype=np.int64)
-    region = find_region(t, trial)
-    if region < 0:
-        r.want[:] = trial
-        return NEED_REGION, wrong[:0]
-    if t.extra[region] < 0:
-        r.want[:] = trial
-        return NO_FLOW, wrong[:0]
-    if len(units) == 0:
-        return DONE, wrong[:0]
-    N = n + t.extra[region]
-    start = r.y.copy()
-    if region != r.integers[REGION]:
-        start[n:] = 0.0
-    signs = _directions(f, t.data[region], N, n, start, s, slope, units, w)
-    count = 0
-    for j in range(len(units)):
-        if (signs[j] > 0) != (trial[units[j]] == 1):
-            wrong[count] = units[j]
-            count += 1
-    return DONE, wrong[:count]
+def accept(r: Record, n: int, same: bool) -> None:
+    """Enter the region of r.bits: with auxiliary states 0 unless it is the one we are in."""
+    for i in range(len(r.bits)):
+        r.entered[i] = r.bits[i]
+    if not same:
+        for i in range(n, 2 * n):
+            r.y[i] = 0.0
+    r.integers[RESOLVE] = r.integers[INITIAL] = 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _directions(f: FormArrays, data: Array, N: int, n: int, y: Array, s: Array, slope: Array, units: Array, w: Scratch) -> Array:
-    """Sign of the first derivative of each unit's preactivation that is not rounding; 0 when it stays at zero."""
-    signs = np.zeros(len(units), dtype=np.int64)
-    f0, f1, v, size = w.v[0], w.v[1], w.v[2], w.v[3]
-    next_v, next_size = w.v[4], w.v[5]
-    _offset(data, N, s, slope, f0, f1)
-    v[:N] = y[:N]
-    size[:N] = np.abs(y[:N])
+def consistent(f: FormArrays, data: Array, n: int, N: int, keep: bool, r: Record, w: Scratch, bits: Array) -> bool:
+    """Whether each unit on its boundary moves to the side that `bits` says, under the field of `data`."""
+    for i in range(len(bits)):
+        if r.on_boundary[i] and i != r.integers[SLIDING]:
+            sign = direction(f, data, n, N, keep, r, w, i)
+            if (sign > 0) != (bits[i] == 1):
+                return False
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def direction(f: FormArrays, data: Array, n: int, N: int, keep: bool, r: Record, w: Scratch, unit: int) -> int:
+    """Sign of the first derivative of a unit's preactivation that is not rounding; 0 when it stays at zero.
+
+    `keep`: with the present auxiliary states, else with zeros.
+    """
+    f0, f1, v, size, new_v, new_size = w.v[0], w.v[1], w.v[2], w.v[3], w.v[4], w.v[5]
+    offset(data, N, w.s, f0, f1)
+    for i in range(N):
+        v[i] = r.y[i] if i < n or keep else 0.0
+        size[i] = abs(v[i])
     for order in range(1, min(2 * N, 12) + 1):
         for i in range(N):
-            next_v[i] = f0[i] if order == 1 else (f1[i] if order == 2 else 0.0)
-            next_size[i] = abs(next_v[i])
+            new_v[i] = f0[i] if order == 1 else (f1[i] if order == 2 else 0.0)
+            new_size[i] = abs(new_v[i])
         for j in range(N):
             for i in range(N):
-                next_v[i] += data[j, i] * v[j]
-                next_size[i] += abs(data[j, i]) * size[j]
-        v[:N], size[:N] = next_v[:N], next_size[:N]
-        left = 0
-        for j in range(len(units)):
-            if signs[j] == 0:
-                speed, noise = 0.0, 0.0
-                for i in range(n):
-                    speed += f.W2[units[j], i] * v[i]
-                    noise += abs(f.W2[units[j], i]) * size[i]
-                if order == 1:
-                    for i in range(len(s)):
-                        speed += f.C2T[i, units[j]] * slope[i]
-                        noise += abs(f.C2T[i, units[j]] * slope[i])
-                if abs(speed) > _NOISE * noise:
-                    signs[j] = 1 if speed > 0 else -1
-                else:
-                    left += 1
-        if left == 0:
-            break
-    return signs
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _start_sliding(f: FormArrays, t: TableArrays, r: Record, w: Scratch, s: Array, slope: Array, n: int, units: Array, trial: Array) -> int:
-    """Slide on one of the boundaries with the other units on consistent sides; UNDEFINED if none works."""
-    for unit in units:
-        others = units[units != unit]
-        for word in range(2 ** len(others)):
-            for j in range(len(others)):
-                trial[others[j]] = (word >> j) & 1
-            code = _slides(f, t, r, w, s, slope, n, unit, others, trial)
-            if code != UNDEFINED:
-                if code == DONE:
-                    r.reals[SLIDE_START] = r.reals[TIME]
-                return code
-    return UNDEFINED
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _keep_sliding(f: FormArrays, t: TableArrays, r: Record, w: Scratch, s: Array, slope: Array, n: int, units: Array) -> int:
-    """While sliding another unit has reached its boundary or the input has jumped: go on sliding if that is consistent."""
-    unit, trial = r.integers[SLIDING], r.bits.copy()
-    others = units[units != unit]
-    code = _slides(f, t, r, w, s, slope, n, unit, others, trial)
-    if code != UNDEFINED or len(others) > 8:
-        return code
-    for word in range(2 ** len(others)):
-        for j in range(len(others)):
-            trial[others[j]] = (word >> j) & 1
-        code = _slides(f, t, r, w, s, slope, n, unit, others, trial)
-        if code != UNDEFINED:
-            return code
-    return UNDEFINED
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _slides(
-    f: FormArrays, t: TableArrays, r: Record, w: Scratch, s: Array, slope: Array, n: int, unit: int, others: Array, trial: Array
-) -> int:
-    """Adopt sliding on `unit` with the other bits of `trial` if both fields point at the boundary."""
-    q, kept = len(f.h2), trial[unit]
-    sides = np.empty(2, dtype=np.int64)
-    for side in range(2):
-        trial[unit] = side
-        sides[side] = find_region(t, trial)
-        if sides[side] < 0 or t.extra[sides[side]] < 0:
-            r.want[:] = trial
-            return NEED_REGION if sides[side] < 0 else NO_FLOW
-    trial[unit] = kept
-    before = (r.integers[SLIDING], r.integers[MINUS], r.integers[PLUS])
-    r.integers[SLIDING], r.integers[MINUS], r.integers[PLUS] = unit, sides[0], sides[1]
-    tau = _sliding_series(f, t, r, w, s, slope, n, 1.0)
-    fits = w.p[q, 0] >= 0.0 and w.p[q + 1, 0] >= 0.0 and w.p[q, 0] + w.p[q + 1, 0] > 0.0
-    for i in others:
-        _preactivation_series(f, w, s, slope, n, tau, i)
-        w.p[i, 0] = 0.0
-        size, direction = np.abs(w.p[i]).max(), 0.0
-        for k in range(1, DEGREE + 1):
-            if abs(w.p[i, k]) > _NOISE * size:
-                direction = w.p[i, k]
-                break
-        fits = fits and (direction > 0.0) == (trial[i] == 1)
-    if not fits:
-        r.integers[SLIDING], r.integers[MINUS], r.integers[PLUS] = before
-        return UNDEFINED
-    for i in range(q):
-        if r.bits[i] != trial[i]:
-            _unswitch_or_switch(r, i)
-    r.on_boundary[unit] = 0
-    r.y[n:] = 0.0
-    r.entered[:] = r.bits
-    r.integers[REGION], r.integers[RESOLVE], r.integers[INITIAL] = sides[kept], 0, 0
-    return DONE
+                new_v[i] += data[j, i] * v[j]
+                new_size[i] += abs(data[j, i]) * size[j]
+        speed, noise = 0.0, 0.0
+        for i in range(N):
+            v[i], size[i] = new_v[i], new_size[i]
+        for i in range(n):
+            speed += f.W2[unit, i] * v[i]
+            noise += abs(f.W2[unit, i]) * size[i]
+        if order == 1:
+            for i in range(w.s.shape[1]):
+                speed += f.C2T[i, unit] * w.s[1, i]
+                noise += abs(f.C2T[i, unit] * w.s[1, i])
+        if abs(speed) > NOISE * noise:
+            return 1 if speed > 0 else -1
+    return 0

@@ -14,15 +14,21 @@ LIMIT = 1e150  # a state beyond this has diverged: products of two states would 
 @njit(cache=True, nogil=True, error_model="numpy")
 def preactivate(f: FormArrays, z: Array, s: Array, a: Array) -> None:
     """a = W2 z + C2 s + h2."""
-    a[:] = f.h2
+    q = len(a)
     if len(f.selection) > 0:
-        for i in range(len(a)):
-            a[i] += z[f.selection[i]]
+        for i in range(q):
+            a[i] = f.h2[i] + z[f.selection[i]]
     else:
+        for i in range(q):
+            a[i] = f.h2[i]
         for j in range(len(z)):
-            a += z[j] * f.W2T[j]
+            x = z[j]
+            for i in range(q):
+                a[i] += x * f.W2T[j, i]
     for j in range(len(s)):
-        a += s[j] * f.C2T[j]
+        x = s[j]
+        for i in range(q):
+            a[i] += x * f.C2T[j, i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -31,25 +37,19 @@ def iterate(f: FormArrays, states: Array, inputs: Array, patterns: Array) -> int
     steps, n, q = len(states) - 1, states.shape[1], len(f.h2)
     a, new = np.empty(q), np.empty(n)
     diagonal = len(f.diagonal) > 0
-    select = len(f.selection) > 0
     for k in range(steps):
         z, s = states[k], inputs[k]
         if diagonal:
             for i in range(n):
                 new[i] = f.diagonal[i] * z[i] + f.h1[i]
         else:
-            new[:] = f.h1
+            for i in range(n):
+                new[i] = f.h1[i]
             for j in range(n):
                 x = z[j]
                 for i in range(n):
                     new[i] += x * f.AT[j, i]
-        if select:
-            for i in range(q):
-                a[i] = z[f.selection[i]] + f.h2[i]
-            for j in range(len(s)):
-                a += s[j] * f.C2T[j]
-        else:
-            preactivate(f, z, s, a)
+        preactivate(f, z, s, a)
         for j in range(q):
             x = a[j]
             if x > 0.0:
@@ -57,15 +57,16 @@ def iterate(f: FormArrays, states: Array, inputs: Array, patterns: Array) -> int
                 for i in range(n):
                     new[i] += x * f.W1T[j, i]
         for j in range(len(s)):
-            new += s[j] * f.C1T[j]
+            x = s[j]
+            for i in range(n):
+                new[i] += x * f.C1T[j, i]
         largest = 0.0
         for i in range(n):
             states[k + 1, i] = new[i]
             largest = max(largest, abs(new[i]))
         if not largest < LIMIT:
             return k
-    s = inputs[steps]
-    preactivate(f, states[steps], s, a)
+    preactivate(f, states[steps], inputs[steps], a)
     for j in range(q):
         patterns[steps, j] = a[j] > 0.0
     return steps
@@ -114,13 +115,16 @@ def clock_steps(f: FormArrays, t: TableArrays, states: Array, inputs: Array, pat
         if region < 0:
             return k
         data = t.data[region]
-        new[:] = data[0, :n]
+        for i in range(n):
+            new[i] = data[0, i]
         for j in range(n):
             x = z[j]
             for i in range(n):
                 new[i] += x * data[1 + j, i]
         for j in range(len(s)):
-            new += s[j] * data[1 + n + j, :n]
+            x = s[j]
+            for i in range(n):
+                new[i] += x * data[1 + n + j, i]
         largest = 0.0
         for i in range(n):
             states[k + 1, i] = new[i]

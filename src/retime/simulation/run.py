@@ -193,15 +193,31 @@ def _event_driven(
 ) -> Run:
     record = _record(form, drive, times, z0)
     states, patterns = np.full((len(times), len(z0)), np.nan), np.zeros((len(times), form.num_units), dtype=np.uint8)
-    work = events.scratch(form.num_states, form.num_units)
+    work = events.scratch(form.num_states, form.num_units, form.num_inputs)
     while True:
         code = events.advance(f, table.arrays, drive, times, states, patterns, record, work)
+        if code in (events.DECIDE, events.SLIDE):
+            code = _undecided(f, table, drive, times, states, patterns, record, work, code)
         if code == events.NEED_REGION:
             table.add(record.want)
         elif code == events.BUFFER_FULL:
             record = _longer(record)
-        else:
+        elif code != events.DECIDE:
             return _finished(record, states, patterns, code)
+
+
+def _undecided(f: Any, table: RegionTable, drive: Any, times: Array, out: Array, patterns: Array, r: Any, w: Any, code: int) -> int:
+    """The rare cases, compiled only when they arise; DECIDE when `advance` can go on."""
+    from retime.simulation.sliding import decide, slide
+
+    while code in (events.DECIDE, events.SLIDE):
+        if code == events.SLIDE:
+            code = slide(f, table.arrays, drive, times, out, patterns, r, w)
+        else:
+            code = decide(f, table.arrays, drive, out.shape[1], r, w)
+            if code == events.DONE:
+                return events.DECIDE
+    return code
 
 
 def _record(form: PiecewiseAffineForm, drive: events.Drive, times: Array, z0: Array) -> events.Record:
@@ -210,8 +226,8 @@ def _record(form: PiecewiseAffineForm, drive: events.Drive, times: Array, z0: Ar
     g = form.preactivation(z0, s)
     terms = np.abs(z0) @ np.abs(form.W2).T + np.abs(form.h2) + np.abs(s) @ np.abs(form.C2).T
     near = np.abs(g) <= 64 * np.finfo(float).eps * (terms if len(form.selection) == 0 or form.h2.any() else 0.0)
-    integers = np.zeros(11, dtype=np.int64)
-    integers[events.REGION] = integers[events.SLIDING] = -1
+    integers = np.zeros(8, dtype=np.int64)
+    integers[events.SLIDING] = -1
     integers[events.RESOLVE] = integers[events.INITIAL] = 1
     reals = np.array([times[0], np.nan, -np.inf, np.nan])
     y = np.concatenate([z0, np.zeros(n)])

@@ -71,7 +71,9 @@ def affine_series(
         scale = max(scale, size)
         ratio = theta / (k + 2)
         if k > 1 and ratio < 0.5 and size * ratio / (1 - ratio) <= 0.25 * REMAINDER * scale:
-            c[k + 2 :, :N] = 0.0
+            for j in range(k + 2, DEGREE + 1):
+                for i in range(N):
+                    c[j, i] = 0.0
             return tau
     ratio = theta / (DEGREE + 1)
     tail = size * ratio / (1 - ratio)
@@ -89,7 +91,8 @@ def affine_series(
 @njit(cache=True, nogil=True, error_model="numpy")
 def evaluate(c: Array, N: int, x: float, y: Array) -> None:
     """y = sum_k c_k x^k."""
-    y[:N] = c[DEGREE, :N]
+    for i in range(N):
+        y[i] = c[DEGREE, i]
     for k in range(DEGREE - 1, -1, -1):
         for i in range(N):
             y[i] = y[i] * x + c[k, i]
@@ -109,7 +112,8 @@ def flow_samples(WT: Array, weights: Array, f0: Array, y0: Array, times: Array, 
         while k < len(times) and (last or times[k] <= t + tau):
             x = (times[k] - t) / tau if tau > 0.0 else 0.0
             evaluate(c, N, min(max(x, 0.0), 1.0), sample)
-            out[k] = sample[:n]
+            for i in range(n):
+                out[k, i] = sample[i]
             k += 1
         evaluate(c, N, 1.0, y)
         t += tau

@@ -11,7 +11,7 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.time import Discrete
-from retime.models import PLRNN, ReluRNN
+from retime.models import PLRNN, AlmostLinearRNN, ReluRNN
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,15 +82,15 @@ def _addition() -> tuple[PLRNN, Array]:
     return model, np.array([0.0, -0.995])
 
 
-def _sliding() -> tuple[PLRNN, Array]:
-    model = PLRNN([0.9, 0.5], [[-0.4, 1.0], [-1.0, 0.0]], [-1.7, -0.5], time=Discrete(1.0))
-    return model, np.array([0.3, 1.2])
+def _sliding() -> tuple[AlmostLinearRNN, Array]:
+    model = AlmostLinearRNN([0.1, 0.3], [[0.0, -1.1], [0.9, 0.6]], [-0.8, 0.2], num_relu=1, time=Discrete(1.0))
+    return model, np.array([-0.3, -0.3])
 
 
 def _relu() -> tuple[ReluRNN, Array]:
     g = np.random.default_rng(7)
     n = 16
-    W = g.normal(size=(n, n)) * 1.6 / np.sqrt(n)
+    W = g.normal(size=(n, n)) * 1.2 / np.sqrt(n)
     model = ReluRNN(W, g.normal(size=(n, 1)), g.normal(size=n) * 0.5, time=Discrete(1.0))
     return model, np.abs(g.normal(size=n))
 
@@ -113,7 +113,7 @@ _ENTRIES = {
     ),
     "sliding": (
         _sliding,
-        "Two units whose state-switched flow slides along the boundary of unit 0 (Filippov).",
+        "Two units whose state-switched flow slides along the boundary of its ReLU unit (Filippov).",
         "Defined by this project.",
     ),
     "vanderpol": (

@@ -1,0 +1,371 @@
+"""What a single crossing does not settle: grazing, several units at once, sliding along a boundary (Filippov).
+
+Compiled only when it is needed.
+
+Source: filippov1988; docs/theory/flows.md.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from retime.core.arrays import Array
+from retime.simulation.arrays import FormArrays, TableArrays
+from retime.simulation.events import (
+    BUFFER_FULL,
+    DECIDE,
+    DIVERGED,
+    DONE,
+    INITIAL,
+    NEED_REGION,
+    NEXT_TIME,
+    NO_FLOW,
+    NOISE,
+    NONUNIQUE_TIME,
+    RESOLVE,
+    SLIDE_START,
+    SLIDES,
+    SLIDING,
+    SWITCHES,
+    TIME,
+    UNDEFINED,
+    Drive,
+    Record,
+    Scratch,
+    accept,
+    consistent,
+    direction,
+    finish_piece,
+    first_event,
+    mark_boundaries,
+    next_piece,
+    offset,
+    piece_end,
+    preactivation_series,
+    read_input,
+    switch,
+)
+from retime.simulation.iterate import find_region
+from retime.simulation.roots import DEGREE
+from retime.simulation.taylor import REMAINDER, weighted_norm
+
+MOST = 8  # simultaneous boundaries up to which all patterns are tried
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def decide(f: FormArrays, t: TableArrays, drive: Drive, n: int, r: Record, w: Scratch) -> int:
+    """Find a pattern whose field takes every boundary unit to its side, or a boundary to slide on.
+
+    Returns:
+        DONE, NEED_REGION (r.want), NO_FLOW, or UNDEFINED when neither exists.
+    """
+    read_input(drive, r, w.s)
+    units = np.flatnonzero(r.on_boundary)
+    trial = r.bits.copy()
+    code = _flip_until_consistent(f, t, r, w, n, units, trial)
+    if code == UNDEFINED and len(units) <= MOST:
+        code = _try_all(f, t, r, w, n, units, trial)
+    if code == UNDEFINED and len(units) <= MOST:
+        return _start_sliding(f, t, r, w, n, units, trial)
+    if code == DONE and r.integers[INITIAL] and 0 < len(units) <= 3:
+        code = _note_other_solutions(f, t, r, w, n, units, trial)
+    if code == DONE:
+        _adopt(r, trial)
+        accept(r, n, False)
+    return code
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fits(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, trial: Array) -> int:
+    """DONE when `trial`, entered with auxiliary states 0, is consistent; UNDEFINED when not."""
+    region = find_region(t, trial)
+    if region < 0 or t.extra[region] < 0:
+        for i in range(len(trial)):
+            r.want[i] = trial[i]
+        return NEED_REGION if region < 0 else NO_FLOW
+    return DONE if consistent(f, t.data[region], n, n + t.extra[region], False, r, w, trial) else UNDEFINED
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _flip_until_consistent(
+    f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, units: Array, trial: Array
+) -> int:
+    """Flip every inconsistent unit, look again; UNDEFINED when that does not end."""
+    for _ in range(2 * len(units) + 2):
+        code = _fits(f, t, r, w, n, trial)
+        if code != UNDEFINED:
+            return code
+        region = find_region(t, trial)
+        N = n + t.extra[region]
+        wrong = np.zeros(len(units), dtype=np.bool_)
+        for j in range(len(units)):
+            sign = direction(f, t.data[region], n, N, False, r, w, units[j])
+            wrong[j] = (sign > 0) != (trial[units[j]] == 1)
+        for j in range(len(units)):
+            if wrong[j]:
+                trial[units[j]] = 1 - trial[units[j]]
+    return UNDEFINED
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _set_bits(trial: Array, units: Array, word: int) -> None:
+    for j in range(len(units)):
+        trial[units[j]] = (word >> j) & 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _try_all(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, units: Array, trial: Array) -> int:
+    for word in range(1 << len(units)):
+        _set_bits(trial, units, word)
+        code = _fits(f, t, r, w, n, trial)
+        if code != UNDEFINED:
+            return code
+    return UNDEFINED
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _note_other_solutions(
+    f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, units: Array, trial: Array
+) -> int:
+    """Count the consistent patterns around an initial state on boundaries; more than one is noted."""
+    other, found = trial.copy(), 0
+    for word in range(1 << len(units)):
+        _set_bits(other, units, word)
+        code = _fits(f, t, r, w, n, other)
+        if code == NEED_REGION:
+            return code
+        found += code == DONE
+    if found > 1:
+        r.reals[NONUNIQUE_TIME] = r.reals[TIME]
+    return DONE
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _adopt(r: Record, trial: Array) -> None:
+    """Make `trial` the pattern; a flip booked at this very time is taken back instead of being noted twice."""
+    for i in range(len(trial)):
+        if r.bits[i] == trial[i]:
+            continue
+        k = r.integers[SWITCHES] - 1
+        while k >= 0 and r.switch_times[k] == r.reals[TIME] and r.switch_units[k] != i:
+            k -= 1
+        if k >= 0 and r.switch_times[k] == r.reals[TIME]:
+            for j in range(k, r.integers[SWITCHES] - 1):
+                r.switch_times[j], r.switch_units[j] = r.switch_times[j + 1], r.switch_units[j + 1]
+            r.integers[SWITCHES] -= 1
+            r.bits[i] = trial[i]
+        else:
+            switch(r, i)
+
+
+# --- sliding ---------------------------------------------------------------------------------------------------------
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _start_sliding(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, units: Array, trial: Array) -> int:
+    """Slide on one of the boundaries with the other units on consistent sides; UNDEFINED if none works."""
+    for unit in units:
+        others = units[units != unit]
+        for word in range(1 << len(others)):
+            _set_bits(trial, others, word)
+            code = _slides(f, t, r, w, n, unit, others, trial)
+            if code == DONE:
+                r.reals[SLIDE_START] = r.reals[TIME]
+                _adopt(r, trial)
+                r.on_boundary[unit] = 0
+                accept(r, n, False)
+            if code != UNDEFINED:
+                return code
+    return UNDEFINED
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _slides(
+    f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, unit: int, others: Array, trial: Array
+) -> int:
+    """DONE (and r.integers[SLIDING] = unit) if both fields point at the boundary and the other units move to their sides."""
+    q, before = len(f.h2), r.integers[SLIDING]
+    r.integers[SLIDING] = unit
+    code, tau = _series(f, t, r, w, n, trial, 1.0)
+    if code == DONE:
+        fits = w.p[q, 0] >= 0.0 and w.p[q + 1, 0] >= 0.0 and w.p[q, 0] + w.p[q + 1, 0] > 0.0
+        for i in others:
+            preactivation_series(f, w, n, tau, i)
+            fits = fits and (_first_sign(w.p[i]) > 0.0) == (trial[i] == 1)
+        if fits:
+            return DONE
+        code = UNDEFINED
+    r.integers[SLIDING] = before
+    return code
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _first_sign(p: Array) -> float:
+    """The first coefficient of x, x^2, ... that is not rounding; 0 when there is none."""
+    size = 0.0
+    for k in range(1, DEGREE + 1):
+        size = max(size, abs(p[k]))
+    for k in range(1, DEGREE + 1):
+        if abs(p[k]) > NOISE * size:
+            return p[k]
+    return 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def slide(
+    f: FormArrays, t: TableArrays, drive: Drive, times: Array, out: Array, patterns: Array, r: Record, w: Scratch
+) -> int:
+    """Move along the boundary until sliding ends, the horizon is reached, or a region is needed."""
+    n, q = out.shape[1], len(f.h2)
+    while r.integers[NEXT_TIME] < len(times):
+        if r.integers[SWITCHES] + 2 * q >= len(r.switch_times) or r.integers[SLIDES] + 2 >= len(r.slides):
+            return BUFFER_FULL
+        read_input(drive, r, w.s)
+        if r.integers[RESOLVE]:
+            code = _go_on(f, t, r, w, n)
+            if code != DONE:
+                return code
+        span = max(piece_end(drive, r, times) - r.reals[TIME], 0.0)
+        code, tau = _series(f, t, r, w, n, r.bits, span)
+        if code != DONE:
+            return code
+        event, unit = first_event(f, r, w, n, tau, q + 2)
+        if not finish_piece(drive, times, out, patterns, r, w, n, tau, span, event):
+            return DIVERGED
+        mark_boundaries(r, w, min(event, 1.0), q)
+        if event <= 1.0 and unit >= q:
+            _end(r, unit == q + 1)
+            return DECIDE
+        if event <= 1.0:
+            r.on_boundary[unit] = 1
+            switch(r, unit)
+        elif tau >= span:
+            next_piece(f, drive, times, r, n)
+    return DONE
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _go_on(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int) -> int:
+    """Another unit has reached its boundary, or the input has jumped: slide on if that is consistent, else DECIDE."""
+    unit = r.integers[SLIDING]
+    others = np.flatnonzero(r.on_boundary)
+    others = others[others != unit]
+    trial = r.bits.copy()
+    code = _slides(f, t, r, w, n, unit, others, trial)
+    if code == UNDEFINED and len(others) <= MOST:
+        for word in range(1 << len(others)):
+            _set_bits(trial, others, word)
+            code = _slides(f, t, r, w, n, unit, others, trial)
+            if code != UNDEFINED:
+                break
+    if code == DONE:
+        _adopt(r, trial)
+        r.integers[RESOLVE] = 0
+    if code == UNDEFINED:
+        _end(r, r.bits[unit] == 1)
+        return DECIDE
+    return code
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _end(r: Record, plus: bool) -> None:
+    """Stop sliding towards the given side, to be confirmed by `decide`."""
+    unit, k = r.integers[SLIDING], r.integers[SLIDES]
+    r.slides[k, 0], r.slides[k, 1], r.slides[k, 2] = r.reals[SLIDE_START], r.reals[TIME], unit
+    r.integers[SLIDES] = k + 1
+    r.integers[SLIDING] = -1
+    r.on_boundary[unit] = 1
+    if (r.bits[unit] == 1) != plus:
+        switch(r, unit)
+    r.integers[RESOLVE] = 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _series(
+    f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, bits: Array, tau: float
+) -> tuple[int, float]:
+    """Fill w.c with Filippov's solution: field alpha f+ + (1 - alpha) f-, alpha = a- / (a- - a+), by recurrence.
+
+    a is the speed of the sliding unit's preactivation under f. Rows q and q + 1 of w.p get a- and -a+, both positive
+    while the solution slides. Fields are taken at auxiliary states 0. The step is cut so that the last two coefficients
+    are at rounding level (an estimate: the field is rational, not affine).
+    """
+    unit, q = r.integers[SLIDING], len(f.h2)
+    trial, sides = bits.copy(), np.zeros(2, dtype=np.int64)
+    for side in range(2):
+        trial[unit] = side
+        sides[side] = find_region(t, trial)
+        if sides[side] < 0 or t.extra[sides[side]] < 0:
+            for i in range(q):
+                r.want[i] = trial[i]
+            return (NEED_REGION if sides[side] < 0 else NO_FLOW), tau
+    minus, plus = t.data[sides[0]], t.data[sides[1]]
+    Nm, Np, m = n + t.extra[sides[0]], n + t.extra[sides[1]], w.s.shape[1]
+    norm = max(weighted_norm(minus, n, minus[Nm + 1 + m]), weighted_norm(plus, n, plus[Np + 1 + m]))
+    if norm * tau > 1.0:
+        tau = 1.0 / norm
+    drift = 0.0
+    for j in range(m):
+        drift += f.C2T[j, unit] * w.s[1, j]
+    for i in range(n):
+        w.c[0, i] = r.y[i]
+    alpha = np.zeros(DEGREE + 1)
+    for k in range(DEGREE + 1):
+        _field_terms(minus, Nm, n, w.s, w.v[0], w.v[1], w.c[k], k, tau, w.minus[k])
+        _field_terms(plus, Np, n, w.s, w.v[0], w.v[1], w.c[k], k, tau, w.plus[k])
+        below, above = (drift, drift) if k == 0 else (0.0, 0.0)
+        for i in range(n):
+            below += f.W2[unit, i] * w.minus[k, i]
+            above += f.W2[unit, i] * w.plus[k, i]
+        w.p[q, k], w.p[q + 1, k] = below, -above
+        value = below
+        for j in range(k):
+            value -= alpha[j] * (w.p[q, k - j] + w.p[q + 1, k - j])
+        alpha[k] = value / (w.p[q, 0] + w.p[q + 1, 0])
+        if k < DEGREE:
+            for i in range(n):
+                x = w.minus[k, i]
+                for j in range(k + 1):
+                    x += alpha[j] * (w.plus[k - j, i] - w.minus[k - j, i])
+                w.c[k + 1, i] = x * tau / (k + 1)
+    return DONE, _cut(w, n, q, tau)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _field_terms(
+    data: Array, N: int, n: int, s: Array, f0: Array, f1: Array, z: Array, k: int, tau: float, out: Array
+) -> None:
+    """Coefficient k of W z + h + E s along the series, first n entries, from coefficient k of z."""
+    offset(data, N, s, f0, f1)
+    for i in range(n):
+        out[i] = f0[i] if k == 0 else (tau * f1[i] if k == 1 else 0.0)
+    for j in range(n):
+        x = z[j]
+        for i in range(n):
+            out[i] += x * data[j, i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _cut(w: Scratch, n: int, q: int, tau: float) -> float:
+    """Shorten the step until the last two coefficients are at rounding level."""
+    scale, shrink = 0.0, 1.0
+    for k in range(DEGREE + 1):
+        for i in range(n):
+            scale = max(scale, abs(w.c[k, i])) if k < 4 else scale
+    for k in range(DEGREE - 1, DEGREE + 1):
+        size = 0.0
+        for i in range(n):
+            size = max(size, abs(w.c[k, i]))
+        if size > REMAINDER * scale:
+            shrink = min(shrink, 0.7 * (REMAINDER * scale / size) ** (1.0 / k))
+    if shrink == 1.0:
+        return tau
+    power = 1.0
+    for k in range(1, DEGREE + 1):
+        power *= shrink
+        for i in range(n):
+            w.c[k, i] *= power
+        w.p[q, k] *= power
+        w.p[q + 1, k] *= power
+    return tau * shrink
