@@ -123,7 +123,8 @@ def compare(
     one = np.abs(restarted.states[-1] - reference.states[1:]).max(axis=1)
     orbit = np.abs(free.states[1:] - reference.states[1:]).max(axis=1)
     switched = (reference.patterns[1:] != reference.patterns[:-1]).any(axis=1) & ~lost
-    crossed = np.array([len(t) > 0 for t in restarted.switch_times], dtype=bool)
+    events = zip(restarted.switch_times, restarted.sliding, strict=True)
+    crossed = np.array([len(t) + len(s) > 0 for t, s in events], dtype=bool)
     rule = (switching or "clock") if isinstance(other, PiecewiseAffineFlow) else ""
     status = max((reference.status, free.status), key=list(TrajectoryStatus).index)
     size = 1 + np.abs(reference.states[1:]).max(axis=1)

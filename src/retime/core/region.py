@@ -67,7 +67,7 @@ class RegionFlow:
         """Relative condition number (Frobenius) of the principal logarithm at M, complex where it has to be.
 
         An error delta in M can appear as condition * delta in W. Measured by power iteration on the Frechet derivative.
-        Large for regions with eigenvalues close to 0 (of order 1 / 2^-53 for a regularized one).
+        Large for regions with eigenvalues close to 0 (1e14 and more for a regularized one).
         """
         from retime.core.frechet import log_condition
 

@@ -12,7 +12,7 @@ class RegionStatus(StrEnum):
     real: a real logarithm that is not principal (negative eigenvalues in equal pairs), same dimension.
     raised: unpaired negative eigenvalues; one auxiliary state each, zero at every sample time.
     regularized: a semisimple zero eigenvalue, replaced by 2^-53.
-    time_varying: a nilpotent part of index > 1; no autonomous linear ODE exists, that part is interpolated.
+    time_varying: a nilpotent part of index > 1; no autonomous linear ODE reaches it, that part is interpolated.
     """
 
     PRINCIPAL = "principal"
@@ -33,12 +33,11 @@ class TrajectoryStatus(StrEnum):
     completed: every requested time was reached.
     nonunique: completed, but at `status_time` more than one continuation was consistent (both fields leave the
         boundary); the one named in `message` was followed.
-    diverged: the state left the range of finite numbers at `status_time`; later rows are NaN.
+    diverged: a state exceeded 1e150 at `status_time`; later rows are NaN.
     sliding_undefined: at `status_time` Filippov's solution is not defined (several boundaries attract at once);
         later rows are NaN.
     no_flow: at `status_time` a region without an autonomous field was entered (`time_varying`); later rows are NaN.
     switches_accumulate: more than the allowed number of switches before the next sample; later rows are NaN.
-    interrupted: stopped by Ctrl-C at `status_time`; later rows are NaN.
     """
 
     COMPLETED = "completed"
@@ -47,4 +46,3 @@ class TrajectoryStatus(StrEnum):
     SLIDING_UNDEFINED = "sliding_undefined"
     NO_FLOW = "no_flow"
     SWITCHES_ACCUMULATE = "switches_accumulate"
-    INTERRUPTED = "interrupted"

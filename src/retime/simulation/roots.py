@@ -30,7 +30,7 @@ def first_negative(p: Array, upto: float, stack: Array) -> float:
 
     The Bernstein coefficients of p on an interval enclose its values there (convex hull), and their sign changes bound
     its roots (variation diminishing): an interval with nonnegative coefficients is discarded, one with a single change
-    holds exactly one root, any other is halved. Two roots in an arbitrarily small window are therefore found.
+    holds exactly one root, any other is halved. Two roots in one window are found down to widths of 1e-15 of the interval.
 
     Args:
         p: `(DEGREE + 1,)`, p[0] > 0. upto: 0 < upto <= 1. stack: scratch `(DEPTH + 2, DEGREE + 1)`.

@@ -79,7 +79,7 @@ def _sampled(states: Array, patterns: Array, samples: Array, done: int) -> Run:
     at, unit = np.divmod(np.flatnonzero(patterns[1 : done + 1] != patterns[:done]), max(patterns.shape[1], 1))
     run = Run(states, patterns, samples[at + 1], unit)
     if done < len(states) - 1:
-        _stop(run, TrajectoryStatus.DIVERGED, samples[done + 1], "the state left the range of finite numbers")
+        _stop(run, TrajectoryStatus.DIVERGED, samples[done + 1], "a state exceeded 1e150")
     return run
 
 
@@ -139,7 +139,7 @@ def held_flow(flow: PiecewiseAffineFlow, pattern: Array, z: Array, s: Array, the
 # --- event-driven flows ----------------------------------------------------------------------------------------------
 
 _STATUS = {
-    events.DIVERGED: (TrajectoryStatus.DIVERGED, "the state left the range of finite numbers"),
+    events.DIVERGED: (TrajectoryStatus.DIVERGED, "a state exceeded 1e150"),
     events.UNDEFINED: (
         TrajectoryStatus.SLIDING_UNDEFINED,
         "several boundaries attract at once; Filippov's solution is defined on one only",

@@ -51,11 +51,12 @@ def simulate(
         Trajectory: always as long as the horizon; `status` says whether and when it stopped early.
 
     Raises:
-        ShapeError: z0 or inputs of the wrong size. ValueError: a missing or superfluous horizon, times that do not
-        increase, an unknown `switching`. CertificateError: a region without an autonomous flow, when the conversion
-        was made with `throw=True`. TypeError: not a model.
+        ShapeError: z0 or inputs of the wrong size.
+        ValueError: a missing or superfluous horizon, times that do not increase, an unknown `switching`.
+        CertificateError: a region without an autonomous flow, when the conversion was made with `throw=True`.
+        TypeError: not a model.
 
-    Cost: a map O(steps (n + active units) n); a flow about 24 products with W per step of length 2 / ||W||.
+    Cost: a map O(steps (n + active units) n); a flow about 24 products with W per piece of length about 2 / ||W|| (infinity norm, balanced).
     Backend: NumPy float64, Numba kernels. Source: docs/theory/flows.md.
     """
     if not isinstance(model, (PiecewiseAffineSystem, PiecewiseAffineFlow)):

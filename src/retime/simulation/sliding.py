@@ -71,9 +71,18 @@ def decide(f: FormArrays, t: TableArrays, drive: Drive, n: int, r: Record, w: Sc
     if code == DONE and r.integers[INITIAL] and 0 < len(units) <= 3:
         code = _note_other_solutions(f, t, r, w, n, units, trial)
     if code == DONE:
-        _adopt(r, trial)
+        _adopt(r, trial, _bounces(t, r, trial))
         accept(r, n, False)
     return code
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _bounces(t: TableArrays, r: Record, trial: Array) -> bool:
+    """Whether a raised region is left and entered again at once, which sets its auxiliary states to 0."""
+    for i in range(len(trial)):
+        if trial[i] != r.entered[i]:
+            return False
+    return t.extra[find_region(t, trial)] > 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -142,15 +151,15 @@ def _note_other_solutions(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _adopt(r: Record, trial: Array) -> None:
-    """Make `trial` the pattern; a flip booked at this very time is taken back instead of being noted twice."""
+def _adopt(r: Record, trial: Array, twice: bool) -> None:
+    """Make `trial` the pattern; a flip booked at this very time is taken back, or noted again if it happened `twice`."""
     for i in range(len(trial)):
         if r.bits[i] == trial[i]:
             continue
         k = r.integers[SWITCHES] - 1
         while k >= 0 and r.switch_times[k] == r.reals[TIME] and r.switch_units[k] != i:
             k -= 1
-        if k >= 0 and r.switch_times[k] == r.reals[TIME]:
+        if not twice and k >= 0 and r.switch_times[k] == r.reals[TIME]:
             for j in range(k, r.integers[SWITCHES] - 1):
                 r.switch_times[j], r.switch_units[j] = r.switch_times[j + 1], r.switch_units[j + 1]
             r.integers[SWITCHES] -= 1
@@ -172,7 +181,7 @@ def _start_sliding(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int,
             code = _slides(f, t, r, w, n, unit, others, trial)
             if code == DONE:
                 r.reals[SLIDE_START] = r.reals[TIME]
-                _adopt(r, trial)
+                _adopt(r, trial, False)
                 r.on_boundary[unit] = 0
                 accept(r, n, False)
             if code != UNDEFINED:
@@ -260,7 +269,7 @@ def _go_on(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int) -> int:
             if code != UNDEFINED:
                 break
     if code == DONE:
-        _adopt(r, trial)
+        _adopt(r, trial, False)
         r.integers[RESOLVE] = 0
     if code == UNDEFINED:
         _end(r, r.bits[unit] == 1)

@@ -1,0 +1,100 @@
+"""MkDocs hook: what the pages take from the code and from refs.bib instead of repeating it.
+
+`<!-- aliases -->` becomes the table of array names, `<!-- references -->` the list of references, and each
+"Source: key" of a docstring a link into that list.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+ENTRY = re.compile(r"^@(\w+)\{(\w+),\n(.*?)^\}", re.MULTILINE | re.DOTALL)
+FIELD = re.compile(r"^\s*(\w+)\s*=\s*\{(.*)\},?\s*$", re.MULTILINE)
+MEANING = {
+    "A": "linear part of the state, a matrix or its diagonal",
+    "W": "recurrent weights",
+    "h": "offset",
+    "C": "input weights",
+    "W1": "weights from the hidden units to the states",
+    "W2": "weights from the states to the hidden units",
+    "h1": "offset of the states",
+    "h2": "offset of the hidden units",
+    "slopes": "slope of each dendritic basis",
+    "thresholds": "threshold of each basis and unit",
+    "W_rec": "recurrent weights of a ReLU network",
+    "W_in": "input weights of a ReLU network",
+    "b_rec": "recurrent bias, added to the others",
+    "b_in": "input bias, added to the others",
+    "b": "offset of a linear system; bias; readout offset",
+    "E": "input matrix of a linear system",
+    "B": "readout matrix",
+    "readout_b": "readout offset",
+    "dt": "time of one step",
+}
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+    """Fill in the tables."""
+    if "<!-- aliases -->" in markdown:
+        markdown = markdown.replace("<!-- aliases -->", alias_table())
+    if "<!-- references -->" in markdown:
+        text = (Path(config["docs_dir"]) / "refs.bib").read_text(encoding="utf-8")
+        markdown = markdown.replace("<!-- references -->", reference_list(text))
+    return markdown
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
+    """Link the keys and pages that a docstring names as its source."""
+    text = (Path(config["docs_dir"]) / "refs.bib").read_text(encoding="utf-8")
+    keys, up = entries(text), "../" * page.url.count("/")
+    return re.sub(r"Source: [^<]*", lambda match: _linked(match[0], keys, up), html)
+
+
+def _linked(source: str, keys: Any, up: str) -> str:
+    source = re.sub(
+        r"[a-z]+\d{4}", lambda m: f'<a href="{up}references/#{m[0]}">{m[0]}</a>' if m[0] in keys else m[0], source
+    )
+    return re.sub(r"docs/(theory/\w+)\.md", rf'<a href="{up}\1/">\1</a>', source)
+
+
+def alias_table() -> str:
+    """The names under which each parameter may be stored, from `retime.io.ALIASES`."""
+    from retime.io import ALIASES
+
+    rows = ["| parameter | names in a file | meaning |", "|---|---|---|"]
+    for name, aliases in ALIASES.items():
+        rows.append(f"| `{name}` | {', '.join(f'`{a}`' for a in aliases)} | {MEANING[name]} |")
+    return "\n".join(rows)
+
+
+def entries(bibtex: str) -> dict[str, dict[str, str]]:
+    """Fields by key of a BibTeX file with one field a line."""
+    return {key: dict(FIELD.findall(body)) | {"kind": kind} for kind, key, body in ENTRY.findall(bibtex)}
+
+
+def reference_list(bibtex: str) -> str:
+    """One paragraph per entry, with its key as anchor."""
+    lines = []
+    for key, entry in sorted(entries(bibtex).items()):
+        where = ", ".join(
+            entry[f].replace("--", "-")
+            for f in ("journal", "booktitle", "publisher", "series", "volume", "pages", "note")
+            if f in entry
+        )
+        links = []
+        if "doi" in entry:
+            links.append(f"[doi:{entry['doi']}](https://doi.org/{entry['doi']})")
+        if "eprint" in entry:
+            links.append(f"[arXiv:{entry['eprint']}](https://arxiv.org/abs/{entry['eprint']})")
+        authors = entry["author"].replace(" and ", "; ").removesuffix(".")
+        text = f"**`{key}`** {authors}. *{entry['title']}*. {where}, {entry['year']}. {' '.join(links)}"
+        lines.append(f'<span id="{key}"></span>' + _plain(text).strip())
+    return "\n\n".join(lines)
+
+
+def _plain(latex: str) -> str:
+    latex = re.sub(r'\\"(\w)', lambda match: unicodedata.normalize("NFC", match[1] + "\u0308"), latex)
+    return latex.replace("{", "").replace("}", "")

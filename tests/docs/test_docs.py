@@ -1,0 +1,125 @@
+"""The documentation: its code runs, its output is what is printed, its references and names are complete."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import retime
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(p for p in [*DOCS.rglob("*.md"), ROOT / "README.md"] if "```python" in p.read_text(encoding="utf-8"))
+
+
+def _module(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+blocks = _module("blocks")
+hooks = _module("hooks")
+
+
+def test_the_pages_with_code_are_found() -> None:
+    names = {str(p.relative_to(ROOT)) for p in PAGES}
+    assert {"docs/index.md", "docs/theory/conversion.md", "docs/theory/flows.md", "docs/guides/files.md"} <= names
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_code_on_a_page_runs_and_prints_what_the_page_shows(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = page.read_text(encoding="utf-8")
+    if "import control" in text:
+        pytest.importorskip("control")
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "__docs__"}
+    with np.printoptions():
+        for block in blocks.blocks(text):
+            printed = blocks.run(block, f"{page}", namespace)
+            if block.shown is not None:
+                shown = text[block.shown]
+                assert blocks.agree(shown, printed), f"{page}:{block.line} shows\n{shown}\nbut prints\n{printed}"
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "expected"),
+    [
+        ("error 3.1e-15, W [[ 1. -0.]]", "error 7e-16, W [[1.  0.]]", True),
+        ("principal 20", "principal 21", False),
+        ("raised 7", "principal 7", False),
+        ("orbit 0.500", "orbit 0.501", True),
+    ],
+)
+def test_outputs_agree_up_to_rounding_only(shown: str, printed: str, expected: bool) -> None:
+    assert blocks.agree(shown, printed) is expected
+
+
+def test_every_key_that_a_docstring_names_is_in_the_bibliography() -> None:
+    known = hooks.entries((DOCS / "refs.bib").read_text(encoding="utf-8"))
+    texts = {p: p.read_text(encoding="utf-8") for p in (ROOT / "src").rglob("*.py")}
+    sources = [s for text in texts.values() for s in re.findall(r"Source: (?:[^\"]|\"(?!\"\"))*", text)]
+    keys = {key for source in sources for key in re.findall(r"\b[a-z]+(?:19|20)\d\d\b", source)}
+    assert {"monfared2020", "culver1966", "filippov1988"} <= keys
+    assert keys <= known.keys()
+
+
+def test_every_page_that_the_code_names_exists() -> None:
+    texts = [p.read_text(encoding="utf-8") for p in (ROOT / "src").rglob("*.py")]
+    named = {name for text in texts for name in re.findall(r"docs/[\w/]+\.(?:md|bib)", text)}
+    assert named
+    assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []
+
+
+def test_every_bibliography_entry_is_complete() -> None:
+    known = hooks.entries((DOCS / "refs.bib").read_text(encoding="utf-8"))
+    incomplete = [key for key, entry in known.items() if not {"author", "title", "year"} <= entry.keys()]
+    assert known
+    assert incomplete == []
+
+
+def test_every_public_name_is_on_an_api_page() -> None:
+    text = "\n".join(p.read_text(encoding="utf-8") for p in (DOCS / "api").glob("*.md"))
+    documented = set(re.findall(r"\bretime\.(\w+)\b(?!\.)", text))
+    assert [name for name in retime.__all__ if name not in documented] == []
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = sorted(str(p.relative_to(DOCS)) for p in DOCS.rglob("*.md"))
+    assert pages
+    assert [page for page in pages if f": {page}\n" not in navigation] == []
+
+
+def test_the_alias_table_explains_every_parameter() -> None:
+    table = hooks.alias_table()
+    for name, aliases in retime.io.ALIASES.items():
+        row = next(line for line in table.splitlines() if line.startswith(f"| `{name}` |"))
+        assert all(f"`{alias}`" in row for alias in aliases)
+
+
+def test_the_pages_hold_no_path_of_a_machine() -> None:
+    for page in [*DOCS.rglob("*.md"), DOCS / "refs.bib", ROOT / "mkdocs.yml"]:
+        assert re.search(r"(?<![\w.])/(?:work|tmp|home|root|Users)/", page.read_text(encoding="utf-8")) is None, page
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    for name in ("mkdocs", "material", "mkdocstrings_handlers.python"):
+        pytest.importorskip(name, reason="the docs extra is not installed")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "plrnn" in (tmp_path / "site" / "guides" / "files" / "index.html").read_text(encoding="utf-8")
