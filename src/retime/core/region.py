@@ -63,6 +63,11 @@ class RegionFlow:
         return step if self.ramp is None else step + self.ramp
 
     @cached_property
+    def weights(self) -> Array:
+        """Powers of two `(N,)` that balance W: row and column sums of |W_ij| weights_j / weights_i are alike."""
+        return balancing_weights(self.W)
+
+    @cached_property
     def condition(self) -> float:
         """Relative condition number (Frobenius) of the principal logarithm at M, complex where it has to be.
 
@@ -98,6 +103,14 @@ class RegionFlow:
             f"RegionFlow({self.status}, {self.num_states} states + {self.auxiliary} auxiliary, "
             f"residual {self.residual:.1e}, margin {self.margin:+.2e})"
         )
+
+
+def balancing_weights(W: Array) -> Array:
+    """Powers of two `(N,)` that make row and column sums of |W_ij| weights_j / weights_i alike."""
+    from scipy.linalg import matrix_balance
+
+    _, (weights, _) = matrix_balance(W, permute=False, separate=True)
+    return weights
 
 
 def _geometric_multiplicity(L: Array, x: float, scale: float) -> int:

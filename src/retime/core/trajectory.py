@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,7 @@ class Trajectory:
         states: `(T, n)`, or `(T, b, n)` for a batch of b initial states; NaN after `status_time` when stopped early.
         outputs: `(T, p)` or `(T, b, p)` of the linear readout, None without one.
         patterns: bool `(T, q)` or `(T, b, q)`, which ReLU units are on.
-        switch_times: `(k,)` times at which the region changed (flows: located exactly; maps and clock flows: sample
-            times); for a batch a tuple of b such arrays.
-        switch_units: `(k,)` the unit that switched at each of those times; for a batch a tuple.
+        switches: where `switch_times` and `switch_units` come from: two lists, or a function that finds them on demand.
         sliding: `(k, 3)` rows (start, end, unit): intervals of Filippov sliding along a unit's boundary; a tuple for a batch.
         status: how it ended; for a batch the gravest of `statuses`.
         status_time: when, for a status other than `completed`; NaN otherwise.
@@ -35,13 +34,29 @@ class Trajectory:
     states: Array
     outputs: Array | None
     patterns: Array
-    switch_times: Any
-    switch_units: Any
+    switches: Any
     sliding: Any
     status: TrajectoryStatus = TrajectoryStatus.COMPLETED
     status_time: float = float("nan")
     message: str = ""
     statuses: tuple[TrajectoryStatus, ...] = (TrajectoryStatus.COMPLETED,)
+
+    @cached_property
+    def _found(self) -> tuple[list[Array], list[Array]]:
+        return self.switches() if callable(self.switches) else self.switches
+
+    @property
+    def switch_times(self) -> Any:
+        """Times `(k,)` at which the region changed (state-switched flows: located exactly; else sample times).
+
+        For a batch a tuple of b such arrays.
+        """
+        return tuple(self._found[0]) if self.is_batch else self._found[0][0]
+
+    @property
+    def switch_units(self) -> Any:
+        """The unit `(k,)` that switched at each of `switch_times`; for a batch a tuple of b such arrays."""
+        return tuple(self._found[1]) if self.is_batch else self._found[1][0]
 
     @property
     def is_batch(self) -> bool:

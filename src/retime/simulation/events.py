@@ -27,7 +27,7 @@ from retime.simulation.taylor import affine_series, evaluate
 DONE, NEED_REGION, BUFFER_FULL, DIVERGED, UNDEFINED, NO_FLOW, ACCUMULATE, DECIDE, SLIDE = range(9)
 
 # entries of Record.integers
-NEXT_TIME, PIECE, SLIDING, RESOLVE, SWITCHES, INITIAL, SLIDES, MARK = range(8)
+NEXT_TIME, PIECE, SLIDING, RESOLVE, SWITCHES, INITIAL, SLIDES, MARK, MEMBER, LAST, FRESH = range(11)
 # entries of Record.reals
 TIME, NONUNIQUE_TIME, MARK_TIME, SLIDE_START = range(4)
 
@@ -41,7 +41,7 @@ class Record(NamedTuple):
     y `(2 n,)`: state, then auxiliary states. bits `(q,)`: the pattern. entered `(q,)`: the pattern of the region that the
     auxiliary states belong to. on_boundary `(q,)`: units carried as exactly zero. want `(q,)`: the pattern to add to the
     table on `NEED_REGION`. integers, reals: the counters above. switch_times, switch_units: buffers. slides `(., 3)`:
-    start, end, unit of each sliding interval.
+    start, end, unit of each sliding interval. ends `(b, 2)`: where each member's switches and slides end in the buffers.
     """
 
     y: Array
@@ -54,10 +54,11 @@ class Record(NamedTuple):
     switch_times: Array
     switch_units: Array
     slides: Array
+    ends: Array
 
 
 class Drive(NamedTuple):
-    """Piecewise-linear input: starts and ends of the pieces `(k,)`, values at the starts `(k, m)`, slopes `(k, m)`."""
+    """Piecewise-linear input: starts and ends of the pieces `(k,)`, values at the starts and slopes `(k, 1 or b, m)`."""
 
     starts: Array
     ends: Array
@@ -94,9 +95,53 @@ def scratch(num_states: int, num_units: int, num_inputs: int) -> Scratch:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def advance(f: FormArrays, t: TableArrays, drive: Drive, times: Array, out: Array, patterns: Array, r: Record, w: Scratch) -> int:
-    """Move the record on, filling `out` (T, n) and `patterns` (T, q); return why it stopped."""
-    n, q = out.shape[1], len(f.h2)
+def advance_members(
+    f: FormArrays, t: TableArrays, drive: Drive, times: Array, z0: Array, out: Array, patterns: Array, r: Record, w: Scratch
+) -> int:
+    """Run members r.integers[MEMBER] .. r.integers[LAST] - 1 of z0 `(b, n)` one after the other; return why it stopped.
+
+    out `(T, b, n)`, patterns `(T, b, q)`. DONE: all are finished; otherwise the current member stopped there.
+    """
+    while True:
+        if r.integers[FRESH]:
+            _begin(f, drive, times, z0[r.integers[MEMBER]], r)
+        code = _advance(f, t, drive, times, out, patterns, r, w)
+        if code != DONE:
+            return code
+        finish_member(r)
+        if r.integers[MEMBER] >= r.integers[LAST]:
+            return DONE
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _begin(f: FormArrays, drive: Drive, times: Array, z0: Array, r: Record) -> None:
+    """Start a member: state, first piece of its input, pattern; the switch log goes on where the last member left it."""
+    n = len(z0)
+    for i in range(n):
+        r.y[i], r.y[n + i] = z0[i], 0.0
+    r.integers[NEXT_TIME] = r.integers[PIECE] = r.integers[FRESH] = 0
+    r.integers[SLIDING] = -1
+    r.integers[RESOLVE] = r.integers[INITIAL] = 1
+    r.integers[MARK] = r.integers[SWITCHES]
+    r.reals[TIME], r.reals[NONUNIQUE_TIME], r.reals[MARK_TIME] = times[0], np.nan, -np.inf
+    for i in range(len(f.h2)):
+        r.entered[i], r.on_boundary[i], r.bits[i] = 2, 0, 0
+    read_pattern_near(f, drive, r, n)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def finish_member(r: Record) -> None:
+    """Note where the member's switches end and go to the next member."""
+    k = r.integers[MEMBER]
+    r.ends[k, 0], r.ends[k, 1] = r.integers[SWITCHES], r.integers[SLIDES]
+    r.integers[MEMBER] = k + 1
+    r.integers[FRESH] = 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _advance(f: FormArrays, t: TableArrays, drive: Drive, times: Array, out: Array, patterns: Array, r: Record, w: Scratch) -> int:
+    """Move the current member through affine pieces."""
+    n, q = out.shape[2], len(f.h2)
     while r.integers[NEXT_TIME] < len(times):
         if r.integers[SLIDING] >= 0:
             return SLIDE
@@ -134,10 +179,10 @@ def advance(f: FormArrays, t: TableArrays, drive: Drive, times: Array, out: Arra
 @njit(cache=True, nogil=True, error_model="numpy")
 def read_input(drive: Drive, r: Record, s: Array) -> None:
     """s[0] = the input now, s[1] = its slope."""
-    piece = r.integers[PIECE]
+    piece, member = r.integers[PIECE], r.integers[MEMBER] if drive.values.shape[1] > 1 else 0
     for j in range(s.shape[1]):
-        s[1, j] = drive.slopes[piece, j]
-        s[0, j] = drive.values[piece, j] + s[1, j] * (r.reals[TIME] - drive.starts[piece])
+        s[1, j] = drive.slopes[piece, member, j]
+        s[0, j] = drive.values[piece, member, j] + s[1, j] * (r.reals[TIME] - drive.starts[piece])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -163,16 +208,16 @@ def finish_piece(
     drive: Drive, times: Array, out: Array, patterns: Array, r: Record, w: Scratch, N: int, tau: float, span: float, event: float
 ) -> bool:
     """Write the samples of the piece, move state and time to its end or to the event; False when not finite."""
-    n, x, now = out.shape[1], min(event, 1.0), r.reals[TIME]
+    n, x, now, member = out.shape[2], min(event, 1.0), r.reals[TIME], r.integers[MEMBER]
     after = now + x * tau
     if event > 1.0 and tau >= span:
         after = piece_end(drive, r, times)
     k = r.integers[NEXT_TIME]
     while k < len(times) and times[k] <= after:
         at = (times[k] - now) / tau if tau > 0.0 else 0.0
-        evaluate(w.c, n, min(max(at, 0.0), 1.0), out[k])
+        evaluate(w.c, n, min(max(at, 0.0), 1.0), out[k, member])
         for i in range(len(r.bits)):
-            patterns[k, i] = r.bits[i]
+            patterns[k, member, i] = r.bits[i]
         k += 1
     r.integers[NEXT_TIME], r.reals[TIME] = k, after
     evaluate(w.c, N, x, r.y)
@@ -184,25 +229,34 @@ def finish_piece(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def next_piece(f: FormArrays, drive: Drive, times: Array, r: Record, n: int) -> None:
-    """Go to the next piece of the input, unless the horizon is reached, and read the pattern there.
-
-    A unit within rounding of its boundary is carried as zero.
-    """
+    """Go to the next piece of the input, unless the horizon is reached, and read the pattern there."""
     if drive.ends[r.integers[PIECE]] >= times[-1]:
         return
     r.integers[PIECE] += 1
-    piece = r.integers[PIECE]
+    read_pattern_near(f, drive, r, n)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def read_pattern_near(f: FormArrays, drive: Drive, r: Record, n: int) -> None:
+    """Read the pattern at the present state and input; a unit within rounding of its boundary is carried as zero."""
+    piece, member = r.integers[PIECE], r.integers[MEMBER] if drive.values.shape[1] > 1 else 0
+    now = r.reals[TIME] - drive.starts[piece]
     for i in range(len(f.h2)):
-        g, size = f.h2[i], abs(f.h2[i])
+        g, size, terms = f.h2[i], abs(f.h2[i]), int(f.h2[i] != 0.0)
         for j in range(n):
-            g += f.W2[i, j] * r.y[j]
-            size += abs(f.W2[i, j] * r.y[j])
-        for j in range(drive.values.shape[1]):
-            g += f.C2T[j, i] * drive.values[piece, j]
-            size += abs(f.C2T[j, i] * drive.values[piece, j])
-        near = abs(g) <= NOISE * size or (r.on_boundary[i] == 1 and abs(g) <= 100 * NOISE * size)
+            x = f.W2[i, j] * r.y[j]
+            g, size, terms = g + x, size + abs(x), terms + (x != 0.0)
+        for j in range(drive.values.shape[2]):
+            x = f.C2T[j, i] * (drive.values[piece, member, j] + now * drive.slopes[piece, member, j])
+            g, size, terms = g + x, size + abs(x), terms + (x != 0.0)
+        noise = NOISE * size if terms > 1 else 0.0
+        if r.on_boundary[i]:
+            noise = 100 * NOISE * size
+        near = abs(g) <= noise
         r.on_boundary[i] = near
-        if not near and r.bits[i] != (g > 0.0) and i != r.integers[SLIDING]:
+        if r.integers[INITIAL]:
+            r.bits[i] = g > 0.0
+        elif not near and r.bits[i] != (g > 0.0) and i != r.integers[SLIDING]:
             switch(r, i)
         if near or r.integers[SLIDING] >= 0:
             r.integers[RESOLVE] = 1

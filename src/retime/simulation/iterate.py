@@ -32,44 +32,63 @@ def preactivate(f: FormArrays, z: Array, s: Array, a: Array) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def iterate(f: FormArrays, states: Array, inputs: Array, patterns: Array) -> int:
-    """Fill states[1:] from states[0] (steps + 1, n) and patterns (steps + 1, q); return the last finite step."""
-    steps, n, q = len(states) - 1, states.shape[1], len(f.h2)
+def read_pattern(f: FormArrays, z: Array, s: Array, a: Array, bits: Array) -> None:
+    """bits = (W2 z + C2 s + h2) > 0, with a the values."""
+    preactivate(f, z, s, a)
+    for i in range(len(a)):
+        bits[i] = a[i] > 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def iterate(f: FormArrays, states: Array, inputs: Array, patterns: Array, first: int, last: int, done: Array) -> None:
+    """Iterate members first..last - 1 of states `(T, b, n)` from states[0]; done `(b,)` becomes each one's last finite step.
+
+    inputs `(T, 1 or b, m)`, patterns `(T, b, q)`.
+    """
+    steps, n, q = len(states) - 1, states.shape[2], len(f.h2)
     a, new = np.empty(q), np.empty(n)
-    diagonal = len(f.diagonal) > 0
+    diagonal, own = len(f.diagonal) > 0, inputs.shape[1] > 1
     for k in range(steps):
-        z, s = states[k], inputs[k]
-        if diagonal:
-            for i in range(n):
-                new[i] = f.diagonal[i] * z[i] + f.h1[i]
-        else:
-            for i in range(n):
-                new[i] = f.h1[i]
-            for j in range(n):
-                x = z[j]
+        for member in range(first, last):
+            if done[member] < k:
+                continue
+            z, s = states[k, member], inputs[k, member if own else 0]
+            if diagonal:
                 for i in range(n):
-                    new[i] += x * f.AT[j, i]
-        preactivate(f, z, s, a)
-        for j in range(q):
-            x = a[j]
-            if x > 0.0:
-                patterns[k, j] = 1
+                    new[i] = f.diagonal[i] * z[i] + f.h1[i]
+            else:
                 for i in range(n):
-                    new[i] += x * f.W1T[j, i]
-        for j in range(len(s)):
-            x = s[j]
-            for i in range(n):
-                new[i] += x * f.C1T[j, i]
-        largest = 0.0
-        for i in range(n):
-            states[k + 1, i] = new[i]
-            largest = max(largest, abs(new[i]))
-        if not largest < LIMIT:
-            return k
-    preactivate(f, states[steps], inputs[steps], a)
-    for j in range(q):
-        patterns[steps, j] = a[j] > 0.0
-    return steps
+                    new[i] = f.h1[i]
+                for j in range(n):
+                    x = z[j]
+                    for i in range(n):
+                        new[i] += x * f.AT[j, i]
+            preactivate(f, z, s, a)
+            for j in range(q):
+                x = a[j]
+                if x > 0.0:
+                    patterns[k, member, j] = 1
+                    for i in range(n):
+                        new[i] += x * f.W1T[j, i]
+            for j in range(len(s)):
+                x = s[j]
+                for i in range(n):
+                    new[i] += x * f.C1T[j, i]
+            if _store(new, states[k + 1, member]):
+                done[member] = k + 1
+    for member in range(first, last):
+        if done[member] == steps:
+            read_pattern(f, states[steps, member], inputs[steps, member if own else 0], a, patterns[steps, member])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _store(new: Array, out: Array) -> bool:
+    """out = new; whether no entry has diverged."""
+    largest = 0.0
+    for i in range(len(new)):
+        out[i] = new[i]
+        largest = max(largest, abs(new[i]))
+    return largest < LIMIT
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -95,40 +114,42 @@ def find_region(t: TableArrays, bits: Array) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def clock_steps(f: FormArrays, t: TableArrays, states: Array, inputs: Array, patterns: Array, first: int) -> int:
-    """Advance a clock-held flow over whole steps with each region's transition (rows: offset, columns of Phi, of Psi).
+def clock_steps(
+    f: FormArrays, t: TableArrays, states: Array, inputs: Array, patterns: Array, last: int, done: Array, at: Array
+) -> bool:
+    """Advance clock-held flows over whole steps with each region's transition (rows: offset, columns of Phi, of Psi).
+
+    at `(3,)`: step and member to go on with, first member; members end before `last`; arrays as for `iterate`.
 
     Returns:
-        the step whose region is not in the table (patterns[step] is set), `steps` when done, or -(k + 2) when the state
-        after step k is not finite.
+        False when the region patterns[at] is not in the table, True when done.
     """
-    steps, n, q = len(states) - 1, states.shape[1], len(f.h2)
-    a, new = np.empty(q), np.empty(n)
-    for k in range(first, steps + 1):
-        z, s = states[k], inputs[k]
-        preactivate(f, z, s, a)
-        for j in range(q):
-            patterns[k, j] = a[j] > 0.0
-        if k == steps:
-            return steps
-        region = find_region(t, patterns[k])
-        if region < 0:
-            return k
-        data = t.data[region]
-        for i in range(n):
-            new[i] = data[0, i]
-        for j in range(n):
-            x = z[j]
+    steps, n, first = len(states) - 1, states.shape[2], at[2]
+    a, new, own = np.empty(len(f.h2)), np.empty(n), inputs.shape[1] > 1
+    for k in range(at[0], steps + 1):
+        for member in range(at[1], last):
+            if done[member] < k:
+                continue
+            z, s = states[k, member], inputs[k, member if own else 0]
+            read_pattern(f, z, s, a, patterns[k, member])
+            if k == steps:
+                continue
+            region = find_region(t, patterns[k, member])
+            if region < 0:
+                at[0], at[1] = k, member
+                return False
+            data = t.data[region]
             for i in range(n):
-                new[i] += x * data[1 + j, i]
-        for j in range(len(s)):
-            x = s[j]
-            for i in range(n):
-                new[i] += x * data[1 + n + j, i]
-        largest = 0.0
-        for i in range(n):
-            states[k + 1, i] = new[i]
-            largest = max(largest, abs(new[i]))
-        if not largest < LIMIT:
-            return -(k + 2)
-    return steps
+                new[i] = data[0, i]
+            for j in range(n):
+                x = z[j]
+                for i in range(n):
+                    new[i] += x * data[1 + j, i]
+            for j in range(len(s)):
+                x = s[j]
+                for i in range(n):
+                    new[i] += x * data[1 + n + j, i]
+            if _store(new, states[k + 1, member]):
+                done[member] = k + 1
+        at[1] = first
+    return True

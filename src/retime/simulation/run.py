@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,116 +14,142 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.progress import progress
+from retime.core.region import balancing_weights
 from retime.core.status import RegionStatus, TrajectoryStatus
 from retime.models import PiecewiseAffineFlow
 from retime.simulation import events
 from retime.simulation.arrays import RegionTable, form_arrays
 from retime.simulation.iterate import clock_steps, iterate
-from retime.simulation.taylor import balancing_weights, flow_samples
+from retime.simulation.taylor import flow_samples
 
 
 @dataclass
-class Run:
-    """One initial state's result: states `(T, n)`, patterns bool `(T, q)`, switches and how it ended."""
+class Runs:
+    """Results of b initial states: states `(T, b, n)`, patterns bool `(T, b, q)`, switches, and how each one ended.
+
+    `switches` is (times, units), each a list of b arrays, or a function that finds them when they are asked for.
+    """
 
     states: Array
     patterns: Array
-    switch_times: Array
-    switch_units: Array
-    status: TrajectoryStatus = TrajectoryStatus.COMPLETED
-    status_time: float = float("nan")
-    message: str = ""
-    sliding: Array = field(default_factory=lambda: np.zeros((0, 3)))
+    switches: Any
+    sliding: list[Array]
+    statuses: list[TrajectoryStatus]
+    status_times: Array
+    messages: list[str]
 
 
-def _over_members(count: int, label: str, work: Callable[[int], Run]) -> list[Run]:
-    """`work(member)` for every member, in threads (the kernels release the interpreter lock)."""
+def _runs(states: Array, patterns: Array, switches: Any) -> Runs:
+    b = states.shape[1]
+    completed = [TrajectoryStatus.COMPLETED] * b
+    return Runs(states, patterns, switches, [np.zeros((0, 3))] * b, completed, np.full(b, np.nan), [""] * b)
+
+
+def _stop(runs: Runs, member: int, status: TrajectoryStatus, time: float, message: str) -> None:
+    runs.statuses[member], runs.status_times[member], runs.messages[member] = status, time, message
+
+
+def over_blocks(count: int, label: str, work: Callable[[int, int], None]) -> None:
+    """`work(first, last)` on blocks of members, in threads: the kernels release the interpreter lock."""
+    cores = os.cpu_count() or 1
+    blocks = min(count, 4 * cores) if cores > 1 and count > 1 else 1
+    edges = np.linspace(0, count, blocks + 1).astype(int)
     with progress(label, count) as advance:
 
-        def one(member: int) -> Run:
-            run = work(member)
-            advance(1)
-            return run
+        def one(k: int) -> None:
+            work(int(edges[k]), int(edges[k + 1]))
+            advance(int(edges[k + 1] - edges[k]))
 
-        cores = min(count, os.cpu_count() or 1)
-        if cores < 2:
-            return [one(k) for k in range(count)]
-        with ThreadPoolExecutor(cores) as pool:
-            return list(pool.map(one, range(count)))
+        if blocks == 1:
+            one(0)
+            return
+        with ThreadPoolExecutor(min(cores, blocks)) as pool:
+            list(pool.map(one, range(blocks)))
 
 
 # --- maps ------------------------------------------------------------------------------------------------------------
 
 
-def map_runs(form: PiecewiseAffineForm, z0: Array, dt: float, rows: Array) -> list[Run]:
-    """Iterate a map from z0 `(b, n)` with inputs `(steps + 1, b, m)`, a sample every `dt`."""
+def map_runs(form: PiecewiseAffineForm, z0: Array, dt: float, rows: Array) -> Runs:
+    """Iterate a map from z0 `(b, n)` with inputs `(steps + 1, 1 or b, m)`, a sample every `dt`."""
     f = form_arrays(form)
+    states, patterns, done = _empty(len(rows), z0, form.num_units)
 
-    def work(member: int) -> Run:
-        states, patterns = _empty(len(rows), z0[member], form.num_units)
-        done = iterate(f, states, np.ascontiguousarray(rows[:, member]), patterns)
-        return _sampled(states, patterns, dt * np.arange(len(rows)), done)
+    def work(first: int, last: int) -> None:
+        iterate(f, states, rows, patterns, first, last, done)
 
-    return _over_members(len(z0), "iterating", work)
+    over_blocks(len(z0), "iterating", work)
+    return _sampled(states, patterns, dt * np.arange(len(rows)), done)
 
 
-def _empty(length: int, z0: Array, num_units: int) -> tuple[Array, Array]:
-    states = np.empty((length, len(z0)))
+def _empty(length: int, z0: Array, num_units: int) -> tuple[Array, Array, Array]:
+    """States with the first row set, patterns all off, and the last finite step of each member."""
+    states = np.empty((length, *z0.shape))
     states[0] = z0
-    return states, np.zeros((length, num_units), dtype=np.uint8)
+    return states, np.zeros((length, len(z0), num_units), dtype=np.uint8), np.zeros(len(z0), dtype=np.int64)
 
 
-def _sampled(states: Array, patterns: Array, samples: Array, done: int) -> Run:
-    """A run whose switches are seen at samples; rows after `done` are NaN."""
+def _sampled(states: Array, patterns: Array, samples: Array, done: Array) -> Runs:
+    """Runs whose switches are seen at samples; rows after `done` are NaN."""
     patterns = patterns.view(bool)
-    states[done + 1 :], patterns[done + 1 :] = np.nan, False
-    at, unit = np.divmod(np.flatnonzero(patterns[1 : done + 1] != patterns[:done]), max(patterns.shape[1], 1))
-    run = Run(states, patterns, samples[at + 1], unit)
-    if done < len(states) - 1:
-        _stop(run, TrajectoryStatus.DIVERGED, samples[done + 1], "a state exceeded 1e150")
-    return run
+    runs = _runs(states, patterns, partial(_switches_between, patterns, samples, done))
+    for member in np.flatnonzero(done < len(states) - 1):
+        k = done[member] + 1
+        states[k:, member], patterns[k:, member] = np.nan, False
+        _stop(runs, member, TrajectoryStatus.DIVERGED, samples[k], "a state exceeded 1e150")
+    return runs
 
 
-def _stop(run: Run, status: TrajectoryStatus, time: float, message: str) -> None:
-    run.status, run.status_time, run.message = status, float(time), message
+def _switches_between(patterns: Array, samples: Array, done: Array) -> tuple[list[Array], list[Array]]:
+    """Times and units of the changes from sample to sample, per member."""
+    times, units = [], []
+    for member in range(patterns.shape[1]):
+        p = patterns[: done[member] + 1, member]
+        at, unit = np.divmod(np.flatnonzero(p[1:] != p[:-1]), max(p.shape[1], 1))
+        times.append(samples[at + 1])
+        units.append(unit)
+    return times, units
 
 
 # --- clock-held flows ------------------------------------------------------------------------------------------------
 
 
-def clock_runs(flow: PiecewiseAffineFlow, z0: Array, start: float, phase: Array, rows: Array) -> list[Run]:
-    """Regions held from sample to sample: `phase` `(T,)` in steps from `start`, inputs `(steps + 1, b, m)`."""
+def clock_runs(flow: PiecewiseAffineFlow, z0: Array, start: float, phase: Array, rows: Array) -> Runs:
+    """Regions held from sample to sample: `phase` `(T,)` in steps from `start`, inputs `(steps + 1, 1 or b, m)`."""
     f, steps = form_arrays(flow.canonical), int(np.ceil(phase[-1]))
+    rows = rows[: steps + 1]
     table = RegionTable(flow.num_units, lambda bits: (flow.region(bits).transition.T, 0))
+    states, patterns, done = _empty(steps + 1, z0, flow.num_units)
 
-    def work(member: int) -> Run:
-        inputs = np.ascontiguousarray(rows[:, member])
-        states, patterns = _empty(steps + 1, z0[member], flow.num_units)
-        at = 0
-        while at < steps or steps == 0:
-            at = clock_steps(f, table.arrays, states, inputs, patterns, at)
-            if at < 0 or at == steps:
-                break
-            table.add(patterns[at])
-        done = -at - 2 if at < 0 else steps
-        run = _sampled(states, patterns, start + flow.dt * np.arange(steps + 1), done)
-        return _between(flow, run, phase, inputs, done)
+    def work(first: int, last: int) -> None:
+        at = np.array([0, first, first])
+        while not clock_steps(f, table.arrays, states, rows, patterns, last, done, at):
+            table.add(patterns[at[0], at[1]])
 
-    return _over_members(len(z0), "simulating", work)
+    over_blocks(len(z0), "simulating", work)
+    runs = _sampled(states, patterns, start + flow.dt * np.arange(steps + 1), done)
+    return runs if np.array_equal(phase, np.arange(steps + 1)) else _between(flow, runs, phase, rows, done)
 
 
-def _between(flow: PiecewiseAffineFlow, run: Run, phase: Array, inputs: Array, done: int) -> Run:
-    """Samples of a clock run at any phases: the generator of the region held since the last sample."""
+def _between(flow: PiecewiseAffineFlow, runs: Runs, phase: Array, rows: Array, done: Array) -> Runs:
+    """Samples of clock runs at any phases: the generator of the region held since the last sample."""
     index = np.floor(phase).astype(int)
     inner = phase != index
-    states, patterns = run.states[index], run.patterns[index]
-    states[inner & (index >= done)] = np.nan
-    for k in np.unique(index[inner & (index < done)]):
-        where = np.flatnonzero(inner & (index == k))
-        theta = phase[where] - k
-        states[where] = held_flow(flow, run.patterns[k], run.states[k], inputs[k], theta)
-    run.states, run.patterns = states, patterns
-    return run
+    held, z = runs.patterns, runs.states
+    runs.states, runs.patterns = z[index], held[index]
+
+    def work(first: int, last: int) -> None:
+        for member in range(first, last):
+            lost = inner & (index >= done[member])
+            runs.states[lost, member], runs.patterns[lost, member] = np.nan, False
+            for k in np.unique(index[inner & (index < done[member])]):
+                where = np.flatnonzero(inner & (index == k))
+                s = rows[k, member if rows.shape[1] > 1 else 0]
+                theta = phase[where] - k
+                runs.states[where, member] = held_flow(flow, held[k, member], z[k, member], s, theta)
+
+    over_blocks(z.shape[1], "between samples", work)
+    return runs
 
 
 def held_flow(flow: PiecewiseAffineFlow, pattern: Array, z: Array, s: Array, theta: Array) -> Array:
@@ -130,7 +157,7 @@ def held_flow(flow: PiecewiseAffineFlow, pattern: Array, z: Array, s: Array, the
     r = flow.region(pattern)
     out = np.empty((len(theta), len(z)))
     start = np.concatenate([z, np.zeros(r.auxiliary)])
-    flow_samples(np.array(r.W.T, order="C"), balancing_weights(r.W), r.h + r.E @ s, start, flow.dt * theta, out)
+    flow_samples(np.array(r.W.T, order="C"), r.weights, r.h + r.E @ s, start, flow.dt * theta, out)
     if r.ramp is not None:
         out += theta[:, None] * (r.ramp @ np.concatenate([[1.0], z, s]))
     return out
@@ -152,26 +179,33 @@ _STATUS = {
 }
 
 
-def state_runs(model: Any, z0: Array, times: Array, drive: Callable[[int], tuple[Array, Array, Array]]) -> list[Run]:
-    """The region is read from the state; `drive(member)` gives starts, values and slopes of the input's pieces."""
+def state_runs(model: Any, z0: Array, times: Array, drive: tuple[Array, Array, Array]) -> Runs:
+    """The region is read from the state; `drive` holds starts `(k,)`, values and slopes `(k, 1 or b, m)` of the input."""
     form = model.canonical
-    f = form_arrays(form)
     provide = _flow_region(model) if isinstance(model, PiecewiseAffineFlow) else _own_region(form)
-    table = RegionTable(form.num_units, provide)
-    times = np.array(times)
-
-    def work(member: int) -> Run:
-        starts, values, slopes = (np.array(x, order="C") for x in drive(member))
-        pieces = events.Drive(starts, np.append(starts[1:], np.inf), values, slopes)
-        return _event_driven(form, f, table, pieces, times, z0[member])
-
-    return _over_members(len(z0), "simulating", work)
+    shape = (len(times), len(z0))
+    starts, values, slopes = (np.array(x, order="C") for x in drive)
+    job = _Job(
+        form_arrays(form),
+        RegionTable(form.num_units, provide),
+        events.Drive(starts, np.append(starts[1:], np.inf), values, slopes),
+        np.array(times),
+        np.array(z0),
+        _runs(np.full((*shape, form.num_states), np.nan), np.zeros((*shape, form.num_units), dtype=np.uint8), None),
+        [np.zeros(0)] * len(z0),
+        [np.zeros(0, dtype=np.int64)] * len(z0),
+    )
+    over_blocks(len(z0), "simulating", partial(_event_driven, job))
+    job.runs.patterns = job.runs.patterns.view(bool)
+    job.runs.switches = (job.switch_times, job.switch_units)
+    return job.runs
 
 
 def _flow_region(flow: PiecewiseAffineFlow) -> Callable[[Array], tuple[Array, int]]:
     def provide(pattern: Array) -> tuple[Array, int]:
         r = flow.region(pattern)
-        return _rows(r.W, r.h, r.E), -1 if r.status is RegionStatus.TIME_VARYING else r.auxiliary
+        extra = -1 if r.status is RegionStatus.TIME_VARYING else r.auxiliary
+        return np.vstack([r.W.T, r.h, r.E.T, r.weights]), extra
 
     return provide
 
@@ -179,63 +213,71 @@ def _flow_region(flow: PiecewiseAffineFlow) -> Callable[[Array], tuple[Array, in
 def _own_region(form: PiecewiseAffineForm) -> Callable[[Array], tuple[Array, int]]:
     def provide(pattern: Array) -> tuple[Array, int]:
         M, c, E = form.regions(pattern[None])
-        return _rows(M[0], c[0], E[0]), 0
+        return np.vstack([M[0].T, c[0], E[0].T, balancing_weights(M[0])]), 0
 
     return provide
 
 
-def _rows(W: Array, h: Array, E: Array) -> Array:
-    return np.vstack([W.T, h, E.T, balancing_weights(W)])
+@dataclass
+class _Job:
+    """What the threads of one event-driven simulation share."""
+
+    f: Any
+    table: RegionTable
+    drive: events.Drive
+    times: Array
+    z0: Array
+    runs: Runs
+    switch_times: list[Array]
+    switch_units: list[Array]
 
 
-def _event_driven(
-    form: PiecewiseAffineForm, f: Any, table: RegionTable, drive: events.Drive, times: Array, z0: Array
-) -> Run:
-    record = _record(form, drive, times, z0)
-    states, patterns = np.full((len(times), len(z0)), np.nan), np.zeros((len(times), form.num_units), dtype=np.uint8)
-    work = events.scratch(form.num_states, form.num_units, form.num_inputs)
-    while True:
-        code = events.advance(f, table.arrays, drive, times, states, patterns, record, work)
+def _event_driven(job: _Job, first: int, last: int) -> None:
+    """Run members first..last - 1; the kernel comes back for regions, longer buffers and the rare decisions."""
+    n, q, m = job.z0.shape[1], len(job.f.h2), job.drive.values.shape[2]
+    r, w = _record(n, q, len(job.z0), first, last), events.scratch(n, q, m)
+    data = (job.times, job.runs.states, job.runs.patterns)
+    began = (0, 0)
+    while r.integers[events.MEMBER] < last:
+        done = int(r.integers[events.MEMBER])
+        code = events.advance_members(job.f, job.table.arrays, job.drive, job.times, job.z0, *data[1:], r, w)
         if code in (events.DECIDE, events.SLIDE):
-            code = _undecided(f, table, drive, times, states, patterns, record, work, code)
+            code = _undecided(job, r, w, code)
         if code == events.NEED_REGION:
-            table.add(record.want)
+            job.table.add(r.want)
         elif code == events.BUFFER_FULL:
-            record = _longer(record)
-        elif code != events.DECIDE:
-            return _finished(record, states, patterns, code)
+            r = _longer(r)
+        elif code not in (events.DECIDE, events.DONE):
+            _note_end(job.runs, r, code)
+            events.finish_member(r)
+        for member in range(done, int(r.integers[events.MEMBER])):
+            began = _collect(job, r, member, began)
 
 
-def _undecided(f: Any, table: RegionTable, drive: Any, times: Array, out: Array, patterns: Array, r: Any, w: Any, code: int) -> int:
-    """The rare cases, compiled only when they arise; DECIDE when `advance` can go on."""
+def _undecided(job: _Job, r: events.Record, w: events.Scratch, code: int) -> int:
+    """The rare cases, compiled only when they arise; DECIDE when the kernel can go on."""
     from retime.simulation.sliding import decide, slide
 
     while code in (events.DECIDE, events.SLIDE):
         if code == events.SLIDE:
-            code = slide(f, table.arrays, drive, times, out, patterns, r, w)
-        else:
-            code = decide(f, table.arrays, drive, out.shape[1], r, w)
+            code = slide(job.f, job.table.arrays, job.drive, job.times, job.runs.states, job.runs.patterns, r, w)
             if code == events.DONE:
+                return events.DECIDE
+        else:
+            code = decide(job.f, job.table.arrays, job.drive, job.z0.shape[1], r, w)
+            if code == events.DONE:
+                _note_nonunique(job.runs, r)
                 return events.DECIDE
     return code
 
 
-def _record(form: PiecewiseAffineForm, drive: events.Drive, times: Array, z0: Array) -> events.Record:
-    n, q = form.num_states, form.num_units
-    s = drive.values[0] + drive.slopes[0] * (times[0] - drive.starts[0])
-    g = form.preactivation(z0, s)
-    terms = np.abs(z0) @ np.abs(form.W2).T + np.abs(form.h2) + np.abs(s) @ np.abs(form.C2).T
-    near = np.abs(g) <= 64 * np.finfo(float).eps * (terms if len(form.selection) == 0 or form.h2.any() else 0.0)
-    integers = np.zeros(8, dtype=np.int64)
-    integers[events.SLIDING] = -1
-    integers[events.RESOLVE] = integers[events.INITIAL] = 1
-    reals = np.array([times[0], np.nan, -np.inf, np.nan])
-    y = np.concatenate([z0, np.zeros(n)])
-    bits = (g > 0).astype(np.uint8)
-    size = max(64, 4 * q)
-    buffers = np.zeros(size), np.zeros(size, dtype=np.int64), np.zeros((64, 3))
-    nobody = np.full(q, 2, dtype=np.uint8)
-    return events.Record(y, bits, nobody, near.astype(np.uint8), np.zeros(q, np.uint8), integers, reals, *buffers)
+def _record(n: int, q: int, members: int, first: int, last: int) -> events.Record:
+    integers = np.zeros(11, dtype=np.int64)
+    integers[events.MEMBER], integers[events.LAST], integers[events.FRESH] = first, last, 1
+    size = max(256, 8 * q)
+    bits = [np.zeros(q, dtype=np.uint8) for _ in range(4)]
+    buffers = np.zeros(size), np.zeros(size, dtype=np.int64), np.zeros((64, 3)), np.zeros((members, 2), dtype=np.int64)
+    return events.Record(np.zeros(2 * n), *bits, integers, np.zeros(4), *buffers)
 
 
 def _longer(r: events.Record) -> events.Record:
@@ -244,24 +286,23 @@ def _longer(r: events.Record) -> events.Record:
     return r._replace(switch_times=doubled[0], switch_units=doubled[1], slides=doubled[2])
 
 
-def _finished(r: events.Record, states: Array, patterns: Array, code: int) -> Run:
-    k, slides = r.integers[events.SWITCHES], r.integers[events.SLIDES]
-    sliding = r.slides[:slides].copy()
-    if r.integers[events.SLIDING] >= 0:
-        last = [r.reals[events.SLIDE_START], r.reals[events.TIME], r.integers[events.SLIDING]]
-        sliding = np.vstack([sliding, last])
-    run = Run(states, patterns.astype(bool), r.switch_times[:k].copy(), r.switch_units[:k].copy(), sliding=sliding)
-    time = r.reals[events.TIME]
-    if code != events.DONE:
-        written = r.integers[events.NEXT_TIME]
-        run.states[written:] = np.nan
-        _stop(run, *_explain(code, time))
-    elif np.isfinite(r.reals[events.NONUNIQUE_TIME]):
+def _collect(job: _Job, r: events.Record, member: int, began: tuple[int, int]) -> tuple[int, int]:
+    """Take a finished member's switches and slides out of the buffers; returns where the next member's begin."""
+    switches, slides = int(r.ends[member, 0]), int(r.ends[member, 1])
+    job.switch_times[member] = r.switch_times[began[0] : switches].copy()
+    job.switch_units[member] = r.switch_units[began[0] : switches].copy()
+    job.runs.sliding[member] = r.slides[began[1] : slides].copy()
+    return switches, slides
+
+
+def _note_end(runs: Runs, r: events.Record, code: int) -> None:
+    member, status = int(r.integers[events.MEMBER]), _STATUS[code]
+    runs.states[r.integers[events.NEXT_TIME] :, member] = np.nan
+    _stop(runs, member, status[0], r.reals[events.TIME], status[1])
+
+
+def _note_nonunique(runs: Runs, r: events.Record) -> None:
+    time = r.reals[events.NONUNIQUE_TIME]
+    if np.isfinite(time):
         message = "both fields leave the boundary; the side that the map reads there was followed"
-        _stop(run, TrajectoryStatus.NONUNIQUE, r.reals[events.NONUNIQUE_TIME], message)
-    return run
-
-
-def _explain(code: int, time: float) -> tuple[TrajectoryStatus, float, str]:
-    status, message = _STATUS[code]
-    return status, time, message
+        _stop(runs, int(r.integers[events.MEMBER]), TrajectoryStatus.NONUNIQUE, time, message)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +14,7 @@ from retime.core.system import PiecewiseAffineSystem, System, initial_states
 from retime.core.time import Discrete
 from retime.core.trajectory import Trajectory
 from retime.models import PiecewiseAffineFlow
-from retime.simulation.run import Run, clock_runs, map_runs, state_runs
+from retime.simulation.run import Runs, clock_runs, map_runs, state_runs
 
 SNAP = 1e-9  # a requested time this close (in steps) to a sample time is that sample
 
@@ -74,7 +73,7 @@ def simulate(
     return _trajectory(model, times, runs, held, z.ndim == 2)
 
 
-def _map(model: PiecewiseAffineSystem, z: Array, steps: Any, times: Any, inputs: Any) -> tuple[Array, list[Run], Array]:
+def _map(model: PiecewiseAffineSystem, z: Array, steps: Any, times: Any, inputs: Any) -> tuple[Array, Runs, Array]:
     if times is not None or steps is None:
         raise ValueError(f"{type(model).__name__} is a map: give `steps`. For any time in between, convert it with to_continuous.")
     count = _steps(steps)
@@ -84,7 +83,7 @@ def _map(model: PiecewiseAffineSystem, z: Array, steps: Any, times: Any, inputs:
 
 def _converted(
     flow: PiecewiseAffineFlow, z: Array, steps: Any, times: Any, inputs: Any, switching: str
-) -> tuple[Array, list[Run], Array]:
+) -> tuple[Array, Runs, Array]:
     if (steps is None) == (times is None):
         raise ValueError("Give either `times` or `steps` (the sample times k dt) to simulate a converted flow.")
     times = flow.dt * np.arange(_steps(steps) + 1) if times is None else increasing("times", times)
@@ -93,10 +92,10 @@ def _converted(
     phase = np.where(np.abs(phase - whole) <= SNAP * np.maximum(1.0, whole * 1e-3), whole, phase)
     count = int(np.ceil(phase[-1]))
     if switching == "state" and isinstance(inputs, Inputs):
-        drive, held = _driven(inputs, times, len(z), flow.num_inputs)
+        drive, held = _driven(inputs, times, flow.num_inputs)
         return times, state_runs(flow, z, times, drive), held
     rows = _rows(inputs, count, len(z), flow.num_inputs, f"one row per step of dt = {flow.dt} ({count})")
-    held = rows[np.minimum(np.floor(phase).astype(int), len(rows) - 1)]
+    held = rows[np.minimum(np.floor(phase).astype(int), len(rows) - 1)] if flow.num_inputs else rows[:0]
     if switching == "clock":
         return times, clock_runs(flow, z, times[0], phase, rows), held
     starts = times[0] + flow.dt * np.arange(max(count, 1))
@@ -105,16 +104,17 @@ def _converted(
 
 def _continuous(
     model: PiecewiseAffineSystem, z: Array, steps: Any, times: Any, inputs: Any
-) -> tuple[Array, list[Run], Array]:
+) -> tuple[Array, Runs, Array]:
     if times is None or steps is not None:
         raise ValueError(f"{type(model).__name__} is in continuous time: give `times`, not `steps`.")
     times = increasing("times", times)
     if isinstance(inputs, Inputs):
-        drive, held = _driven(inputs, times, len(z), model.num_inputs)
+        drive, held = _driven(inputs, times, model.num_inputs)
         return times, state_runs(model, z, times, drive), held
     count = len(times) - 1
     rows = _rows(inputs, count, len(z), model.num_inputs, f"one row per interval of `times` ({count})")
-    return times, state_runs(model, z, times, _pieces(model.num_inputs, times[:-1], rows[:-1])), rows
+    starts, held = (times[:-1], rows[:-1]) if count else (times, rows)
+    return times, state_runs(model, z, times, _pieces(model.num_inputs, starts, held)), rows
 
 
 def _steps(steps: Any) -> int:
@@ -130,9 +130,9 @@ def _switching(value: Any) -> str:
 
 
 def _rows(inputs: Any, count: int, batch: int, m: int, meaning: str) -> Array:
-    """Inputs as `(count + 1, b, m)`, the last row repeated."""
+    """Inputs as `(count + 1, 1 or b, m)`, the last row repeated."""
     if inputs is None:
-        return np.zeros((count + 1, batch, m))
+        return np.zeros((count + 1, 1, m))
     if isinstance(inputs, Inputs) or callable(inputs):
         raise TypeError(
             f"`inputs` is {type(inputs).__name__}; here it must be an array ({count}, {m}), {meaning}. "
@@ -140,37 +140,35 @@ def _rows(inputs: Any, count: int, batch: int, m: int, meaning: str) -> Array:
         )
     rows = real_array("inputs", inputs)
     rows = rows[:, None] if rows.ndim == 1 and m == 1 else rows
-    rows = np.broadcast_to(rows[:, None, :], (len(rows), batch, rows.shape[-1])) if rows.ndim == 2 else rows
-    if rows.shape != (count, batch, m):
+    rows = rows[:, None, :] if rows.ndim == 2 else rows
+    if rows.shape not in ((count, 1, m), (count, batch, m)):
         own = f" or ({count}, {batch}, {m}) for a batch" if batch > 1 else ""
         raise ShapeError(f"`inputs` has shape {np.shape(inputs)}; it must be ({count}, {m}){own}, {meaning}.")
-    last = rows[-1:] if count else np.zeros((1, batch, m))
-    return np.concatenate([rows, last])
+    return np.concatenate([rows, rows[-1:] if count else np.zeros((1, 1, m))])
 
 
-def _pieces(m: int, starts: Array, rows: Array) -> Callable[[int], tuple[Array, Array, Array]]:
-    """Zero-order hold: starts, values and slopes for one member. Without inputs there is a single piece."""
+def _pieces(m: int, starts: Array, rows: Array) -> tuple[Array, Array, Array]:
+    """Zero-order hold: starts, values and slopes. Without inputs there is a single piece."""
     if m == 0:
-        return lambda member: (starts[:1], np.zeros((1, 0)), np.zeros((1, 0)))
-    return lambda member: (starts, rows[:, member], np.zeros_like(rows[:, member]))
+        starts, rows = starts[:1], np.zeros((1, 1, 0))
+    return starts, rows, np.zeros_like(rows)
 
 
-def _driven(inputs: Inputs, times: Array, batch: int, m: int) -> tuple[Callable[[int], tuple[Array, Array, Array]], Array]:
+def _driven(inputs: Inputs, times: Array, m: int) -> tuple[tuple[Array, Array, Array], Array]:
     if inputs.num_inputs != m:
         raise ShapeError(f"`inputs` has {inputs.num_inputs} columns; the model has {m} inputs.")
     if times[0] < inputs.times[0]:
         raise ValueError(f"`times` begins at {times[0]}, before the first input at {inputs.times[0]}. Start later, or extend the inputs.")
     first = int(np.searchsorted(inputs.times, times[0], side="right")) - 1
-    drive = (inputs.times[first:], inputs.values[first:], inputs.slopes()[first:])
-    held = np.array([inputs(t) for t in times])
-    return lambda member: drive, np.broadcast_to(held[:, None], (len(times), batch, m))
+    drive = (inputs.times[first:], inputs.values[first:, None], inputs.slopes()[first:, None])
+    return drive, np.array([inputs(t) for t in times])[:, None]
 
 
-def _trajectory(model: Any, times: Array, runs: Sequence[Run], held: Array, is_batch: bool) -> Trajectory:
-    states, patterns = _side_by_side([r.states for r in runs]), _side_by_side([r.patterns for r in runs])
+def _trajectory(model: Any, times: Array, runs: Runs, held: Array, is_batch: bool) -> Trajectory:
+    states, patterns = runs.states, runs.patterns
     outputs = model.outputs(states, held if held.shape[-1] else None)
-    worst = max(range(len(runs)), key=lambda k: list(TrajectoryStatus).index(runs[k].status))
-    message = runs[worst].message
+    worst = max(range(len(runs.statuses)), key=lambda k: list(TrajectoryStatus).index(runs.statuses[k]))
+    message = runs.messages[worst]
     if is_batch and message:
         message = f"initial state {worst}: {message}"
     if not is_batch:
@@ -181,20 +179,10 @@ def _trajectory(model: Any, times: Array, runs: Sequence[Run], held: Array, is_b
         states,
         outputs,
         patterns,
-        _per_member([r.switch_times for r in runs], is_batch),
-        _per_member([r.switch_units for r in runs], is_batch),
-        _per_member([r.sliding for r in runs], is_batch),
-        runs[worst].status,
-        runs[worst].status_time,
+        runs.switches,
+        tuple(runs.sliding) if is_batch else runs.sliding[0],
+        runs.statuses[worst],
+        float(runs.status_times[worst]),
         message,
-        tuple(r.status for r in runs),
+        tuple(runs.statuses),
     )
-
-
-def _side_by_side(members: list[Array]) -> Array:
-    """`(T, b, .)` from b arrays `(T, .)`; a view for one."""
-    return members[0][:, None] if len(members) == 1 else np.stack(members, axis=1)
-
-
-def _per_member(values: list[Array], is_batch: bool) -> Any:
-    return tuple(values) if is_batch else values[0]

@@ -225,8 +225,8 @@ def _first_sign(p: Array) -> float:
 def slide(
     f: FormArrays, t: TableArrays, drive: Drive, times: Array, out: Array, patterns: Array, r: Record, w: Scratch
 ) -> int:
-    """Move along the boundary until sliding ends, the horizon is reached, or a region is needed."""
-    n, q = out.shape[1], len(f.h2)
+    """Move the current member along the boundary until sliding ends, the horizon is reached, or a region is needed."""
+    n, q = out.shape[2], len(f.h2)
     while r.integers[NEXT_TIME] < len(times):
         if r.integers[SWITCHES] + 2 * q >= len(r.switch_times) or r.integers[SLIDES] + 2 >= len(r.slides):
             return BUFFER_FULL

@@ -12,14 +12,6 @@ REACH = 4.0  # largest ||W|| tau of a step: rounding grows like its exponential
 REMAINDER = 2.0**-55  # relative size of what the series leaves out
 
 
-def balancing_weights(W: Array) -> Array:
-    """Powers of two `(N,)` that make row and column sums of |W_ij| weights_j / weights_i alike."""
-    from scipy.linalg import matrix_balance
-
-    _, (weights, _) = matrix_balance(W, permute=False, separate=True)
-    return weights
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
 def weighted_norm(WT: Array, N: int, weights: Array) -> float:
     """max_i sum_j |W_ij| weights_j / weights_i, given the transpose's leading (N, N) block.
