@@ -71,7 +71,9 @@ class System(ABC):
         """x = B z + b for states `(..., n)`, or None without a readout."""
         if self.readout is None:
             return None
-        return np.asarray(states) @ self.readout.B.T + self.readout.b
+        z = np.asarray(states)
+        x = z.reshape(-1, z.shape[-1]) @ self.readout.B.T + self.readout.b
+        return x.reshape(*z.shape[:-1], len(self.readout.b))
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():

@@ -1,4 +1,8 @@
-"""Compiled iteration of piecewise-affine maps, and of clock-held flows from sample to sample."""
+"""Compiled iteration of piecewise-affine maps, and of clock-held flows from sample to sample.
+
+The step is written out in one function: a call that takes a FormArrays counts references of each of its arrays, which
+costs more than the step of a small network.
+"""
 
 from __future__ import annotations
 
@@ -41,18 +45,20 @@ def read_pattern(f: FormArrays, z: Array, s: Array, a: Array, bits: Array) -> No
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def iterate(f: FormArrays, states: Array, inputs: Array, patterns: Array, first: int, last: int, done: Array) -> None:
-    """Iterate members first..last - 1 of states `(T, b, n)` from states[0]; done `(b,)` becomes each one's last finite step.
+    """Iterate members first..last - 1 of states `(T, b, n)` from states[0]; done `(b,)`, given as
+    T - 1, becomes each one's last finite step.
 
     inputs `(T, 1 or b, m)`, patterns `(T, b, q)`.
     """
-    steps, n, q = len(states) - 1, states.shape[2], len(f.h2)
-    a, new = np.empty(q), np.empty(n)
-    diagonal, own = len(f.diagonal) > 0, inputs.shape[1] > 1
+    steps, n, q, m = len(states) - 1, states.shape[2], len(f.h2), inputs.shape[2]
+    z, s, a, new = np.empty(n), np.empty(m), np.empty(q), np.empty(n)
+    diagonal, selects, own = len(f.diagonal) > 0, len(f.selection) > 0, inputs.shape[1] > 1
     for k in range(steps):
         for member in range(first, last):
-            if done[member] < k:
-                continue
-            z, s = states[k, member], inputs[k, member if own else 0]
+            for i in range(n):
+                z[i] = states[k, member, i]
+            for j in range(m):
+                s[j] = inputs[k, member if own else 0, j]
             if diagonal:
                 for i in range(n):
                     new[i] = f.diagonal[i] * z[i] + f.h1[i]
@@ -63,32 +69,30 @@ def iterate(f: FormArrays, states: Array, inputs: Array, patterns: Array, first:
                     x = z[j]
                     for i in range(n):
                         new[i] += x * f.AT[j, i]
-            preactivate(f, z, s, a)
+            if not selects:
+                preactivate(f, z, s, a)
             for j in range(q):
-                x = a[j]
+                x = z[f.selection[j]] + f.h2[j] if selects else a[j]
+                if selects and m > 0:
+                    for i in range(m):
+                        x += s[i] * f.C2T[i, j]
                 if x > 0.0:
                     patterns[k, member, j] = 1
                     for i in range(n):
                         new[i] += x * f.W1T[j, i]
-            for j in range(len(s)):
+            for j in range(m):
                 x = s[j]
                 for i in range(n):
                     new[i] += x * f.C1T[j, i]
-            if _store(new, states[k + 1, member]):
-                done[member] = k + 1
+            size = 0.0
+            for i in range(n):
+                states[k + 1, member, i] = new[i]
+                size += abs(new[i])
+            if not size < LIMIT:
+                done[member] = min(done[member], k)
     for member in range(first, last):
         if done[member] == steps:
             read_pattern(f, states[steps, member], inputs[steps, member if own else 0], a, patterns[steps, member])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _store(new: Array, out: Array) -> bool:
-    """out = new; whether no entry has diverged."""
-    largest = 0.0
-    for i in range(len(new)):
-        out[i] = new[i]
-        largest = max(largest, abs(new[i]))
-    return largest < LIMIT
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -125,31 +129,40 @@ def clock_steps(
         False when the region patterns[at] is not in the table, True when done.
     """
     steps, n, first = len(states) - 1, states.shape[2], at[2]
-    a, new, own = np.empty(len(f.h2)), np.empty(n), inputs.shape[1] > 1
+    q, m, own = len(f.h2), inputs.shape[2], inputs.shape[1] > 1
+    z, s, a, bits, new = np.empty(n), np.empty(m), np.empty(q), np.empty(q, dtype=np.uint8), np.empty(n)
     for k in range(at[0], steps + 1):
         for member in range(at[1], last):
             if done[member] < k:
                 continue
-            z, s = states[k, member], inputs[k, member if own else 0]
-            read_pattern(f, z, s, a, patterns[k, member])
+            for i in range(n):
+                z[i] = states[k, member, i]
+            for j in range(m):
+                s[j] = inputs[k, member if own else 0, j]
+            read_pattern(f, z, s, a, bits)
+            for j in range(q):
+                patterns[k, member, j] = bits[j]
             if k == steps:
                 continue
-            region = find_region(t, patterns[k, member])
+            region = find_region(t, bits)
             if region < 0:
                 at[0], at[1] = k, member
                 return False
-            data = t.data[region]
             for i in range(n):
-                new[i] = data[0, i]
+                new[i] = t.data[region, 0, i]
             for j in range(n):
                 x = z[j]
                 for i in range(n):
-                    new[i] += x * data[1 + j, i]
-            for j in range(len(s)):
+                    new[i] += x * t.data[region, 1 + j, i]
+            for j in range(m):
                 x = s[j]
                 for i in range(n):
-                    new[i] += x * data[1 + n + j, i]
-            if _store(new, states[k + 1, member]):
+                    new[i] += x * t.data[region, 1 + n + j, i]
+            largest = 0.0
+            for i in range(n):
+                states[k + 1, member, i] = new[i]
+                largest = max(largest, abs(new[i]))
+            if largest < LIMIT:
                 done[member] = k + 1
         at[1] = first
     return True

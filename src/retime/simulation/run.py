@@ -75,6 +75,8 @@ def map_runs(form: PiecewiseAffineForm, z0: Array, dt: float, rows: Array) -> Ru
     f = form_arrays(form)
     states, patterns, done = _empty(len(rows), z0, form.num_units)
 
+    done[:] = len(rows) - 1
+
     def work(first: int, last: int) -> None:
         iterate(f, states, rows, patterns, first, last, done)
 
