@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,7 +19,8 @@ from retime.core.status import RegionStatus
 from retime.models.flow import register
 
 EPSILON = 2.0**-53
-_CHUNK = 512
+_CHUNK = 256
+_CHUNK_ENTRIES = 2**18  # entries of the augmented matrices of one chunk: bounds the memory of its temporaries
 
 
 @register
@@ -48,12 +51,19 @@ class MatrixLog:
         Cost: O(n^3) per region; about 0.1 ms for n = 10 by the first route, 10 to 50 times that by the second.
         """
         M, F = maps.M, np.concatenate([maps.c[:, :, None], maps.E], axis=2)
-        flows: list[RegionFlow] = []
+        size = max(1, min(_CHUNK, _CHUNK_ENTRIES // (M.shape[1] + F.shape[2]) ** 2))
+        chunks = [slice(i, i + size) for i in range(0, len(M), size)]
         with one_blas_thread(), progress("converting regions", len(M)) as advance:
-            for i in range(0, len(M), _CHUNK):
-                flows += self._chunk(M[i : i + _CHUNK], F[i : i + _CHUNK], dt)
-                advance(len(M[i : i + _CHUNK]))
-        return flows
+
+            def one(chunk: slice) -> list[RegionFlow]:
+                flows = self._chunk(M[chunk], F[chunk], dt)
+                advance(len(flows))
+                return flows
+
+            if len(chunks) == 1:
+                return one(chunks[0])
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                return [flow for flows in pool.map(one, chunks) for flow in flows]
 
     def _chunk(self, M: Array, F: Array, dt: float) -> list[RegionFlow]:
         logs = _by_eigenvectors(M, F)

@@ -77,7 +77,7 @@ class RegionTable:
         max_bytes: the table starts anew when it would exceed this.
     """
 
-    def __init__(self, num_units: int, provide: Callable[[Array], tuple[Array, int]], max_bytes: int = 2**29) -> None:
+    def __init__(self, num_units: int, provide: Callable[[Array], tuple[Array, int]], max_bytes: int = 2**28) -> None:
         self._provide, self._max_bytes = provide, max_bytes
         self._keys = np.random.default_rng(0).integers(1, 2**63, num_units, dtype=np.int64)
         self._lock = threading.Lock()

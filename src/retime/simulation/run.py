@@ -120,6 +120,7 @@ def clock_runs(flow: PiecewiseAffineFlow, z0: Array, start: float, phase: Array,
     """Regions held from sample to sample: `phase` `(T,)` in steps from `start`, inputs `(steps + 1, 1 or b, m)`."""
     f, steps = form_arrays(flow.canonical), int(np.ceil(phase[-1]))
     rows = rows[: steps + 1]
+    _convert_ahead(flow, z0, rows)
     table = RegionTable(flow.num_units, lambda bits: (flow.region(bits).transition.T, 0))
     states, patterns, done = _empty(steps + 1, z0, flow.num_units)
 
@@ -131,6 +132,16 @@ def clock_runs(flow: PiecewiseAffineFlow, z0: Array, start: float, phase: Array,
     over_blocks(len(z0), "simulating", work)
     runs = _sampled(states, patterns, start + flow.dt * np.arange(steps + 1), done)
     return runs if np.array_equal(phase, np.arange(steps + 1)) else _between(flow, runs, phase, rows, done)
+
+
+def _convert_ahead(flow: PiecewiseAffineFlow, z0: Array, rows: Array) -> None:
+    """Convert in bulk what the map visits: the clock flow visits the same regions, but for rounding."""
+    patterns = map_runs(flow.canonical, z0, flow.dt, rows).patterns[:-1].reshape(-1, flow.num_units)
+    if len(patterns) == 0 or flow.num_units == 0:
+        return
+    words = np.packbits(patterns, axis=1)
+    _, first = np.unique(words.view(f"V{words.shape[1]}").ravel(), return_index=True)
+    flow.convert(patterns[first])
 
 
 def _between(flow: PiecewiseAffineFlow, runs: Runs, phase: Array, rows: Array, done: Array) -> Runs:

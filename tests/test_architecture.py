@@ -1,0 +1,187 @@
+"""House rules: layers, a light import, complete docstrings, sizes, safe files."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import retime
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "retime"
+FILES = sorted(SOURCE.rglob("*.py"))
+TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+LAYERS = (
+    ["core"],
+    ["models"],
+    ["io", "zoo", "convert", "simulation"],
+    ["analysis"],
+    ["learn", "circuits"],
+    ["plots"],
+    ["report"],
+    ["cli"],
+)
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+# results find their plot, comparisons theirs, and saved flows their conversion method by name, at call time
+LATE = {"core/trajectory.py", "analysis/compare.py", "models/flow.py"}
+
+
+def name_of(path):
+    return path.relative_to(SOURCE).as_posix()
+
+
+def layer_of(path):
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imports(tree):
+    """Every retime module that is imported, inside functions too; `from retime import x` counts as retime.x."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (a.name for a in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            yield from ([f"{node.module}.{a.name}" for a in node.names] if node.module == "retime" else [node.module])
+
+
+def late_imports(tree):
+    """Strings given to `import_module` that name a module of retime."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            yield from (
+                c.value
+                for a in node.args
+                for c in ast.walk(a)
+                if isinstance(c, ast.Constant) and str(c.value).startswith("retime")
+            )
+
+
+def layer_files():
+    return [p for p in FILES if layer_of(p) in LEVEL]
+
+
+def test_there_are_source_files_in_known_layers():
+    assert len(layer_files()) > 30
+    assert {layer_of(p) for p in FILES} <= {*LEVEL, "__init__", "__main__"}
+
+
+@pytest.mark.parametrize("path", layer_files(), ids=name_of)
+def test_file_imports_lower_layers_only(path):
+    own = layer_of(path)
+    for module in imports(TREES[path]):
+        if module.split(".")[0] == "retime":
+            if module == "retime" and own == "cli":
+                continue  # the command line calls the public names, which the package imports lazily
+            other = module.split(".")[1] if "." in module else "retime"
+            assert other in LEVEL, f"{name_of(path)} imports {module}, not a layer"
+            assert other == own or LEVEL[other] < LEVEL[own], f"{name_of(path)} imports {module}"
+
+
+def test_late_imports_of_a_layer_are_where_they_are_allowed():
+    found = {name_of(p) for p in FILES if name_of(p) != "__init__.py" and list(late_imports(TREES[p]))}
+    assert found <= LATE
+
+
+def test_import_loads_nothing_heavy_and_changes_no_global_state():
+    code = """
+import sys, warnings, numpy as np
+before = (list(warnings.filters), np.geterr(), np.get_printoptions())
+import retime
+after = (list(warnings.filters), np.geterr(), np.get_printoptions())
+heavy = [m for m in ("jax", "numba", "matplotlib", "h5py", "scipy", "torch", "rich", "typer") if m in sys.modules]
+print(before == after, heavy)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "True []"
+
+
+def test_public_names_are_sorted_complete_and_there():
+    from retime import _HOME
+
+    assert sorted(_HOME) == sorted(retime.__all__)
+    assert dir(retime) == sorted(retime.__all__)
+    order = [
+        (not n.isupper(), not n[0].isupper(), n) for n in retime.__all__
+    ]  # as ruff sorts: CONSTANTS, Classes, functions
+    assert order == sorted(order)
+
+
+@pytest.mark.parametrize("name", retime.__all__)
+def test_public_name_resolves(name):
+    assert getattr(retime, name) is not None
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'retime' has no attribute 'simulat'"):
+        retime.simulat  # noqa: B018
+
+
+def definitions(tree, public=True):
+    """(qualified name, node) of functions and classes that are public all the way up, not nested in functions."""
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and not (
+            public and node.name.startswith("_")
+        ):
+            yield node.name, node
+            if isinstance(node, ast.ClassDef):
+                yield from ((f"{node.name}.{n}", x) for n, x in definitions(node, public))
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_everything_public_has_a_docstring(path):
+    tree = TREES[path]
+    missing = [name for name, node in definitions(tree) if not ast.get_docstring(node)]
+    if tree.body:
+        missing += [] if ast.get_docstring(tree) else ["the module"]
+    assert missing == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_functions_fit_on_a_screen(path):
+    long = {}
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
+            size = body[-1].end_lineno - body[0].lineno + 1
+            if size > 60:
+                long[node.name] = size
+    assert long == {}
+
+
+def test_source_has_no_assert_statements():
+    assert [name_of(p) for p, tree in TREES.items() if any(isinstance(n, ast.Assert) for n in ast.walk(tree))] == []
+
+
+def test_files_are_named_for_a_concept():
+    vague = {"utils", "util", "helpers", "helper", "misc", "common"}
+    assert [name_of(p) for p in FILES if vague & {*p.relative_to(SOURCE).with_suffix("").parts}] == []
+
+
+def test_only_plots_imports_matplotlib():
+    users = {layer_of(p) for p, tree in TREES.items() if any(m.split(".")[0] == "matplotlib" for m in imports(tree))}
+    assert users <= {"plots"}
+
+
+def test_nothing_unpickles():
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+                assert ast.unparse(node.value) == "False", name_of(path)
+            if isinstance(node, ast.Call):
+                assert ast.unparse(node.func) not in ("pickle.load", "pickle.loads", "eval", "exec"), name_of(path)
+
+
+def test_every_source_cited_is_in_the_bibliography():
+    bibliography = ROOT / "docs" / "refs.bib"
+    if not bibliography.exists():
+        pytest.skip("docs/refs.bib is not written yet")
+    known = set(re.findall(r"^@\w+\{([^,\s]+),", bibliography.read_text(encoding="utf-8"), re.M))
+    cited = {}
+    for path in FILES:
+        for line in re.findall(r"Source: (.*)", path.read_text(encoding="utf-8")):
+            cited |= dict.fromkeys(re.findall(r"\b[a-z]+(?:19|20)\d\d[a-z]?\b", line), name_of(path))
+    assert len(cited) > 5
+    assert {key: where for key, where in cited.items() if key not in known} == {}

@@ -1,0 +1,67 @@
+"""Taylor series of affine flows against matrix exponentials in 50 digits."""
+
+import mpmath
+import numpy as np
+import pytest
+
+from retime.core.region import balancing_weights
+from retime.simulation.roots import DEGREE
+from retime.simulation.taylor import REACH, affine_series, evaluate, weighted_norm
+
+
+def one_step(W, f0, f1, y, tau):
+    N = len(y)
+    c = np.zeros((DEGREE + 1, N))
+    taken = affine_series(np.ascontiguousarray(W.T), N, balancing_weights(W), f0, f1, y, tau, c)
+    out = np.zeros(N)
+    evaluate(c, N, 1.0, out)
+    return taken, out, np.abs(c).max()
+
+
+def exact(W, f0, f1, y, tau):
+    N = len(y)
+    K = np.zeros((N + 2, N + 2))
+    K[:N, :N], K[:N, N], K[:N, N + 1], K[N + 1, N] = W, f0, f1, 1
+    with mpmath.workdps(50):
+        X = mpmath.expm(mpmath.mpf(tau) * mpmath.matrix(K.tolist())) * mpmath.matrix([*y, 1, 0])
+        return np.array([float(X[i]) for i in range(N)])
+
+
+MATRICES = {
+    "random": lambda rng: rng.normal(size=(4, 4)),
+    "stiff": lambda rng: np.diag([-1.0, -30.0, -1000.0, 0.0]),
+    "nilpotent": lambda rng: np.diag(np.ones(3), 1),
+    "zero": lambda rng: np.zeros((4, 4)),
+    "fast rotation": lambda rng: 50 * np.kron(np.eye(2), [[0, -1], [1, 0]]),
+    "one large gain": lambda rng: np.array([[0, -1, 0, 0], [1, 0, 0, 0], [1e9, 0, 0, 0], [0, 0, 0, -1.0]]),
+}
+
+
+@pytest.mark.parametrize("tau", [1e-6, 0.1, 10.0])
+@pytest.mark.parametrize("name", MATRICES)
+def test_step_is_exact_to_rounding(name, tau, rng):
+    W, f0, f1, y = MATRICES[name](rng), rng.normal(size=4), rng.normal(size=4), rng.normal(size=4)
+    taken, got, size = one_step(W, f0, f1, y, tau)
+    # the largest coefficient exceeds the state by at most exp(REACH); 25 terms of rounding
+    assert np.abs(got - exact(W, f0, f1, y, taken)).max() <= 25 * 2.0**-52 * size
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_step_is_not_longer_than_asked_and_within_reach(name, rng):
+    W = MATRICES[name](rng)
+    taken, _, _ = one_step(W, np.zeros(4), np.zeros(4), np.ones(4), 10.0)
+    norm = weighted_norm(np.ascontiguousarray(W.T), 4, balancing_weights(W))
+    assert 0 < taken <= 10.0
+    assert norm * taken <= REACH * (1 + 1e-12)
+
+
+def test_flow_without_dynamics_takes_any_step_at_once():
+    taken, got, _ = one_step(np.zeros((4, 4)), np.ones(4), np.zeros(4), np.zeros(4), 1e6)
+    assert taken == 1e6
+    np.testing.assert_array_equal(got, 1e6 * np.ones(4))
+
+
+def test_step_of_length_zero_stays():
+    taken, got, _ = one_step(np.eye(4), np.ones(4), np.ones(4), np.arange(4.0), 0.0)
+    assert taken == 0.0
+    np.testing.assert_array_equal(got, np.arange(4.0))
