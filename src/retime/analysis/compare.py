@@ -109,6 +109,8 @@ def compare(
     """
     if not isinstance(model, PiecewiseAffineSystem) or not isinstance(model.time, Discrete):
         raise TypeError(f"`model` is {type(model).__name__}; the first argument of compare is the map (discrete time).")
+    if not isinstance(other, System):
+        raise TypeError(f"`other` is {type(other).__name__}; compare takes a second retime model or a converted flow.")
     if other.num_states != model.num_states:
         raise ShapeError(f"`other` has {other.num_states} states, the map {model.num_states}; compare needs equally many.")
     z = initial_states(z0, model.num_states)

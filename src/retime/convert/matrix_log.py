@@ -192,22 +192,47 @@ def _residuals(L: Array, H: Array, target: Array, F: Array) -> Array:
 
 
 def _by_schur(M: Array, F: Array, tolerance: float) -> _Log:
-    """The logarithm for any spectrum: tighter readings of "zero" and "negative" first, the best residual wins."""
+    """The logarithm for any spectrum: the tightest reading of "zero" that works, then the fewest auxiliary states."""
     best: _Log | None = None
     for zero in (len(M) * np.finfo(float).eps, 1e-12, 1e-10, 1e-8):
-        split = split_zero(M, zero)
-        for angle, pair in ((0.0, 1e-12), (0.0, 1e-9), (1e-6, 0.0), (1e-3, 0.0)):
+        try:
+            split = split_zero(M, zero)
+        except np.linalg.LinAlgError:
+            continue
+        for angle, pair in _readings(split.T):
             log = _attempt(M, F, split, angle, pair)
-            if log is not None and (best is None or log.residual < best.residual):
+            if log is not None and (best is None or _rank(log, tolerance) < _rank(best, tolerance)):
                 best = log
-            if best is not None and best.residual <= 5 * tolerance:
-                return best
+        if best is not None and best.residual <= 5 * tolerance:
+            return best
     if best is None:
         raise np.linalg.LinAlgError("No Schur form of the region matrix could be computed.")
     return best
 
 
-def _attempt(M: Array, F: Array, split: ZeroSplit, angle: float, pair: float) -> _Log | None:
+def _rank(log: _Log, tolerance: float) -> tuple[bool, int, float]:
+    """Good residuals first, then few auxiliary states."""
+    return log.residual > 5 * tolerance, log.auxiliary, log.residual
+
+
+def _readings(T: Array) -> list[tuple[float, float | None]]:
+    """Angles to the negative axis and pair tolerances to try: only those that read this spectrum differently."""
+    w = np.linalg.eigvals(T)
+    angles = np.pi - np.abs(np.angle(w))
+    readings: list[tuple[float, float | None]] = [(0.0, None)]
+    count = int((angles <= 0.0).sum())
+    for angle in (1e-6, 1e-3):
+        if int((angles <= angle).sum()) > count:
+            readings.append((angle, None))
+            count = int((angles <= angle).sum())
+    for angle, pair in ((0.0, 1e-12), (1e-6, 1e-9), (1e-6, 1e-6), (1e-3, 1e-4)):
+        near = np.sort(w.real[angles <= angle])
+        if len(near) > 1 and (np.diff(near) <= pair * np.abs(near[1:])).any():
+            readings.append((angle, pair))
+    return readings
+
+
+def _attempt(M: Array, F: Array, split: ZeroSplit, angle: float, pair: float | None) -> _Log | None:
     try:
         inner = _log_of_invertible(split.T, split.Rl @ F, angle, pair)
     except (np.linalg.LinAlgError, ValueError):
@@ -215,7 +240,7 @@ def _attempt(M: Array, F: Array, split: ZeroSplit, angle: float, pair: float) ->
     return inner if split.index == 0 else _with_zero(M, F, split, inner)
 
 
-def _log_of_invertible(T: Array, F: Array, angle: float, pair: float) -> _Log:
+def _log_of_invertible(T: Array, F: Array, angle: float, pair: float | None) -> _Log:
     """T split into rest + paired + unpaired; every part has a real logarithm of its own."""
     n = len(T)
     parts = split_negative(T, angle, pair) if n else split_negative(np.zeros((0, 0)), angle, pair)

@@ -29,27 +29,31 @@ def split_zero(M: Array, tolerance: float) -> ZeroSplit:
     an eigenvalue 0 with a Jordan block of size p moves by eps^(1/p) under rounding, a singular value by eps.
     """
     cut = tolerance * max(float(np.linalg.norm(M, 2)), np.finfo(float).tiny)
-    R, index = _range_of_powers(M, cut)
-    if index == 0:
+    R, ranks = _range_of_powers(M, cut)
+    if not ranks:
         return ZeroSplit(R, R.T, M, 0)
-    S, _ = _range_of_powers(M.T, cut, rank=R.shape[1])
+    S, _ = _range_of_powers(M.T, cut, ranks)
     Rl = np.linalg.solve(S.T @ R, S.T) if R.shape[1] else S.T
-    return ZeroSplit(R, Rl, Rl @ M @ R, index)
+    return ZeroSplit(R, Rl, Rl @ M @ R, len(ranks))
 
 
-def _range_of_powers(M: Array, cut: float, rank: int | None = None) -> tuple[Array, int]:
-    """Orthonormal basis of the range of M^k once it no longer shrinks, and that k."""
-    R, T, index = np.eye(len(M)), M, 0
+def _range_of_powers(M: Array, cut: float, given: list[int] | None = None) -> tuple[Array, list[int]]:
+    """Orthonormal basis of the range of M^k once it no longer shrinks, and the ranks of M, M^2, ..., M^k.
+
+    `given` ranks are used instead of decided: those of the transpose are the same.
+    """
+    R, T, ranks = np.eye(len(M)), M, []
     while len(T):
         U, singular, _ = np.linalg.svd(T)
         keep = int((singular > cut).sum())
-        if rank is not None:
-            keep = max(keep, rank)
+        if given is not None:
+            keep = given[len(ranks)] if len(ranks) < len(given) else len(T)
         if keep == len(T):
             break
         R = R @ U[:, :keep]
-        T, index = R.T @ M @ R, index + 1
-    return R, index
+        T = R.T @ M @ R
+        ranks.append(keep)
+    return R, ranks
 
 
 class NegativeSplit(NamedTuple):
@@ -64,13 +68,13 @@ class NegativeSplit(NamedTuple):
     unpaired: Array
 
 
-def split_negative(M: Array, angle: float, pair_tolerance: float) -> NegativeSplit:
+def split_negative(M: Array, angle: float, pair_tolerance: float | None) -> NegativeSplit:
     """Separate the eigenvalues within `angle` of the negative axis, and pair equal Jordan blocks among them.
 
     Args:
         M: `(n, n)`, invertible.
         angle: >= 0, radians; 0 takes real negative eigenvalues only.
-        pair_tolerance: relative distance below which two negative eigenvalues are the same one.
+        pair_tolerance: relative distance below which two negative eigenvalues are the same one; None pairs nothing.
 
     Raises:
         numpy.linalg.LinAlgError: the Schur form could not be reordered.
@@ -79,7 +83,7 @@ def split_negative(M: Array, angle: float, pair_tolerance: float) -> NegativeSpl
     """
     n = len(M)
     negative, rest = invariant_bases(M, lambda x: x.real < 0 and abs(x.imag) <= np.tan(angle) * -x.real)
-    if negative.shape[1] < 2:
+    if negative.shape[1] < 2 or pair_tolerance is None:
         return NegativeSplit(rest, np.zeros((n, 0)), np.zeros((0, 0)), negative)
     N = np.linalg.lstsq(negative, M @ negative, rcond=None)[0]
     paired, J, unpaired = pair_jordan_blocks(N, pair_tolerance)
@@ -97,25 +101,30 @@ def invariant_bases(M: Array, choose) -> tuple[Array, Array]:
 
 def pair_jordan_blocks(N: Array, tolerance: float) -> tuple[Array, Array, Array]:
     """Bases `(k, .)` of the part of N whose equal Jordan blocks come in pairs (with its J), and of what remains."""
-    paired, turns, unpaired = [np.zeros((len(N), 0))], [], [np.zeros((len(N), 0))]
+    paired, turns, unpaired = [np.zeros((len(N), 0))], [], []
     basis, left = np.eye(len(N)), N
-    while len(left):
-        w = np.linalg.eigvals(left)
-        seed = w[np.argmin(np.abs(w.imag))].real
-        chosen, rest = invariant_bases(left, lambda x, seed=seed: abs(x - seed) <= tolerance * abs(seed))
-        if chosen.shape[1] == 0:
-            unpaired.append(basis)
-            break
+    for seed in _separate(np.linalg.eigvals(N).real, tolerance):
+        chosen, rest = invariant_bases(left, lambda x, seed=seed: abs(x - seed) <= 2 * tolerance * abs(seed))
+        if chosen.shape[1] < 2:
+            continue
         block = np.linalg.lstsq(chosen, left @ chosen, rcond=None)[0]
-        chains = jordan_chains(block - np.trace(block) / len(block) * np.eye(len(block)))
-        twins, singles = _twins(chains)
+        twins, singles = _twins(jordan_chains(block - np.trace(block) / len(block) * np.eye(len(block))))
+        if not twins:
+            continue
         for first, second in twins:
             paired += [basis @ chosen @ first, basis @ chosen @ second]
             turns.append(first.shape[1])
         unpaired += [basis @ chosen @ chain for chain in singles]
         left = np.linalg.lstsq(rest, left @ rest, rcond=None)[0]
         basis = basis @ rest
-    return np.hstack(paired), _turn(turns), np.hstack(unpaired)
+    return np.hstack(paired), _turn(turns), np.hstack([basis, *unpaired])
+
+
+def _separate(values: Array, tolerance: float) -> list[float]:
+    """Centers of the clusters of negative values whose neighbours are within the relative tolerance."""
+    ordered = np.sort(values)
+    cuts = np.flatnonzero(np.diff(ordered) > tolerance * np.abs(ordered[:-1])) + 1
+    return [float(np.mean(cluster)) for cluster in np.split(ordered, cuts)]
 
 
 def jordan_chains(Z: Array, tolerance: float = 1e-8) -> list[Array]:

@@ -10,6 +10,16 @@ from retime.core.errors import ShapeError
 
 Array = np.ndarray
 
+_CURE = {
+    "z0": ": give a number for every unit",
+    "times": ": drop the missing ones",
+    "inputs": ": fill or drop the missing rows",
+    "values": ": fill or drop the missing rows",
+} | dict.fromkeys(
+    ["A", "W", "W1", "W2", "h", "h1", "h2", "C", "b", "E", "W_rec", "W_in", "slopes", "thresholds", "readout B", "readout b"],
+    " (if it is a trained weight, training has diverged: load an earlier checkpoint)",
+)
+
 
 def real_array(name: str, value: Any) -> Array:
     """`value` as a read-only float64 copy; finite and real, of any shape.
@@ -17,7 +27,10 @@ def real_array(name: str, value: Any) -> Array:
     Raises:
         ValueError: not numeric, complex, or not finite (the message says which entry).
     """
-    raw = np.asarray(value)
+    try:
+        raw = np.asarray(value)
+    except ValueError:
+        raise ShapeError(f"`{name}` is ragged: its rows have different lengths; it must be a regular array.") from None
     if raw.dtype.kind == "c":
         raise ValueError(f"`{name}` is complex; it must be real. Pass its real form, not its eigen-coordinates.")
     if raw.dtype.kind not in "biuf":
@@ -26,8 +39,7 @@ def real_array(name: str, value: Any) -> Array:
     if not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(
-            f"`{name}` holds {array[where]} at {where}; every entry must be finite. "
-            "Training has probably diverged: load an earlier checkpoint."
+            f"`{name}` holds {array[where]} at {where}; every entry must be finite{_CURE.get(name, '')}."
         )
     array.setflags(write=False)
     return array

@@ -9,16 +9,16 @@ from retime.core.arrays import Array
 _ZERO = 2.0**-53
 
 
-def log_condition(M: Array, iterations: int = 12) -> float:
+def log_condition(M: Array, on_axis: bool, iterations: int = 12) -> float:
     """||L_log(M)|| ||M|| / ||log M|| in the Frobenius norm; infinite where M is singular beyond a semisimple zero.
 
-    Zero eigenvalues are taken as 2^-53, those on the negative axis from above (Im log = pi): the branch cut is turned
-    by 1e-6 so that both members of a rounded pair are read the same way. Power iteration on the derivative and its
+    Zero eigenvalues are taken as 2^-53, those on the negative axis from above (Im log = pi): with `on_axis` the branch
+    cut is turned by 1e-3 so that both members of a rounded pair are read the same way. Power iteration on the derivative and its
     adjoint gives a lower bound that is sharp to a few percent.
 
     Cost: O(n^3) per iteration. Source: higham2008, chapters 3 and 11.
     """
-    M = np.asarray(M) * np.exp(-1e-6j)
+    M = np.asarray(M) * np.exp(-1e-3j if on_axis else 0j)
     w, V = np.linalg.eig(M)
     scale = max(float(np.linalg.norm(M)), _ZERO)
     zero = np.abs(w) <= 4 * _ZERO * scale * len(M)

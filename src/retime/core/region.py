@@ -76,13 +76,16 @@ class RegionFlow:
         """
         from retime.core.frechet import log_condition
 
-        return log_condition(self.transition[:, 1 : 1 + self.num_states])
+        if self.status is RegionStatus.TIME_VARYING:
+            return float("inf")
+        on_axis = self.auxiliary > 0 or self.status is RegionStatus.REAL
+        return log_condition(self.transition[:, 1 : 1 + self.num_states], on_axis)
 
     @cached_property
     def is_unique(self) -> bool:
         """Whether no other real generator of the same dimension gives the same step.
 
-        True only when every eigenvalue of M is real, positive and belongs to one Jordan block (Culver 1966). Otherwise
+        True only when every eigenvalue of M is real and positive and no Jordan block occurs twice (Culver 1966). Otherwise
         frequencies above the Nyquist rate pi/dt fit the same samples: that is a statement about the data.
         """
         L = self.dt * self.W
@@ -90,7 +93,7 @@ class RegionFlow:
         scale = max(1.0, float(np.abs(w).max(initial=0)))
         if self.status is not RegionStatus.PRINCIPAL or np.abs(w.imag).max(initial=0) > 1e-12 * scale:
             return False
-        return all(_geometric_multiplicity(L, x, scale) == 1 for x in w.real)
+        return not any(_has_equal_blocks(L, x, scale) for x in w.real)
 
     def field(self, z: Array, s: Array | None = None) -> Array:
         """dz/dt at states `(..., n)` with auxiliary states 0."""
@@ -113,6 +116,13 @@ def balancing_weights(W: Array) -> Array:
     return weights
 
 
-def _geometric_multiplicity(L: Array, x: float, scale: float) -> int:
-    singular = np.linalg.svd(L - x * np.eye(len(L)), compute_uv=False)
-    return int((singular <= 1e-12 * scale * len(L)).sum())
+def _has_equal_blocks(L: Array, x: float, scale: float) -> bool:
+    """Whether two Jordan blocks of eigenvalue x have the same size, from the ranks of powers of L - x I."""
+    Z, power, nullities = (L - x * np.eye(len(L))) / scale, np.eye(len(L)), [0]
+    for _ in range(len(L) + 1):
+        power = power @ Z
+        nullities.append(int((np.linalg.svd(power, compute_uv=False) <= 1e-12 * len(L)).sum()))
+        if nullities[-1] == nullities[-2]:
+            break
+    at_least = np.diff([*nullities, nullities[-1]])
+    return bool((at_least[:-1] - at_least[1:] > 1).any())

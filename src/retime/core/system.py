@@ -169,6 +169,8 @@ class PiecewiseAffineSystem(System):
 def _readout(value: Any, num_states: int) -> Readout | None:
     if value is None:
         return None
+    if isinstance(value, tuple) and len(value) != 2:
+        raise ValueError(f"`readout` has {len(value)} parts; it must be (B, b) with B (outputs, states) and b (outputs,), or B alone.")
     B, b = value if isinstance(value, tuple) else (value, None)
     B = matrix("readout B", B, (None, num_states), " (outputs, states)")
     b = np.zeros(len(B)) if b is None else b

@@ -96,8 +96,8 @@ def _flow(model: System, header: dict[str, Any]) -> Any:
     from retime.models.flow import PiecewiseAffineFlow, method_named
 
     try:
-        method = method_named(header["flow"])
-    except KeyError:
+        method = method_named(header["flow"], header["method"])
+    except (KeyError, TypeError):
         raise ModelFileError(
             f"The flow was made by the method {header['flow']!r}, which this version does not have."
         ) from None

@@ -130,6 +130,8 @@ def _held(file: FileArrays) -> str:
 
 def _time(found: _Named, family: str | None, dt: float | None) -> TimeBase:
     if family == "continuous_plrnn":
+        if dt is not None:
+            raise ValueError("`dt` was given, but a continuous_plrnn is in continuous time; drop `dt`.")
         return Continuous()
     if dt is None and "dt" in found and found["dt"].size == 1:
         dt = float(found["dt"].reshape(()))

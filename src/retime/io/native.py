@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def save(model: System, path: str | Path) -> Path:
         raise ValueError(f"`path` is {str(path)!r}; retime writes .npz files. Use the suffix .npz, or none.")
     if isinstance(model, PiecewiseAffineFlow):
         header, arrays = _pack(model.map)
-        header |= {"flow": type(model.method).__name__, "throw": model.throw}
+        header |= {"flow": type(model.method).__name__, "method": asdict(model.method), "throw": model.throw}
         arrays |= _regions(model)
     elif isinstance(model, System) and model.family in FAMILIES:
         header, arrays = _pack(model)

@@ -55,7 +55,8 @@ def relu_count(value: Any, num_states: int) -> int:
     Raises:
         ValueError: out of range or not a whole number.
     """
-    if isinstance(value, bool) or int(value) != value or not 0 <= value <= num_states:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or not 0 <= value <= num_states:
         raise ValueError(f"`num_relu` is {value!r}; it must be a whole number from 0 to {num_states}, the number of units.")
     return int(value)
 

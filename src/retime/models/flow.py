@@ -12,6 +12,7 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.canonical import AffineRegions, PiecewiseAffineForm
+from retime.core.certificate import Certificate, Condition
 from retime.core.errors import CertificateError
 from retime.core.region import RegionFlow
 from retime.core.status import RegionStatus
@@ -37,14 +38,14 @@ def register(method: Any) -> Any:
     return method
 
 
-def method_named(name: str) -> Any:
-    """A new method object by its class name; the conversion package registers its methods when it is imported.
+def method_named(name: str, options: dict[str, Any]) -> Any:
+    """A new method object by its class name and options; the conversion package registers its methods when it is imported.
 
     Raises:
-        KeyError: no such method.
+        KeyError: no such method. TypeError: it does not have these options.
     """
     importlib.import_module("retime.convert")
-    return METHODS[name]()
+    return METHODS[name](**options)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -132,11 +133,17 @@ class PiecewiseAffineFlow(System):
         return found
 
     def field(self, z: Array, s: Array | None = None) -> Array:
-        """dz/dt under state switching at states `(..., n)` with auxiliary states 0: `(..., n)`."""
+        """dz/dt under state switching at states `(..., n)` with auxiliary states 0: `(..., n)`.
+
+        Raises:
+            CertificateError: a region is `time_varying` and has no field.
+        """
         z = np.asarray(z, dtype=np.float64)
         flat = z.reshape(-1, self.num_states)
         inputs = None if s is None else np.broadcast_to(s, (*z.shape[:-1], self.num_inputs)).reshape(len(flat), -1)
-        flows = self.convert(self.pattern(flat, inputs))
+        patterns = self.pattern(flat, inputs)
+        flows = self.convert(patterns)
+        _refuse_time_varying(flows, patterns)
         rows = [r.field(x, None if inputs is None else inputs[k]) for k, (r, x) in enumerate(zip(flows, flat, strict=True))]
         return np.array(rows).reshape(z.shape)
 
@@ -148,6 +155,9 @@ class PiecewiseAffineFlow(System):
         return f"PiecewiseAffineFlow(of {self.map!r}, {len(self._regions)} regions converted)"
 
 
+_NO_FLOW = Condition("zero eigenvalues are semisimple", False, -1.0, "minus the number of regions where they are not")
+
+
 def _refuse_time_varying(flows: Sequence[RegionFlow], patterns: Array) -> None:
     for flow, d in zip(flows, patterns, strict=True):
         if flow.status is RegionStatus.TIME_VARYING:
@@ -155,5 +165,6 @@ def _refuse_time_varying(flows: Sequence[RegionFlow], patterns: Array) -> None:
             raise CertificateError(
                 f"Region {bits} has a nilpotent part of index > 1 (a zero eigenvalue that is not semisimple): no autonomous "
                 "linear ODE reaches its map. Convert with to_continuous(model, throw=False) to interpolate that part in "
-                "time; the flow then still equals the map at the sample times."
+                "time; the flow then still equals the map at the sample times.",
+                Certificate("the region has an autonomous linear flow", f"region {bits}", (_NO_FLOW,)),
             )

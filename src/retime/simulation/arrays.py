@@ -68,13 +68,16 @@ class TableArrays(NamedTuple):
     keys: Array
 
 
+_AT_ONCE = 300  # regions that one decision between simultaneous boundaries may need together
+
+
 class RegionTable:
     """Regions seen so far in one simulation, filled on demand; bounded in memory, safe to share between threads.
 
     Args:
         num_units: q.
         provide: pattern `(q,)` -> (data `(rows, width)`, extra).
-        max_bytes: the table starts anew when it would exceed this.
+        max_bytes: the table starts anew when it would exceed this (but keeps at least 300 regions).
     """
 
     def __init__(self, num_units: int, provide: Callable[[Array], tuple[Array, int]], max_bytes: int = 2**28) -> None:
@@ -115,7 +118,7 @@ class RegionTable:
             return
         while capacity <= self._count:
             capacity = capacity + max(capacity // 2, 16)
-        if self._count and capacity * rows * width * 8 > self._max_bytes:
+        if self._count > _AT_ONCE and capacity * rows * width * 8 > self._max_bytes:
             self._count, capacity = 0, max(16, capacity // 2)
         new = self._empty(capacity, rows, width)
         k = self._count

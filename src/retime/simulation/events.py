@@ -27,24 +27,25 @@ from retime.simulation.taylor import affine_series, evaluate
 DONE, NEED_REGION, BUFFER_FULL, DIVERGED, UNDEFINED, NO_FLOW, ACCUMULATE, DECIDE, SLIDE = range(9)
 
 # entries of Record.integers
-NEXT_TIME, PIECE, SLIDING, RESOLVE, SWITCHES, INITIAL, SLIDES, MARK, MEMBER, LAST, FRESH = range(11)
+NEXT_TIME, PIECE, SLIDING, RESOLVE, SWITCHES, INITIAL, SLIDES, MARK, MEMBER, LAST, FRESH, EVENTS = range(12)
 # entries of Record.reals
 TIME, NONUNIQUE_TIME, MARK_TIME, SLIDE_START = range(4)
 
 NOISE = 64 * 2.0**-52
-MANY = 10_000  # switches within one instant that count as accumulation
+MANY = 10_000  # switches and decisions within one instant that count as accumulation
 
 
 class Record(NamedTuple):
     """The state of one simulation between calls.
 
-    y `(2 n,)`: state, then auxiliary states. bits `(q,)`: the pattern. entered `(q,)`: the pattern of the region that the
+    y `(2 n,)`: state, then auxiliary states. sizes `(2 n,)`: the terms that summed up to y, to judge its rounding. bits `(q,)`: the pattern. entered `(q,)`: the pattern of the region that the
     auxiliary states belong to. on_boundary `(q,)`: units carried as exactly zero. want `(q,)`: the pattern to add to the
     table on `NEED_REGION`. integers, reals: the counters above. switch_times, switch_units: buffers. slides `(., 3)`:
     start, end, unit of each sliding interval. ends `(b, 2)`: where each member's switches and slides end in the buffers.
     """
 
     y: Array
+    sizes: Array
     bits: Array
     entered: Array
     on_boundary: Array
@@ -119,10 +120,11 @@ def _begin(f: FormArrays, drive: Drive, times: Array, z0: Array, r: Record) -> N
     n = len(z0)
     for i in range(n):
         r.y[i], r.y[n + i] = z0[i], 0.0
+        r.sizes[i], r.sizes[n + i] = abs(z0[i]), 0.0
     r.integers[NEXT_TIME] = r.integers[PIECE] = r.integers[FRESH] = 0
     r.integers[SLIDING] = -1
     r.integers[RESOLVE] = r.integers[INITIAL] = 1
-    r.integers[MARK] = r.integers[SWITCHES]
+    r.integers[MARK] = r.integers[EVENTS]
     r.reals[TIME], r.reals[NONUNIQUE_TIME], r.reals[MARK_TIME] = times[0], np.nan, -np.inf
     for i in range(len(f.h2)):
         r.entered[i], r.on_boundary[i], r.bits[i] = 2, 0, 0
@@ -130,9 +132,20 @@ def _begin(f: FormArrays, drive: Drive, times: Array, z0: Array, r: Record) -> N
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def note_slide(r: Record) -> None:
+    """Book the sliding interval that ends now."""
+    k = r.integers[SLIDES]
+    r.slides[k, 0], r.slides[k, 1], r.slides[k, 2] = r.reals[SLIDE_START], r.reals[TIME], r.integers[SLIDING]
+    r.integers[SLIDES] = k + 1
+    r.integers[SLIDING] = -1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def finish_member(r: Record) -> None:
     """Note where the member's switches end and go to the next member."""
     k = r.integers[MEMBER]
+    if r.integers[SLIDING] >= 0:
+        note_slide(r)
     r.ends[k, 0], r.ends[k, 1] = r.integers[SWITCHES], r.integers[SLIDES]
     r.integers[MEMBER] = k + 1
     r.integers[FRESH] = 1
@@ -224,6 +237,12 @@ def finish_piece(
     largest = 0.0
     for i in range(n):
         largest = max(largest, abs(r.y[i]))
+    for i in range(N):
+        size, power = 0.0, 1.0
+        for j in range(DEGREE + 1):
+            size += abs(w.c[j, i]) * power
+            power *= x
+        r.sizes[i] = size
     return largest < LIMIT
 
 
@@ -268,17 +287,18 @@ def switch(r: Record, i: int) -> None:
     k = r.integers[SWITCHES]
     r.switch_times[k], r.switch_units[k] = r.reals[TIME], i
     r.integers[SWITCHES] = k + 1
+    r.integers[EVENTS] += 1
     r.bits[i] = 1 - r.bits[i]
     r.integers[RESOLVE] = 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def accumulates(r: Record) -> bool:
-    """Whether very many switches have happened while time stood still."""
-    if r.integers[SWITCHES] - r.integers[MARK] < MANY:
+    """Whether very many switches and decisions have happened while time stood still."""
+    if r.integers[EVENTS] - r.integers[MARK] < MANY:
         return False
     stuck = r.reals[TIME] - r.reals[MARK_TIME] <= 1e-9 * max(1.0, abs(r.reals[TIME]))
-    r.integers[MARK], r.reals[MARK_TIME] = r.integers[SWITCHES], r.reals[TIME]
+    r.integers[MARK], r.reals[MARK_TIME] = r.integers[EVENTS], r.reals[TIME]
     return stuck
 
 
@@ -425,7 +445,7 @@ def direction(f: FormArrays, data: Array, n: int, N: int, keep: bool, r: Record,
     offset(data, N, w.s, f0, f1)
     for i in range(N):
         v[i] = r.y[i] if i < n or keep else 0.0
-        size[i] = abs(v[i])
+        size[i] = r.sizes[i] if i < n or keep else 0.0
     for order in range(1, min(2 * N, 12) + 1):
         for i in range(N):
             new_v[i] = f0[i] if order == 1 else (f1[i] if order == 2 else 0.0)

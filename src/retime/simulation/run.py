@@ -136,9 +136,9 @@ def clock_runs(flow: PiecewiseAffineFlow, z0: Array, start: float, phase: Array,
 
 def _convert_ahead(flow: PiecewiseAffineFlow, z0: Array, rows: Array) -> None:
     """Convert in bulk what the map visits: the clock flow visits the same regions, but for rounding."""
-    patterns = map_runs(flow.canonical, z0, flow.dt, rows).patterns[:-1].reshape(-1, flow.num_units)
-    if len(patterns) == 0 or flow.num_units == 0:
+    if flow.num_units == 0 or len(rows) < 2:
         return
+    patterns = map_runs(flow.canonical, z0, flow.dt, rows).patterns[:-1].reshape(-1, flow.num_units)
     words = np.packbits(patterns, axis=1)
     _, first = np.unique(words.view(f"V{words.shape[1]}").ravel(), return_index=True)
     flow.convert(patterns[first])
@@ -285,12 +285,12 @@ def _undecided(job: _Job, r: events.Record, w: events.Scratch, code: int) -> int
 
 
 def _record(n: int, q: int, members: int, first: int, last: int) -> events.Record:
-    integers = np.zeros(11, dtype=np.int64)
+    integers = np.zeros(12, dtype=np.int64)
     integers[events.MEMBER], integers[events.LAST], integers[events.FRESH] = first, last, 1
     size = max(256, 8 * q)
     bits = [np.zeros(q, dtype=np.uint8) for _ in range(4)]
     buffers = np.zeros(size), np.zeros(size, dtype=np.int64), np.zeros((64, 3)), np.zeros((members, 2), dtype=np.int64)
-    return events.Record(np.zeros(2 * n), *bits, integers, np.zeros(4), *buffers)
+    return events.Record(np.zeros(2 * n), np.zeros(2 * n), *bits, integers, np.zeros(4), *buffers)
 
 
 def _longer(r: events.Record) -> events.Record:

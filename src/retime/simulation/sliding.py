@@ -13,10 +13,12 @@ from numba import njit
 from retime.core.arrays import Array
 from retime.simulation.arrays import FormArrays, TableArrays
 from retime.simulation.events import (
+    ACCUMULATE,
     BUFFER_FULL,
     DECIDE,
     DIVERGED,
     DONE,
+    EVENTS,
     INITIAL,
     NEED_REGION,
     NEXT_TIME,
@@ -34,12 +36,14 @@ from retime.simulation.events import (
     Record,
     Scratch,
     accept,
+    accumulates,
     consistent,
     direction,
     finish_piece,
     first_event,
     mark_boundaries,
     next_piece,
+    note_slide,
     offset,
     piece_end,
     preactivation_series,
@@ -58,9 +62,12 @@ def decide(f: FormArrays, t: TableArrays, drive: Drive, n: int, r: Record, w: Sc
     """Find a pattern whose field takes every boundary unit to its side, or a boundary to slide on.
 
     Returns:
-        DONE, NEED_REGION (r.want), NO_FLOW, or UNDEFINED when neither exists.
+        DONE, NEED_REGION (r.want), NO_FLOW, ACCUMULATE, or UNDEFINED when neither exists.
     """
     read_input(drive, r, w.s)
+    r.integers[EVENTS] += 1
+    if accumulates(r):
+        return ACCUMULATE
     units = np.flatnonzero(r.on_boundary)
     trial = r.bits.copy()
     code = _flip_until_consistent(f, t, r, w, n, units, trial)
@@ -154,6 +161,8 @@ def _note_other_solutions(
 def _adopt(r: Record, trial: Array, twice: bool) -> None:
     """Make `trial` the pattern; a flip booked at this very time is taken back, or noted again if it happened `twice`."""
     for i in range(len(trial)):
+        if r.integers[INITIAL]:
+            r.bits[i] = trial[i]
         if r.bits[i] == trial[i]:
             continue
         k = r.integers[SWITCHES] - 1
@@ -280,10 +289,8 @@ def _go_on(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int) -> int:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _end(r: Record, plus: bool) -> None:
     """Stop sliding towards the given side, to be confirmed by `decide`."""
-    unit, k = r.integers[SLIDING], r.integers[SLIDES]
-    r.slides[k, 0], r.slides[k, 1], r.slides[k, 2] = r.reals[SLIDE_START], r.reals[TIME], unit
-    r.integers[SLIDES] = k + 1
-    r.integers[SLIDING] = -1
+    unit = r.integers[SLIDING]
+    note_slide(r)
     r.on_boundary[unit] = 1
     if (r.bits[unit] == 1) != plus:
         switch(r, unit)

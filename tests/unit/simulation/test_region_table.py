@@ -77,7 +77,7 @@ def test_wider_regions_keep_the_narrower_ones(rng):
 
 
 def test_memory_stays_within_its_bound_and_the_last_region_is_there(rng):
-    bound = 100 * 2 * 3 * 8
+    bound = 450 * 2 * 3 * 8  # 450 regions; 300 are always kept together
     table, _ = table_of(12, max_bytes=bound)
     for bits in patterns(rng, 800, 12):
         table.add(bits)
