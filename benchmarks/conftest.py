@@ -23,4 +23,6 @@ def pytest_terminal_summary(terminalreporter, config) -> None:
         ours = medians.pop("retime", None)
         for who, seconds in medians.items():
             if ours:
-                write(f"{group}: retime {ours * 1e3:.3g} ms, {who} {seconds * 1e3:.4g} ms: {seconds / ours:.1f} times as fast")
+                write(
+                    f"{group}: retime {ours * 1e3:.3g} ms, {who} {seconds * 1e3:.4g} ms: {seconds / ours:.1f} times as fast"
+                )

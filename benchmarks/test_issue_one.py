@@ -120,7 +120,16 @@ def restarted(flow, z0, times):
 
             leaves.terminal, leaves.direction = True, -1 if on[i] else 1
             events.append(leaves)
-        r = solve_ivp(lambda s, y, W=W, h=h: W @ y + h, (t, times[-1]), z, "DOP853", rtol=1e-10, atol=1e-12, events=events, dense_output=True)
+        r = solve_ivp(
+            lambda s, y, W=W, h=h: W @ y + h,
+            (t, times[-1]),
+            z,
+            "DOP853",
+            rtol=1e-10,
+            atol=1e-12,
+            events=events,
+            dense_output=True,
+        )
         while k < len(times) and times[k] <= r.t[-1] + 1e-14:
             out[k] = r.sol(times[k])
             k += 1

@@ -79,7 +79,9 @@ class Comparison:
         return import_module("retime.plots").errors(self, **options)
 
     def _rows(self) -> list[list[str]]:
-        return [[k.replace("_", " "), f"{v:.3g}" if isinstance(v, float) else str(v)] for k, v in self.summary().items()]
+        return [
+            [k.replace("_", " "), f"{v:.3g}" if isinstance(v, float) else str(v)] for k, v in self.summary().items()
+        ]
 
     def __repr__(self) -> str:
         return f"Comparison({self.switching or 'no switching rule'}, {self.status})\n{text_table(['', 'value'], self._rows())}"
@@ -112,10 +114,14 @@ def compare(
     if not isinstance(other, System):
         raise TypeError(f"`other` is {type(other).__name__}; compare takes a second retime model or a converted flow.")
     if other.num_states != model.num_states:
-        raise ShapeError(f"`other` has {other.num_states} states, the map {model.num_states}; compare needs equally many.")
+        raise ShapeError(
+            f"`other` has {other.num_states} states, the map {model.num_states}; compare needs equally many."
+        )
     z = initial_states(z0, model.num_states)
     if z.ndim != 1 or steps < 1:
-        raise ShapeError("`z0` must be one initial state (n,) and `steps` at least 1; compare members of a batch one by one.")
+        raise ShapeError(
+            "`z0` must be one initial state (n,) and `steps` at least 1; compare members of a batch one by one."
+        )
     reference = simulate(model, z, steps=steps, inputs=inputs)
     free = _run(other, z, model.dt, steps, inputs, switching)
     starts = np.nan_to_num(reference.states[:-1], nan=0.0)

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from retime.cli import reported
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -24,12 +26,20 @@ class Switching(StrEnum):
     STATE = "state"
 
 
-File = Annotated[str, typer.Argument(metavar="FILE", help="Weights file (.mat .pt .safetensors .npz .h5 .keras .jld2), or zoo:NAME.")]
+File = Annotated[
+    str, typer.Argument(metavar="FILE", help="Weights file (.mat .pt .safetensors .npz .h5 .keras .jld2), or zoo:NAME.")
+]
 Dt = Annotated[float | None, typer.Option(help="Time of one step; default: from the file, else 1.")]
-Family = Annotated[str | None, typer.Option(help="Family, where the file does not decide: plrnn, alrnn, shallow_plrnn, ...")]
-NumRelu = Annotated[int | None, typer.Option(help="Almost-linear networks: how many units (the last ones) pass the ReLU.")]
+Family = Annotated[
+    str | None, typer.Option(help="Family, where the file does not decide: plrnn, alrnn, shallow_plrnn, ...")
+]
+NumRelu = Annotated[
+    int | None, typer.Option(help="Almost-linear networks: how many units (the last ones) pass the ReLU.")
+]
 Clipped = Annotated[bool, typer.Option(help="Shallow PLRNN: the clipped form.")]
-Start = Annotated[str | None, typer.Option("--z0", help="Initial state, comma-separated; default: from the file, else zeros.")]
+Start = Annotated[
+    str | None, typer.Option("--z0", help="Initial state, comma-separated; default: from the file, else zeros.")
+]
 InputFile = Annotated[Path | None, typer.Option("--inputs", help="Inputs (steps x m): .npy or .csv; default: zero.")]
 Steps = Annotated[int, typer.Option(help="Number of steps of the orbit.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of tables.")]
@@ -37,7 +47,15 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", help="File to wri
 
 
 @app.command()
-def info(file: File, dt: Dt = None, family: Family = None, num_relu: NumRelu = None, clipped: Clipped = False, as_json: Json = False) -> None:
+@reported
+def info(
+    file: File,
+    dt: Dt = None,
+    family: Family = None,
+    num_relu: NumRelu = None,
+    clipped: Clipped = False,
+    as_json: Json = False,
+) -> None:
     """What a weights file holds: family and why, sizes, time base, initial states."""
     from retime.cli import commands, source
 
@@ -46,6 +64,7 @@ def info(file: File, dt: Dt = None, family: Family = None, num_relu: NumRelu = N
 
 
 @app.command()
+@reported
 def convert(
     file: File,
     dt: Dt = None,
@@ -65,11 +84,14 @@ def convert(
     from retime.cli import commands, source
 
     loaded = source.open_model(file, dt, family, num_relu, clipped)
-    holds = commands.convert(loaded, source.start(loaded, z0), source.read_inputs(inputs, loaded), steps, output, as_json)
+    holds = commands.convert(
+        loaded, source.start(loaded, z0), source.read_inputs(inputs, loaded), steps, output, as_json
+    )
     raise typer.Exit(0 if holds else 1)
 
 
 @app.command()
+@reported
 def simulate(
     file: File,
     dt: Dt = None,
@@ -79,7 +101,9 @@ def simulate(
     z0: Start = None,
     inputs: InputFile = None,
     steps: Steps = 1000,
-    switching: Annotated[Switching | None, typer.Option(help="Convert to a flow and run that; default: the map itself.")] = None,
+    switching: Annotated[
+        Switching | None, typer.Option(help="Convert to a flow and run that; default: the map itself.")
+    ] = None,
     per_step: Annotated[int, typer.Option(help="Samples per step dt of a flow.")] = 1,
     every: Annotated[float, typer.Option(help="Continuous networks: time between samples.")] = 0.01,
     output: Output = None,
@@ -91,11 +115,14 @@ def simulate(
     loaded = source.open_model(file, dt, family, num_relu, clipped)
     rule = None if switching is None else switching.value
     options: dict[str, Any] = {"switching": rule, "per_step": per_step, "every": every}
-    done = commands.simulate(loaded, source.start(loaded, z0), source.read_inputs(inputs, loaded), steps, options, output, as_json)
+    done = commands.simulate(
+        loaded, source.start(loaded, z0), source.read_inputs(inputs, loaded), steps, options, output, as_json
+    )
     raise typer.Exit(0 if done else 1)
 
 
 @app.command()
+@reported
 def compare(
     file: File,
     dt: Dt = None,
@@ -105,7 +132,9 @@ def compare(
     z0: Start = None,
     inputs: InputFile = None,
     steps: Steps = 1000,
-    tolerance: Annotated[float, typer.Option(help="Largest one-step error of the clock flow, relative to the state's size.")] = 1e-9,
+    tolerance: Annotated[
+        float, typer.Option(help="Largest one-step error of the clock flow, relative to the state's size.")
+    ] = 1e-9,
     output: Output = None,
     as_json: Json = False,
 ) -> None:
@@ -116,11 +145,14 @@ def compare(
     from retime.cli import commands, source
 
     loaded = source.open_model(file, dt, family, num_relu, clipped)
-    same = commands.compare(loaded, source.start(loaded, z0), source.read_inputs(inputs, loaded), steps, tolerance, output, as_json)
+    same = commands.compare(
+        loaded, source.start(loaded, z0), source.read_inputs(inputs, loaded), steps, tolerance, output, as_json
+    )
     raise typer.Exit(0 if same else 1)
 
 
 @app.command()
+@reported
 def zoo(
     name: Annotated[str | None, typer.Argument(help="A network to write with -o; default: list them all.")] = None,
     output: Output = None,

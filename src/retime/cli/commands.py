@@ -78,12 +78,20 @@ def convert(loaded: Loaded, z0: Array, inputs: Array | None, steps: int, output:
 
 def _map(loaded: Loaded) -> Any:
     if not isinstance(getattr(loaded.model, "time", None), Discrete):
-        raise ValueError(f"{loaded.name} is in continuous time already ({type(loaded.model).__name__}); this command takes a map.")
+        raise ValueError(
+            f"{loaded.name} is in continuous time already ({type(loaded.model).__name__}); this command takes a map."
+        )
     return loaded.model
 
 
 def simulate(
-    loaded: Loaded, z0: Array, inputs: Array | None, steps: int, options: dict[str, Any], output: Path | None, as_json: bool
+    loaded: Loaded,
+    z0: Array,
+    inputs: Array | None,
+    steps: int,
+    options: dict[str, Any],
+    output: Path | None,
+    as_json: bool,
 ) -> bool:
     """Run and write or summarize; the return value says whether every requested time was reached."""
     model, steps = loaded.model, steps if inputs is None else len(inputs)
@@ -125,7 +133,9 @@ def write_trajectory(path: Any, output: Path) -> Path:
         raise ValueError(f"-o is {str(output)!r}; a trajectory is written as .npz or .csv.")
     with replace_atomically(output) as temporary:
         if output.suffix == ".npz":
-            arrays = {k: getattr(path, k) for k in ("times", "states", "patterns", "switch_times", "switch_units", "sliding")}
+            arrays = {
+                k: getattr(path, k) for k in ("times", "states", "patterns", "switch_times", "switch_units", "sliding")
+            }
             outputs = {} if path.outputs is None else {"outputs": path.outputs}
             with temporary.open("wb") as stream:
                 np.savez(stream, **arrays, **outputs, status=np.array(str(path.status)), message=np.array(path.message))
@@ -145,12 +155,17 @@ def compare(
     """Compare the map with both readings of its flow."""
     model, steps = _map(loaded), steps if inputs is None else len(inputs)
     flow = rt.to_continuous(model, throw=False).model
-    results = {rule: rt.compare(model, flow, z0, steps=steps, inputs=inputs, switching=rule) for rule in ("clock", "state")}
+    results = {
+        rule: rt.compare(model, flow, z0, steps=steps, inputs=inputs, switching=rule) for rule in ("clock", "state")
+    }
     worst = results["clock"].summary()["max_one_step_error_relative"]
     same = bool(worst <= tolerance)
     written = None if output is None else str(_write_errors(results, output))
     if as_json:
-        emit({"file": loaded.name, "same": same, "tolerance": tolerance, "output": written} | {k: c.to_dict() for k, c in results.items()})
+        emit(
+            {"file": loaded.name, "same": same, "tolerance": tolerance, "output": written}
+            | {k: c.to_dict() for k, c in results.items()}
+        )
         return same
     print(loaded.recognition)
     print()
@@ -159,14 +174,18 @@ def compare(
     rows.append(["status", *[str(c.status) for c in results.values()]])
     print(text_table(["map against flow", *results], rows))
     verdict = "equals" if same else "does NOT equal"
-    print(f"\nThe clock flow {verdict} the map: largest one-step error {worst:.2g} of the state's size, allowed {tolerance:.2g}.")
+    print(
+        f"\nThe clock flow {verdict} the map: largest one-step error {worst:.2g} of the state's size, allowed {tolerance:.2g}."
+    )
     return same
 
 
 def _write_errors(results: dict[str, Any], output: Path) -> Path:
     if output.suffix not in (".npz", ".csv"):
         raise ValueError(f"-o is {str(output)!r}; errors are written as .npz or .csv.")
-    columns = {f"{rule}_{kind}": getattr(c, kind) for rule, c in results.items() for kind in ("one_step_error", "orbit_error")}
+    columns = {
+        f"{rule}_{kind}": getattr(c, kind) for rule, c in results.items() for kind in ("one_step_error", "orbit_error")
+    }
     with replace_atomically(output) as temporary:
         if output.suffix == ".npz":
             with temporary.open("wb") as stream:
@@ -190,7 +209,14 @@ def zoo(name: str | None, output: Path | None, as_json: bool) -> None:
         raise ValueError("Name the network to write: retime zoo NAME -o FILE.npz.")
     entries = [rt.zoo.entry(n) for n in rt.zoo.names()]
     if as_json:
-        emit({e.name: {"model": repr(e.model), "description": e.description, "source": e.source, "z0": e.z0} for e in entries})
+        emit(
+            {
+                e.name: {"model": repr(e.model), "description": e.description, "source": e.source, "z0": e.z0}
+                for e in entries
+            }
+        )
         return
-    print(text_table(["name", "model", "what it is"], [[e.name, type(e.model).__name__, e.description] for e in entries]))
+    print(
+        text_table(["name", "model", "what it is"], [[e.name, type(e.model).__name__, e.description] for e in entries])
+    )
     print("\nUse zoo:NAME in place of a file, e.g. retime convert zoo:vanderpol")

@@ -42,7 +42,8 @@ class OrbitReport:
         pairs = sorted(zip(self.regions, self.visits, strict=True), key=lambda p: p[0].status.severity)
         for r, v in pairs:
             row = found.setdefault(
-                str(r.status), {"regions": 0, "steps": 0, "worst_residual": 0.0, "largest_condition": 0.0, "auxiliary": 0}
+                str(r.status),
+                {"regions": 0, "steps": 0, "worst_residual": 0.0, "largest_condition": 0.0, "auxiliary": 0},
             )
             row["regions"] += 1
             row["steps"] += v
@@ -90,7 +91,10 @@ class OrbitReport:
         errors = [
             ["one step, largest", *(f"{s['max_one_step_error']:.2e}" for s in (clock, state))],
             ["one step, relative to the state", *(f"{s['max_one_step_error_relative']:.2e}" for s in (clock, state))],
-            ["one step, where no boundary is crossed", *(f"{s['max_one_step_error_without_crossing']:.2e}" for s in (clock, state))],
+            [
+                "one step, where no boundary is crossed",
+                *(f"{s['max_one_step_error_without_crossing']:.2e}" for s in (clock, state)),
+            ],
             ["whole orbit, largest", *(f"{s['max_orbit_error']:.2e}" for s in (clock, state))],
         ]
         return "\n".join(
@@ -111,16 +115,16 @@ def orbit_report(model: Any, conversion: Any, z0: Array, steps: int, inputs: Arr
     orbit = rt.simulate(model, z0, steps=steps, inputs=inputs)
     good = int(np.isfinite(orbit.states).all(axis=1).sum()) - 1
     if good < 1:
-        raise ValueError(f"The orbit leaves the range of finite numbers in its first step; start elsewhere (--z0). {orbit.message}")
+        raise ValueError(
+            f"The orbit leaves the range of finite numbers in its first step; start elsewhere (--z0). {orbit.message}"
+        )
     rows = None if inputs is None else inputs[:good]
     patterns, counts = np.unique(orbit.patterns[:good], axis=0, return_counts=True)
     regions = list(conversion.model.convert(patterns))
     clock = rt.compare(model, conversion.model, z0, steps=good, inputs=rows, switching="clock")
     state = rt.compare(model, conversion.model, z0, steps=good, inputs=rows, switching="state")
     status = str(orbit.status) if good == steps else f"{orbit.status} after {good}"
-    return OrbitReport(
-        model, good, status, regions, [int(c) for c in counts], clock, state, conversion.certificate
-    )
+    return OrbitReport(model, good, status, regions, [int(c) for c in counts], clock, state, conversion.certificate)
 
 
 def words(r: OrbitReport) -> str:

@@ -68,8 +68,5 @@ def read_inputs(path: Path | None, loaded: Loaded) -> Array | None:
         return None
     if not path.is_file():
         raise FileNotFoundError(f"--inputs: there is no file {path}.")
-    if path.suffix == ".npy":
-        rows = np.load(path, allow_pickle=False)
-    else:
-        rows = np.loadtxt(path, delimiter=",", ndmin=2)
+    rows = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, delimiter=",", ndmin=2)
     return rows.reshape(len(rows), -1)

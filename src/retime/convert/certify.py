@@ -113,7 +113,9 @@ def _continuous(flow: PiecewiseAffineFlow, found: dict[bytes, RegionFlow]) -> Co
                 jumps.append(_jump(r, found[other.tobytes()], flow.canonical.W2[i], flow.canonical.h2[i]))
     if not jumps:
         return Condition(name, False, float("nan"), "no two converted regions are neighbours", required=False)
-    detail = f"minus the largest relative jump over {len(jumps)} pairs of neighbours; state switching deviates at crossings"
+    detail = (
+        f"minus the largest relative jump over {len(jumps)} pairs of neighbours; state switching deviates at crossings"
+    )
     return Condition(name, max(jumps) <= 1e-12, -max(jumps), detail, required=False)
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from retime.convert.spectrum import ZeroSplit, split_negative, split_zero
 from retime.core.arrays import Array
 from retime.core.canonical import AffineRegions
-from retime.core.quiet import logm, one_blas_thread
 from retime.core.progress import progress
+from retime.core.quiet import logm, one_blas_thread
 from retime.core.region import RegionFlow
 from retime.core.status import RegionStatus
 from retime.models.flow import register
@@ -100,7 +100,7 @@ def _region(log: _Log, dt: float) -> RegionFlow:
 
 def margins(w: Array) -> Array:
     """Signed distance of spectra `(..., n)` to (-inf, 0]; minus the largest modulus among eigenvalues that lie on it."""
-    distance = np.where(w.real > 0, np.abs(w), np.abs(w.imag))
+    distance = np.where(np.real(w) > 0, np.abs(w), np.abs(np.imag(w)))
     on_axis = np.where(distance == 0, np.abs(w), -1.0).max(axis=-1, initial=-1.0)
     return np.where(on_axis >= 0, -on_axis, distance.min(axis=-1, initial=np.inf))
 
@@ -112,7 +112,7 @@ def _by_eigenvectors(M: Array, F: Array) -> list[_Log | None]:
     """Logarithms of a stack; None where eigenvalues are zero, or negative and nearly equal, or V is singular."""
     w, V = np.linalg.eig(M)
     size = np.abs(w)
-    negative = (w.imag == 0) & (w.real < 0)
+    negative = (np.imag(w) == 0) & (np.real(w) < 0)
     usable = size.min(axis=1, initial=np.inf) > len(M[0]) * 1e-15 * size.max(axis=1, initial=0)
     usable &= ~_has_close_pair(w, negative)
     found: list[_Log | None] = [None] * len(M)
@@ -129,10 +129,10 @@ def _by_eigenvectors(M: Array, F: Array) -> list[_Log | None]:
 
 
 def _has_close_pair(w: Array, negative: Array) -> Array:
-    values = np.where(negative, w.real, np.nan)
+    values = np.where(negative, np.real(w), np.nan)
     values = np.sort(values, axis=1)
     with np.errstate(invalid="ignore"):
-        return (np.diff(values, axis=1) <= 1e-6 * np.abs(values[:, 1:])).any(axis=1)
+        return np.any(np.diff(values, axis=1) <= 1e-6 * np.abs(values[:, 1:]), axis=1)
 
 
 def _inverses(V: Array) -> tuple[Array, Array]:
@@ -155,14 +155,14 @@ def _assemble(M: Array, F: Array, w: Array, V: Array, V_inv: Array, negative: Ar
     g = np.where(w == 1, 1.0, x / np.where(w == 1, 1.0, w - 1))
     L, H = np.zeros((r, n + a, n + a)), np.zeros((r, n + a, F.shape[2]))
     target = np.zeros_like(L)
-    L[:, :n, :n] = ((V * x[:, None, :]) @ V_inv).real
-    H[:, :n] = ((V * g[:, None, :]) @ (V_inv @ F)).real
+    L[:, :n, :n] = np.real((V * x[:, None, :]) @ V_inv)
+    H[:, :n] = np.real((V * g[:, None, :]) @ (V_inv @ F))
     target[:, :n, :n] = M
     if a:
         rows, columns = np.nonzero(negative)
-        v = V[rows, :, columns].real.reshape(r, a, n)
-        u = V_inv[rows, columns].real.reshape(r, a, n)
-        value, i = w[negative].real.reshape(r, a), np.arange(n, n + a)
+        v = np.real(V[rows, :, columns]).reshape(r, a, n)
+        u = np.real(V_inv[rows, columns]).reshape(r, a, n)
+        value, i = np.real(w[negative]).reshape(r, a), np.arange(n, n + a)
         L[:, :n, n:] = -np.pi * v.transpose(0, 2, 1)
         L[:, n:, :n] = np.pi * u
         L[:, i, i] = np.log(-value)
@@ -226,7 +226,7 @@ def _readings(T: Array) -> list[tuple[float, float | None]]:
             readings.append((angle, None))
             count = int((angles <= angle).sum())
     for angle, pair in ((0.0, 1e-12), (1e-6, 1e-9), (1e-6, 1e-6), (1e-3, 1e-4)):
-        near = np.sort(w.real[angles <= angle])
+        near = np.sort(np.real(w)[angles <= angle])
         if len(near) > 1 and (np.diff(near) <= pair * np.abs(near[1:])).any():
             readings.append((angle, pair))
     return readings
@@ -237,7 +237,7 @@ def _attempt(M: Array, F: Array, split: ZeroSplit, angle: float, pair: float | N
         inner = _log_of_invertible(split.T, split.Rl @ F, angle, pair)
     except (np.linalg.LinAlgError, ValueError):
         return None
-    return inner if split.index == 0 else _with_zero(M, F, split, inner)
+    return inner if split.nilpotency == 0 else _with_zero(M, F, split, inner)
 
 
 def _log_of_invertible(T: Array, F: Array, angle: float, pair: float | None) -> _Log:
@@ -292,9 +292,9 @@ def _real_logm(G: Array) -> Array:
     """SciPy's logm; the imaginary part must be rounding."""
     X = logm(G)
     if np.iscomplexobj(X):
-        if np.abs(X.imag).max() > 1e-8 * max(1.0, float(np.abs(X.real).max())):
+        if np.abs(np.imag(X)).max() > 1e-8 * max(1.0, float(np.abs(np.real(X)).max())):
             raise np.linalg.LinAlgError("The logarithm is not real.")
-        X = X.real
+        X = np.real(X)
     return np.ascontiguousarray(X)
 
 
@@ -311,7 +311,7 @@ def _with_zero(M: Array, F: Array, split: ZeroSplit, inner: _Log) -> _Log:
     target[:n, :n] = M
     target[n:, n:] = _expm(inner.L)[r:, r:]
     zero = np.log(EPSILON)
-    if split.index == 1:
+    if split.nilpotency == 1:
         L[:n, :n] += zero * P0
         H[:n] += zero / (EPSILON - 1) * (P0 @ F)
         residual = float(_residuals(L[None], H[None], target[None], F[None])[0])

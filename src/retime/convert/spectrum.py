@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from scipy.linalg import schur, solve_sylvester
@@ -13,13 +13,13 @@ from retime.core.arrays import Array
 class ZeroSplit(NamedTuple):
     """M = R T Rl + nilpotent, Rl R = I; T `(r, r)` is invertible, P = I - R Rl projects on the generalized null space.
 
-    `index` is the size of the largest Jordan block of eigenvalue 0: 0 (none), 1 (semisimple), or more.
+    `nilpotency` is the size of the largest Jordan block of eigenvalue 0: 0 (none), 1 (semisimple), or more.
     """
 
     R: Array
     Rl: Array
     T: Array
-    index: int
+    nilpotency: int
 
 
 def split_zero(M: Array, tolerance: float) -> ZeroSplit:
@@ -92,7 +92,7 @@ def split_negative(M: Array, angle: float, pair_tolerance: float | None) -> Nega
 
 def invariant_bases(M: Array, choose) -> tuple[Array, Array]:
     """Bases of the invariant subspaces of the chosen and of the other eigenvalues, by an ordered real Schur form."""
-    T, Q, k = schur(M, output="real", sort=lambda re, im: bool(choose(complex(re, im))))
+    T, Q, k = cast(tuple[Array, Array, int], schur(M, output="real", sort=lambda re, im: bool(choose(complex(re, im)))))
     if 0 < k < len(M):
         X = solve_sylvester(T[:k, :k], -T[k:, k:], -T[:k, k:])
         return Q[:, :k], Q[:, :k] @ X + Q[:, k:]

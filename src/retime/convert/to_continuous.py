@@ -44,7 +44,9 @@ def to_continuous(model: PiecewiseAffineSystem, *, method: MatrixLog | None = No
     if not isinstance(model, PiecewiseAffineSystem):
         raise TypeError(f"`model` is {type(model).__name__}; to_continuous takes a piecewise-affine map such as PLRNN.")
     if not isinstance(model.time, Discrete):
-        raise TypeError(f"{type(model).__name__} is in continuous time already; to_continuous takes a map (time=Discrete(dt)).")
+        raise TypeError(
+            f"{type(model).__name__} is in continuous time already; to_continuous takes a map (time=Discrete(dt))."
+        )
     if method is not None and not isinstance(method, MatrixLog):
         raise TypeError(f"`method` is {method!r}; a piecewise-affine map is converted by MatrixLog().")
     flow = PiecewiseAffineFlow(model, MatrixLog() if method is None else method, throw)

@@ -16,7 +16,24 @@ _CURE = {
     "inputs": ": fill or drop the missing rows",
     "values": ": fill or drop the missing rows",
 } | dict.fromkeys(
-    ["A", "W", "W1", "W2", "h", "h1", "h2", "C", "b", "E", "W_rec", "W_in", "slopes", "thresholds", "readout B", "readout b"],
+    [
+        "A",
+        "W",
+        "W1",
+        "W2",
+        "h",
+        "h1",
+        "h2",
+        "C",
+        "b",
+        "E",
+        "W_rec",
+        "W_in",
+        "slopes",
+        "thresholds",
+        "readout B",
+        "readout b",
+    ],
     " (if it is a trained weight, training has diverged: load an earlier checkpoint)",
 )
 
@@ -38,9 +55,7 @@ def real_array(name: str, value: Any) -> Array:
     array = np.array(raw, dtype=np.float64, order="C")
     if not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ValueError(
-            f"`{name}` holds {array[where]} at {where}; every entry must be finite{_CURE.get(name, '')}."
-        )
+        raise ValueError(f"`{name}` holds {array[where]} at {where}; every entry must be finite{_CURE.get(name, '')}.")
     array.setflags(write=False)
     return array
 
@@ -64,9 +79,7 @@ def matrix(name: str, value: Any, shape: tuple[int | None, int | None], because:
         hint = ""
         if array.ndim == 2 and array.shape[::-1] == shape:
             hint = " It fits when transposed: retime uses column vectors, z' = W z."
-        raise ShapeError(
-            f"`{name}` has shape {array.shape}; it must be ({wanted[0]}, {wanted[1]}){because}.{hint}"
-        )
+        raise ShapeError(f"`{name}` has shape {array.shape}; it must be ({wanted[0]}, {wanted[1]}){because}.{hint}")
     return array
 
 
@@ -79,7 +92,9 @@ def state_matrix(name: str, value: Any, size: int | None = None) -> Array:
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.shape[0] == 0:
         raise ShapeError(f"`{name}` has shape {np.shape(value)}; it must be square (n, n), or its diagonal (n,).")
     if size is not None and len(array) != size:
-        raise ShapeError(f"`{name}` has shape {np.shape(value)}; it must be ({size}, {size}), or its diagonal ({size},).")
+        raise ShapeError(
+            f"`{name}` has shape {np.shape(value)}; it must be ({size}, {size}), or its diagonal ({size},)."
+        )
     return array
 
 

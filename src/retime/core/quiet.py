@@ -29,7 +29,7 @@ def logm(G: Array) -> Array:
             raise np.linalg.LinAlgError("The logarithm is not finite.") from error
     if not np.isfinite(X).all():
         raise np.linalg.LinAlgError("The logarithm is not finite.")
-    return X
+    return np.asarray(X)
 
 
 @contextmanager
@@ -41,7 +41,6 @@ def one_blas_thread() -> Iterator[None]:
 
 @cache
 def _controller() -> Any:
-    import numpy.linalg
     import scipy.linalg  # noqa: F401  both libraries must be loaded to be found
     from threadpoolctl import ThreadpoolController
 

@@ -86,7 +86,7 @@ class System(ABC):
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self) if f.compare)
 
     def __hash__(self) -> int:
         return hash((type(self).__name__, self.num_states, self.num_inputs, self.time))
@@ -170,7 +170,9 @@ def _readout(value: Any, num_states: int) -> Readout | None:
     if value is None:
         return None
     if isinstance(value, tuple) and len(value) != 2:
-        raise ValueError(f"`readout` has {len(value)} parts; it must be (B, b) with B (outputs, states) and b (outputs,), or B alone.")
+        raise ValueError(
+            f"`readout` has {len(value)} parts; it must be (B, b) with B (outputs, states) and b (outputs,), or B alone."
+        )
     B, b = value if isinstance(value, tuple) else (value, None)
     B = matrix("readout B", B, (None, num_states), " (outputs, states)")
     b = np.zeros(len(B)) if b is None else b

@@ -22,6 +22,7 @@ class Continuous:
     """Time flows: dz/dt = F(z, s)."""
 
 
+CONTINUOUS = Continuous()
 TimeBase = Discrete | Continuous
 
 

@@ -42,7 +42,7 @@ class Trajectory:
     statuses: tuple[TrajectoryStatus, ...] = (TrajectoryStatus.COMPLETED,)
 
     @cached_property
-    def _found(self) -> tuple[list[Array], list[Array]]:
+    def _found(self) -> Any:
         return self.switches() if callable(self.switches) else self.switches
 
     @property

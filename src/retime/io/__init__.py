@@ -13,6 +13,7 @@ from retime.core.errors import ModelFileError
 from retime.core.system import System
 from retime.core.time import Discrete
 from retime.io.arrays import FileArrays, read_arrays
+from retime.io.control import from_control, to_control
 from retime.io.families import ALIASES, INITIAL_STATES, Recognition, recognize
 from retime.io.native import HEADER, save, unpack
 
@@ -92,7 +93,7 @@ def _with_dt(model: System, dt: float, path: Any) -> System:
     return replace(model, time=Discrete(dt))
 
 
-def _flow(model: System, header: dict[str, Any]) -> Any:
+def _flow(model: Any, header: dict[str, Any]) -> Any:
     from retime.models.flow import PiecewiseAffineFlow, method_named
 
     try:
@@ -116,10 +117,3 @@ __all__ = [
     "to_control",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in ("from_control", "to_control"):
-        from retime.io import control
-
-        return getattr(control, name)
-    raise AttributeError(f"module 'retime.io' has no attribute {name!r}")

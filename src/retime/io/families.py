@@ -84,7 +84,7 @@ def recognize(
         parameters, recognition = _BUILDERS[name](found, family is not None)
         return FAMILIES[name](**parameters, time=time, **options), recognition
     except (ValueError, TypeError) as error:
-        if isinstance(error, RetimeError) or isinstance(error, ValueError):
+        if isinstance(error, (RetimeError, ValueError)):
             raise ModelFileError(f"{file.path}: {error}") from error
         raise TypeError(f"{file.path}: family {family or _fitting(found)!r} with options {options}: {error}") from error
 
@@ -106,6 +106,9 @@ class _Named:
 
     def __getitem__(self, name: str) -> Array:
         return self.arrays[name]
+
+    def get(self, name: str, default: Array | None = None) -> Array | None:
+        return self.arrays.get(name, default)
 
     def names(self, *names: str) -> str:
         return ", ".join(f"`{self.used[n]}` {'x'.join(map(str, self[n].shape))}" for n in names if n in self)
@@ -174,7 +177,7 @@ def _shared(found: _Named) -> tuple[dict[str, Any], list[str]]:
 
 
 def _bias(found: _Named, outputs: int) -> Array | None:
-    b = found["b"] if "b" in found else None
+    b = found.get("b", None)
     return b if b is not None and b.size == outputs else None
 
 
@@ -257,7 +260,7 @@ def _relu(found: _Named, given: bool) -> tuple[dict[str, Any], Recognition]:
 def _own_readout(found: _Named) -> tuple[Array, Array | None] | None:
     if "B" not in found:
         return None
-    return found["B"], found["readout_b"] if "readout_b" in found else None
+    return found["B"], found.get("readout_b", None)
 
 
 def _torch_readout(arrays: Mapping[str, Array], n: int) -> tuple[Array, Array | None] | None:

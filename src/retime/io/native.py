@@ -55,7 +55,7 @@ def save(model: System, path: str | Path) -> Path:
         raise TypeError(f"`model` is {type(model).__name__}; save writes retime models and converted flows.")
     text = np.array(json.dumps(header))
     with replace_atomically(path) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, **{HEADER: text}, **arrays)
+        np.savez(stream, allow_pickle=False, **{HEADER: text}, **arrays)
     return path
 
 

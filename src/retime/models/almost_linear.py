@@ -57,7 +57,9 @@ def relu_count(value: Any, num_states: int) -> int:
     """
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not whole or not 0 <= value <= num_states:
-        raise ValueError(f"`num_relu` is {value!r}; it must be a whole number from 0 to {num_states}, the number of units.")
+        raise ValueError(
+            f"`num_relu` is {value!r}; it must be a whole number from 0 to {num_states}, the number of units."
+        )
     return int(value)
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.system import PiecewiseAffineSystem
-from retime.core.time import Continuous, TimeBase
+from retime.core.time import CONTINUOUS, TimeBase
 from retime.models.almost_linear import almost_linear_form, relu_count
 from retime.models.plrnn import recurrent_parameters
 
@@ -39,14 +39,14 @@ class ContinuousPLRNN(PiecewiseAffineSystem):
     C: Any = None
     _: KW_ONLY
     num_relu: int | None = None
-    time: TimeBase = Continuous()
+    time: TimeBase = CONTINUOUS
 
     def __post_init__(self) -> None:
         A, W, h, C = recurrent_parameters(self.A, self.W, self.h, self.C)
         P = len(h) if self.num_relu is None else relu_count(self.num_relu, len(h))
         self._set(A=A, W=W, h=h, C=C, num_relu=P)
         self._finish()
-        if self.time != Continuous():
+        if self.time != CONTINUOUS:
             raise ValueError(f"`time` is {self.time}; a ContinuousPLRNN flows. For a map use PLRNN or AlmostLinearRNN.")
 
     def _canonical(self) -> PiecewiseAffineForm:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -67,10 +67,11 @@ class PiecewiseAffineFlow(System):
     map: PiecewiseAffineSystem
     method: Any
     throw: bool = True
+    _regions: dict[bytes, RegionFlow] = field(default_factory=dict, init=False, compare=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, compare=False)
 
     def __post_init__(self) -> None:
         self._set(time=Continuous(), readout=self.map.readout)
-        self._set(_regions={}, _lock=threading.Lock())
 
     @property
     def canonical(self) -> PiecewiseAffineForm:
@@ -144,12 +145,18 @@ class PiecewiseAffineFlow(System):
         patterns = self.pattern(flat, inputs)
         flows = self.convert(patterns)
         _refuse_time_varying(flows, patterns)
-        rows = [r.field(x, None if inputs is None else inputs[k]) for k, (r, x) in enumerate(zip(flows, flat, strict=True))]
+        rows = [
+            r.field(x, None if inputs is None else inputs[k]) for k, (r, x) in enumerate(zip(flows, flat, strict=True))
+        ]
         return np.array(rows).reshape(z.shape)
 
     def outputs(self, states: Array, inputs: Array | None = None) -> Array | None:
         """The map's readout."""
         return self.map.outputs(states, inputs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles convert their regions anew."""
+        return PiecewiseAffineFlow, (self.map, self.method, self.throw)
 
     def __repr__(self) -> str:
         return f"PiecewiseAffineFlow(of {self.map!r}, {len(self._regions)} regions converted)"

@@ -40,7 +40,10 @@ class LinearSystem(PiecewiseAffineSystem):
     def __post_init__(self) -> None:
         A = state_matrix("A", self.A)
         n = len(A)
-        b, E = vector("b", self.b, n, " one entry per state"), matrix("E", self.E, (n, None), f", one row per state ({n})")
+        b, E = (
+            vector("b", self.b, n, " one entry per state"),
+            matrix("E", self.E, (n, None), f", one row per state ({n})"),
+        )
         self._set(A=A, b=b, E=E)
         self._finish()
         if self.D is not None:

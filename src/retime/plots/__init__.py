@@ -100,7 +100,9 @@ def phase_plane(
     u, v = field[..., i], field[..., j]
     speed = np.hypot(u, v)
     unit = np.where(speed > 0, speed, 1.0)
-    ax.quiver(X, Y, u / unit, v / unit, speed, cmap="Greys", pivot="mid", alpha=0.7, norm=_half_range(speed), width=0.0025)
+    ax.quiver(
+        X, Y, u / unit, v / unit, speed, cmap="Greys", pivot="mid", alpha=0.7, norm=_half_range(speed), width=0.0025
+    )
     _boundaries(ax, model, base, i, j, (x0, x1, y0, y1), inputs)
     if trajectory is not None:
         ax.plot(trajectory.states[:, i], trajectory.states[:, j], lw=1.6)
@@ -110,7 +112,14 @@ def phase_plane(
     return ax
 
 
-def state_space(trajectory: Trajectory, *, samples: Trajectory | None = None, units: Any = None, outputs: bool = False, ax: Any = None) -> Any:
+def state_space(
+    trajectory: Trajectory,
+    *,
+    samples: Trajectory | None = None,
+    units: Any = None,
+    outputs: bool = False,
+    ax: Any = None,
+) -> Any:
     """Two or three states (or outputs) against each other; a second trajectory as dots.
 
     Args:
@@ -152,7 +161,9 @@ def errors(*comparisons: Comparison, ax: Axes | None = None) -> Axes:
         k = np.arange(1, len(c.orbit_error) + 1)
         label = c.switching or "flow"
         (line,) = ax.semilogy(k, _positive(c.orbit_error), label=f"{label}: orbit")
-        ax.semilogy(k, _positive(c.one_step_error), ".", ms=2, alpha=0.6, color=line.get_color(), label=f"{label}: one step")
+        ax.semilogy(
+            k, _positive(c.one_step_error), ".", ms=2, alpha=0.6, color=line.get_color(), label=f"{label}: one step"
+        )
     ax.set(xlabel="step", ylabel="largest error over units")
     ax.legend(frameon=False)
     return ax
@@ -202,7 +213,8 @@ def _plane(base: Array, i: int, j: int, X: Array, Y: Array) -> Array:
 
 def _boundaries(ax: Axes, model: Any, base: Array, i: int, j: int, extent: tuple, inputs: Any) -> None:
     """Lines on which a unit's preactivation is zero in this plane."""
-    X, Y = np.meshgrid(np.linspace(*extent[:2], 200), np.linspace(*extent[2:], 200))
+    x0, x1, y0, y1 = extent
+    X, Y = np.meshgrid(np.linspace(x0, x1, 200), np.linspace(y0, y1, 200))
     g = model.canonical.preactivation(_plane(base, i, j, X, Y), inputs)
     for k in range(g.shape[-1]):
         if g[..., k].min() < 0 < g[..., k].max():

@@ -147,4 +147,3 @@ class RegionTable:
 def hash_of(keys: Array, bits: Array) -> Any:
     """Xor of the keys of the bits that are on; nonnegative."""
     return np.bitwise_xor.reduce(keys[bits != 0], initial=0)
-

@@ -38,10 +38,11 @@ MANY = 10_000  # switches and decisions within one instant that count as accumul
 class Record(NamedTuple):
     """The state of one simulation between calls.
 
-    y `(2 n,)`: state, then auxiliary states. sizes `(2 n,)`: the terms that summed up to y, to judge its rounding. bits `(q,)`: the pattern. entered `(q,)`: the pattern of the region that the
-    auxiliary states belong to. on_boundary `(q,)`: units carried as exactly zero. want `(q,)`: the pattern to add to the
-    table on `NEED_REGION`. integers, reals: the counters above. switch_times, switch_units: buffers. slides `(., 3)`:
-    start, end, unit of each sliding interval. ends `(b, 2)`: where each member's switches and slides end in the buffers.
+    y `(2 n,)`: state, then auxiliary states. sizes `(2 n,)`: the terms that summed up to y, to judge its rounding.
+    bits `(q,)`: the pattern. entered `(q,)`: the pattern of the region that the auxiliary states belong to.
+    on_boundary `(q,)`: units carried as exactly zero. want `(q,)`: the pattern to add to the table on `NEED_REGION`.
+    integers, reals: the counters above. switch_times, switch_units: buffers. slides `(., 3)`: start, end, unit of each
+    sliding interval. ends `(b, 2)`: where each member's switches and slides end in the buffers.
     """
 
     y: Array
@@ -97,7 +98,15 @@ def scratch(num_states: int, num_units: int, num_inputs: int) -> Scratch:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def advance_members(
-    f: FormArrays, t: TableArrays, drive: Drive, times: Array, z0: Array, out: Array, patterns: Array, r: Record, w: Scratch
+    f: FormArrays,
+    t: TableArrays,
+    drive: Drive,
+    times: Array,
+    z0: Array,
+    out: Array,
+    patterns: Array,
+    r: Record,
+    w: Scratch,
 ) -> int:
     """Run members r.integers[MEMBER] .. r.integers[LAST] - 1 of z0 `(b, n)` one after the other; return why it stopped.
 
@@ -152,7 +161,9 @@ def finish_member(r: Record) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _advance(f: FormArrays, t: TableArrays, drive: Drive, times: Array, out: Array, patterns: Array, r: Record, w: Scratch) -> int:
+def _advance(
+    f: FormArrays, t: TableArrays, drive: Drive, times: Array, out: Array, patterns: Array, r: Record, w: Scratch
+) -> int:
     """Move the current member through affine pieces."""
     n, q = out.shape[2], len(f.h2)
     while r.integers[NEXT_TIME] < len(times):
@@ -171,7 +182,9 @@ def _advance(f: FormArrays, t: TableArrays, drive: Drive, times: Array, out: Arr
         N = n + t.extra[region]
         offset(t.data[region], N, w.s, w.v[0], w.v[1])
         span = piece_end(drive, r, times) - r.reals[TIME]
-        tau = affine_series(t.data[region], N, t.data[region][N + 1 + w.s.shape[1]], w.v[0], w.v[1], r.y, max(span, 0.0), w.c)
+        tau = affine_series(
+            t.data[region], N, t.data[region][N + 1 + w.s.shape[1]], w.v[0], w.v[1], r.y, max(span, 0.0), w.c
+        )
         event, unit = first_event(f, r, w, n, tau, q)
         if not finish_piece(drive, times, out, patterns, r, w, N, tau, span, event):
             return DIVERGED
@@ -218,7 +231,16 @@ def offset(data: Array, N: int, s: Array, f0: Array, f1: Array) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def finish_piece(
-    drive: Drive, times: Array, out: Array, patterns: Array, r: Record, w: Scratch, N: int, tau: float, span: float, event: float
+    drive: Drive,
+    times: Array,
+    out: Array,
+    patterns: Array,
+    r: Record,
+    w: Scratch,
+    N: int,
+    tau: float,
+    span: float,
+    event: float,
 ) -> bool:
     """Write the samples of the piece, move state and time to its end or to the event; False when not finite."""
     n, x, now, member = out.shape[2], min(event, 1.0), r.reals[TIME], r.integers[MEMBER]

@@ -12,7 +12,9 @@ from retime.core.arrays import Array
 DEGREE = 24
 DEPTH = 52
 NONE = 2.0
-_TO_BERNSTEIN = np.array([[comb(j, i) / comb(DEGREE, i) if i <= j else 0.0 for i in range(DEGREE + 1)] for j in range(DEGREE + 1)])
+_TO_BERNSTEIN = np.array(
+    [[comb(j, i) / comb(DEGREE, i) if i <= j else 0.0 for i in range(DEGREE + 1)] for j in range(DEGREE + 1)]
+)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

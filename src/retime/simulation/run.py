@@ -98,7 +98,7 @@ def _sampled(states: Array, patterns: Array, samples: Array, done: Array) -> Run
     for member in np.flatnonzero(done < len(states) - 1):
         k = done[member] + 1
         states[k:, member], patterns[k:, member] = np.nan, False
-        _stop(runs, member, TrajectoryStatus.DIVERGED, samples[k], "a state exceeded 1e150")
+        _stop(runs, int(member), TrajectoryStatus.DIVERGED, float(samples[k]), "a state exceeded 1e150")
     return runs
 
 
@@ -288,9 +288,21 @@ def _record(n: int, q: int, members: int, first: int, last: int) -> events.Recor
     integers = np.zeros(12, dtype=np.int64)
     integers[events.MEMBER], integers[events.LAST], integers[events.FRESH] = first, last, 1
     size = max(256, 8 * q)
-    bits = [np.zeros(q, dtype=np.uint8) for _ in range(4)]
-    buffers = np.zeros(size), np.zeros(size, dtype=np.int64), np.zeros((64, 3)), np.zeros((members, 2), dtype=np.int64)
-    return events.Record(np.zeros(2 * n), np.zeros(2 * n), *bits, integers, np.zeros(4), *buffers)
+    bits, entered, on_boundary, want = (np.zeros(q, dtype=np.uint8) for _ in range(4))
+    return events.Record(
+        np.zeros(2 * n),
+        np.zeros(2 * n),
+        bits,
+        entered,
+        on_boundary,
+        want,
+        integers,
+        np.zeros(4),
+        np.zeros(size),
+        np.zeros(size, dtype=np.int64),
+        np.zeros((64, 3)),
+        np.zeros((members, 2), dtype=np.int64),
+    )
 
 
 def _longer(r: events.Record) -> events.Record:

@@ -59,13 +59,17 @@ def simulate(
     Backend: NumPy float64, Numba kernels. Source: docs/theory/flows.md.
     """
     if not isinstance(model, (PiecewiseAffineSystem, PiecewiseAffineFlow)):
-        raise TypeError(f"`model` is {type(model).__name__}; simulate takes a retime model or a converted flow (`conversion.model`).")
+        raise TypeError(
+            f"`model` is {type(model).__name__}; simulate takes a retime model or a converted flow (`conversion.model`)."
+        )
     z = initial_states(z0, model.num_states)
     batch = z if z.ndim == 2 else z[None]
     if isinstance(model, PiecewiseAffineFlow):
         times, runs, held = _converted(model, batch, steps, times, inputs, _switching(switching))
     elif switching is not None:
-        raise ValueError(f"`switching` is {switching!r}, but only converted flows have a choice: {type(model).__name__} has none.")
+        raise ValueError(
+            f"`switching` is {switching!r}, but only converted flows have a choice: {type(model).__name__} has none."
+        )
     elif isinstance(model.time, Discrete):
         times, runs, held = _map(model, batch, steps, times, inputs)
     else:
@@ -75,7 +79,9 @@ def simulate(
 
 def _map(model: PiecewiseAffineSystem, z: Array, steps: Any, times: Any, inputs: Any) -> tuple[Array, Runs, Array]:
     if times is not None or steps is None:
-        raise ValueError(f"{type(model).__name__} is a map: give `steps`. For any time in between, convert it with to_continuous.")
+        raise ValueError(
+            f"{type(model).__name__} is a map: give `steps`. For any time in between, convert it with to_continuous."
+        )
     count = _steps(steps)
     rows = _rows(inputs, count, len(z), model.num_inputs, f"one row per step ({count})")
     return model.dt * np.arange(count + 1), map_runs(model.canonical, z, model.dt, rows), rows
@@ -125,7 +131,9 @@ def _steps(steps: Any) -> int:
 
 def _switching(value: Any) -> str:
     if value not in (None, "clock", "state"):
-        raise ValueError(f'`switching` is {value!r}; it must be "clock" (region held for one step) or "state" (read from the state).')
+        raise ValueError(
+            f'`switching` is {value!r}; it must be "clock" (region held for one step) or "state" (read from the state).'
+        )
     return value or "clock"
 
 
@@ -158,7 +166,9 @@ def _driven(inputs: Inputs, times: Array, m: int) -> tuple[tuple[Array, Array, A
     if inputs.num_inputs != m:
         raise ShapeError(f"`inputs` has {inputs.num_inputs} columns; the model has {m} inputs.")
     if times[0] < inputs.times[0]:
-        raise ValueError(f"`times` begins at {times[0]}, before the first input at {inputs.times[0]}. Start later, or extend the inputs.")
+        raise ValueError(
+            f"`times` begins at {times[0]}, before the first input at {inputs.times[0]}. Start later, or extend the inputs."
+        )
     first = int(np.searchsorted(inputs.times, times[0], side="right")) - 1
     drive = (inputs.times[first:], inputs.values[first:, None], inputs.slopes()[first:, None])
     return drive, np.array([inputs(t) for t in times])[:, None]

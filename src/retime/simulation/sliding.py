@@ -298,9 +298,7 @@ def _end(r: Record, plus: bool) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _series(
-    f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, bits: Array, tau: float
-) -> tuple[int, float]:
+def _series(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, bits: Array, tau: float) -> tuple[int, float]:
     """Fill w.c with Filippov's solution: field alpha f+ + (1 - alpha) f-, alpha = a- / (a- - a+), by recurrence.
 
     a is the speed of the sliding unit's preactivation under f. Rows q and q + 1 of w.p get a- and -a+, both positive
@@ -317,7 +315,7 @@ def _series(
                 r.want[i] = trial[i]
             return (NEED_REGION if sides[side] < 0 else NO_FLOW), tau
     minus, plus = t.data[sides[0]], t.data[sides[1]]
-    Nm, Np, m = n + t.extra[sides[0]], n + t.extra[sides[1]], w.s.shape[1]
+    Nm, Np, m = n + int(t.extra[sides[0]]), n + int(t.extra[sides[1]]), w.s.shape[1]
     norm = max(weighted_norm(minus, n, minus[Nm + 1 + m]), weighted_norm(plus, n, plus[Np + 1 + m]))
     if norm * tau > 1.0:
         tau = 1.0 / norm

@@ -30,9 +30,7 @@ def weighted_norm(WT: Array, N: int, weights: Array) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def affine_series(
-    WT: Array, N: int, weights: Array, f0: Array, f1: Array, y: Array, tau: float, c: Array
-) -> float:
+def affine_series(WT: Array, N: int, weights: Array, f0: Array, f1: Array, y: Array, tau: float, c: Array) -> float:
     """Coefficients in x = t / step of the solution of dy/dt = W y + f0 + t f1 from y: c `(DEGREE + 1, N)`.
 
     The step, at most tau, is returned: the remainder after DEGREE terms is below `REMAINDER` times the largest

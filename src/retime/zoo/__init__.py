@@ -77,7 +77,12 @@ def _trained(name: str) -> tuple[PLRNN, Array]:
 
 def _addition() -> tuple[PLRNN, Array]:
     model = PLRNN(
-        [1.0, 0.01], [[0, 1], [0, 0]], [0, -0.995], C=[[0, 0], [1, 1]], readout=([[1.0, 0.0]], [0.0]), time=Discrete(1.0)
+        [1.0, 0.01],
+        [[0, 1], [0, 0]],
+        [0, -0.995],
+        C=[[0, 0], [1, 1]],
+        readout=([[1.0, 0.0]], [0.0]),
+        time=Discrete(1.0),
     )
     return model, np.array([0.0, -0.995])
 

@@ -1,0 +1,5 @@
+"""`python -m retime` is the command line."""
+
+from retime.cli import main
+
+main()

@@ -1,0 +1,49 @@
+"""Examples and README commands run."""
+
+from __future__ import annotations
+
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def test_the_papers_examples_draw_their_figures(tmp_path):
+    r = subprocess.run(
+        [sys.executable, ROOT / "examples" / "icml2020.py", "--out", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert r.returncode == 0, r.stderr
+    assert {p.name for p in tmp_path.iterdir()} == {"vanderpol.png", "addition.png", "lorenz.png"}
+    assert "van der Pol state" in r.stdout
+
+
+def test_the_papers_examples_draw_given_files(tmp_path, data):
+    args = [
+        "--vanderpol",
+        data / "vanderpol_plrnn.mat",
+        "--lorenz",
+        data / "lorenz_plrnn.mat",
+        "--dt",
+        "0.1",
+        "--out",
+        tmp_path,
+    ]
+    r = subprocess.run(
+        [sys.executable, ROOT / "examples" / "icml2020.py", *args], capture_output=True, text=True, check=False
+    )
+    assert r.returncode == 0, r.stderr
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_continuous_integration_runs_the_readmes_test_command():
+    commands = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("python3 -m venv")]
+    assert len(commands) == 2
+    assert commands[1].endswith(".venv/bin/pytest")
+    pattern = "pip install -e '.[test]'"
+    assert pattern in commands[1]
+    assert f'grep -F "{pattern}" README.md' in (ROOT / ".ci" / "run").read_text()
+    assert commands[0].endswith("retime convert zoo:vanderpol")

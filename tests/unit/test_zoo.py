@@ -1,0 +1,68 @@
+"""The shipped networks do what their descriptions say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+import retime as rt
+
+
+def test_unknown_network_is_refused_with_the_list():
+    with pytest.raises(ValueError, match=r"'lorentz'; there are addition, lorenz"):
+        rt.zoo.load("lorentz")
+
+
+def crossings(x: np.ndarray, dt: float) -> np.ndarray:
+    """Times at which x crosses zero upwards, by linear interpolation."""
+    k = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0))
+    return dt * (k - x[k] / (x[k + 1] - x[k]))
+
+
+def test_van_der_pol_network_has_the_true_period_within_two_percent():
+    entry = rt.zoo.entry("vanderpol")
+    x = rt.simulate(entry.model, entry.z0, steps=6000).outputs[1000:, 0]
+    times = crossings(x, entry.model.dt)
+    true = solve_ivp(
+        lambda t, y: [y[1], 2 * (1 - y[0] ** 2) * y[1] - y[0]], (0, 100), [2.0, 0.0], max_step=0.01, dense_output=True
+    )
+    want = np.diff(crossings(true.sol(np.arange(20, 100, 0.001))[0], 0.001)).mean()
+    got = (times[-1] - times[0]) / (len(times) - 1)
+    assert abs(got / want - 1) < 0.02  # the issue's bound; measured 0.15 %
+
+
+def test_lorenz_network_stays_chaotic_on_two_lobes():
+    entry = rt.zoo.entry("lorenz")
+    x = rt.simulate(entry.model, entry.z0, steps=50_000).outputs[5000:]
+    # Lorenz-63: standard deviations 7.9, 9.0, 8.6, mean of z 23.55; the left and the right lobe are visited equally often
+    assert np.abs(x.std(axis=0) / [7.92, 9.01, 8.62] - 1).max() < 0.1
+    assert abs(x[:, 2].mean() - 23.55) < 1.0
+    assert 0.35 < (x[:, 0] > 0).mean() < 0.65
+    near = rt.simulate(entry.model, entry.z0 + 1e-9, steps=1500).states
+    far = rt.simulate(entry.model, entry.z0, steps=1500).states
+    assert np.abs(near - far)[-200:].max() > 1.0
+
+
+def test_addition_network_adds_the_marked_numbers():
+    entry = rt.zoo.entry("addition")
+    s = rt.zoo.addition_inputs(100, 10, 60, seed=3)
+    total = s[10, 0] + s[60, 0]
+    got = rt.simulate(entry.model, entry.z0, steps=100, inputs=s).outputs[-1, 0]
+    assert abs(got - total) < 0.01  # the two-unit solution leaks 1 % of a threshold
+
+
+def test_sliding_network_slides():
+    entry = rt.zoo.entry("sliding")
+    path = rt.simulate(rt.to_continuous(entry.model).model, entry.z0, times=np.linspace(0, 2, 21), switching="state")
+    assert len(path.sliding) == 1
+    start, end, unit = path.sliding[0]
+    assert 0.2 < start < end < 0.6
+    assert unit == 0
+
+
+def test_relu_network_has_singular_regions_only():
+    entry = rt.zoo.entry("relu")
+    flow = rt.to_continuous(entry.model).model
+    rt.simulate(flow, entry.z0, steps=300, inputs=np.random.default_rng(0).normal(size=(300, 1)))
+    assert {str(r.status) for r in flow.converted.values()} == {"regularized"}
