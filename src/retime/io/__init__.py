@@ -116,4 +116,3 @@ __all__ = [
     "save",
     "to_control",
 ]
-

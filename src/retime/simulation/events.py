@@ -79,6 +79,8 @@ class Scratch(NamedTuple):
     stack: Array
     v: Array
     s: Array
+    poly: Array
+    ends: Array
 
 
 def scratch(num_states: int, num_units: int, num_inputs: int) -> Scratch:
@@ -93,6 +95,8 @@ def scratch(num_states: int, num_units: int, num_inputs: int) -> Scratch:
         np.zeros((DEPTH + 2, DEGREE + 1)),
         np.zeros((8, N)),
         np.zeros((2, num_inputs)),
+        np.zeros(DEGREE + 1),
+        np.zeros((2, DEPTH + 2)),
     )
 
 
@@ -182,13 +186,13 @@ def _advance(
         N = n + t.extra[region]
         offset(t.data[region], N, w.s, w.v[0], w.v[1])
         span = piece_end(drive, r, times) - r.reals[TIME]
-        tau = affine_series(
+        tau, degree = affine_series(
             t.data[region], N, t.data[region][N + 1 + w.s.shape[1]], w.v[0], w.v[1], r.y, max(span, 0.0), w.c
         )
-        event, unit = first_event(f, r, w, n, tau, q)
-        if not finish_piece(drive, times, out, patterns, r, w, N, tau, span, event):
+        event, unit = first_event(f, r, w, n, degree, tau, q)
+        if not finish_piece(drive, times, out, patterns, r, w, N, degree, tau, span, event):
             return DIVERGED
-        mark_boundaries(r, w, min(event, 1.0), q)
+        mark_boundaries(r, w, degree, min(event, 1.0), q)
         if event <= 1.0:
             r.on_boundary[unit] = 1
             switch(r, unit)
@@ -238,6 +242,7 @@ def finish_piece(
     r: Record,
     w: Scratch,
     N: int,
+    degree: int,
     tau: float,
     span: float,
     event: float,
@@ -250,18 +255,18 @@ def finish_piece(
     k = r.integers[NEXT_TIME]
     while k < len(times) and times[k] <= after:
         at = (times[k] - now) / tau if tau > 0.0 else 0.0
-        evaluate(w.c, n, min(max(at, 0.0), 1.0), out[k, member])
+        evaluate(w.c, degree, n, min(max(at, 0.0), 1.0), out[k, member])
         for i in range(len(r.bits)):
             patterns[k, member, i] = r.bits[i]
         k += 1
     r.integers[NEXT_TIME], r.reals[TIME] = k, after
-    evaluate(w.c, N, x, r.y)
+    evaluate(w.c, degree, N, x, r.y)
     largest = 0.0
     for i in range(n):
         largest = max(largest, abs(r.y[i]))
     for i in range(N):
         size, power = 0.0, 1.0
-        for j in range(DEGREE + 1):
+        for j in range(degree + 1):
             size += abs(w.c[j, i]) * power
             power *= x
         r.sizes[i] = size
@@ -335,36 +340,35 @@ def _ask(r: Record, bits: Array) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def first_event(f: FormArrays, r: Record, w: Scratch, n: int, tau: float, rows: int) -> tuple[float, int]:
+def first_event(f: FormArrays, r: Record, w: Scratch, n: int, degree: int, tau: float, rows: int) -> tuple[float, int]:
     """Where in (0, 1] the first unit leaves its side, and which; rows q and q + 1 of w.p are the ends of sliding."""
     q, sliding = len(f.h2), r.integers[SLIDING]
     best, which = NONE, -1
-    poly = np.empty(DEGREE + 1)
     for i in range(rows):
         sign = 1.0
         if i == sliding:
             continue
         if i < q:
-            preactivation_series(f, w, n, tau, i)
+            preactivation_series(f, w, n, degree, tau, i)
             if r.on_boundary[i]:
                 w.p[i, 0] = 0.0
             sign = 1.0 if r.bits[i] else -1.0
-        x = _leaves(w.p[i], sign, i < q and r.on_boundary[i] == 1, min(best, 1.0), poly, w.stack)
+        x = _leaves(w.p[i], sign, i < q and r.on_boundary[i] == 1, degree, min(best, 1.0), w)
         if x < best:
             best, which = x, i
     return best, which
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def preactivation_series(f: FormArrays, w: Scratch, n: int, tau: float, i: int) -> None:
+def preactivation_series(f: FormArrays, w: Scratch, n: int, degree: int, tau: float, i: int) -> None:
     """Coefficients of unit i's preactivation along w.c, into w.p[i]."""
     p = w.p[i]
     if len(f.selection) > 0:
         j = f.selection[i]
-        for k in range(DEGREE + 1):
+        for k in range(degree + 1):
             p[k] = w.c[k, j]
     else:
-        for k in range(DEGREE + 1):
+        for k in range(degree + 1):
             value = 0.0
             for j in range(n):
                 value += f.W2[i, j] * w.c[k, j]
@@ -376,35 +380,36 @@ def preactivation_series(f: FormArrays, w: Scratch, n: int, tau: float, i: int) 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _leaves(p: Array, sign: float, on_boundary: bool, upto: float, poly: Array, stack: Array) -> float:
+def _leaves(p: Array, sign: float, on_boundary: bool, degree: int, upto: float, w: Scratch) -> float:
     """First x at which sign * p turns negative. On the boundary the factor x is divided out as often as needed."""
     start = 0
     if on_boundary:
         size = 0.0
-        for k in range(DEGREE + 1):
+        for k in range(degree + 1):
             size = max(size, abs(p[k]))
-        while start <= DEGREE and abs(p[start]) <= NOISE * size:
+        while start <= degree and abs(p[start]) <= NOISE * size:
             start += 1
-        if start > DEGREE:
+        if start > degree:
             return NONE
-    for k in range(DEGREE + 1):
-        poly[k] = sign * p[k + start] if k + start <= DEGREE else 0.0
+    poly = w.poly
+    for k in range(degree + 1 - start):
+        poly[k] = sign * p[k + start]
     if poly[0] <= 0.0:
         return NONE if on_boundary else 0.0
-    return first_negative(poly, upto, stack)
+    return first_negative(poly, degree - start, upto, w.stack, w.ends)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def mark_boundaries(r: Record, w: Scratch, x: float, q: int) -> None:
+def mark_boundaries(r: Record, w: Scratch, degree: int, x: float, q: int) -> None:
     """Units whose preactivation at the end of the piece is within rounding of zero are carried as zero."""
     for i in range(q):
         if i == r.integers[SLIDING]:
             continue
         size, power = 0.0, 1.0
-        for k in range(DEGREE + 1):
+        for k in range(degree + 1):
             size += abs(w.p[i, k]) * power
             power *= x
-        near = abs(horner(w.p[i], x)) <= NOISE * size
+        near = abs(horner(w.p[i], degree, x)) <= NOISE * size
         dead = size == 0.0 and r.on_boundary[i] == 1
         r.on_boundary[i] = near
         if near and not dead:

@@ -12,22 +12,32 @@ from retime.core.arrays import Array
 DEGREE = 24
 DEPTH = 52
 NONE = 2.0
-_TO_BERNSTEIN = np.array(
-    [[comb(j, i) / comb(DEGREE, i) if i <= j else 0.0 for i in range(DEGREE + 1)] for j in range(DEGREE + 1)]
-)
+
+
+def _bernstein_matrices() -> Array:
+    """Entry (d, j, i): the share of x^i in Bernstein coefficient j of degree d."""
+    matrices = np.zeros((DEGREE + 1, DEGREE + 1, DEGREE + 1))
+    for d in range(DEGREE + 1):
+        for j in range(d + 1):
+            for i in range(j + 1):
+                matrices[d, j, i] = comb(j, i) / comb(d, i)
+    return matrices
+
+
+_TO_BERNSTEIN = _bernstein_matrices()
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def horner(p: Array, x: float) -> float:
-    """p(x) = sum_k p_k x^k."""
+def horner(p: Array, degree: int, x: float) -> float:
+    """p(x) = sum_k p_k x^k for k <= degree."""
     value = 0.0
-    for k in range(len(p) - 1, -1, -1):
+    for k in range(degree, -1, -1):
         value = value * x + p[k]
     return value
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def first_negative(p: Array, upto: float, stack: Array) -> float:
+def first_negative(p: Array, degree: int, upto: float, stack: Array, ends: Array) -> float:
     """Smallest x in (0, upto] beyond which p, positive at 0, is negative; `NONE` (2.0) if there is none.
 
     The Bernstein coefficients of p on an interval enclose its values there (convex hull), and their sign changes bound
@@ -35,54 +45,55 @@ def first_negative(p: Array, upto: float, stack: Array) -> float:
     holds exactly one root, any other is halved. Two roots in one window are found down to widths of 1e-15 of the interval.
 
     Args:
-        p: `(DEGREE + 1,)`, p[0] > 0. upto: 0 < upto <= 1. stack: scratch `(DEPTH + 2, DEGREE + 1)`.
+        p: `(DEGREE + 1,)`, p[0] > 0; entries beyond `degree` are not read. upto: 0 < upto <= 1.
+        stack, ends: scratch `(DEPTH + 2, DEGREE + 1)` and `(2, DEPTH + 2)`.
     """
     rest, power = 0.0, 1.0
-    for k in range(1, DEGREE + 1):
+    for k in range(1, degree + 1):
         power *= upto
         rest += abs(p[k]) * power
     if p[0] > rest:
         return NONE
-    _to_bernstein(p, upto, stack[0])
-    lows, highs, depth = np.empty(DEPTH + 2), np.empty(DEPTH + 2), 0
-    lows[0], highs[0] = 0.0, upto
+    _to_bernstein(p, degree, upto, stack[DEPTH + 1], stack[0])
+    depth = 0
+    ends[0, 0], ends[1, 0] = 0.0, upto
     while depth >= 0:
-        b, low, high = stack[depth], lows[depth], highs[depth]
-        changes, negative = _sign_changes(b)
+        b, low, high = stack[depth], ends[0, depth], ends[1, depth]
+        changes, negative = _sign_changes(b, degree)
         if negative == 0:
             depth -= 1
         elif b[0] <= 0.0:
             return low if low > 0.0 else 0.0
-        elif changes == 1 and b[DEGREE] < 0.0:
-            return _bisect(p, low, high)
+        elif changes == 1 and b[degree] < 0.0:
+            return _bisect(p, degree, low, high)
         elif depth == DEPTH or high - low <= 1e-15 * upto:
             return low
         else:
-            _halve(b, stack[depth + 1])
+            _halve(b, stack[depth + 1], degree)
             middle = 0.5 * (low + high)
-            lows[depth], highs[depth] = middle, high
+            ends[0, depth], ends[1, depth] = middle, high
             depth += 1
-            lows[depth], highs[depth] = low, middle
+            ends[0, depth], ends[1, depth] = low, middle
     return NONE
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _to_bernstein(p: Array, upto: float, b: Array) -> None:
-    scaled, power = np.empty(DEGREE + 1), 1.0
-    for k in range(DEGREE + 1):
+def _to_bernstein(p: Array, degree: int, upto: float, scaled: Array, b: Array) -> None:
+    power = 1.0
+    for k in range(degree + 1):
         scaled[k] = p[k] * power
         power *= upto
-    for j in range(DEGREE + 1):
+    for j in range(degree + 1):
         value = 0.0
         for i in range(j + 1):
-            value += _TO_BERNSTEIN[j, i] * scaled[i]
+            value += _TO_BERNSTEIN[degree, j, i] * scaled[i]
         b[j] = value
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _sign_changes(b: Array) -> tuple[int, int]:
+def _sign_changes(b: Array, degree: int) -> tuple[int, int]:
     changes, negative, last = 0, 0, 1
-    for j in range(DEGREE + 1):
+    for j in range(degree + 1):
         if b[j] < 0.0:
             negative += 1
             changes += last == 1
@@ -94,21 +105,21 @@ def _sign_changes(b: Array) -> tuple[int, int]:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _halve(b: Array, left: Array) -> None:
+def _halve(b: Array, left: Array, degree: int) -> None:
     """De Casteljau at 1/2: `left` gets the left half, `b` becomes the right half."""
-    for j in range(DEGREE + 1):
+    for j in range(degree + 1):
         left[j] = b[0]
-        for i in range(DEGREE - j):
+        for i in range(degree - j):
             b[i] = 0.5 * (b[i] + b[i + 1])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _bisect(p: Array, low: float, high: float) -> float:
+def _bisect(p: Array, degree: int, low: float, high: float) -> float:
     """The one root in (low, high]: Newton steps kept inside a shrinking bracket."""
     x = 0.5 * (low + high)
     for _ in range(200):
         value, slope = 0.0, 0.0
-        for k in range(DEGREE, -1, -1):
+        for k in range(degree, -1, -1):
             slope = slope * x + value
             value = value * x + p[k]
         if value > 0.0:

@@ -209,7 +209,7 @@ def _slides(
     if code == DONE:
         fits = w.p[q, 0] >= 0.0 and w.p[q + 1, 0] >= 0.0 and w.p[q, 0] + w.p[q + 1, 0] > 0.0
         for i in others:
-            preactivation_series(f, w, n, tau, i)
+            preactivation_series(f, w, n, DEGREE, tau, i)
             fits = fits and (_first_sign(w.p[i]) > 0.0) == (trial[i] == 1)
         if fits:
             return DONE
@@ -248,10 +248,10 @@ def slide(
         code, tau = _series(f, t, r, w, n, r.bits, span)
         if code != DONE:
             return code
-        event, unit = first_event(f, r, w, n, tau, q + 2)
-        if not finish_piece(drive, times, out, patterns, r, w, n, tau, span, event):
+        event, unit = first_event(f, r, w, n, DEGREE, tau, q + 2)
+        if not finish_piece(drive, times, out, patterns, r, w, n, DEGREE, tau, span, event):
             return DIVERGED
-        mark_boundaries(r, w, min(event, 1.0), q)
+        mark_boundaries(r, w, DEGREE, min(event, 1.0), q)
         if event <= 1.0 and unit >= q:
             _end(r, unit == q + 1)
             return DECIDE

@@ -30,10 +30,10 @@ def weighted_norm(WT: Array, N: int, weights: Array) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def affine_series(WT: Array, N: int, weights: Array, f0: Array, f1: Array, y: Array, tau: float, c: Array) -> float:
+def affine_series(WT: Array, N: int, weights: Array, f0: Array, f1: Array, y: Array, tau: float, c: Array) -> tuple[float, int]:
     """Coefficients in x = t / step of the solution of dy/dt = W y + f0 + t f1 from y: c `(DEGREE + 1, N)`.
 
-    The step, at most tau, is returned: the remainder after DEGREE terms is below `REMAINDER` times the largest
+    The step, at most tau, and the degree used are returned: the remainder after it is below `REMAINDER` times the largest
     coefficient, by the bound ||c_{k+1}|| <= ||W|| step ||c_k|| / (k + 1), in the norm max_i |y_i| / weights_i.
     """
     norm = weighted_norm(WT, N, weights)
@@ -61,10 +61,7 @@ def affine_series(WT: Array, N: int, weights: Array, f0: Array, f1: Array, y: Ar
         scale = max(scale, size)
         ratio = theta / (k + 2)
         if k > 1 and ratio < 0.5 and size * ratio / (1 - ratio) <= 0.25 * REMAINDER * scale:
-            for j in range(k + 2, DEGREE + 1):
-                for i in range(N):
-                    c[j, i] = 0.0
-            return tau
+            return tau, k + 1
     ratio = theta / (DEGREE + 1)
     tail = size * ratio / (1 - ratio)
     if tail > REMAINDER * scale:
@@ -75,15 +72,15 @@ def affine_series(WT: Array, N: int, weights: Array, f0: Array, f1: Array, y: Ar
             for i in range(N):
                 c[k, i] *= power
         tau *= shrink
-    return tau
+    return tau, DEGREE
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def evaluate(c: Array, N: int, x: float, y: Array) -> None:
-    """y = sum_k c_k x^k."""
+def evaluate(c: Array, degree: int, N: int, x: float, y: Array) -> None:
+    """y = sum_k c_k x^k for k <= degree."""
     for i in range(N):
-        y[i] = c[DEGREE, i]
-    for k in range(DEGREE - 1, -1, -1):
+        y[i] = c[degree, i]
+    for k in range(degree - 1, -1, -1):
         for i in range(N):
             y[i] = y[i] * x + c[k, i]
 
@@ -97,13 +94,13 @@ def flow_samples(WT: Array, weights: Array, f0: Array, y0: Array, times: Array, 
     sample = np.empty(N)
     while k < len(times):
         span = times[-1] - t
-        tau = affine_series(WT, N, weights, f0, zero, y, span, c)
+        tau, degree = affine_series(WT, N, weights, f0, zero, y, span, c)
         last = tau >= span
         while k < len(times) and (last or times[k] <= t + tau):
             x = (times[k] - t) / tau if tau > 0.0 else 0.0
-            evaluate(c, N, min(max(x, 0.0), 1.0), sample)
+            evaluate(c, degree, N, min(max(x, 0.0), 1.0), sample)
             for i in range(n):
                 out[k, i] = sample[i]
             k += 1
-        evaluate(c, N, 1.0, y)
+        evaluate(c, degree, N, 1.0, y)
         t += tau

@@ -10,7 +10,7 @@ def first(roots=(), *, coefficients=None, upto=1.0, gain=1.0):
     p = np.zeros(DEGREE + 1)
     c = np.poly(roots)[::-1] if coefficients is None else np.asarray(coefficients, float)
     p[: len(c)] = c * gain * (np.sign(c[0]) if c[0] else 1.0)
-    return first_negative(p, upto, np.zeros((DEPTH + 2, DEGREE + 1)))
+    return first_negative(p, DEGREE, upto, np.zeros((DEPTH + 2, DEGREE + 1)), np.zeros((2, DEPTH + 2)))
 
 
 def test_random_polynomials_agree_with_numpy(rng):

@@ -12,9 +12,9 @@ from retime.simulation.taylor import REACH, affine_series, evaluate, weighted_no
 def one_step(W, f0, f1, y, tau):
     N = len(y)
     c = np.zeros((DEGREE + 1, N))
-    taken = affine_series(np.ascontiguousarray(W.T), N, balancing_weights(W), f0, f1, y, tau, c)
+    taken, degree = affine_series(np.ascontiguousarray(W.T), N, balancing_weights(W), f0, f1, y, tau, c)
     out = np.zeros(N)
-    evaluate(c, N, 1.0, out)
+    evaluate(c, degree, N, 1.0, out)
     return taken, out, np.abs(c).max()
 
 
