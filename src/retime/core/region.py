@@ -63,9 +63,9 @@ class RegionFlow:
         return step if self.ramp is None else step + self.ramp
 
     @cached_property
-    def weights(self) -> Array:
-        """Powers of two `(N,)` that balance W: row and column sums of |W_ij| weights_j / weights_i are alike."""
-        return balancing_weights(self.W)
+    def scaling(self) -> Array:
+        """Balancing weights and bounds of the powers of W for its Taylor series, see `scaling_rows`."""
+        return scaling_rows(self.W)
 
     @cached_property
     def condition(self) -> float:
@@ -108,12 +108,21 @@ class RegionFlow:
         )
 
 
-def balancing_weights(W: Array) -> Array:
-    """Powers of two `(N,)` that make row and column sums of |W_ij| weights_j / weights_i alike."""
+def scaling_rows(W: Array) -> Array:
+    """Three rows `(3, N)`: balancing weights, ||W|| and alpha (both repeated) in the norm max_i |y_i| / weights_i.
+
+    The weights are powers of two that make row and column sums of V_ij = W_ij weights_j / weights_i alike, so that a large
+    gain on one unit does not count for all. alpha = max(||V^2||^(1/2), ||V^3||^(1/3)), hence ||V^j|| <= alpha^j, j >= 2.
+
+    Source: higham2008, section on bounds by powers of norms of powers.
+    """
     from scipy.linalg import matrix_balance
 
-    _, (weights, _) = matrix_balance(W, permute=False, separate=True)
-    return weights
+    V, (weights, _) = matrix_balance(W, permute=False, separate=True)
+    square = V @ V
+    norms = [float(np.abs(X).sum(axis=1).max(initial=0.0)) for X in (V, square, square @ V)]
+    alpha = max(norms[1] ** 0.5, norms[2] ** (1 / 3))
+    return np.array([weights, np.full(len(W), norms[0]), np.full(len(W), alpha)])
 
 
 def _has_equal_blocks(L: Array, x: float, scale: float) -> bool:

@@ -68,6 +68,7 @@ class PiecewiseAffineFlow(System):
     method: Any
     throw: bool = True
     _regions: dict[bytes, RegionFlow] = field(default_factory=dict, init=False, compare=False)
+    _tables: dict[str, Any] = field(default_factory=dict, init=False, compare=False)  # kept by simulations, bounded
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, compare=False)
 
     def __post_init__(self) -> None:

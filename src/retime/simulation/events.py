@@ -20,7 +20,7 @@ from numba import njit
 from retime.core.arrays import Array
 from retime.simulation.arrays import FormArrays, TableArrays
 from retime.simulation.iterate import LIMIT, find_region
-from retime.simulation.roots import DEGREE, DEPTH, NONE, first_negative, horner
+from retime.simulation.roots import DEGREE, DEPTH, NONE, first_negative
 from retime.simulation.taylor import affine_series, evaluate
 
 # what `advance`, `decide` and `slide` return
@@ -187,7 +187,7 @@ def _advance(
         offset(t.data[region], N, w.s, w.v[0], w.v[1])
         span = piece_end(drive, r, times) - r.reals[TIME]
         tau, degree = affine_series(
-            t.data[region], N, t.data[region][N + 1 + w.s.shape[1]], w.v[0], w.v[1], r.y, max(span, 0.0), w.c
+            t.data[region], N, t.data[region][N + 1 + w.s.shape[1] :], w.v[0], w.v[1], r.y, max(span, 0.0), w.c
         )
         event, unit = first_event(f, r, w, n, degree, tau, q)
         if not finish_piece(drive, times, out, patterns, r, w, N, degree, tau, span, event):
@@ -223,7 +223,7 @@ def piece_end(drive: Drive, r: Record, times: Array) -> float:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def offset(data: Array, N: int, s: Array, f0: Array, f1: Array) -> None:
-    """f0 = h + E s and f1 = E ds/dt from a region's rows: N columns of W, h, columns of E, weights."""
+    """f0 = h + E s and f1 = E ds/dt from a region's rows: N columns of W, h, columns of E, scaling."""
     for i in range(N):
         f0[i] = data[N, i]
         f1[i] = 0.0
@@ -343,44 +343,51 @@ def _ask(r: Record, bits: Array) -> int:
 def first_event(f: FormArrays, r: Record, w: Scratch, n: int, degree: int, tau: float, rows: int) -> tuple[float, int]:
     """Where in (0, 1] the first unit leaves its side, and which; rows q and q + 1 of w.p are the ends of sliding."""
     q, sliding = len(f.h2), r.integers[SLIDING]
+    preactivation_series(f, w, n, degree, tau, 0, q)
     best, which = NONE, -1
     for i in range(rows):
-        sign = 1.0
         if i == sliding:
             continue
+        sign, near = 1.0, False
         if i < q:
-            preactivation_series(f, w, n, degree, tau, i)
-            if r.on_boundary[i]:
-                w.p[i, 0] = 0.0
-            sign = 1.0 if r.bits[i] else -1.0
-        x = _leaves(w.p[i], sign, i < q and r.on_boundary[i] == 1, degree, min(best, 1.0), w)
+            sign, near = (1.0 if r.bits[i] else -1.0), r.on_boundary[i] == 1
+        upto, rest, power = min(best, 1.0), 0.0, 1.0
+        for k in range(1, degree + 1):
+            power *= upto
+            rest += abs(w.p[i, k]) * power
+        if not near and sign * w.p[i, 0] > rest:
+            continue
+        if near:
+            w.p[i, 0] = 0.0
+        x = _leaves(w.p[i], sign, near, degree, upto, w.poly, w.stack, w.ends)
         if x < best:
             best, which = x, i
     return best, which
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def preactivation_series(f: FormArrays, w: Scratch, n: int, degree: int, tau: float, i: int) -> None:
-    """Coefficients of unit i's preactivation along w.c, into w.p[i]."""
-    p = w.p[i]
-    if len(f.selection) > 0:
-        j = f.selection[i]
-        for k in range(degree + 1):
-            p[k] = w.c[k, j]
-    else:
+def preactivation_series(f: FormArrays, w: Scratch, n: int, degree: int, tau: float, first: int, last: int) -> None:
+    """Coefficients of the preactivations of units first..last - 1 along w.c, into w.p."""
+    selects = len(f.selection) > 0
+    for i in range(first, last):
         for k in range(degree + 1):
             value = 0.0
-            for j in range(n):
-                value += f.W2[i, j] * w.c[k, j]
-            p[k] = value
-    p[0] += f.h2[i]
-    for j in range(w.s.shape[1]):
-        p[0] += f.C2T[j, i] * w.s[0, j]
-        p[1] += f.C2T[j, i] * w.s[1, j] * tau
+            if selects:
+                value = w.c[k, f.selection[i]]
+            else:
+                for j in range(n):
+                    value += f.W2[i, j] * w.c[k, j]
+            w.p[i, k] = value
+        w.p[i, 0] += f.h2[i]
+        for j in range(w.s.shape[1]):
+            w.p[i, 0] += f.C2T[j, i] * w.s[0, j]
+            w.p[i, 1] += f.C2T[j, i] * w.s[1, j] * tau
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _leaves(p: Array, sign: float, on_boundary: bool, degree: int, upto: float, w: Scratch) -> float:
+def _leaves(
+    p: Array, sign: float, on_boundary: bool, degree: int, upto: float, poly: Array, stack: Array, ends: Array
+) -> float:
     """First x at which sign * p turns negative. On the boundary the factor x is divided out as often as needed."""
     start = 0
     if on_boundary:
@@ -391,12 +398,11 @@ def _leaves(p: Array, sign: float, on_boundary: bool, degree: int, upto: float, 
             start += 1
         if start > degree:
             return NONE
-    poly = w.poly
     for k in range(degree + 1 - start):
         poly[k] = sign * p[k + start]
     if poly[0] <= 0.0:
         return NONE if on_boundary else 0.0
-    return first_negative(poly, degree - start, upto, w.stack, w.ends)
+    return first_negative(poly, degree - start, upto, stack, ends)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -405,11 +411,12 @@ def mark_boundaries(r: Record, w: Scratch, degree: int, x: float, q: int) -> Non
     for i in range(q):
         if i == r.integers[SLIDING]:
             continue
-        size, power = 0.0, 1.0
+        value, size, power = 0.0, 0.0, 1.0
         for k in range(degree + 1):
+            value += w.p[i, k] * power
             size += abs(w.p[i, k]) * power
             power *= x
-        near = abs(horner(w.p[i], degree, x)) <= NOISE * size
+        near = abs(value) <= NOISE * size
         dead = size == 0.0 and r.on_boundary[i] == 1
         r.on_boundary[i] = near
         if near and not dead:

@@ -28,15 +28,6 @@ _TO_BERNSTEIN = _bernstein_matrices()
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def horner(p: Array, degree: int, x: float) -> float:
-    """p(x) = sum_k p_k x^k for k <= degree."""
-    value = 0.0
-    for k in range(degree, -1, -1):
-        value = value * x + p[k]
-    return value
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def first_negative(p: Array, degree: int, upto: float, stack: Array, ends: Array) -> float:
     """Smallest x in (0, upto] beyond which p, positive at 0, is negative; `NONE` (2.0) if there is none.
 

@@ -14,7 +14,7 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.progress import progress
-from retime.core.region import balancing_weights
+from retime.core.region import scaling_rows
 from retime.core.status import RegionStatus, TrajectoryStatus
 from retime.models import PiecewiseAffineFlow
 from retime.simulation import events
@@ -121,7 +121,7 @@ def clock_runs(flow: PiecewiseAffineFlow, z0: Array, start: float, phase: Array,
     f, steps = form_arrays(flow.canonical), int(np.ceil(phase[-1]))
     rows = rows[: steps + 1]
     _convert_ahead(flow, z0, rows)
-    table = RegionTable(flow.num_units, lambda bits: (flow.region(bits).transition.T, 0))
+    table = _kept_table(flow, "clock", lambda bits: (flow.region(bits).transition.T, 0))
     states, patterns, done = _empty(steps + 1, z0, flow.num_units)
 
     def work(first: int, last: int) -> None:
@@ -132,6 +132,11 @@ def clock_runs(flow: PiecewiseAffineFlow, z0: Array, start: float, phase: Array,
     over_blocks(len(z0), "simulating", work)
     runs = _sampled(states, patterns, start + flow.dt * np.arange(steps + 1), done)
     return runs if np.array_equal(phase, np.arange(steps + 1)) else _between(flow, runs, phase, rows, done)
+
+
+def _kept_table(flow: PiecewiseAffineFlow, kind: str, provide: Callable[[Array], tuple[Array, int]]) -> RegionTable:
+    """The flow's table for one kind of simulation, kept from one simulation to the next."""
+    return flow._tables.setdefault(kind, RegionTable(flow.num_units, provide))
 
 
 def _convert_ahead(flow: PiecewiseAffineFlow, z0: Array, rows: Array) -> None:
@@ -170,7 +175,7 @@ def held_flow(flow: PiecewiseAffineFlow, pattern: Array, z: Array, s: Array, the
     r = flow.region(pattern)
     out = np.empty((len(theta), len(z)))
     start = np.concatenate([z, np.zeros(r.auxiliary)])
-    flow_samples(np.array(r.W.T, order="C"), r.weights, r.h + r.E @ s, start, flow.dt * theta, out)
+    flow_samples(np.array(r.W.T, order="C"), r.scaling, r.h + r.E @ s, start, flow.dt * theta, out)
     if r.ramp is not None:
         out += theta[:, None] * (r.ramp @ np.concatenate([[1.0], z, s]))
     return out
@@ -195,12 +200,15 @@ _STATUS = {
 def state_runs(model: Any, z0: Array, times: Array, drive: tuple[Array, Array, Array]) -> Runs:
     """The region is read from the state; `drive` holds starts `(k,)`, values and slopes `(k, 1 or b, m)` of the input."""
     form = model.canonical
-    provide = _flow_region(model) if isinstance(model, PiecewiseAffineFlow) else _own_region(form)
+    if isinstance(model, PiecewiseAffineFlow):
+        table = _kept_table(model, "state", _flow_region(model))
+    else:
+        table = RegionTable(form.num_units, _own_region(form))
     shape = (len(times), len(z0))
     starts, values, slopes = (np.array(x, order="C") for x in drive)
     job = _Job(
         form_arrays(form),
-        RegionTable(form.num_units, provide),
+        table,
         events.Drive(starts, np.append(starts[1:], np.inf), values, slopes),
         np.array(times),
         np.array(z0),
@@ -218,7 +226,7 @@ def _flow_region(flow: PiecewiseAffineFlow) -> Callable[[Array], tuple[Array, in
     def provide(pattern: Array) -> tuple[Array, int]:
         r = flow.region(pattern)
         extra = -1 if r.status is RegionStatus.TIME_VARYING else r.auxiliary
-        return np.vstack([r.W.T, r.h, r.E.T, r.weights]), extra
+        return np.vstack([r.W.T, r.h, r.E.T, r.scaling]), extra
 
     return provide
 
@@ -226,7 +234,7 @@ def _flow_region(flow: PiecewiseAffineFlow) -> Callable[[Array], tuple[Array, in
 def _own_region(form: PiecewiseAffineForm) -> Callable[[Array], tuple[Array, int]]:
     def provide(pattern: Array) -> tuple[Array, int]:
         M, c, E = form.regions(pattern[None])
-        return np.vstack([M[0].T, c[0], E[0].T, balancing_weights(M[0])]), 0
+        return np.vstack([M[0].T, c[0], E[0].T, scaling_rows(M[0])]), 0
 
     return provide
 

@@ -52,7 +52,7 @@ from retime.simulation.events import (
 )
 from retime.simulation.iterate import find_region
 from retime.simulation.roots import DEGREE
-from retime.simulation.taylor import REMAINDER, weighted_norm
+from retime.simulation.taylor import REMAINDER
 
 MOST = 8  # simultaneous boundaries up to which all patterns are tried
 
@@ -209,7 +209,7 @@ def _slides(
     if code == DONE:
         fits = w.p[q, 0] >= 0.0 and w.p[q + 1, 0] >= 0.0 and w.p[q, 0] + w.p[q + 1, 0] > 0.0
         for i in others:
-            preactivation_series(f, w, n, DEGREE, tau, i)
+            preactivation_series(f, w, n, DEGREE, tau, i, i + 1)
             fits = fits and (_first_sign(w.p[i]) > 0.0) == (trial[i] == 1)
         if fits:
             return DONE
@@ -316,7 +316,7 @@ def _series(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, bits: 
             return (NEED_REGION if sides[side] < 0 else NO_FLOW), tau
     minus, plus = t.data[sides[0]], t.data[sides[1]]
     Nm, Np, m = n + int(t.extra[sides[0]]), n + int(t.extra[sides[1]]), w.s.shape[1]
-    norm = max(weighted_norm(minus, n, minus[Nm + 1 + m]), weighted_norm(plus, n, plus[Np + 1 + m]))
+    norm = max(minus[Nm + 2 + m, 0], plus[Np + 2 + m, 0])
     if norm * tau > 1.0:
         tau = 1.0 / norm
     drift = 0.0

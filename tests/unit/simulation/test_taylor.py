@@ -4,15 +4,15 @@ import mpmath
 import numpy as np
 import pytest
 
-from retime.core.region import balancing_weights
+from retime.core.region import scaling_rows
 from retime.simulation.roots import DEGREE
-from retime.simulation.taylor import REACH, affine_series, evaluate, weighted_norm
+from retime.simulation.taylor import REACH, affine_series, evaluate
 
 
 def one_step(W, f0, f1, y, tau):
     N = len(y)
     c = np.zeros((DEGREE + 1, N))
-    taken, degree = affine_series(np.ascontiguousarray(W.T), N, balancing_weights(W), f0, f1, y, tau, c)
+    taken, degree = affine_series(np.ascontiguousarray(W.T), N, scaling_rows(W), f0, f1, y, tau, c)
     out = np.zeros(N)
     evaluate(c, degree, N, 1.0, out)
     return taken, out, np.abs(c).max()
@@ -50,9 +50,20 @@ def test_step_is_exact_to_rounding(name, tau, rng):
 def test_step_is_not_longer_than_asked_and_within_reach(name, rng):
     W = MATRICES[name](rng)
     taken, _, _ = one_step(W, np.zeros(4), np.zeros(4), np.ones(4), 10.0)
-    norm = weighted_norm(np.ascontiguousarray(W.T), 4, balancing_weights(W))
     assert 0 < taken <= 10.0
-    assert norm * taken <= REACH * (1 + 1e-12)
+    assert scaling_rows(W)[2, 0] * taken <= REACH * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_powers_stay_within_their_bounds(name, rng):
+    W = MATRICES[name](rng)
+    weights, norm, alpha = scaling_rows(W)
+    V = W * weights / weights[:, None]
+    power = np.eye(len(W))
+    for j in range(1, 12):
+        power = power @ V
+        bound = norm[0] if j == 1 else alpha[0] ** j
+        assert np.abs(power).sum(axis=1).max() <= bound * (1 + 1e-12)
 
 
 def test_flow_without_dynamics_takes_any_step_at_once():
