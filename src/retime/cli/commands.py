@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def info(loaded: Loaded, as_json: bool) -> None:
     if as_json:
         emit(data)
         return
-    print(loaded.recognition)
+    print(fill(loaded.recognition, 100))
     print(model)
     print(f"Equation: {_equation(model)}")
     print(f"Initial states in the file: {len(loaded.starts)}")
@@ -64,7 +65,7 @@ def convert(loaded: Loaded, z0: Array, inputs: Array | None, steps: int, output:
     if as_json:
         emit({"file": loaded.name, "recognition": loaded.recognition, "output": written, **report.to_dict()})
         return report.holds
-    print(loaded.recognition)
+    print(fill(loaded.recognition, 100))
     for note in loaded.notes:
         print(note)
     print()
@@ -109,7 +110,7 @@ def simulate(
     if as_json:
         emit({"file": loaded.name, "output": written, **(path.to_dict() if output is None else _short(path))})
     else:
-        print(loaded.recognition)
+        print(fill(loaded.recognition, 100))
         print(path)
         last = ", ".join(f"{x:.6g}" for x in path.states[-1][:8])
         print(f"last state: {last}{', ...' if model.num_states > 8 else ''}")
@@ -167,7 +168,7 @@ def compare(
             | {k: c.to_dict() for k, c in results.items()}
         )
         return same
-    print(loaded.recognition)
+    print(fill(loaded.recognition, 100))
     print()
     summaries = {rule: c.summary() for rule, c in results.items()}
     rows = [[key.replace("_", " "), *[f"{summaries[r][key]:.4g}" for r in summaries]] for key in summaries["clock"]]
