@@ -52,7 +52,7 @@ from retime.simulation.events import (
 )
 from retime.simulation.iterate import find_region
 from retime.simulation.roots import DEGREE
-from retime.simulation.taylor import REMAINDER
+from retime.simulation.taylor import REMAINDER, TINY
 
 MOST = 8  # simultaneous boundaries up to which all patterns are tried
 
@@ -371,8 +371,9 @@ def _cut(w: Scratch, n: int, q: int, tau: float) -> float:
         size = 0.0
         for i in range(n):
             size = max(size, abs(w.c[k, i]))
-        if size > REMAINDER * scale:
-            shrink = min(shrink, 0.7 * (REMAINDER * scale / size) ** (1.0 / k))
+        allowed = max(REMAINDER * scale, TINY)
+        if size > allowed:
+            shrink = min(shrink, 0.7 * (allowed / size) ** (1.0 / k))
     if shrink == 1.0:
         return tau
     power = 1.0

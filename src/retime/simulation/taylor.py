@@ -10,6 +10,7 @@ from retime.simulation.roots import DEGREE
 
 REACH = 4.0  # largest alpha * step, alpha a bound of ||W^j||^(1/j): rounding grows like its exponential
 REMAINDER = 2.0**-55  # relative size of what the series leaves out
+TINY = 1e-290  # below this a remainder is nothing, however small the state: a decayed state must not stop the steps
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -48,11 +49,12 @@ def affine_series(
             c[k + 1, i] *= factor
             size = max(size, abs(c[k + 1, i]) / scaling[0, i])
         scale = max(scale, size)
-        if k > 1 and _remainder(size, norm * tau, alpha * tau, k + 1) <= 0.25 * REMAINDER * scale:
+        if k > 1 and _remainder(size, norm * tau, alpha * tau, k + 1) <= max(0.25 * REMAINDER * scale, TINY):
             return tau, k + 1
     tail = _remainder(size, norm * tau, alpha * tau, DEGREE)
-    if tail > REMAINDER * scale:
-        shrink = (REMAINDER * scale / tail) ** (1.0 / DEGREE)
+    allowed = max(REMAINDER * scale, TINY)
+    if tail > allowed:
+        shrink = (allowed / tail) ** (1.0 / DEGREE)
         power = 1.0
         for k in range(1, DEGREE + 1):
             power *= shrink

@@ -4,6 +4,7 @@ import mpmath
 import numpy as np
 import pytest
 
+import retime as rt
 from retime.core.region import scaling_rows
 from retime.simulation.roots import DEGREE
 from retime.simulation.taylor import REACH, affine_series, evaluate
@@ -76,3 +77,11 @@ def test_step_of_length_zero_stays():
     taken, got, _ = one_step(np.eye(4), np.ones(4), np.ones(4), np.arange(4.0), 0.0)
     assert taken == 0.0
     np.testing.assert_array_equal(got, np.arange(4.0))
+
+
+def test_state_that_has_decayed_to_nothing_goes_on():
+    # exp(-800) is below the smallest number: no step may shrink to nothing on the way
+    path = rt.simulate(rt.ContinuousPLRNN([-1.0], [[0.5]], [0.0]), [-1.0], times=[0, 300, 700, 800, 5000])
+    assert path.status == "completed"
+    assert abs(path.states[1, 0] + np.exp(-300.0)) <= 1e-12 * np.exp(-300.0)
+    assert np.abs(path.states[3:]).max() <= 1e-300
