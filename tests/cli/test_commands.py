@@ -163,6 +163,11 @@ def test_zoo_lists_and_writes(run, tmp_path):
         (["simulate", "zoo:addition", "--inputs", "none.npy"], "none.npy"),
         (["simulate", "zoo:lorenz", "--switching", "sometimes"], "sometimes"),
         (["zoo", "lorenz"], "-o FILE.npz"),
+        (["simulate", "zoo:lorenz", "--switching", "clock", "--per-step", "0"], "--per-step"),
+        (["convert", "zoo:lorenz", "--steps", "0"], "at least one step"),
+        (["compare", "zoo:lorenz", "--steps", "0"], "at least one step"),
+        (["convert", "zoo:lorenz", "-o", "nowhere/x.npz"], "create it first"),
+        (["convert", "zoo:lorenz", "-o", "x.mat"], ".npz"),
     ],
 )
 def test_wrong_use_ends_with_two_and_one_clear_line(run, args, message, tmp_path, monkeypatch):

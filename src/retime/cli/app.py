@@ -104,7 +104,7 @@ def simulate(
     switching: Annotated[
         Switching | None, typer.Option(help="Convert to a flow and run that; default: the map itself.")
     ] = None,
-    per_step: Annotated[int, typer.Option(help="Samples per step dt of a flow.")] = 1,
+    per_step: Annotated[int, typer.Option(min=1, help="Samples per step dt of a flow.")] = 1,
     every: Annotated[float, typer.Option(help="Continuous networks: time between samples.")] = 0.01,
     output: Output = None,
     as_json: Json = False,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import retime as rt
-from retime.cli.source import Loaded
+from retime.cli.source import Loaded, check_output
 from retime.core.arrays import Array
 from retime.core.files import replace_atomically
 from retime.core.rendering import plain, text_table
@@ -57,8 +57,11 @@ def convert(loaded: Loaded, z0: Array, inputs: Array | None, steps: int, output:
     """Convert along an orbit and report; the return value says whether the claim holds."""
     from retime.cli.report import orbit_report, words
 
+    check_output(output, ("", ".npz"))
     model = _map(loaded)
     steps = steps if inputs is None else len(inputs)
+    if steps < 1:
+        raise ValueError(f"--steps is {steps}; the orbit needs at least one step.")
     conversion = rt.to_continuous(model, throw=False)
     report = orbit_report(model, conversion, z0, steps, inputs)
     written = None if output is None else str(rt.save(conversion.model, output))
@@ -95,7 +98,10 @@ def simulate(
     as_json: bool,
 ) -> bool:
     """Run and write or summarize; the return value says whether every requested time was reached."""
+    check_output(output, (".npz", ".csv"))
     model, steps = loaded.model, steps if inputs is None else len(inputs)
+    if not options["every"] > 0:
+        raise ValueError(f"--every is {options['every']}; it must be a positive time.")
     if isinstance(model.time, Discrete) and options["switching"] is not None:
         flow = rt.to_continuous(model, throw=False).model
         times = model.dt / options["per_step"] * np.arange(steps * options["per_step"] + 1)
@@ -154,7 +160,10 @@ def compare(
     loaded: Loaded, z0: Array, inputs: Array | None, steps: int, tolerance: float, output: Path | None, as_json: bool
 ) -> bool:
     """Compare the map with both readings of its flow."""
+    check_output(output, (".npz", ".csv"))
     model, steps = _map(loaded), steps if inputs is None else len(inputs)
+    if steps < 1:
+        raise ValueError(f"--steps is {steps}; comparing needs at least one step.")
     flow = rt.to_continuous(model, throw=False).model
     results = {
         rule: rt.compare(model, flow, z0, steps=steps, inputs=inputs, switching=rule) for rule in ("clock", "state")

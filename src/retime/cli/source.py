@@ -68,5 +68,26 @@ def read_inputs(path: Path | None, loaded: Loaded) -> Array | None:
         return None
     if not path.is_file():
         raise FileNotFoundError(f"--inputs: there is no file {path}.")
-    rows = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, delimiter=",", ndmin=2)
+    try:
+        rows = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.genfromtxt(path, delimiter=",")
+    except (ValueError, EOFError, OSError) as error:
+        raise ValueError(
+            f"--inputs: {path} is not a table of numbers ({error}); give steps x inputs as .npy or .csv."
+        ) from None
+    if rows.size == 0 or rows.ndim == 0:
+        raise ValueError(f"--inputs: {path} holds no rows; give steps x inputs as .npy or .csv.")
     return rows.reshape(len(rows), -1)
+
+
+def check_output(path: Path | None, suffixes: tuple[str, ...]) -> None:
+    """Refuse an output that could not be written before the work is done.
+
+    Raises:
+        ValueError: another suffix. FileNotFoundError: the folder does not exist.
+    """
+    if path is None:
+        return
+    if path.suffix not in suffixes:
+        raise ValueError(f"-o is {str(path)!r}; it is written as {' or '.join(s for s in suffixes if s)}.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"-o: the folder {path.parent} does not exist; create it first.")
