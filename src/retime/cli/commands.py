@@ -85,6 +85,10 @@ def _map(loaded: Loaded) -> Any:
         raise ValueError(
             f"{loaded.name} is in continuous time already ({type(loaded.model).__name__}); this command takes a map."
         )
+    if isinstance(loaded.model, rt.LinearSystem):
+        raise ValueError(
+            f"{loaded.name} is a LinearSystem; the command line takes networks. In Python, use rt.to_continuous(system)."
+        )
     return loaded.model
 
 

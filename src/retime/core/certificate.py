@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from retime.core.rendering import html_table, text_table
+from retime.core.rendering import html_table, plain, text_table
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Certificate:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {**asdict(self), "conditions": [asdict(c) for c in self.conditions], "holds": self.holds}
+        return plain({**asdict(self), "conditions": [asdict(c) for c in self.conditions], "holds": self.holds})
 
     def __str__(self) -> str:
         head = f"claim: {self.claim}\nscope: {self.scope}"

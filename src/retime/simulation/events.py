@@ -401,7 +401,7 @@ def _leaves(
     for k in range(degree + 1 - start):
         poly[k] = sign * p[k + start]
     if poly[0] <= 0.0:
-        return NONE if on_boundary else 0.0
+        return 0.0
     return first_negative(poly, degree - start, upto, stack, ends)
 
 

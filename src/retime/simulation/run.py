@@ -187,7 +187,7 @@ _STATUS = {
     events.DIVERGED: (TrajectoryStatus.DIVERGED, "a state exceeded 1e150"),
     events.UNDEFINED: (
         TrajectoryStatus.SLIDING_UNDEFINED,
-        "several boundaries attract at once; Filippov's solution is defined on one only",
+        "no continuation is consistent: several boundaries attract at once, or a raised region cannot be left or entered",
     ),
     events.NO_FLOW: (
         TrajectoryStatus.NO_FLOW,
