@@ -47,3 +47,14 @@ def test_continuous_integration_runs_the_readmes_test_command():
     assert pattern in commands[1]
     assert f'grep -F "{pattern}" README.md' in (ROOT / ".ci" / "run").read_text()
     assert commands[0].endswith("retime convert zoo:vanderpol")
+
+
+def test_the_time_algebra_example_draws_its_picture(tmp_path):
+    r = subprocess.run(
+        [sys.executable, ROOT / "examples" / "time_algebra.py", "--out", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert r.returncode == 0, r.stderr
+    assert {p.name for p in tmp_path.iterdir()} == {"time.png"}

@@ -66,7 +66,14 @@ def test_convert_exits_with_one_where_part_of_the_state_has_no_ode(run, tmp_path
     assert "no autonomous linear ODE exists" in " ".join(out.split())
 
 
-@pytest.mark.parametrize("name", rt.zoo.names())
+NETWORKS = [n for n in rt.zoo.names() if rt.zoo.load(n).family in ("plrnn", "alrnn", "relu_rnn")]
+
+
+def test_there_are_piecewise_linear_networks_in_the_zoo():
+    assert {"addition", "lorenz", "relu", "sliding", "vanderpol"} <= set(NETWORKS)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_every_zoo_network_converts_with_json(run, name):
     code, out, _ = run("convert", f"zoo:{name}", "--steps", 200, "--json")
     found = json.loads(out)

@@ -10,7 +10,7 @@ import retime as rt
 
 
 def test_unknown_network_is_refused_with_the_list():
-    with pytest.raises(ValueError, match=r"'lorentz'; there are addition, lorenz"):
+    with pytest.raises(ValueError, match=r"'lorentz'; there are addition, chua"):
         rt.zoo.load("lorentz")
 
 
@@ -66,3 +66,32 @@ def test_relu_network_has_singular_regions_only():
     flow = rt.to_continuous(entry.model).model
     rt.simulate(flow, entry.z0, steps=300, inputs=np.random.default_rng(0).normal(size=(300, 1)))
     assert {str(r.status) for r in flow.converted.values()} == {"regularized"}
+
+
+REFERENCE = {
+    "lorenz63": lambda z: [10 * (z[1] - z[0]), z[0] * (28 - z[2]) - z[1], z[0] * z[1] - 8 / 3 * z[2]],
+    "roessler": lambda z: [-z[1] - z[2], z[0] + 0.2 * z[1], 0.2 + z[2] * (z[0] - 5.7)],
+    "chua": lambda z: [15.6 * (z[1] - z[0] - diode(z[0])), z[0] - z[1] + z[2], -28 * z[1]],
+    "chua_network": lambda z: [15.6 * (z[1] - z[0] - diode(z[0])), z[0] - z[1] + z[2], -28 * z[1]],
+    "henon": lambda z: [1 - 1.4 * z[0] ** 2 + z[1], 0.3 * z[0]],
+}
+
+
+def diode(x):
+    """Piecewise linear: slope -1.142857 on [-1, 1], -0.71429 outside."""
+    inner, outer = -1.142857, -0.71429
+    return inner * x if abs(x) <= 1 else outer * x + (inner - outer) * np.sign(x)
+
+
+@pytest.mark.parametrize("name", sorted(REFERENCE))
+def test_reference_system_has_its_published_equation(name, rng):
+    model = rt.zoo.load(name)
+    for z in rng.normal(size=(20, model.num_states)) * 3:
+        assert np.allclose(model.apply(z), REFERENCE[name](z), atol=1e-13 * 100)
+
+
+def test_chua_as_a_network_follows_the_same_orbit_as_the_vector_field():
+    entry, times = rt.zoo.entry("chua_network"), np.linspace(0, 5, 51)
+    exact = rt.simulate(entry.model, entry.z0, times=times).states
+    solved = rt.simulate(rt.zoo.load("chua"), entry.z0, times=times, tolerance=1e-11).states
+    assert np.abs(exact - solved).max() < 1e-6  # chaotic: errors grow by about e^(0.4 t), the field has kinks

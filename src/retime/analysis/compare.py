@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from retime.core.arrays import Array
 from retime.core.errors import ShapeError
 from retime.core.rendering import html_table, plain, text_table
 from retime.core.status import TrajectoryStatus
-from retime.core.system import PiecewiseAffineSystem, System, initial_states
+from retime.core.system import System, initial_states
 from retime.core.time import Discrete
 from retime.core.trajectory import Trajectory
 from retime.models import PiecewiseAffineFlow
@@ -97,7 +97,8 @@ def compare(
 
     Args:
         model: a map, the reference.
-        other: a converted flow, a continuous piecewise-affine network, or a map with as many states.
+        other: a converted flow, any system in continuous time, or another map, whose step divides that of the first; with as many
+            states (auxiliary ones and those of a multistep method apart).
         z0: `(n,)`, one initial state.
         steps: number of steps >= 1.
         inputs: `(steps, m)`, held over each step for both.
@@ -109,27 +110,29 @@ def compare(
     Raises:
         TypeError: `model` is not a map. ShapeError: numbers of states differ, or z0 is a batch. ValueError: steps < 1.
     """
-    if not isinstance(model, PiecewiseAffineSystem) or not isinstance(model.time, Discrete):
+    if not isinstance(model, System) or not isinstance(model.time, Discrete):
         raise TypeError(f"`model` is {type(model).__name__}; the first argument of compare is the map (discrete time).")
     if not isinstance(other, System):
         raise TypeError(f"`other` is {type(other).__name__}; compare takes a second retime model or a converted flow.")
-    if other.num_states != model.num_states:
-        raise ShapeError(
-            f"`other` has {other.num_states} states, the map {model.num_states}; compare needs equally many."
-        )
     z = initial_states(z0, model.num_states)
     if z.ndim != 1 or steps < 1:
         raise ShapeError(
             "`z0` must be one initial state (n,) and `steps` at least 1; compare members of a batch one by one."
         )
+    try:
+        other.start(z)
+    except ShapeError:
+        raise ShapeError(
+            f"`other` has {other.num_states} states, the map {model.num_states}; compare needs equally many."
+        ) from None
     reference = simulate(model, z, steps=steps, inputs=inputs)
     free = _run(other, z, model.dt, steps, inputs, switching)
     starts = np.nan_to_num(reference.states[:-1], nan=0.0)
     rows = None if inputs is None else np.asarray(inputs, dtype=float).reshape(1, steps, -1)
     restarted = _run(other, starts, model.dt, 1, rows, switching)
     lost = np.isnan(reference.states[1:]).any(axis=1)
-    one = np.abs(restarted.states[-1] - reference.states[1:]).max(axis=1)
-    orbit = np.abs(free.states[1:] - reference.states[1:]).max(axis=1)
+    one = np.abs(restarted.states[-1, :, : model.num_states] - reference.states[1:]).max(axis=1)
+    orbit = np.abs(free.states[1:, : model.num_states] - reference.states[1:]).max(axis=1)
     switched = (reference.patterns[1:] != reference.patterns[:-1]).any(axis=1) & ~lost
     events = zip(restarted.switch_times, restarted.sliding, strict=True)
     crossed = np.array([len(t) + len(s) > 0 for t, s in events], dtype=bool)
@@ -141,13 +144,24 @@ def compare(
     )
 
 
-def _run(other: Any, z: Array, dt: float, steps: int, inputs: Any, switching: str | None) -> Trajectory:
+def _run(other: Any, z: Array, dt: float, steps: int, inputs: Any, switching: Any) -> Trajectory:
     """`other` over the sample times 0, dt, ..., steps dt."""
-    if isinstance(other, PiecewiseAffineFlow):
-        return simulate(other, z, times=dt * np.arange(steps + 1), inputs=inputs, switching=switching)  # type: ignore[arg-type]
-    if isinstance(other.time, Discrete):
-        return simulate(other, z, steps=steps, inputs=inputs, switching=switching)  # type: ignore[arg-type]
-    return simulate(other, z, times=dt * np.arange(steps + 1), inputs=inputs, switching=switching)  # type: ignore[arg-type]
+    if isinstance(other, PiecewiseAffineFlow) or not isinstance(other.time, Discrete):
+        return simulate(other, z, times=dt * np.arange(steps + 1), inputs=inputs, switching=switching)
+    per_step = round(dt / other.dt)
+    if per_step < 1 or abs(per_step * other.dt / dt - 1) > 1e-9:
+        raise ValueError(
+            f"`other` steps by {other.dt:.6g}, the map by {dt:.6g}; compare needs a whole number of its steps in one of the map."
+        )
+    rows = None if inputs is None else np.repeat(np.asarray(inputs, dtype=float), per_step, axis=0)
+    path = simulate(other, z, steps=steps * per_step, inputs=rows, switching=switching)
+    return path if per_step == 1 else _thinned(path, per_step)
+
+
+def _thinned(path: Trajectory, every: int) -> Trajectory:
+    outputs = None if path.outputs is None else path.outputs[::every]
+    times, states, patterns = path.times[::every], path.states[::every], path.patterns[::every]
+    return replace(path, times=times, states=states, outputs=outputs, patterns=patterns)
 
 
 def _largest(values: Array) -> float:

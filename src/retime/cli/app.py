@@ -42,6 +42,19 @@ Start = Annotated[
 ]
 InputFile = Annotated[Path | None, typer.Option("--inputs", help="Inputs (steps x m): .npy or .csv; default: zero.")]
 Steps = Annotated[int, typer.Option(help="Number of steps of the orbit.")]
+Field = Annotated[
+    str | None,
+    typer.Option(
+        "--method", help="How a map becomes an ODE: matrix-log (piecewise linear), euler-field, formal-log:ORDER."
+    ),
+]
+Within = Annotated[
+    str | None,
+    typer.Option(
+        "--field", help="For maps: how to continuous time and back: matrix-log, euler-field, formal-log:ORDER."
+    ),
+]
+At = Annotated[str | None, typer.Option("--at", help="State, comma-separated; default: from the file, else zeros.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of tables.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="File to write.")]
 
@@ -74,16 +87,22 @@ def convert(
     z0: Start = None,
     inputs: InputFile = None,
     steps: Steps = 10_000,
+    method: Field = None,
     output: Output = None,
     as_json: Json = False,
 ) -> None:
     """Convert a map to its ODE along an orbit: statuses, errors of both switching rules, what may be claimed.
 
-    Exit code 1 when the claim does not hold. -o writes the flow with the regions that were visited (.npz).
+    Piecewise-linear networks are converted exactly; smooth ones (tanh, GRU, LSTM) by an embedding whose error is measured
+    (--method euler-field, the default, or formal-log:ORDER). Exit code 1 when the claim does not hold. -o writes the flow (.npz).
     """
-    from retime.cli import commands, source
+    from retime.cli import algebra, commands, source
 
     loaded = source.open_model(file, dt, family, num_relu, clipped)
+    if method not in (None, "matrix-log") or source.is_not_a_plrnn(loaded):
+        start, rows = source.start(loaded, z0), source.read_inputs(inputs, loaded)
+        holds = algebra.convert_smooth(loaded, method, start, rows, steps, output, as_json)
+        raise typer.Exit(0 if holds else 1)
     holds = commands.convert(
         loaded, source.start(loaded, z0), source.read_inputs(inputs, loaded), steps, output, as_json
     )
@@ -149,6 +168,79 @@ def compare(
         loaded, source.start(loaded, z0), source.read_inputs(inputs, loaded), steps, tolerance, output, as_json
     )
     raise typer.Exit(0 if same else 1)
+
+
+@app.command()
+@reported
+def discretize(
+    file: File,
+    step: Annotated[float, typer.Option(help="The step of the new map, model time.")],
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="euler, heun, midpoint, ralston, rk3, rk4, dormand-prince, implicit-euler, implicit-midpoint, tustin, ab2 to ab5, "
+            "exponential-euler, zoh, foh."
+        ),
+    ] = None,
+    field: Within = None,
+    at: At = None,
+    dt: Dt = None,
+    family: Family = None,
+    num_relu: NumRelu = None,
+    clipped: Clipped = False,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """The map of one step of a network in continuous time; or a map with another step (by way of --field).
+
+    Prints the one-step error and whether what decays still decays, measured at --at (default: the origin and 16 random states).
+    Exit code 1 when the certificate fails. -o writes the new network (.npz).
+    """
+    from retime.cli import algebra, source
+
+    loaded = source.open_model(file, dt, family, num_relu, clipped)
+    state = None if at is None else source.start(loaded, at, "--at")
+    holds = algebra.discretize(loaded, step, method, field, state, output, as_json)
+    raise typer.Exit(0 if holds else 1)
+
+
+@app.command()
+@reported
+def rescale(
+    file: File,
+    factor: Annotated[float, typer.Option(help="> 0; 2 makes every time constant twice as long.")],
+    dt: Dt = None,
+    family: Family = None,
+    num_relu: NumRelu = None,
+    clipped: Clipped = False,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """The same orbit, slower or faster. -o writes the new network (.npz)."""
+    from retime.cli import algebra, source
+
+    algebra.rescale(source.open_model(file, dt, family, num_relu, clipped), factor, output, as_json)
+
+
+@app.command()
+@reported
+def linearize(
+    file: File,
+    at: At = None,
+    inputs: Annotated[str | None, typer.Option(help="Input there, comma-separated; default: zero.")] = None,
+    dt: Dt = None,
+    family: Family = None,
+    num_relu: NumRelu = None,
+    clipped: Clipped = False,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """The linear system around a state: eigenvalues, time constants, frequencies, controllability. -o writes it (.npz)."""
+    from retime.cli import algebra, source
+
+    loaded = source.open_model(file, dt, family, num_relu, clipped)
+    level = None if inputs is None else source.numbers(inputs, loaded.model.num_inputs, "--inputs", "inputs")
+    algebra.linearize(loaded, source.start(loaded, at, "--at"), level, output, as_json)
 
 
 @app.command()

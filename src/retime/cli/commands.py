@@ -14,6 +14,7 @@ from retime.cli.source import Loaded, check_output
 from retime.core.arrays import Array
 from retime.core.files import replace_atomically
 from retime.core.rendering import plain, text_table
+from retime.core.system import PiecewiseAffineSystem
 from retime.core.time import Continuous, Discrete
 
 
@@ -30,7 +31,7 @@ def info(loaded: Loaded, as_json: bool) -> None:
         "recognition": loaded.recognition,
         "family": model.family,
         "states": model.num_states,
-        "relu_units": model.num_units,
+        "relu_units": getattr(model, "num_units", None),
         "inputs": model.num_inputs,
         "outputs": model.num_outputs,
         "time": "continuous" if isinstance(model.time, Continuous) else "discrete",
@@ -85,9 +86,10 @@ def _map(loaded: Loaded) -> Any:
         raise ValueError(
             f"{loaded.name} is in continuous time already ({type(loaded.model).__name__}); this command takes a map."
         )
-    if isinstance(loaded.model, rt.LinearSystem):
+    if not isinstance(loaded.model, PiecewiseAffineSystem):
         raise ValueError(
-            f"{loaded.name} is a LinearSystem; the command line takes networks. In Python, use rt.to_continuous(system)."
+            f"{loaded.name} is smooth ({type(loaded.model).__name__}), so it has no exact flow to compare with. `retime convert` measures the "
+            "error of an embedding."
         )
     return loaded.model
 

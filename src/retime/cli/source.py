@@ -10,7 +10,9 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.errors import ShapeError
+from retime.core.system import PiecewiseAffineSystem
 from retime.core.time import Discrete
+from retime.models import LinearSystem
 
 
 @dataclass(frozen=True)
@@ -46,20 +48,37 @@ def open_model(file: str, dt: float | None, family: str | None, num_relu: int | 
     return Loaded(file, model, text, initial_states(file), notes)
 
 
-def start(loaded: Loaded, z0: str | None) -> Array:
-    """The initial state: --z0, else the file's first one, else zeros."""
+def start(loaded: Loaded, z0: str | None, option: str = "--z0") -> Array:
+    """The state given, else the file's first initial state, else zeros."""
     n = loaded.model.num_states
     if z0 is not None:
-        try:
-            values = np.array([float(x) for x in z0.replace(" ", ",").split(",") if x])
-        except ValueError:
-            raise ValueError(f"--z0 is {z0!r}; it must be numbers separated by commas.") from None
-        if len(values) != n:
-            raise ShapeError(f"--z0 has {len(values)} numbers; the model has {n} states.")
-        return values
+        return numbers(z0, n, option, "states")
     if loaded.starts.shape[1:] == (n,) and len(loaded.starts):
         return loaded.starts[0]
     return np.zeros(n)
+
+
+def numbers(text: str, count: int, option: str, meaning: str) -> Array:
+    """Numbers separated by commas.
+
+    Raises:
+        ValueError: not numbers. ShapeError: not `count` of them.
+    """
+    try:
+        values = np.array([float(x) for x in text.replace(" ", ",").split(",") if x])
+    except ValueError:
+        raise ValueError(f"{option} is {text!r}; it must be numbers separated by commas.") from None
+    if len(values) != count:
+        raise ShapeError(f"{option} has {len(values)} numbers; the model has {count} {meaning}.")
+    return values
+
+
+def is_not_a_plrnn(loaded: Loaded) -> bool:
+    """Whether a map is smooth or linear: converted otherwise than region by region."""
+    model = loaded.model
+    return isinstance(model.time, Discrete) and (
+        not isinstance(model, PiecewiseAffineSystem) or isinstance(model, LinearSystem)
+    )
 
 
 def read_inputs(path: Path | None, loaded: Loaded) -> Array | None:

@@ -8,48 +8,89 @@ from typing import Any
 import numpy as np
 
 from retime.convert.certify import certify_regions
+from retime.convert.embeddings import EulerField, FormalLog, certify_embedding
 from retime.convert.matrix_log import MatrixLog
+from retime.convert.measure import probe
 from retime.core.arrays import Array
 from retime.core.conversion import Conversion
 from retime.core.errors import CertificateError
 from retime.core.region import RegionFlow
 from retime.core.status import RegionStatus
-from retime.core.system import PiecewiseAffineSystem
+from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import Continuous, Discrete
-from retime.models import LinearSystem, PiecewiseAffineFlow
+from retime.models import LinearSystem, PiecewiseAffineFlow, RegionwiseMap
 
 
-def to_continuous(model: PiecewiseAffineSystem, *, method: MatrixLog | None = None, throw: bool = True) -> Conversion:
-    """The differential equation that a piecewise-affine map samples, region by region.
+def to_continuous(
+    model: System,
+    *,
+    method: MatrixLog | EulerField | FormalLog | None = None,
+    throw: bool = True,
+    states: Any = None,
+    inputs: Any = None,
+) -> Conversion:
+    """The differential equation of a map: exact for piecewise-affine maps, an embedding with measured error for others.
 
     z_{k+1} = M_d z_k + c_d + E_d s_k   becomes   dz/dt = W_d z + h_d + E~_d s,   log G = dt [[W, h, E~], [0, 0, 0], [0, 0, 0]]
 
     Args:
-        model: a piecewise-affine map, or a discrete LinearSystem.
-        method: `MatrixLog()` by default, which is exact.
+        model: a map.
+        method: `MatrixLog()` for piecewise-affine maps (and LinearSystems), exact and the default there. `EulerField()` or
+            `FormalLog(order)` for any map; a smooth map (tanh, GRU, LSTM, ...) has no default, because in general no ODE of its
+            own dimension has it as its flow.
         throw: raise CertificateError when a region that is asked for has no autonomous linear flow (status
             `time_varying`); False interpolates that part in time instead.
+        states, inputs: `(k, n)`, `(k, m)`, where the certificate of an embedding measures its one-step error; None: the origin
+            and 16 random ones.
 
     Returns:
         Conversion: `.model` is a `PiecewiseAffineFlow` whose regions are converted on demand and once; for a LinearSystem
-        a continuous LinearSystem, its order raised by one state per unpaired negative eigenvalue (start these at 0).
-        `.certificate` reports on the regions converted up to the moment it is read.
+        a continuous LinearSystem, its order raised by one auxiliary state per unpaired negative eigenvalue; for an embedding the
+        field, in the family where it has one (a TanhRNN becomes a RateRNN). `.certificate` reports on what was measured up to the
+        moment it is read.
 
     Raises:
-        TypeError: not a piecewise-affine map. CertificateError: a LinearSystem without an autonomous flow, with `throw`.
+        TypeError: not a map, or a method that does not take it. ValueError: a smooth map without a method. CertificateError: a
+        LinearSystem without an autonomous flow, with `throw`.
 
     Valid when: `switching="clock"`: always, for every initial state and input. `switching="state"`: on steps in which no
-    boundary is crossed. Source: monfared2020; culver1966; docs/theory/conversion.md.
+    boundary is crossed. Source: monfared2020; culver1966; docs/theory/conversion.md, docs/theory/time.md.
     """
-    if not isinstance(model, PiecewiseAffineSystem):
-        raise TypeError(f"`model` is {type(model).__name__}; to_continuous takes a piecewise-affine map such as PLRNN.")
+    _check(model, method)
+    if isinstance(method, EulerField | FormalLog):
+        at = probe(model, states, inputs)
+        field = method.embed(model)
+        return Conversion(field, partial(certify_embedding, model, field, method, at))
+    if isinstance(model, RegionwiseMap):
+        return Conversion(model.flow, partial(certify_regions, model.flow))
+    return _by_regions(model, MatrixLog() if method is None else method, throw)
+
+
+def _check(model: Any, method: Any) -> None:
+    if not isinstance(model, System):
+        raise TypeError(
+            f"`model` is {type(model).__name__}; to_continuous takes a retime model in discrete time, such as PLRNN."
+        )
     if not isinstance(model.time, Discrete):
         raise TypeError(
             f"{type(model).__name__} is in continuous time already; to_continuous takes a map (time=Discrete(dt))."
         )
-    if method is not None and not isinstance(method, MatrixLog):
-        raise TypeError(f"`method` is {method!r}; a piecewise-affine map is converted by MatrixLog().")
-    flow = PiecewiseAffineFlow(model, MatrixLog() if method is None else method, throw)
+    is_regional = isinstance(model, (PiecewiseAffineSystem, RegionwiseMap))
+    if method is None and not is_regional:
+        raise ValueError(
+            f"{type(model).__name__} is smooth: in general no ODE of its dimension has it as its flow, so nothing exact can be the default. "
+            "Choose method=EulerField() (Euler's step gives the map back) or method=FormalLog(order) (the flow approximates it)."
+        )
+    if isinstance(method, MatrixLog) and not is_regional:
+        raise TypeError(
+            f"MatrixLog() takes a piecewise-affine map; {type(model).__name__} is smooth. Use EulerField() or FormalLog(order)."
+        )
+    if not isinstance(method, (MatrixLog, EulerField, FormalLog, type(None))):
+        raise TypeError(f"`method` is {method!r}; it must be MatrixLog(), EulerField() or FormalLog(order).")
+
+
+def _by_regions(model: Any, method: MatrixLog, throw: bool) -> Conversion:
+    flow = PiecewiseAffineFlow(model, method, throw)
     if not isinstance(model, LinearSystem):
         return Conversion(flow, partial(certify_regions, flow))
     region = PiecewiseAffineFlow(model, flow.method, throw=False).region(np.zeros(0, dtype=bool))
@@ -66,12 +107,15 @@ def to_continuous(model: PiecewiseAffineSystem, *, method: MatrixLog | None = No
 
 
 def _linear(model: LinearSystem, region: RegionFlow) -> LinearSystem:
+    auxiliary = model.auxiliary + region.auxiliary
     readout: Any = model.readout
     if readout is None and region.auxiliary:
         readout = (np.eye(model.num_states), np.zeros(model.num_states))
     if readout is not None:
         readout = (_widen(readout[0], region.auxiliary), readout[1])
-    return LinearSystem(region.W, region.h, region.E, time=Continuous(), readout=readout, D=model.D)
+    return LinearSystem(
+        region.W, region.h, region.E, time=Continuous(), readout=readout, D=model.D, auxiliary=auxiliary
+    )
 
 
 def _widen(B: Array, auxiliary: int) -> Array:

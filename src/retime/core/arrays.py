@@ -52,7 +52,8 @@ def real_array(name: str, value: Any) -> Array:
         raise ValueError(f"`{name}` is complex; it must be real. Pass its real form, not its eigen-coordinates.")
     if raw.dtype.kind not in "biuf":
         raise ValueError(f"`{name}` has type {raw.dtype}; it must hold real numbers.")
-    array = np.array(raw, dtype=np.float64, order="C")
+    with np.errstate(invalid="ignore"):  # a signaling NaN is reported below
+        array = np.array(raw, dtype=np.float64, order="C")
     if not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(f"`{name}` holds {array[where]} at {where}; every entry must be finite{_CURE.get(name, '')}.")

@@ -82,8 +82,12 @@ class PiecewiseAffineForm:
         return new if s is None else new + np.asarray(s) @ self.C1.T
 
     def jacobian(self, z: Array, s: Array | None = None) -> Array:
-        """M of the region of one state `(n,)`: `(n, n)`."""
-        return self.A + (self.W1 * self.pattern(z, s)) @ self.W2
+        """M of the regions of states `(..., n)`: `(..., n, n)`."""
+        return self.A + (self.W1 * self.pattern(z, s)[..., None, :]) @ self.W2
+
+    def input_jacobian(self, z: Array, s: Array | None = None) -> Array:
+        """E of the regions of states `(..., n)`: `(..., n, m)`."""
+        return self.C1 + (self.W1 * self.pattern(z, s)[..., None, :]) @ self.C2
 
     def regions(self, patterns: Array) -> AffineRegions:
         """The affine maps of a stack of patterns `(r, q)`.

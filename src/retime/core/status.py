@@ -37,6 +37,8 @@ class TrajectoryStatus(StrEnum):
     sliding_undefined: at `status_time` Filippov's solution is not defined (several boundaries attract at once);
         later rows are NaN.
     no_flow: at `status_time` a region without an autonomous field was entered (`time_varying`); later rows are NaN.
+    not_converged: the equation of an implicit step was not solved at `status_time`; later rows are NaN.
+    steps_exceeded: the solver of a smooth flow needed too many steps; later rows are NaN.
     switches_accumulate: more than the allowed number of switches before the next sample; later rows are NaN.
     """
 
@@ -45,4 +47,6 @@ class TrajectoryStatus(StrEnum):
     DIVERGED = "diverged"
     SLIDING_UNDEFINED = "sliding_undefined"
     NO_FLOW = "no_flow"
+    NOT_CONVERGED = "not_converged"
+    STEPS_EXCEEDED = "steps_exceeded"
     SWITCHES_ACCUMULATE = "switches_accumulate"

@@ -1,8 +1,9 @@
 """Capabilities of a system. Algorithms ask for a capability, never for a family.
 
-To add a family, write one file in `retime.models` with a frozen dataclass that derives from
-`PiecewiseAffineSystem`, checks its parameters in `__post_init__`, and returns its canonical form from
-`_canonical`; every verb then works on it.
+To add a family, write one file in `retime.models` with a frozen dataclass that checks its parameters in `__post_init__` and
+derives from `PiecewiseAffineSystem` (return the canonical form from `_canonical`) or from `SmoothSystem` (return the
+right-hand side from `_equation`); every verb then works on it. Where a z + b F(z, s) is in the family again, say so in
+`_combined`: discretizing by Euler, its inverse and rescaling then stay in the family.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from retime.core.arrays import Array, matrix, vector
+from retime.core.arrays import Array, matrix, real_array, vector
 from retime.core.canonical import PiecewiseAffineForm
+from retime.core.equation import Equation, evaluate, jacobians
 from retime.core.errors import ShapeError
 from retime.core.time import Continuous, Discrete, TimeBase, time_base
 
@@ -66,6 +68,69 @@ class System(ABC):
         if isinstance(self.time, Discrete):
             return self.time.dt
         raise TypeError(f"{type(self).__name__} is in continuous time and has no step dt.")
+
+    @cached_property
+    def equation(self) -> Equation:
+        """The right-hand side F as a pure function for JAX: z_{k+1} or dz/dt = F(z, s).
+
+        Raises:
+            TypeError: the system has no right-hand side of the state alone (a flow with a sample clock).
+        """
+        raise TypeError(f"{type(self).__name__} has no right-hand side of state and input alone.")
+
+    def apply(self, z: Array, s: Array | None = None) -> Array:
+        """F(z, s), which is z_{k+1} or dz/dt, for states `(..., n)` and inputs `(..., m)` (None: zero)."""
+        z = self._states(z)
+        return evaluate(self.equation, z, self._input(s))
+
+    def jacobian(self, z: Array, s: Array | None = None) -> Array:
+        """dF/dz `(..., n, n)` at states `(..., n)` and inputs `(..., m)` (None: zero)."""
+        z = self._states(z)
+        return jacobians(self.equation, z, self._input(s))[0]
+
+    def input_jacobian(self, z: Array, s: Array | None = None) -> Array:
+        """dF/ds `(..., n, m)` at states `(..., n)` and inputs `(..., m)` (None: zero)."""
+        z = self._states(z)
+        return jacobians(self.equation, z, self._input(s))[1]
+
+    def step(self, z: Array, s: Array | None = None) -> Array:
+        """z_{k+1} for states `(..., n)` and inputs `(..., m)` (None: zero).
+
+        Raises:
+            TypeError: the system is in continuous time. ShapeError: a last axis of another length.
+        """
+        if isinstance(self.time, Continuous):
+            raise TypeError(f"{type(self).__name__} is in continuous time: use `field`, or `simulate` with `times`.")
+        return self.apply(z, s)
+
+    def field(self, z: Array, s: Array | None = None) -> Array:
+        """dz/dt for states `(..., n)` and inputs `(..., m)` (None: zero).
+
+        Raises:
+            TypeError: the system is in discrete time. ShapeError: a last axis of another length.
+        """
+        if isinstance(self.time, Discrete):
+            raise TypeError(f"{type(self).__name__} is a map: use `step`, or convert it with `to_continuous`.")
+        return self.apply(z, s)
+
+    def start(self, z: Array, s: Array | None = None) -> Array:
+        """The state that a simulation starts from, for states `(..., n)`, or shorter ones that the system knows to complete."""
+        return self._states(z)
+
+    @property
+    def linear_part(self) -> Array | None:
+        """The matrix `(n, n)` of the right-hand side's own linear term (a leak), or None where the family names none."""
+        return None
+
+    def _states(self, z: Array) -> Array:
+        return _last_axis("z", z, self.num_states, "states")
+
+    def _input(self, s: Array | None) -> Array:
+        return np.zeros(self.num_inputs) if s is None else _last_axis("s", s, self.num_inputs, "inputs")
+
+    def _combined(self, a: float, b: float, time: TimeBase) -> System | None:
+        """The system of this family whose right-hand side is a z + b F(z, s), or None where the family has none."""
+        return None
 
     def outputs(self, states: Array, inputs: Array | None = None) -> Array | None:
         """x = B z + b for states `(..., n)`, or None without a readout."""
@@ -134,36 +199,64 @@ class PiecewiseAffineSystem(System):
         """q, the number of ReLU units (bits of a pattern)."""
         return self.canonical.num_units
 
+    @property
+    def linear_part(self) -> Array | None:
+        """A of the canonical form `(n, n)`."""
+        return self.canonical.A
+
+    @cached_property
+    def equation(self) -> Equation:
+        """The canonical form as a pure function for JAX."""
+        f = self.canonical
+        return Equation(_canonical_function, {k: getattr(f, k) for k in ("A", "W1", "W2", "h1", "h2", "C1", "C2")})
+
     def pattern(self, z: Array, s: Array | None = None) -> Array:
         """Bits `(..., q)`: which units are on at states `(..., n)`."""
         return self.canonical.pattern(z, s)
 
+    def apply(self, z: Array, s: Array | None = None) -> Array:
+        """F(z, s), which is z_{k+1} or dz/dt, for states `(..., n)` and inputs `(..., m)` (None: zero)."""
+        return self.canonical.apply(z, s)
+
     def jacobian(self, z: Array, s: Array | None = None) -> Array:
-        """The region's matrix M `(n, n)` at one state `(n,)`."""
+        """The matrices M `(..., n, n)` of the regions of states `(..., n)`."""
         return self.canonical.jacobian(z, s)
 
-    def step(self, z: Array, s: Array | None = None) -> Array:
-        """z_{k+1} for states `(..., n)` and inputs `(..., m)`.
-
-        Raises:
-            TypeError: the system is in continuous time.
-        """
-        if isinstance(self.time, Continuous):
-            raise TypeError(f"{type(self).__name__} is in continuous time: use `field`, or `simulate` with `times`.")
-        return self.canonical.apply(z, s)
-
-    def field(self, z: Array, s: Array | None = None) -> Array:
-        """dz/dt for states `(..., n)` and inputs `(..., m)`.
-
-        Raises:
-            TypeError: the system is in discrete time.
-        """
-        if isinstance(self.time, Discrete):
-            raise TypeError(f"{type(self).__name__} is a map: use `step`, or convert it with `to_continuous`.")
-        return self.canonical.apply(z, s)
+    def input_jacobian(self, z: Array, s: Array | None = None) -> Array:
+        """The matrices E `(..., n, m)` of the regions of states `(..., n)`."""
+        return self.canonical.input_jacobian(z, s)
 
     def _details(self) -> list[str]:
         return [f"{self.num_units} ReLU units"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SmoothSystem(System):
+    """Capability: a right-hand side that JAX evaluates and differentiates.
+
+    Implement `_equation`; `step` or `field` and Jacobians follow.
+    """
+
+    @abstractmethod
+    def _equation(self) -> Equation:
+        """The family's right-hand side."""
+
+    @cached_property
+    def equation(self) -> Equation:
+        """The right-hand side F as a pure function for JAX: z_{k+1} or dz/dt = F(z, s)."""
+        return self._equation()
+
+
+def _canonical_function(xp: Any, p: Any, z: Any, s: Any) -> Any:
+    on = xp.maximum(p["W2"] @ z + p["C2"] @ s + p["h2"], 0.0)
+    return p["A"] @ z + p["W1"] @ on + p["C1"] @ s + p["h1"]
+
+
+def _last_axis(name: str, value: Any, length: int, meaning: str) -> Array:
+    array = np.asarray(value, dtype=np.float64)
+    if array.ndim == 0 or array.shape[-1] != length:
+        raise ShapeError(f"`{name}` has shape {array.shape}; its last axis must have {length} entries, the {meaning}.")
+    return array
 
 
 def _readout(value: Any, num_states: int) -> Readout | None:
@@ -193,8 +286,6 @@ def initial_states(z0: Any, num_states: int) -> Array:
     Raises:
         ShapeError: the last axis is not n. ValueError: an entry is not finite.
     """
-    from retime.core.arrays import real_array
-
     z = real_array("z0", z0)
     if z.ndim not in (1, 2) or z.shape[-1] != num_states:
         raise ShapeError(

@@ -28,6 +28,7 @@ class Trajectory:
         status_time: when, for a status other than `completed`; NaN otherwise.
         message: the reason in words, empty when completed.
         statuses: one status per member of a batch (one entry for a single trajectory).
+        tolerance: error per step, absolute and relative, that the solver of a smooth flow was given; NaN where no solver was used.
     """
 
     times: Array
@@ -40,6 +41,7 @@ class Trajectory:
     status_time: float = float("nan")
     message: str = ""
     statuses: tuple[TrajectoryStatus, ...] = (TrajectoryStatus.COMPLETED,)
+    tolerance: float = float("nan")
 
     @cached_property
     def _found(self) -> Any:
@@ -81,6 +83,7 @@ class Trajectory:
                 "status": str(self.status),
                 "status_time": self.status_time,
                 "message": self.message,
+                "tolerance": self.tolerance,
             }
         )
 
@@ -95,8 +98,14 @@ class Trajectory:
         tail = "" if self.status == "completed" else f" at t = {self.status_time:.6g}: {self.message}"
         return (
             f"Trajectory({len(self.times)} times in [{self.times[0]:.6g}, {self.times[-1]:.6g}], states {shape}, "
-            f"{self.num_switches} switches, {self.status}{tail})"
+            f"{self._extent}{self.status}{tail})"
         )
+
+    @property
+    def _extent(self) -> str:
+        if np.isfinite(self.tolerance):
+            return f"tolerance {self.tolerance:.0e}, "
+        return f"{self.num_switches} switches, " if self.patterns.shape[-1] else ""
 
     def _repr_html_(self) -> str:
         from html import escape

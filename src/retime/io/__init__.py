@@ -1,4 +1,4 @@
-"""File <-> model: every supported weights file in, retime's own `.npz` out; python-control both ways."""
+"""File <-> model: every supported weights file in, retime's own `.npz` out; PyTorch, Keras and python-control both ways."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from retime.core.arrays import Array, positive
-from retime.core.errors import ModelFileError
-from retime.core.system import System
-from retime.core.time import Discrete
 from retime.io.arrays import FileArrays, read_arrays
 from retime.io.control import from_control, to_control
-from retime.io.families import ALIASES, INITIAL_STATES, Recognition, recognize
-from retime.io.native import HEADER, save, unpack
+from retime.io.export import KerasNetwork, KerasWeights, TorchWeights, to_keras, to_torch
+from retime.io.families import recognize
+from retime.io.named import ALIASES, INITIAL_STATES, Recognition
+from retime.io.native import HEADER, save, unpack, with_dt
 
 _log = logging.getLogger("retime")
 
@@ -24,22 +23,25 @@ def load(path: str | Path, *, dt: float | None = None, family: str | None = None
     """Read a network from a weights file.
 
     MATLAB `.mat` (v5, v7.3), PyTorch `.pt`/`.pth` state dicts, `.safetensors`, `.npz`, Keras `.h5/.hdf5/.keras`, Julia
-    JLD2, and retime's own `.npz`. Nothing in a file is executed. The family follows from the names and shapes of the
-    arrays; the choice is printed through the logger "retime" (to stderr unless logging is configured), together with the
-    other families that would fit.
+    JLD2, ONNX, and retime's own `.npz`. Nothing in a file is executed. The family follows from the layers that a Keras or
+    ONNX file names, else from the names and shapes of the arrays; the choice is printed through the logger "retime" (to
+    stderr unless logging is configured), together with the other families that would fit. Several recurrent layers become
+    a `StackedRNN`.
 
     Args:
         path: the file.
         dt: time of one step (model time) > 0; None takes `dt` from the file, else 1.
-        family: one of `retime.models.FAMILIES`; None decides from the arrays. Printing is then omitted.
-        options: the family's own, e.g. `num_relu=2` for an almost-linear network, `clipped=True`.
+        family: one of `retime.models.FAMILIES`; None decides from the arrays. Printing is then omitted. With several
+            recurrent layers it is the family of each.
+        options: the family's own, e.g. `num_relu=2` for an almost-linear network, `alpha=0.1` for a leaky one.
 
     Returns:
-        A model; a `PiecewiseAffineFlow` for a converted flow that `save` wrote.
+        A model; for a file that `save` wrote whatever was saved, e.g. a `PiecewiseAffineFlow`.
 
     Raises:
         ModelFileError: the file is absent, damaged, of an unsupported kind, or does not hold what the family needs.
-        ValueError: `dt` <= 0, an unknown family. TypeError: an option the family does not have.
+        ValueError: `dt` <= 0, an unknown family. TypeError: an option the family does not have, or one it needs is missing.
+        MissingDependencyError: an ONNX file, and the `onnx` package is not installed.
     """
     model, recognition = load_recognized(path, dt=dt, family=family, **options)
     if recognition is not None and family is None:
@@ -55,14 +57,12 @@ def load_recognized(
     file = read_arrays(path)
     if HEADER not in file.metadata:
         return recognize(file, family, dt, options)
-    model, header = unpack(file)
+    model = unpack(file)
     if family not in (None, model.family) or options:
         raise ValueError(
             f"{path} is a retime file and says itself that it is {model.family}; drop `family` and options {options}."
         )
-    if dt is not None:
-        model = _with_dt(model, dt, path)
-    return (_flow(model, header) if "flow" in header else model), None
+    return (model if dt is None else with_dt(model, dt, path)), None
 
 
 def initial_states(path: str | Path) -> Array:
@@ -85,34 +85,19 @@ def initial_states_of(file: FileArrays) -> Array:
     return np.zeros((0, 0))
 
 
-def _with_dt(model: System, dt: float, path: Any) -> System:
-    from dataclasses import replace
-
-    if not isinstance(model.time, Discrete):
-        raise ModelFileError(f"{path}: the model is in continuous time; drop `dt`.")
-    return replace(model, time=Discrete(dt))
-
-
-def _flow(model: Any, header: dict[str, Any]) -> Any:
-    from retime.models.flow import PiecewiseAffineFlow, method_named
-
-    try:
-        method = method_named(header["flow"], header["method"])
-    except (KeyError, TypeError):
-        raise ModelFileError(
-            f"The flow was made by the method {header['flow']!r}, which this version does not have."
-        ) from None
-    return PiecewiseAffineFlow(model, method, bool(header["throw"]))
-
-
 __all__ = [
     "ALIASES",
     "FileArrays",
+    "KerasNetwork",
+    "KerasWeights",
     "Recognition",
+    "TorchWeights",
     "from_control",
     "initial_states",
     "load",
     "read_arrays",
     "save",
     "to_control",
+    "to_keras",
+    "to_torch",
 ]

@@ -20,7 +20,7 @@ import numpy as np
 
 from retime.core.errors import ModelFileError
 
-__all__ = ["FileArrays", "KerasLayer", "read_arrays"]
+__all__ = ["FileArrays", "KerasLayer", "OnnxGraph", "OnnxNode", "read_arrays"]
 
 MAX_OBJECTS = 100_000
 """Objects visited in one file: far above any model, far below what a file of crossing references can ask for."""
@@ -31,7 +31,7 @@ MAX_EXPANSION = 1100
 FREE_BYTES = 2**26
 """Bytes that even the smallest file may expand to."""
 
-SUPPORTED = ".mat, .pt, .pth, .safetensors, .npz, .h5, .hdf5, .keras, .jld2"
+SUPPORTED = ".mat, .pt, .pth, .safetensors, .npz, .h5, .hdf5, .keras, .onnx, .jld2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,24 +39,49 @@ class KerasLayer:
     """One layer of a Keras model.
 
     `weights` has short names (`kernel`, `recurrent_kernel`, `bias`; `forward.kernel` in a Bidirectional, `inner.kernel`
-    in a nested model) and Keras's shapes: kernels are (inputs, units), the transpose of PyTorch's.
+    in a nested model) and Keras's shapes: kernels are (inputs, units), the transpose of PyTorch's. `calls` has, for each
+    use of the layer in a functional model, the names of the layers that it reads, data first; it is empty in a Sequential.
     """
 
     class_name: str
     name: str
     config: Mapping[str, Any]
     weights: Mapping[str, np.ndarray]
+    calls: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxNode:
+    """One operation of an ONNX graph: its operator, the names of what it reads ("" for nothing) and makes, its attributes.
+
+    Attributes are numbers, strings, tuples of these, or arrays; a subgraph is None.
+    """
+
+    op: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxGraph:
+    """The operations of an ONNX file in order, and the names of what the graph reads and gives."""
+
+    nodes: tuple[OnnxNode, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class FileArrays:
     """What a weights file holds, without a guess at the model.
 
-    `format` is one of mat-v5, mat-v7.3, torch-zip, safetensors, npz, keras-h5, keras-v3, jld2. `arrays` are real and
+    `format` is one of mat-v5, mat-v7.3, torch-zip, safetensors, npz, keras-h5, keras-v3, onnx, jld2. `arrays` are real and
     numeric, in native byte order and C order, with the dtype and the shape that the source language shows (bfloat16
     becomes float32, exactly); nested names are joined with ".". `cells` are MATLAB cell arrays (and Julia vectors of
-    arrays) of such arrays, in column-major order. `layers` is for Keras, in network order. `metadata` holds strings,
-    and a note in parentheses for each entry that was not read.
+    arrays) of such arrays, in column-major order. `layers` is for Keras, in network order; `graph` is for ONNX.
+    `metadata` holds strings, and a note in parentheses for each entry that was not read.
     """
 
     path: Path
@@ -65,13 +90,14 @@ class FileArrays:
     cells: Mapping[str, tuple[np.ndarray, ...]] = field(default_factory=dict)
     layers: tuple[KerasLayer, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    graph: OnnxGraph | None = None
 
 
 def read_arrays(path: str | Path) -> FileArrays:
     """Read the named arrays of a weights file of any supported format.
 
     Args:
-        path: a MATLAB (v5, v7.3), PyTorch (zip), safetensors, NumPy `.npz`, Keras (HDF5, `.keras`) or JLD2 file; the
+        path: a MATLAB (v5, v7.3), PyTorch (zip), safetensors, NumPy `.npz`, Keras (HDF5, `.keras`), ONNX or JLD2 file; the
             content decides which.
 
     Returns:
@@ -80,6 +106,7 @@ def read_arrays(path: str | Path) -> FileArrays:
     Raises:
         ModelFileError: the file is absent, empty, damaged, of another kind, or holds what retime refuses to read
             (code, complex or sparse arrays, objects).
+        MissingDependencyError: an ONNX file, and the `onnx` package is not installed.
 
     Cost: one pass over the file; the arrays are held in memory once.
     """
@@ -167,12 +194,12 @@ class ArrayCollector:
         """Keep a string."""
         self.metadata[name] = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
-    def finish(self, layers: tuple[KerasLayer, ...] = ()) -> FileArrays:
+    def finish(self, layers: tuple[KerasLayer, ...] = (), graph: OnnxGraph | None = None) -> FileArrays:
         """The result; a file without any array is an error."""
         if not self.arrays and not self.cells:
             remedy = "Save the network's weights as named arrays."
             raise refusal(self.path, expected=f"named arrays in this {self.format} file", found="none", remedy=remedy)
-        return FileArrays(self.path, self.format, self.arrays, self.cells, layers, self.metadata)
+        return FileArrays(self.path, self.format, self.arrays, self.cells, layers, self.metadata, graph)
 
 
 def widen_bfloat16(bits: np.ndarray) -> np.ndarray:
@@ -317,7 +344,7 @@ _REFUSED_STARTS = (
 
 
 def _reader_of_content(path: Path, head: bytes) -> Callable[[Path], FileArrays]:
-    from retime.io import jld2, mat, safetensors
+    from retime.io import jld2, mat, onnx, safetensors
 
     if head.startswith(b"PK"):
         return _reader_of_zip(path)
@@ -329,9 +356,20 @@ def _reader_of_content(path: Path, head: bytes) -> Callable[[Path], FileArrays]:
         return jld2.read_jld2
     if head.startswith(_HDF5[:4]) or head[512:520] == _HDF5:
         return _reader_of_hdf5(path)
+    if _is_onnx(path, head):
+        return onnx.read_onnx
     if head[8:9] == b"{" or path.suffix == ".safetensors":
         return safetensors.read_safetensors
     raise _unsupported(path, head)
+
+
+def _is_onnx(path: Path, head: bytes) -> bool:
+    """ONNX has no signature: a file starts with its version (field 1, below 128), then another field of a model."""
+    starts_so = len(head) > 2 and head[0] == 0x08 and head[1] < 0x80 and head[2] in _ONNX_FIELDS
+    return starts_so and (path.suffix == ".onnx" or head[8:9] != b"{")
+
+
+_ONNX_FIELDS = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72)
 
 
 def _unsupported(path: Path, head: bytes) -> ModelFileError:

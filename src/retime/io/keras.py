@@ -10,7 +10,7 @@ import json
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,24 @@ def _layer_h5(collector: ArrayCollector, weights: Any, entry: Mapping[str, Any])
         is_model = "layers" in entry["config"]
         for path, short in zip(paths, _short_names(paths, name, is_model), strict=True):
             arrays[short] = _weight(collector, f"{name}.{short}", group[path])
-    return KerasLayer(entry["class_name"], name, entry["config"], arrays)
+    return KerasLayer(entry["class_name"], name, entry["config"], arrays, _calls(entry))
+
+
+def _calls(entry: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
+    """For each use of a layer, the names of the layers that it reads."""
+    return tuple(tuple(_sources(node)) for node in entry.get("inbound_nodes") or ())
+
+
+def _sources(node: Any) -> Iterator[str]:
+    """The layers named in one use: ["name", 0, 0, {...}] in Keras 2, tensors with a `keras_history` in Keras 3; not the mask."""
+    if isinstance(node, dict) and node.get("class_name") == "__keras_tensor__":
+        yield str(node["config"]["keras_history"][0])
+    elif isinstance(node, dict):
+        yield from (name for key, value in node.items() if key != "mask" for name in _sources(value))
+    elif isinstance(node, list):
+        is_tensor = len(node) >= 3 and isinstance(node[0], str) and isinstance(node[1], int)
+        yield from node[:1] if is_tensor else ()
+        yield from (name for value in (node[3:] if is_tensor else node) for name in _sources(value))
 
 
 def _name_list(group: Any, key: str) -> list[str]:
@@ -205,7 +222,7 @@ def _snake_case(name: str) -> str:
 def _layer_v3(collector: ArrayCollector, group: Any, entry: Mapping[str, Any]) -> KerasLayer:
     name = _layer_name(entry)
     weights = {} if group is None else _weights_v3(collector, name, group, entry)
-    return KerasLayer(entry["class_name"], name, entry["config"], weights)
+    return KerasLayer(entry["class_name"], name, entry["config"], weights, _calls(entry))
 
 
 def _weights_v3(collector: ArrayCollector, owner: str, group: Any, entry: Mapping[str, Any]) -> dict[str, np.ndarray]:

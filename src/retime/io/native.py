@@ -1,12 +1,16 @@
-"""retime's own file: an `.npz` of arrays with a JSON header; written to a temporary name, then renamed."""
+"""retime's own file: an `.npz` of arrays with a JSON header; written to a temporary name, then renamed.
+
+The header is a tree: a model of models (a stack, a derived system, a converted flow) holds one entry for each, and the
+arrays of an inner model have its place in front of their names (`layers.0.W_rec`, `map.A`).
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 
@@ -16,19 +20,25 @@ from retime.core.files import replace_atomically
 from retime.core.system import Readout, System
 from retime.core.time import Continuous, Discrete
 from retime.io.arrays import FileArrays
-from retime.models import FAMILIES, PiecewiseAffineFlow
+from retime.models import FAMILIES, DerivedSystem, Map, PiecewiseAffineFlow, RegionwiseMap, StackedRNN, VectorField
+from retime.models.flow import METHODS, method_named
 
-VERSION = 1
+VERSION = 2
 HEADER = "retime"
+
+_CLASSES: Mapping[str, Any] = FAMILIES | {c.family: c for c in (DerivedSystem, PiecewiseAffineFlow, RegionwiseMap)}
+_TAKEN = {"flow": ("readout",), "regionwise": ("readout",)}  # these take it from the model inside
+_DEPTH = 50  # models inside models; far above what operations make
 
 
 def save(model: System, path: str | Path) -> Path:
     """Write a model to `path`, bit for bit.
 
     The file is a NumPy `.npz`: one float64 array per parameter, and `retime`, a JSON header with the format's version,
-    family, time base and options. A converted flow is stored as its map plus the regions converted up to now
-    (`regions.patterns`, `.W`, `.h`, `.E` padded with zeros to the largest number of auxiliary states, `.auxiliary`,
-    `.status`, `.residual`), for use elsewhere; loading converts again, on demand.
+    family, time base and options. A model made of others (a stack, a system that a method derived, a converted flow) is
+    stored with them and its method. With a converted flow go the regions converted up to now (`regions.patterns`, `.W`,
+    `.h`, `.E` padded with zeros to the largest number of auxiliary states, `.auxiliary`, `.status`, `.residual`), for use
+    elsewhere; loading converts again, on demand.
 
     Args:
         model: any retime model or converted flow.
@@ -38,40 +48,107 @@ def save(model: System, path: str | Path) -> Path:
         the path written.
 
     Raises:
-        ValueError: another suffix. TypeError: not a model. OSError: the folder cannot be written; an existing file is
-        left as it was.
+        ValueError: another suffix. TypeError: not a model, or one that holds a Python function, which no file can store.
+        OSError: the folder cannot be written; an existing file is left as it was.
     """
     path = Path(path)
     path = path if path.suffix else path.with_suffix(".npz")
     if path.suffix != ".npz":
         raise ValueError(f"`path` is {str(path)!r}; retime writes .npz files. Use the suffix .npz, or none.")
-    if isinstance(model, PiecewiseAffineFlow):
-        header, arrays = _pack(model.map)
-        header |= {"flow": type(model.method).__name__, "method": asdict(model.method), "throw": model.throw}
-        arrays |= _regions(model)
-    elif isinstance(model, System) and model.family in FAMILIES:
-        header, arrays = _pack(model)
-    else:
-        raise TypeError(f"`model` is {type(model).__name__}; save writes retime models and converted flows.")
+    arrays: dict[str, Array] = {}
+    header = {"version": VERSION} | _pack(model, "", arrays)
     text = np.array(json.dumps(header))
     with replace_atomically(path) as temporary, temporary.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **{HEADER: text}, **arrays)
     return path
 
 
-def _pack(model: System) -> tuple[dict[str, Any], dict[str, Array]]:
-    time = {"dt": model.time.dt} if isinstance(model.time, Discrete) else {"continuous": True}
-    header: dict[str, Any] = {"version": VERSION, "family": model.family, "time": time, "options": {}}
-    arrays: dict[str, Array] = {}
+# Model -> header and arrays.
+
+
+def _pack(model: Any, place: str, arrays: dict[str, Array]) -> dict[str, Any]:
+    """The header's entry for a model whose arrays go under `place`; they are added to `arrays`."""
+    _check_storable(model, place)
+    entry: dict[str, Any] = {"family": model.family, "time": _pack_time(model), "options": {}, "models": {}}
     for f in fields(model):
         value = getattr(model, f.name)
+        if not f.init or f.name in ("time", *_TAKEN.get(model.family, ())):
+            continue
         if isinstance(value, np.ndarray):
-            arrays[f.name] = value
+            arrays[place + f.name] = value
         elif isinstance(value, Readout):
-            arrays["readout_B"], arrays["readout_b"] = value
-        elif f.name != "time" and value is not None:
-            header["options"][f.name] = value
-    return header, arrays
+            arrays[f"{place}readout_B"], arrays[f"{place}readout_b"] = value
+        elif isinstance(value, System):
+            entry["models"][f.name] = _pack(value, f"{place}{f.name}.", arrays)
+        elif isinstance(value, tuple) and value and isinstance(value[0], System):
+            inner = enumerate(value)
+            entry["models"][f.name] = [_pack(x, f"{place}{f.name}.{k}.", arrays) for k, x in inner]
+        else:
+            entry["options"][f.name] = _pack_option(value, f"{type(model).__name__}.{f.name}")
+    if isinstance(model, PiecewiseAffineFlow):
+        arrays |= {f"{place}{name}": array for name, array in _regions(model).items()}
+    return entry
+
+
+def _check_storable(model: Any, place: str) -> None:
+    if isinstance(model, (Map, VectorField)):
+        raise TypeError(_function_message(f"{type(model).__name__}.f"))
+    if not isinstance(model, System) or _CLASSES.get(getattr(model, "family", "")) is not type(model):
+        name = "model" if not place else place.rstrip(".")
+        raise TypeError(
+            f"`{name}` is {type(model).__name__}; save writes retime models and converted flows. For another class, save its "
+            "parameters with numpy.savez and build it again."
+        )
+
+
+def _function_message(where: str) -> str:
+    return (
+        f"`{where}` is a Python function, which a file cannot store (nothing in a file is executed). Save the parameters of the "
+        "function with numpy.savez and build the model again after loading them."
+    )
+
+
+def _pack_time(model: System) -> dict[str, Any]:
+    return {"dt": model.time.dt} if isinstance(model.time, Discrete) else {"continuous": True}
+
+
+def _pack_option(value: Any, where: str) -> Any:
+    """A plain value, a tuple of them, an array, or a method object as JSON.
+
+    Raises:
+        TypeError: it is a function, or an object that no name stands for.
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return {"array": value.tolist(), "shape": list(value.shape)}
+    if isinstance(value, (tuple, list)):
+        return [_pack_option(x, where) for x in value]
+    if is_dataclass(value) and METHODS.get(type(value).__name__) is type(value):
+        return _pack_object(value, where)
+    if callable(value):
+        raise TypeError(_function_message(where))
+    raise TypeError(
+        f"`{where}` is {value!r}, an object that a file has no name for. Methods are stored when their class is registered with "
+        "retime.models.flow.register."
+    )
+
+
+def _pack_object(value: Any, where: str) -> dict[str, Any]:
+    """A method, or a part of one whose class its annotations name (a tableau), with its fields."""
+    parts, options = _parts(type(value)), {}
+    for f in fields(value):
+        if f.init:
+            x, inside = getattr(value, f.name), f"{where}.{f.name}"
+            options[f.name] = _pack_object(x, inside) if type(x) is parts.get(f.name) else _pack_option(x, inside)
+    return {"type": type(value).__name__, "options": options}
+
+
+def _parts(cls: Any) -> dict[str, Any]:
+    """Fields of a dataclass that are annotated with a dataclass."""
+    return {name: hint for name, hint in get_type_hints(cls).items() if isinstance(hint, type) and is_dataclass(hint)}
 
 
 def _regions(flow: PiecewiseAffineFlow) -> dict[str, Array]:
@@ -96,11 +173,15 @@ def _regions(flow: PiecewiseAffineFlow) -> dict[str, Array]:
     }
 
 
-def unpack(file: FileArrays) -> tuple[System, dict[str, Any]]:
-    """The model in a file that `save` wrote, and its header.
+# Header and arrays -> model.
+
+
+def unpack(file: FileArrays) -> System:
+    """The model in a file that `save` wrote.
 
     Raises:
-        ModelFileError: the header is not readable, from a later version, or does not fit the arrays.
+        ModelFileError: the header is not readable, from a later version, names a method that this version does not have,
+            or does not fit the arrays.
     """
     try:
         header = json.loads(file.metadata[HEADER])
@@ -108,18 +189,91 @@ def unpack(file: FileArrays) -> tuple[System, dict[str, Any]]:
             raise ModelFileError(
                 f"{file.path}: written by a later retime (format {header['version']}, known {VERSION}); upgrade retime."
             )
-        cls, time = FAMILIES[header["family"]], header["time"]
-        base = Continuous() if "continuous" in time else Discrete(time["dt"])
-        return cls(**_parameters(cls, file.arrays), time=base, **header["options"]), header
-    except (KeyError, TypeError, ValueError) as error:
+        model = _model(header, file.arrays, "", _DEPTH)
+        return _flow_of_version_1(model, header) if "flow" in header else model
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ModelFileError(
             f"{file.path}: the retime header and the arrays do not describe a model ({error}). Save it again."
         ) from error
 
 
-def _parameters(cls: Any, arrays: Mapping[str, Array]) -> dict[str, Any]:
-    names = {f.name for f in fields(cls)}
-    parameters: dict[str, Any] = {k: v for k, v in arrays.items() if k in names}
-    if "readout_B" in arrays:
-        parameters["readout"] = (arrays["readout_B"], arrays["readout_b"])
-    return parameters
+def _model(entry: Mapping[str, Any], arrays: Mapping[str, Array], place: str, depth: int) -> Any:
+    if depth == 0:
+        raise ValueError(f"more than {_DEPTH} models inside each other")
+    cls, time = _CLASSES[entry["family"]], entry["time"]
+    parameters: dict[str, Any] = {f.name: arrays[place + f.name] for f in fields(cls) if place + f.name in arrays}
+    if f"{place}readout_B" in arrays:
+        parameters["readout"] = (arrays[f"{place}readout_B"], arrays[f"{place}readout_b"])
+    for name, inner in entry.get("models", {}).items():
+        places = f"{place}{name}."
+        if isinstance(inner, list):
+            parameters[name] = tuple(_model(x, arrays, f"{places}{k}.", depth - 1) for k, x in enumerate(inner))
+        else:
+            parameters[name] = _model(inner, arrays, places, depth - 1)
+    options = {name: _option(value) for name, value in entry["options"].items()}
+    base = Continuous() if "continuous" in time else Discrete(time["dt"])
+    return cls(**parameters, time=base, **options)
+
+
+def _option(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_option(x) for x in value)
+    if isinstance(value, dict):
+        if "array" in value:
+            return np.array(value["array"], dtype=np.float64).reshape(value["shape"])
+        return _method(value["type"], value["options"])
+    return value
+
+
+def _method(name: str, options: Mapping[str, Any]) -> Any:
+    """A registered method by its name.
+
+    Raises:
+        ModelFileError: there is none of this name, or it takes other options.
+    """
+    try:
+        return method_named(name, _fields(_method_class(name), options))
+    except (KeyError, TypeError):
+        raise ModelFileError(f"The model was made by the method {name!r}, which this version does not have.") from None
+
+
+def _method_class(name: str) -> Any:
+    method_named("MatrixLog", {})  # imports the conversion methods, each of which enters its name
+    return METHODS[name]
+
+
+def _fields(cls: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a method's constructor, its parts made of theirs."""
+    parts, found = _parts(cls), {}
+    for name, value in options.items():
+        is_part = name in parts and isinstance(value, dict)
+        found[name] = parts[name](**_fields(parts[name], value["options"])) if is_part else _option(value)
+    return found
+
+
+def _flow_of_version_1(model: Any, header: Mapping[str, Any]) -> PiecewiseAffineFlow:
+    """Version 1 stored a flow as its map, with the method beside it."""
+    return PiecewiseAffineFlow(model, _method(header["flow"], header["method"]), bool(header["throw"]))
+
+
+# The step.
+
+
+def with_dt(model: Any, dt: float, path: Any) -> Any:
+    """The model with another step.
+
+    Raises:
+        ModelFileError: it is in continuous time, or its step is part of how it was made.
+    """
+    if isinstance(model, PiecewiseAffineFlow):
+        return replace(model, map=with_dt(model.map, dt, path))
+    if not isinstance(model.time, Discrete):
+        raise ModelFileError(f"{path}: the model is in continuous time; drop `dt`.")
+    if isinstance(model, (DerivedSystem, RegionwiseMap)):
+        raise ModelFileError(
+            f"{path}: the model is a {type(model).__name__} of step {model.time.dt:g}, which is part of how it was made; drop `dt`. "
+            "To change the step, discretize the original system again; to stretch time, use rescale_time."
+        )
+    if isinstance(model, StackedRNN):
+        model = replace(model, layers=tuple(with_dt(x, dt, path) for x in model.layers))
+    return replace(model, time=Discrete(dt))

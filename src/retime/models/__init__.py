@@ -1,27 +1,64 @@
-"""Model families, one file each: equation, parameters, canonical form."""
+"""Model families, one file each: equation, parameters, capability."""
 
 from retime.models.almost_linear import AlmostLinearRNN
 from retime.models.continuous import ContinuousPLRNN
 from retime.models.dendritic import DendriticPLRNN
+from retime.models.derived import DerivedSystem
+from retime.models.elman import LeakyRNN, RateRNN, TanhRNN
 from retime.models.flow import PiecewiseAffineFlow
+from retime.models.function import Map, VectorField
+from retime.models.gated import GRU, LSTM
+from retime.models.hopfield import HopfieldNetwork
 from retime.models.linear import LinearSystem
+from retime.models.piecewise import PiecewiseAffineRNN
 from retime.models.plrnn import PLRNN
+from retime.models.regionwise import RegionwiseMap
 from retime.models.relu import ReluRNN
 from retime.models.shallow import ShallowPLRNN
+from retime.models.stacked import StackedRNN
 
 FAMILIES = {
     cls.family: cls
-    for cls in (PLRNN, ShallowPLRNN, AlmostLinearRNN, DendriticPLRNN, ReluRNN, ContinuousPLRNN, LinearSystem)
+    for cls in (
+        PLRNN,
+        ShallowPLRNN,
+        AlmostLinearRNN,
+        DendriticPLRNN,
+        ReluRNN,
+        ContinuousPLRNN,
+        PiecewiseAffineRNN,
+        LinearSystem,
+        TanhRNN,
+        LeakyRNN,
+        RateRNN,
+        GRU,
+        LSTM,
+        StackedRNN,
+        HopfieldNetwork,
+    )
 }
+"""Families that are their parameters, by the name that files and `load(family=...)` use."""
 
 __all__ = [
     "FAMILIES",
+    "GRU",
+    "LSTM",
     "PLRNN",
     "AlmostLinearRNN",
     "ContinuousPLRNN",
     "DendriticPLRNN",
+    "DerivedSystem",
+    "HopfieldNetwork",
+    "LeakyRNN",
     "LinearSystem",
+    "Map",
     "PiecewiseAffineFlow",
+    "PiecewiseAffineRNN",
+    "RateRNN",
+    "RegionwiseMap",
     "ReluRNN",
     "ShallowPLRNN",
+    "StackedRNN",
+    "TanhRNN",
+    "VectorField",
 ]

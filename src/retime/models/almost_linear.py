@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from retime.core.canonical import PiecewiseAffineForm
-from retime.core.system import PiecewiseAffineSystem
+from retime.core.system import PiecewiseAffineSystem, System
+from retime.core.time import TimeBase
 from retime.models.plrnn import recurrent_parameters
 
 
@@ -47,6 +48,10 @@ class AlmostLinearRNN(PiecewiseAffineSystem):
 
     def _canonical(self) -> PiecewiseAffineForm:
         return almost_linear_form(self.A, self.W, self.h, self.C, self.num_relu)
+
+    def _combined(self, a: float, b: float, time: TimeBase) -> System | None:
+        A = a * np.eye(self.num_states) + b * self.A
+        return replace(self, A=A, W=b * self.W, h=b * self.h, C=b * self.C, time=time)
 
 
 def relu_count(value: Any, num_states: int) -> int:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar
 
+import numpy as np
+
 from retime.core.canonical import PiecewiseAffineForm
-from retime.core.system import PiecewiseAffineSystem
-from retime.core.time import CONTINUOUS, TimeBase
-from retime.models.almost_linear import almost_linear_form, relu_count
-from retime.models.plrnn import recurrent_parameters
+from retime.core.system import PiecewiseAffineSystem, System
+from retime.core.time import CONTINUOUS, Continuous, TimeBase
+from retime.models.almost_linear import AlmostLinearRNN, almost_linear_form, relu_count
+from retime.models.plrnn import PLRNN, recurrent_parameters
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,3 +53,12 @@ class ContinuousPLRNN(PiecewiseAffineSystem):
 
     def _canonical(self) -> PiecewiseAffineForm:
         return almost_linear_form(self.A, self.W, self.h, self.C, self.num_relu or 0)
+
+    def _combined(self, a: float, b: float, time: TimeBase) -> System | None:
+        A = a * np.eye(self.num_states) + b * self.A
+        W, h, C = b * self.W, b * self.h, b * self.C
+        if isinstance(time, Continuous):
+            return replace(self, A=A, W=W, h=h, C=C)
+        if self.num_relu == self.num_states:
+            return PLRNN(A, W, h, C, time=time, readout=self.readout)
+        return AlmostLinearRNN(A, W, h, C, num_relu=self.num_relu or 0, time=time, readout=self.readout)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from retime.core.arrays import matrix, vector
 from retime.core.canonical import PiecewiseAffineForm
-from retime.core.system import PiecewiseAffineSystem
+from retime.core.system import PiecewiseAffineSystem, System
+from retime.core.time import TimeBase
 from retime.models.plrnn import recurrent_parameters
 
 
@@ -56,3 +57,7 @@ class DendriticPLRNN(PiecewiseAffineSystem):
         W2 = np.tile(np.eye(n), (num_bases, 1))
         h2 = -self.thresholds.reshape(-1)
         return PiecewiseAffineForm(self.A, W1, W2, self.h, h2, self.C, np.zeros((num_bases * n, m)))
+
+    def _combined(self, a: float, b: float, time: TimeBase) -> System | None:
+        A = a * np.eye(self.num_states) + b * self.A
+        return replace(self, A=A, W=b * self.W, h=b * self.h, C=b * self.C, time=time)

@@ -6,7 +6,7 @@ import importlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
@@ -28,11 +28,12 @@ class RegionMethod(Protocol):
         ...
 
 
+Method = TypeVar("Method")
 METHODS: dict[str, Any] = {}
 """Methods by class name, for loading a saved flow; each registers itself with `register`."""
 
 
-def register(method: Any) -> Any:
+def register(method: type[Method]) -> type[Method]:
     """Class decorator: make a method available to saved flows."""
     METHODS[method.__name__] = method
     return method

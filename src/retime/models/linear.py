@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
 from retime.core.arrays import Array, matrix, state_matrix, vector
 from retime.core.canonical import PiecewiseAffineForm
-from retime.core.system import PiecewiseAffineSystem
+from retime.core.errors import ShapeError
+from retime.core.reachability import gramian, reachable_dimension
+from retime.core.system import PiecewiseAffineSystem, System
+from retime.core.time import Discrete, TimeBase
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -24,6 +28,8 @@ class LinearSystem(PiecewiseAffineSystem):
         A: `(n, n)`, or its diagonal `(n,)`. b: `(n,)`. E: `(n, m)`.
         time: time base, `Discrete(1.0)` by default. readout: `(B, b_out)`.
         D: `(p, m)` direct feedthrough to the readout; None for zero.
+        auxiliary: how many of the last states are auxiliary (a conversion raised the order): a simulation may be started from
+            the other n - auxiliary, these then begin at 0.
 
     Raises:
         ShapeError: sizes disagree, or `D` without a readout. ValueError: an entry is not finite.
@@ -36,6 +42,7 @@ class LinearSystem(PiecewiseAffineSystem):
     E: Any
     _: KW_ONLY
     D: Any = None
+    auxiliary: int = 0
 
     def __post_init__(self) -> None:
         A = state_matrix("A", self.A)
@@ -46,8 +53,12 @@ class LinearSystem(PiecewiseAffineSystem):
         )
         self._set(A=A, b=b, E=E)
         self._finish()
+        if self.D is not None and self.readout is None:
+            raise ShapeError("`D` was given without a readout; give readout=(B, b), x = B z + b + D s.")
         if self.D is not None:
             self._set(D=matrix("D", self.D, (self.num_outputs, E.shape[1]), " (outputs of the readout, inputs)"))
+        if isinstance(self.auxiliary, bool) or not 0 <= self.auxiliary < n:
+            raise ValueError(f"`auxiliary` is {self.auxiliary!r}; it must be a whole number from 0 to {n - 1}.")
 
     def _canonical(self) -> PiecewiseAffineForm:
         n, m = self.E.shape
@@ -59,5 +70,77 @@ class LinearSystem(PiecewiseAffineSystem):
         x = super().outputs(states)
         return x if x is None or self.D is None or inputs is None else x + np.asarray(inputs) @ self.D.T
 
+    def start(self, z: Array, s: Array | None = None) -> Array:
+        """States `(..., n)`, from shorter ones by appending auxiliary states 0."""
+        z = np.asarray(z, dtype=np.float64)
+        if self.auxiliary and z.shape[-1:] == (self.num_states - self.auxiliary,):
+            z = np.concatenate([z, np.zeros((*z.shape[:-1], self.auxiliary))], axis=-1)
+        return self._states(z)
+
+    @cached_property
+    def eigenvalues(self) -> Array:
+        """Eigenvalues of A `(n,)`, complex, slowest first: 1 / model time (continuous), multipliers per step (discrete)."""
+        w = np.linalg.eigvals(self.A).astype(complex)
+        return w[np.argsort(-(np.abs(w) if isinstance(self.time, Discrete) else np.real(w)), kind="stable")]
+
+    @property
+    def exponents(self) -> Array:
+        """Continuous-time exponents `(n,)`, 1 / model time: the eigenvalues, for a map log(eigenvalue) / dt (principal; -inf for 0)."""
+        if not isinstance(self.time, Discrete):
+            return self.eigenvalues
+        with np.errstate(divide="ignore"):
+            return np.log(self.eigenvalues) / self.time.dt
+
+    @property
+    def time_constants(self) -> Array:
+        """-1 / Re(exponent) `(n,)`, model time: > 0 of a decaying mode, < 0 of a growing one, inf of one that does neither."""
+        rate = np.real(self.exponents)
+        with np.errstate(divide="ignore"):
+            return np.where(np.isneginf(rate), 0.0, np.where(rate == 0, np.inf, -1.0 / rate))
+
+    @property
+    def frequencies(self) -> Array:
+        """|Im(exponent)| / (2 pi) `(n,)`, cycles per model time; of a map at most 1 / (2 dt), the Nyquist frequency."""
+        return np.abs(np.imag(self.exponents)) / (2 * np.pi)
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether every mode decays."""
+        return bool((np.real(self.exponents) < 0).all())
+
+    def controllability_rank(self, tolerance: float = 1e-10) -> int:
+        """Dimension of the states that inputs can reach: the rank of (E, A E, A^2 E, ...).
+
+        By orthogonal bases, not by powers of A. tolerance: relative size below which a direction counts as not reached.
+        """
+        return reachable_dimension(self.A, self.E, tolerance)
+
+    def observability_rank(self, tolerance: float = 1e-10) -> int:
+        """Rank of (B, B A, B A^2, ...): n when the outputs determine the state (without a readout, always n)."""
+        return reachable_dimension(self.A.T, self._seen.T, tolerance)
+
+    def controllability_gramian(self) -> Array:
+        """P `(n, n)` with A P + P A^T + E E^T = 0 (continuous) or A P A^T - P + E E^T = 0 (discrete).
+
+        Raises:
+            ValueError: a mode does not decay, so that the Gramian is infinite.
+        """
+        return gramian(self.A, self.E, isinstance(self.time, Discrete), self.is_stable)
+
+    def observability_gramian(self) -> Array:
+        """Q `(n, n)` with A^T Q + Q A + B^T B = 0 (continuous) or A^T Q A - Q + B^T B = 0 (discrete).
+
+        Raises:
+            ValueError: a mode does not decay, so that the Gramian is infinite.
+        """
+        return gramian(self.A.T, self._seen.T, isinstance(self.time, Discrete), self.is_stable)
+
+    @property
+    def _seen(self) -> Array:
+        return np.eye(self.num_states) if self.readout is None else self.readout.B
+
+    def _combined(self, a: float, b: float, time: TimeBase) -> System | None:
+        return replace(self, A=a * np.eye(self.num_states) + b * self.A, b=b * self.b, E=b * self.E, time=time)
+
     def _details(self) -> list[str]:
-        return []
+        return [f"{self.auxiliary} of them auxiliary"] if self.auxiliary else []

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from retime.core.arrays import Array, matrix, state_matrix, vector
 from retime.core.canonical import PiecewiseAffineForm
-from retime.core.system import PiecewiseAffineSystem
+from retime.core.system import PiecewiseAffineSystem, System
+from retime.core.time import TimeBase
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,6 +49,10 @@ class PLRNN(PiecewiseAffineSystem):
     def _canonical(self) -> PiecewiseAffineForm:
         n, m = self.C.shape
         return PiecewiseAffineForm(self.A, self.W, np.eye(n), self.h, np.zeros(n), self.C, np.zeros((n, m)))
+
+    def _combined(self, a: float, b: float, time: TimeBase) -> System | None:
+        A = a * np.eye(self.num_states) + b * self.A
+        return replace(self, A=A, W=b * self.W, h=b * self.h, C=b * self.C, time=time)
 
 
 def recurrent_parameters(A: Any, W: Any, h: Any, C: Any) -> tuple[Array, Array, Array, Array]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from retime.core.arrays import matrix, state_matrix, vector
 from retime.core.canonical import PiecewiseAffineForm
-from retime.core.system import PiecewiseAffineSystem
+from retime.core.system import PiecewiseAffineSystem, System
+from retime.core.time import TimeBase
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,3 +51,8 @@ class ReluRNN(PiecewiseAffineSystem):
         return PiecewiseAffineForm(
             np.zeros((n, n)), np.eye(n), self.W_rec, np.zeros(n), self.b, np.zeros((n, m)), self.W_in
         )
+
+    def _combined(self, a: float, b: float, time: TimeBase) -> System | None:
+        if a != 0 or b <= 0:
+            return None  # b relu(x) = relu(b x) only for b > 0
+        return replace(self, W_rec=b * self.W_rec, W_in=b * self.W_in, b=b * self.b, time=time)

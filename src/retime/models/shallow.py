@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from retime.core.arrays import matrix, state_matrix, vector
 from retime.core.canonical import PiecewiseAffineForm
-from retime.core.system import PiecewiseAffineSystem
+from retime.core.system import PiecewiseAffineSystem, System
+from retime.core.time import TimeBase
 from retime.models.plrnn import input_weights
 
 
@@ -63,6 +64,10 @@ class ShallowPLRNN(PiecewiseAffineSystem):
         if self.clipped:
             W1, W2, h2 = np.hstack([W1, -W1]), np.vstack([W2, W2]), np.concatenate([h2, np.zeros_like(h2)])
         return PiecewiseAffineForm(self.A, W1, W2, self.h1, h2, self.C, np.zeros((len(h2), self.C.shape[1])))
+
+    def _combined(self, a: float, b: float, time: TimeBase) -> System | None:
+        A = a * np.eye(self.num_states) + b * self.A
+        return replace(self, A=A, W1=b * self.W1, h1=b * self.h1, C=b * self.C, time=time)
 
     def _details(self) -> list[str]:
         return ["clipped", *super()._details()] if self.clipped else super()._details()

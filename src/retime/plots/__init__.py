@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from retime.analysis import Comparison
+from retime.convert import StabilityRegion
 from retime.core.arrays import Array
 from retime.core.time import Continuous
 from retime.core.trajectory import Trajectory
@@ -72,7 +73,7 @@ def phase_plane(
     """The flow field in the plane of two units, region boundaries, and orbits.
 
     Args:
-        model: a converted flow (its state-switched field) or a continuous piecewise-affine network.
+        model: a system in continuous time: a converted flow (its state-switched field), a network, a vector field.
         trajectory: drawn as a line. samples: drawn as dots.
         units: the two states of the plane.
         at: the other states `(n,)` that fix the plane; None takes the mean of the trajectory, else zero.
@@ -103,7 +104,8 @@ def phase_plane(
     ax.quiver(
         X, Y, u / unit, v / unit, speed, cmap="Greys", pivot="mid", alpha=0.7, norm=_half_range(speed), width=0.0025
     )
-    _boundaries(ax, model, base, i, j, (x0, x1, y0, y1), inputs)
+    if hasattr(model, "canonical"):
+        _boundaries(ax, model, base, i, j, (x0, x1, y0, y1), inputs)
     if trajectory is not None:
         ax.plot(trajectory.states[:, i], trajectory.states[:, j], lw=1.6)
     if samples is not None:
@@ -166,6 +168,40 @@ def errors(*comparisons: Comparison, ax: Axes | None = None) -> Axes:
         )
     ax.set(xlabel="step", ylabel="largest error over units")
     ax.legend(frameon=False)
+    return ax
+
+
+def stability_region(
+    *regions: StabilityRegion, extent: tuple[float, float, float, float] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Boundaries of stability regions in the plane of z = dt lambda; inside, a mode does not grow. One region is filled.
+
+    Args:
+        regions: results of `retime.stability_region`.
+        extent: x0, x1, y0, y1; None takes (-5, 2, -4, 4).
+        ax: where to draw; None makes a new figure.
+
+    Returns:
+        the Axes.
+
+    Raises:
+        ValueError: no region given.
+    """
+    if not regions:
+        raise ValueError("Give at least one StabilityRegion, e.g. stability_region(RungeKutta(RK4)).")
+    ax = _axes(ax)
+    x0, x1, y0, y1 = extent or (-5.0, 2.0, -4.0, 4.0)
+    X, Y = np.meshgrid(np.linspace(x0, x1, 401), np.linspace(y0, y1, 401))
+    for k, region in enumerate(regions):
+        factor = np.minimum(region.factor(X + 1j * Y), 1e6)
+        if len(regions) == 1:
+            ax.contourf(X, Y, factor, levels=[0.0, 1.0], colors=[f"C{k}"], alpha=0.25)
+        ax.contour(X, Y, factor, levels=[1.0], colors=[f"C{k}"])
+        ax.plot([], [], color=f"C{k}", label=repr(region.method))
+    ax.axhline(0.0, lw=0.5, color="0.5")
+    ax.axvline(0.0, lw=0.5, color="0.5")
+    ax.set(xlabel=r"Re $dt\,\lambda$", ylabel=r"Im $dt\,\lambda$", aspect="equal")
+    ax.legend(frameon=False, loc="upper right")
     return ax
 
 
@@ -233,4 +269,4 @@ def _positive(values: Array) -> Array:
     return np.where(values > 0, values, np.nan)
 
 
-__all__ = ["errors", "phase_plane", "state_space", "time_series"]
+__all__ = ["errors", "phase_plane", "stability_region", "state_space", "time_series"]

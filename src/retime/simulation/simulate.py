@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Literal
 
 import numpy as np
 
-from retime.core.arrays import Array, increasing, real_array
+from retime.core.arrays import Array, increasing, positive, real_array
 from retime.core.errors import ShapeError
 from retime.core.inputs import Inputs
 from retime.core.status import TrajectoryStatus
-from retime.core.system import PiecewiseAffineSystem, System, initial_states
+from retime.core.system import PiecewiseAffineSystem, SmoothSystem, System, initial_states
 from retime.core.time import Discrete
 from retime.core.trajectory import Trajectory
-from retime.models import PiecewiseAffineFlow
+from retime.models import PiecewiseAffineFlow, RegionwiseMap
 from retime.simulation.run import Runs, clock_runs, map_runs, state_runs
+from retime.simulation.smooth import TOLERANCE, Drive, diffrax_runs, input_function, scan_runs
 
 SNAP = 1e-9  # a requested time this close (in steps) to a sample time is that sample
 
@@ -27,6 +29,8 @@ def simulate(
     times: Any = None,
     inputs: Any = None,
     switching: Literal["clock", "state"] | None = None,
+    tolerance: float | None = None,
+    solver: Any = None,
 ) -> Trajectory:
     """Run a model from z0.
 
@@ -35,16 +39,22 @@ def simulate(
     equals the map at the sample times; `switching="state"` reads the region from the current state, locates every
     switch, and slides along a boundary where both fields point at it (Filippov). The sample clock starts at times[0].
 
+    Piecewise-affine systems are followed exactly (Numba kernels). Smooth maps run as one compiled loop (JAX), smooth flows through
+    Diffrax with an error per step below `tolerance`; both are compiled at first use, again for another size.
+
     Args:
-        model: a map, a continuous piecewise-affine network, or a converted flow.
-        z0: `(n,)`, or a batch `(b, n)`; batches use all cores.
+        model: any retime model.
+        z0: `(n,)`, or a batch `(b, n)`; batches use all cores. A multistep method, or a system with auxiliary states, completes
+            the state of the system it was made from.
         steps: number of steps >= 0.
         times: increasing `(T,)`, model time, irregular allowed.
         inputs: `(steps, m)`, row k acts from sample k to k + 1 (for a flow without a sample clock, `(T - 1, m)`: from
             times[k] to times[k + 1]); `(steps, b, m)` gives each member of a batch its own. `Inputs(times, values,
-            hold)` for flows that read the region from the state. None: zero. The last row is held for outputs and
-            patterns at the last time.
+            hold)` for flows without a sample clock; for smooth flows also a function of time that returns `(m,)`. None:
+            zero. The last row is held for outputs and patterns at the last time.
         switching: for converted flows only, see above.
+        tolerance: for smooth flows only: relative and absolute error per step, 1e-9 by default; the orbit's error is larger.
+        solver: for smooth flows only: a Diffrax solver, `Dopri8()` by default; for stiff systems `diffrax.Kvaerno5()`.
 
     Returns:
         Trajectory: always as long as the horizon; `status` says whether and when it stopped early.
@@ -55,36 +65,62 @@ def simulate(
         CertificateError: a region without an autonomous flow, when the conversion was made with `throw=True`.
         TypeError: not a model.
 
-    Cost: a map O(steps (n + active units) n); a flow about 24 products with W per piece of length about 2 / ||W|| (infinity norm, balanced).
-    Backend: NumPy float64, Numba kernels. Source: docs/theory/flows.md.
+    Cost: a piecewise-affine map O(steps (n + active units) n), its flow about 24 products with W per piece of length about
+    2 / ||W|| (infinity norm, balanced).
+    Backend: NumPy float64 and Numba; JAX in 64 bits and Diffrax for smooth systems. Source: kidger2022; docs/theory/flows.md.
     """
-    if not isinstance(model, (PiecewiseAffineSystem, PiecewiseAffineFlow)):
+    if not isinstance(model, System):
         raise TypeError(
             f"`model` is {type(model).__name__}; simulate takes a retime model or a converted flow (`conversion.model`)."
         )
-    z = initial_states(z0, model.num_states)
-    batch = z if z.ndim == 2 else z[None]
-    if isinstance(model, PiecewiseAffineFlow):
-        times, runs, held = _converted(model, batch, steps, times, inputs, _switching(switching))
-    elif switching is not None:
+    is_clocked = isinstance(model, PiecewiseAffineFlow)
+    is_solved = isinstance(model, SmoothSystem) and not isinstance(model.time, Discrete)
+    if switching is not None and not is_clocked:
         raise ValueError(
             f"`switching` is {switching!r}, but only converted flows have a choice: {type(model).__name__} has none."
         )
+    if (tolerance is not None or solver is not None) and not is_solved:
+        raise ValueError(
+            f"`tolerance` and `solver` are for smooth flows; {type(model).__name__} needs none. Drop them."
+        )
+    z = _started(model, z0, inputs)
+    batch = z if z.ndim == 2 else z[None]
+    if is_clocked:
+        times, runs, held = _converted(model, batch, steps, times, inputs, _switching(switching))
     elif isinstance(model.time, Discrete):
         times, runs, held = _map(model, batch, steps, times, inputs)
+    elif is_solved:
+        tolerance = TOLERANCE if tolerance is None else positive("tolerance", tolerance, "error per step")
+        times, runs, held = _smooth(model, batch, steps, times, inputs, tolerance, solver)
     else:
         times, runs, held = _continuous(model, batch, steps, times, inputs)
-    return _trajectory(model, times, runs, held, z.ndim == 2)
+    return _trajectory(model, times, runs, held, z.ndim == 2, tolerance if is_solved else None)
 
 
-def _map(model: PiecewiseAffineSystem, z: Array, steps: Any, times: Any, inputs: Any) -> tuple[Array, Runs, Array]:
+def _started(model: System, z0: Any, inputs: Any) -> Array:
+    """z0 as states of the model: completed, with the first input, where the model knows how."""
+    z = real_array("z0", z0)
+    if z.ndim in (1, 2) and z.shape[-1] != model.num_states:
+        first = None if inputs is None or callable(inputs) else np.atleast_1d(np.asarray(inputs, dtype=np.float64)[0])
+        with suppress(ShapeError):  # reported below, with the shape that is wanted
+            z = model.start(z, first)
+    return initial_states(z, model.num_states)
+
+
+def _map(model: Any, z: Array, steps: Any, times: Any, inputs: Any) -> tuple[Array, Runs, Array]:
     if times is not None or steps is None:
         raise ValueError(
             f"{type(model).__name__} is a map: give `steps`. For any time in between, convert it with to_continuous."
         )
     count = _steps(steps)
     rows = _rows(inputs, count, len(z), model.num_inputs, f"one row per step ({count})")
-    return model.dt * np.arange(count + 1), map_runs(model.canonical, z, model.dt, rows), rows
+    if isinstance(model, PiecewiseAffineSystem):
+        runs = map_runs(model.canonical, z, model.dt, rows)
+    elif isinstance(model, RegionwiseMap):
+        runs = clock_runs(model.flow, z, 0.0, np.arange(count + 1), rows)
+    else:
+        runs = scan_runs(model, z, rows)
+    return model.dt * np.arange(count + 1), runs, rows
 
 
 def _converted(
@@ -108,9 +144,7 @@ def _converted(
     return times, state_runs(flow, z, times, _pieces(flow.num_inputs, starts, rows[: max(count, 1)])), held
 
 
-def _continuous(
-    model: PiecewiseAffineSystem, z: Array, steps: Any, times: Any, inputs: Any
-) -> tuple[Array, Runs, Array]:
+def _continuous(model: Any, z: Array, steps: Any, times: Any, inputs: Any) -> tuple[Array, Runs, Array]:
     if times is None or steps is not None:
         raise ValueError(f"{type(model).__name__} is in continuous time: give `times`, not `steps`.")
     times = increasing("times", times)
@@ -121,6 +155,26 @@ def _continuous(
     rows = _rows(inputs, count, len(z), model.num_inputs, f"one row per interval of `times` ({count})")
     starts, held = (times[:-1], rows[:-1]) if count else (times, rows)
     return times, state_runs(model, z, times, _pieces(model.num_inputs, starts, held)), rows
+
+
+def _smooth(
+    model: System, z: Array, steps: Any, times: Any, inputs: Any, tolerance: float, solver: Any
+) -> tuple[Array, Runs, Array]:
+    if times is None or steps is not None:
+        raise ValueError(f"{type(model).__name__} is in continuous time: give `times`, not `steps`.")
+    times, m = increasing("times", times), model.num_inputs
+    if isinstance(inputs, Inputs):
+        pieces, held = _driven(inputs, times, m)
+        drive: Any = Drive(*pieces)
+    elif callable(inputs):
+        drive = input_function(inputs, m)
+        held = np.array([drive.in_python([t]) for t in times])[:, None]
+    else:
+        count = len(times) - 1
+        held = _rows(inputs, count, len(z), m, f"one row per interval of `times` ({count})")
+        driven = m > 0 and inputs is not None
+        drive = Drive(*_pieces(m, times[: max(count, 1)], held[: max(count, 1)])) if driven else None
+    return times, diffrax_runs(model, z, times, drive, solver, tolerance), held
 
 
 def _steps(steps: Any) -> int:
@@ -174,7 +228,9 @@ def _driven(inputs: Inputs, times: Array, m: int) -> tuple[tuple[Array, Array, A
     return drive, np.array([inputs(t) for t in times])[:, None]
 
 
-def _trajectory(model: Any, times: Array, runs: Runs, held: Array, is_batch: bool) -> Trajectory:
+def _trajectory(
+    model: Any, times: Array, runs: Runs, held: Array, is_batch: bool, tolerance: float | None
+) -> Trajectory:
     states, patterns = runs.states, runs.patterns
     outputs = model.outputs(states, held if held.shape[-1] else None)
     worst = max(range(len(runs.statuses)), key=lambda k: list(TrajectoryStatus).index(runs.statuses[k]))
@@ -195,4 +251,5 @@ def _trajectory(model: Any, times: Array, runs: Runs, held: Array, is_batch: boo
         float(runs.status_times[worst]),
         message,
         tuple(runs.statuses),
+        float("nan") if tolerance is None else tolerance,
     )

@@ -1,4 +1,4 @@
-"""Networks that ship with retime: trained by this project or defined in a line, each with a start and its source."""
+"""What ships with retime: networks trained by this project or defined in a line, reference systems in closed form."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.time import Discrete
 from retime.models import PLRNN, AlmostLinearRNN, ReluRNN
+from retime.zoo import systems
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +102,27 @@ def _relu() -> tuple[ReluRNN, Array]:
 
 
 _ENTRIES = {
+    "chua": (
+        systems.chua_system,
+        "Chua's circuit (15.6, 28, -1.142857, -0.71429) as a vector field. Chaotic, piecewise linear.",
+        "Chua, Komuro & Matsumoto 1986.",
+    ),
+    "chua_network": (
+        systems.chua_network,
+        "Chua's circuit as a piecewise-affine network of two ReLU units in continuous time: followed exactly.",
+        "Chua, Komuro & Matsumoto 1986; written with ReLUs by this project.",
+    ),
+    "henon": (systems.henon_map, "The Henon map (1.4, 0.3). Chaotic.", "Henon 1976."),
+    "lorenz63": (
+        systems.lorenz63_system,
+        "The Lorenz system (10, 28, 8/3) as a vector field. Chaotic.",
+        "Lorenz 1963.",
+    ),
+    "roessler": (
+        systems.roessler_system,
+        "The Roessler system (0.2, 0.2, 5.7) as a vector field. Chaotic.",
+        "Roessler 1976.",
+    ),
     "addition": (
         _addition,
         "Two units solve the addition problem: a line attractor sums the marked inputs.",

@@ -69,10 +69,10 @@ def test_html_of_a_conversion_escapes_and_is_a_table(rng):
 @pytest.mark.parametrize(
     ("call", "match"),
     [
-        (lambda m: rt.to_continuous(3), "`model` is int; to_continuous takes a piecewise-affine map"),
+        (lambda m: rt.to_continuous(3), "`model` is int; to_continuous takes a retime model in discrete time"),
         (lambda m: rt.to_continuous(rt.ContinuousPLRNN(m.A, m.W, m.h)), "is in continuous time already"),
         (lambda m: rt.to_continuous(m, method="log"), "`method` is 'log'"),
-        (lambda m: rt.to_continuous(rt.to_continuous(m).model), "`model` is PiecewiseAffineFlow"),
+        (lambda m: rt.to_continuous(rt.to_continuous(m).model), "PiecewiseAffineFlow is in continuous time already"),
     ],
 )
 def test_wrong_argument_is_refused_with_a_reason(call, match):

@@ -1,0 +1,209 @@
+"""What `discretize`, `rescale`, `linearize` and `convert` of smooth networks print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+
+import retime as rt
+from retime.cli.commands import emit
+from retime.cli.source import Loaded, check_output
+from retime.core.arrays import Array
+from retime.core.rendering import plain, text_table
+from retime.core.time import Discrete
+
+INTEGRATORS: dict[str, Callable[[], Any]] = {
+    "euler": lambda: rt.Euler(),
+    "heun": lambda: rt.Heun(),
+    "midpoint": lambda: rt.RungeKutta(rt.MIDPOINT),
+    "ralston": lambda: rt.RungeKutta(rt.RALSTON),
+    "rk3": lambda: rt.RungeKutta(rt.RK3),
+    "rk4": lambda: rt.RungeKutta(rt.RK4),
+    "dormand-prince": lambda: rt.RungeKutta(rt.DORMAND_PRINCE),
+    "implicit-euler": lambda: rt.RungeKutta(rt.IMPLICIT_EULER),
+    "implicit-midpoint": lambda: rt.RungeKutta(rt.IMPLICIT_MIDPOINT),
+    "tustin": lambda: rt.Tustin(),
+    "ab2": lambda: rt.AdamsBashforth(2),
+    "ab3": lambda: rt.AdamsBashforth(3),
+    "ab4": lambda: rt.AdamsBashforth(4),
+    "ab5": lambda: rt.AdamsBashforth(5),
+    "exponential-euler": lambda: rt.ExponentialEuler(),
+    "zoh": lambda: rt.ZeroOrderHold(),
+    "foh": lambda: rt.FirstOrderHold(),
+}
+
+
+def integrator(name: str) -> Any:
+    """A method of `to_discrete` by its name on the command line.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if name not in INTEGRATORS:
+        raise ValueError(f"--method is {name!r}; it must be one of {', '.join(INTEGRATORS)}.")
+    return INTEGRATORS[name]()
+
+
+def embedding(name: str) -> Any:
+    """A method of `to_continuous`: "matrix-log", "euler-field", or "formal-log:ORDER".
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    kind, _, order = name.partition(":")
+    if kind == "matrix-log" and not order:
+        return rt.MatrixLog()
+    if kind == "euler-field" and not order:
+        return rt.EulerField()
+    if kind == "formal-log" and order.isdigit():
+        return rt.FormalLog(int(order))
+    raise ValueError(
+        f"--field is {name!r}; it must be matrix-log, euler-field, or formal-log:ORDER such as formal-log:4."
+    )
+
+
+def convert_smooth(
+    loaded: Loaded, method: str | None, z0: Array, inputs: Array | None, steps: int, output: Path | None, as_json: bool
+) -> bool:
+    """Convert a smooth map, or a linear one, and say which kind of claim that is."""
+    check_output(output, ("", ".npz"))
+    model = loaded.model
+    exact = isinstance(model, rt.LinearSystem) and method in (None, "matrix-log")
+    chosen = None if exact else embedding(method or "euler-field")
+    orbit = rt.simulate(model, z0, steps=steps, inputs=inputs)
+    states = _spread(orbit.states)
+    rows = None if inputs is None else _spread(np.vstack([inputs, inputs[-1:]]))
+    conversion = rt.to_continuous(model, method=chosen, **({} if exact else {"states": states, "inputs": rows}))
+    certificate = conversion.certificate
+    kind = (
+        "exact at the sample times" if exact else "an embedding, not exact: the ODE's own solution differs from the map"
+    )
+    written = None if output is None else str(rt.save(conversion.model, output))
+    if as_json:
+        emit(
+            _head(loaded, written)
+            | {"kind": kind, "model": repr(conversion.model), "certificate": certificate.to_dict()}
+        )
+        return certificate.holds
+    _print_head(loaded)
+    print(f"\nODE: {conversion.model}\nKind of claim: {kind}.\n\n{certificate}")
+    _print_written(written)
+    return certificate.holds
+
+
+def discretize(
+    loaded: Loaded,
+    step: float,
+    method: str | None,
+    field: str | None,
+    at: Array | None,
+    output: Path | None,
+    as_json: bool,
+) -> bool:
+    """The map of one step of a flow, or a map with another step."""
+    check_output(output, ("", ".npz"))
+    model = loaded.model
+    chosen = None if method is None else integrator(method)
+    if isinstance(model.time, Discrete):
+        within = None if field is None else embedding(field)
+        conversion = rt.retime_to(model, step, method=within, integrator=chosen, states=at)
+    elif chosen is None:
+        raise ValueError(f"Say which method with --method: {', '.join(INTEGRATORS)}.")
+    elif field is not None:
+        raise ValueError(f"--field is for maps; {loaded.name} is in continuous time already. Drop it.")
+    else:
+        conversion = rt.to_discrete(model, step, method=chosen, states=at)
+    certificate = conversion.certificate
+    written = None if output is None else str(rt.save(conversion.model, output))
+    if as_json:
+        emit(_head(loaded, written) | {"model": repr(conversion.model), "certificate": certificate.to_dict()})
+        return certificate.holds
+    _print_head(loaded)
+    print(f"\nMap: {conversion.model}\n\n{certificate}")
+    _print_written(written)
+    return certificate.holds
+
+
+def rescale(loaded: Loaded, factor: float, output: Path | None, as_json: bool) -> None:
+    """The same orbit, `factor` times as slow."""
+    check_output(output, ("", ".npz"))
+    slower = rt.rescale_time(loaded.model, factor)
+    written = None if output is None else str(rt.save(slower, output))
+    if as_json:
+        emit(_head(loaded, written) | {"model": repr(slower), "factor": factor})
+        return
+    _print_head(loaded)
+    print(
+        f"\nbefore: {loaded.model}\nafter:  {slower}\nEvery time constant is {factor:g} times as long; the orbit is the same."
+    )
+    _print_written(written)
+
+
+def linearize(loaded: Loaded, at: Array, inputs: Array | None, output: Path | None, as_json: bool) -> None:
+    """The linear system around a state: modes with their time constants and frequencies, ranks."""
+    check_output(output, ("", ".npz"))
+    linear = rt.linearize(loaded.model, at, inputs=inputs)
+    written = None if output is None else str(rt.save(linear, output))
+    speed = float(np.abs(_motion(loaded.model, at, inputs)).max())
+    w = linear.eigenvalues
+    data = {
+        "at": at,
+        "residual": speed,
+        "eigenvalues": [[x.real, x.imag] for x in w],
+        "time_constants": linear.time_constants,
+        "frequencies": linear.frequencies,
+        "stable": linear.is_stable,
+        "controllability_rank": linear.controllability_rank(),
+        "observability_rank": linear.observability_rank(),
+    }
+    if as_json:
+        emit(_head(loaded, written) | plain(data))
+        return
+    _print_head(loaded)
+    what = "|F(z) - z|" if isinstance(loaded.model.time, Discrete) else "|dz/dt|"
+    print(f"\n{linear}\n{what} at the base point: {speed:.3g} (0 at a fixed point)")
+    unit = "multiplier per step" if isinstance(linear.time, Discrete) else "eigenvalue"
+    rows = [
+        [f"{x.real:.6g}{x.imag:+.6g}i", f"{t:.6g}", f"{f:.6g}"]
+        for x, t, f in zip(w[:SHOWN], linear.time_constants, linear.frequencies, strict=False)
+    ]
+    print(text_table([unit, "time constant", "frequency"], rows))
+    if len(w) > SHOWN:
+        print(f"... and {len(w) - SHOWN} more (--json prints all)")
+    n = linear.num_states
+    print(
+        f"controllability rank {data['controllability_rank']} of {n}, observability rank {data['observability_rank']} of {n}"
+    )
+    _print_written(written)
+
+
+SHOWN = 20  # modes in a printed table
+
+
+def _motion(model: Any, z: Array, s: Array | None) -> Array:
+    return model.step(z, s) - z if isinstance(model.time, Discrete) else model.field(z, s)
+
+
+def _spread(rows: Array, most: int = 256) -> Array:
+    """At most `most` rows, evenly spread, finite ones only."""
+    chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int)]
+    return chosen[np.isfinite(chosen).all(axis=1)]
+
+
+def _head(loaded: Loaded, written: str | None) -> dict[str, Any]:
+    return {"file": loaded.name, "recognition": loaded.recognition, "output": written}
+
+
+def _print_head(loaded: Loaded) -> None:
+    print(fill(loaded.recognition, 100))
+    for note in loaded.notes:
+        print(note)
+
+
+def _print_written(written: str | None) -> None:
+    if written is not None:
+        print(f"\nWritten: {written}")

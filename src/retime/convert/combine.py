@@ -1,0 +1,29 @@
+"""a z + b F(z, s) in the family where it has one: what Euler's method, its inverse and rescaling have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from retime.core.system import PiecewiseAffineSystem, System
+from retime.core.time import TimeBase
+from retime.models import LinearSystem
+from retime.models.piecewise import combined_form
+
+
+def combined(model: System, a: float, b: float, time: TimeBase, otherwise: Callable[[], System]) -> System:
+    """The system with right-hand side a z + b F(z, s): of the model's family, in canonical form, else `otherwise()`."""
+    own = model._combined(a, b, time)
+    if own is not None:
+        return own
+    if isinstance(model, PiecewiseAffineSystem):
+        return combined_form(model, a, b, time)
+    return otherwise()
+
+
+def affine_part(step: System, of: LinearSystem) -> LinearSystem:
+    """A system that is affine in state and input, as a LinearSystem with the readout, D and auxiliary states of `of`."""
+    z, s = np.zeros(step.num_states), np.zeros(step.num_inputs)
+    parts = (step.jacobian(z, s), step.apply(z, s), step.input_jacobian(z, s))
+    return LinearSystem(*parts, time=step.time, readout=of.readout, D=of.D, auxiliary=of.auxiliary)

@@ -1,0 +1,310 @@
+"""`interchange`: two of rescaling, discretizing and linearizing in both orders, and whether it matters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from retime.convert.holds import ZeroOrderHold
+from retime.convert.integrators import ExponentialEuler, Integrator
+from retime.convert.linearize import linearize
+from retime.convert.rescale import rescale_time
+from retime.convert.to_continuous import to_continuous
+from retime.convert.to_discrete import to_discrete
+from retime.core.arrays import Array, positive
+from retime.core.certificate import Condition
+from retime.core.rendering import html_table, plain, text_table
+from retime.core.system import PiecewiseAffineSystem, System
+from retime.core.time import Continuous, Discrete
+from retime.models import LinearSystem
+
+PROCEDURES = ("rescale", "discretize", "linearize", "to_continuous")
+TOLERANCE = 1e-9  # relative difference below which the two orders count as the same
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Interchange:
+    """Two procedures in both orders.
+
+    Attributes:
+        procedures: their names, in the order asked for.
+        results: (second after first, first after second); for "discretize" and "to_continuous" (there and back, the original).
+        difference: largest entry of |A1 - A2|, |b1 - b2|, |E1 - E2| of linear results, else of the next states (or fields) at the base
+            point and 32 states around it (also when the steps differ, see `dt_rescaled`).
+        size: largest entry of what was compared.
+        commutes: whether difference <= 1e-9 (1 + size), measured.
+        condition: the condition under which theory says they agree, and whether it holds here.
+        controllability: when sampling is involved and there are inputs: whether the sampled linearization is as controllable as
+            the continuous one (pathological sampling is not); else None.
+    """
+
+    procedures: tuple[str, str]
+    results: tuple[Any, Any]
+    difference: float
+    size: float
+    commutes: bool
+    condition: Condition
+    controllability: Condition | None = field(default=None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        conditions = [c for c in (self.condition, self.controllability) if c is not None]
+        return plain(
+            {
+                "procedures": self.procedures,
+                "results": [repr(r) for r in self.results],
+                "difference": self.difference,
+                "commutes": self.commutes,
+                "conditions": [vars(c) for c in conditions],
+            }
+        )
+
+    def _rows(self) -> list[list[str]]:
+        first, second = self.procedures
+        other = "the original" if "to_continuous" in self.procedures else f"{second}, then {first}"
+        rows = [
+            [f"{first}, then {second}", repr(self.results[0])],
+            [other, repr(self.results[1])],
+            ["largest difference", f"{self.difference:.3g}"],
+            ["commutes", "yes" if self.commutes else "no"],
+        ]
+        for c in (self.condition, self.controllability):
+            if c is not None:
+                rows.append([c.name, f"{'holds' if c.holds else 'fails'} (margin {c.margin:+.3g}: {c.detail})"])
+        return rows
+
+    def __repr__(self) -> str:
+        return text_table(["interchange", ""], self._rows())
+
+    def _repr_html_(self) -> str:
+        return html_table(["interchange", ""], self._rows())
+
+
+def interchange(
+    model: System,
+    first: str,
+    second: str,
+    *,
+    at: Any = None,
+    dt: float | None = None,
+    factor: float | None = None,
+    method: Integrator | None = None,
+    inputs: Any = None,
+    dt_rescaled: float | None = None,
+) -> Interchange:
+    """Apply two procedures in both orders, measure the difference, and say under which condition there is none.
+
+    | pair | condition |
+    |---|---|
+    | rescale, discretize | the step is rescaled too, dt' = factor dt |
+    | rescale, linearize | always |
+    | discretize (Euler, Adams-Bashforth), linearize | always, at any base point |
+    | discretize (Runge-Kutta, exact), linearize | the base point is an equilibrium (or the system affine around the step) |
+    | discretize, to_continuous (exact) | no eigenvalue of the Jacobian with abs(Im) >= pi / dt |
+
+    Args:
+        model: a system in continuous time (with "rescale" and "linearize" also a map).
+        first, second: two different ones of "rescale", "discretize", "linearize", "to_continuous".
+        at: base point `(n,)`; None for the origin.
+        dt: step of "discretize".
+        factor: of "rescale".
+        method: of "discretize"; None takes `ZeroOrderHold()` with "to_continuous", and is an error otherwise.
+        inputs: input `(m,)` at the base point; None for zero.
+        dt_rescaled: the step used for the rescaled system; None takes factor dt. Another value shows what happens when a step
+            is not rescaled.
+
+    Returns:
+        Interchange.
+
+    Raises:
+        ValueError: an unknown or repeated procedure, or a missing dt, factor or method. TypeError: the model is a map where a
+        system in continuous time is needed. ShapeError: `at` or `inputs` of the wrong size.
+
+    Source: caruso2023; kalman1963 (pathological sampling); docs/theory/time.md.
+    """
+    pair = (first, second)
+    if first not in PROCEDURES or second not in PROCEDURES or first == second:
+        raise ValueError(
+            f"`first`, `second` are {first!r}, {second!r}; they must be two different ones of {', '.join(PROCEDURES)}."
+        )
+    setting = _Setting(model, at, dt, factor, method, inputs, dt_rescaled)
+    key = frozenset(pair)
+    if key not in _PAIRS:
+        raise ValueError(
+            f'"to_continuous" is compared with "discretize" only, not with {(set(pair) - {"to_continuous"}).pop()!r}.'
+        )
+    ordered, compare = _PAIRS[key]
+    return compare(setting, pair, ordered != pair)
+
+
+class _Setting:
+    """The arguments of `interchange`, each checked when a procedure needs it."""
+
+    def __init__(self, model: Any, at: Any, dt: Any, factor: Any, method: Any, inputs: Any, dt_rescaled: Any) -> None:
+        if not isinstance(model, System):
+            raise TypeError(f"`model` is {type(model).__name__}; interchange takes a retime model.")
+        self.model, self._dt, self._factor, self._method, self._dt_rescaled = model, dt, factor, method, dt_rescaled
+        self.at = model._states(np.zeros(model.num_states) if at is None else np.asarray(at, dtype=np.float64))
+        self.inputs = model._input(inputs)
+
+    @property
+    def dt(self) -> float:
+        return positive("dt", self._needed("dt", self._dt, "discretize"))
+
+    @property
+    def factor(self) -> float:
+        return positive("factor", self._needed("factor", self._factor, "rescale"), "dimensionless")
+
+    @property
+    def method(self) -> Integrator:
+        return self._needed("method", self._method, "discretize")
+
+    @property
+    def dt_rescaled(self) -> float:
+        return self.factor * self.dt if self._dt_rescaled is None else positive("dt_rescaled", self._dt_rescaled)
+
+    def _needed(self, name: str, value: Any, procedure: str) -> Any:
+        if value is None:
+            raise ValueError(f'`{name}` is missing; "{procedure}" needs it.')
+        return value
+
+    def linearized(self, model: System) -> LinearSystem:
+        start = model.start(self.at, self.inputs)
+        return linearize(model, start, inputs=self.inputs)
+
+    def discretized(self, model: System, dt: float, method: Integrator | None = None) -> System:
+        return to_discrete(model, dt, method=method or self.method).model
+
+
+def _rescale_discretize(x: _Setting, pair: tuple[str, str], is_turned: bool) -> Interchange:
+    k, wanted = x.factor, x.factor * x.dt
+    method = x.method
+    if isinstance(method, ExponentialEuler) and method.linear is not None:
+        method = ExponentialEuler(method.linear / k)
+    results = (
+        x.discretized(rescale_time(x.model, k), x.dt_rescaled, method),
+        rescale_time(x.discretized(x.model, x.dt), k),
+    )
+    mismatch = abs(x.dt_rescaled / wanted - 1)
+    condition = Condition(
+        "the step is rescaled too: dt' = factor dt",
+        mismatch <= 1e-12,
+        1e-12 - mismatch,
+        "1e-12 minus the relative mismatch of the steps",
+    )
+    return _compared(x, pair, results, is_turned, condition)
+
+
+def _rescale_linearize(x: _Setting, pair: tuple[str, str], is_turned: bool) -> Interchange:
+    k = x.factor
+    results = (x.linearized(rescale_time(x.model, k)), rescale_time(x.linearized(x.model), k))
+    condition = Condition("always: rescaling multiplies the field by a number", True, float("inf"), "no hypothesis")
+    return _compared(x, pair, results, is_turned, condition)
+
+
+def _linearize_discretize(x: _Setting, pair: tuple[str, str], is_turned: bool) -> Interchange:
+    linear = x.linearized(x.model)
+    step = x.discretized(x.model, x.dt)
+    results = (x.discretized(linear, x.dt), x.linearized(step))
+    if not isinstance(results[0], LinearSystem):
+        results = (linearize(results[0], results[0].start(x.at, x.inputs), inputs=x.inputs), results[1])
+    return _compared(x, pair, results, is_turned, _base_point(x, step), _controllability(linear, results[0]))
+
+
+def _base_point(x: _Setting, step: System) -> Condition:
+    """When discretizing by the method and linearizing agree at the base point."""
+    if x.method.interchanges == "always":
+        return Condition(
+            f"always, at any base point: {x.method!r} is affine in the field", True, float("inf"), "no hypothesis"
+        )
+    if x.method.interchanges == "never":
+        name = f"never: {x.method!r} takes the whole matrix of the linearization as its linear part"
+        return Condition(name, False, -1.0, "pass ExponentialEuler(L) to keep the same linear part")
+    if isinstance(x.model, PiecewiseAffineSystem):
+        after = step.apply(x.at, x.inputs)[: x.model.num_states]
+        stays = bool((x.model.pattern(x.at, x.inputs) == x.model.pattern(after, x.inputs)).all())
+        return Condition(
+            "the system is affine along the step: one region",
+            stays,
+            1.0 if stays else -1.0,
+            "1: one region, -1: several",
+        )
+    speed, size = (float(np.abs(v).max(initial=0.0)) for v in (x.model.apply(x.at, x.inputs), x.at))
+    bound = TOLERANCE * (1 + size)
+    return Condition(
+        "the base point is an equilibrium: F(base) = 0", speed <= bound, bound - speed, f"{bound:.1e} minus |F(base)|"
+    )
+
+
+def _there_and_back(x: _Setting, pair: tuple[str, str], is_turned: bool) -> Interchange:
+    original, method = x.linearized(x.model), x._method or ZeroOrderHold()
+    dt = original.time.dt if isinstance(original.time, Discrete) else x.dt
+    if isinstance(original.time, Continuous):
+        sampled = x.discretized(original, dt, method)
+        results, flow = (to_continuous(sampled).model, original), original
+    else:
+        flow = to_continuous(original).model
+        results, sampled = (x.discretized(flow, dt, method), original), original
+    fastest = float(np.abs(np.imag(flow.eigenvalues)).max(initial=0.0))
+    condition = Condition(
+        "every frequency is below the Nyquist rate: |Im(eigenvalue)| < pi / dt, and the discretization is exact",
+        fastest < np.pi / dt and bool(np.isinf(method.order)),
+        np.pi / dt - fastest,
+        "pi / dt minus the largest |Im|, of the linearization at the base point",
+    )
+    return _compared(x, pair, results, False, condition, _controllability(flow, sampled))
+
+
+def _controllability(flow: Any, sampled: Any) -> Condition | None:
+    if not (isinstance(flow, LinearSystem) and isinstance(sampled, LinearSystem)) or flow.num_inputs == 0:
+        return None
+    lost = [system.num_states - system.controllability_rank() for system in (flow, sampled)]
+    detail = f"states out of reach: {lost[0]} of {flow.num_states} before, {lost[1]} of {sampled.num_states} after; the difference"
+    return Condition("sampling keeps controllability", lost[1] <= lost[0], float(lost[0] - lost[1]), detail)
+
+
+_PAIRS = {
+    frozenset(("rescale", "discretize")): (("rescale", "discretize"), _rescale_discretize),
+    frozenset(("rescale", "linearize")): (("rescale", "linearize"), _rescale_linearize),
+    frozenset(("linearize", "discretize")): (("linearize", "discretize"), _linearize_discretize),
+    frozenset(("discretize", "to_continuous")): (("discretize", "to_continuous"), _there_and_back),
+}
+
+
+def _compared(
+    x: _Setting,
+    pair: tuple[str, str],
+    results: tuple[Any, Any],
+    is_turned: bool,
+    condition: Condition,
+    controllability: Condition | None = None,
+) -> Interchange:
+    difference, size = _difference(x, *results)
+    if is_turned:
+        results = results[::-1]
+    return Interchange(
+        pair, results, difference, size, difference <= TOLERANCE * (1 + size), condition, controllability
+    )
+
+
+def _difference(x: _Setting, a: Any, b: Any) -> tuple[float, float]:
+    """Largest difference of two systems, and the largest entry compared; inf when they are not of one kind."""
+    if type(a.time) is not type(b.time):
+        return float("inf"), 0.0
+    if isinstance(a, LinearSystem) and isinstance(b, LinearSystem):
+        if a.num_states != b.num_states:
+            return float("inf"), 0.0
+        parts = [(a.A, b.A), (a.b, b.b), (a.E, b.E)]
+    else:
+        n = x.model.num_states
+        z = np.vstack([x.at, x.at + np.random.default_rng(0).normal(size=(32, n))])
+        s = np.broadcast_to(x.inputs, (len(z), len(x.inputs)))
+        parts = [tuple(_next(system, z, s)[:, :n] for system in (a, b))]
+    difference = max(float(np.abs(u - v).max(initial=0.0)) for u, v in parts)
+    return difference, max(float(np.abs(u).max(initial=0.0)) for u, _ in parts)
+
+
+def _next(system: System, z: Array, s: Array) -> Array:
+    return system.apply(system.start(z, s), s)

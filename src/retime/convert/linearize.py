@@ -1,0 +1,78 @@
+"""`linearize`: the linear system around a state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from retime.core.arrays import Array, real_array
+from retime.core.errors import CertificateError, ShapeError
+from retime.core.status import RegionStatus
+from retime.core.system import System
+from retime.models import LinearSystem, PiecewiseAffineFlow
+
+
+def linearize(model: System, at: Any, *, inputs: Any = None) -> Any:
+    """The linear system that agrees with the model to first order around a state and an input, in the same time base.
+
+    z' = F(a, u) + J (z - a) + E (s - u)   =   J z + (F(a, u) - J a - E u) + E s,   J = dF/dz, E = dF/ds at (a, u)
+
+    The state of the result is z itself, not the deviation. Readouts are kept.
+
+    Args:
+        model: any system.
+        at: a state `(n,)`; or states `(T, n)` or a Trajectory, for the linearization along it.
+        inputs: the input `(m,)` there, or `(T, m)`; None for zero.
+
+    Returns:
+        LinearSystem; for several states a tuple of them. Of a converted flow: the flow of the state's region, with its auxiliary
+        states last.
+
+    Raises:
+        ShapeError: `at` or `inputs` of the wrong size. TypeError: not a model. CertificateError: a region without a flow.
+
+    Valid when: the right-hand side is differentiable there (a piecewise-affine one is not on a boundary: the region is taken).
+    Source: caruso2023, section on linearization.
+    """
+    if not isinstance(model, System):
+        raise TypeError(f"`model` is {type(model).__name__}; linearize takes a retime model.")
+    z = real_array("at", getattr(at, "states", at))
+    z = model.start(z) if z.ndim else z
+    if z.ndim not in (1, 2) or z.shape[-1] != model.num_states:
+        raise ShapeError(f"`at` has shape {z.shape}; it must be ({model.num_states},), or (T, {model.num_states}).")
+    s = np.zeros(model.num_inputs) if inputs is None else real_array("inputs", inputs)
+    if s.ndim not in (1, 2) or s.shape[-1] != model.num_inputs or (s.ndim == 2 and s.shape[:-1] != z.shape[:-1]):
+        raise ShapeError(
+            f"`inputs` has shape {s.shape}; it must be ({model.num_inputs},), or one row per state of `at`."
+        )
+    states = np.atleast_2d(z)
+    driven = np.broadcast_to(s, (len(states), model.num_inputs))
+    systems = (
+        _flows(model, states, driven) if isinstance(model, PiecewiseAffineFlow) else _tangents(model, states, driven)
+    )
+    return systems[0] if z.ndim == 1 else tuple(systems)
+
+
+def _tangents(model: System, z: Array, s: Array) -> list[LinearSystem]:
+    F, J, E = model.apply(z, s), model.jacobian(z, s), model.input_jacobian(z, s)
+    D = getattr(model, "D", None)
+    auxiliary = getattr(model, "auxiliary", 0)
+    return [
+        LinearSystem(j, f - j @ a - e @ u, e, time=model.time, readout=model.readout, D=D, auxiliary=auxiliary)
+        for f, j, e, a, u in zip(F, J, E, z, s, strict=True)
+    ]
+
+
+def _flows(model: PiecewiseAffineFlow, z: Array, s: Array) -> list[LinearSystem]:
+    systems = []
+    for r in model.convert(model.pattern(z, s)):
+        if r.status is RegionStatus.TIME_VARYING:
+            raise CertificateError(
+                "A region here has no autonomous linear flow (time_varying); linearize the map instead."
+            )
+        readout = model.readout
+        if readout is not None and r.auxiliary:
+            readout = (np.hstack([readout[0], np.zeros((len(readout[0]), r.auxiliary))]), readout[1])
+        systems.append(LinearSystem(r.W, r.h, r.E, time=model.time, readout=readout, auxiliary=r.auxiliary))
+    return systems

@@ -1,0 +1,104 @@
+"""Reference flows for certificates: a system followed over one step to rounding, and how well that is known."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from retime.convert.tableaux import DORMAND_PRINCE, RungeKuttaStep
+from retime.core.arrays import Array, real_array
+from retime.core.equation import double_precision
+from retime.core.errors import ShapeError
+from retime.core.system import System
+from retime.core.time import Continuous
+
+SUBSTEPS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+
+
+class Reference(NamedTuple):
+    """States after one step, and their uncertainty: the largest change from halving the reference's own step."""
+
+    states: Array
+    uncertainty: float
+
+
+def flow_over(model: System, z: Array, s: Array, dt: float) -> Reference:
+    """Solutions over dt from states `(k, n)` with inputs `(k, m)` held, by Dormand-Prince steps halved until nothing changes."""
+    inner = model.equation
+    p = {"inner": inner.parameters, "dt": np.float64(dt)}
+    before, change = np.asarray(z), float("inf")
+    with double_precision():
+        for count in SUBSTEPS:
+            after = np.asarray(_substeps()(inner.function, p, z, s, count))
+            change = float(np.abs(after - before).max(initial=0.0)) if np.isfinite(after).all() else float("inf")
+            before = after
+            if change <= 1e-14 * (1.0 + float(np.abs(after).max(initial=0.0))):
+                break
+    return Reference(before, change)
+
+
+@cache
+def _substeps() -> Any:
+    import jax
+    import jax.numpy as jnp
+
+    def run(function: Any, p: Any, z: Any, s: Any, count: Any) -> Any:
+        step = RungeKuttaStep(DORMAND_PRINCE, function)
+        p = p | {"dt": p["dt"] / count}
+
+        def one(z: Any, s: Any) -> Any:
+            return jax.lax.fori_loop(0, count, lambda _, z: step(jnp, p, z, s), z)
+
+        return jax.vmap(one)(z, s)
+
+    return jax.jit(run, static_argnums=0)
+
+
+class Probe(NamedTuple):
+    """States `(k, n)` and inputs `(k, m)` that a certificate measures on, and how to call them."""
+
+    states: Array
+    inputs: Array
+    words: str
+
+
+def probe(model: System, states: Any, inputs: Any = None) -> Probe:
+    """The states given, with their inputs (None: zero), or a choice of ours (seed 0).
+
+    Ours, for a system in continuous time: the origin and 16 standard normal draws, inputs drawn too; for a map what it makes of
+    these in 5 and in 50 steps, since a trained network is at home there.
+    """
+    n, m = model.num_states, model.num_inputs
+    if states is None:
+        draws = np.random.default_rng(0).normal(size=(16, n + m))
+        z, s = np.vstack([np.zeros(n), draws[:, :n]]), np.vstack([np.zeros(m), draws[:, n:]])
+        words = "the origin and 16 standard normal draws"
+        if isinstance(model.time, Continuous):
+            return Probe(z, s, words)
+        visited = np.vstack([_iterated(model, z, s, 5), _iterated(model, z, s, 50)])
+        kept = (np.abs(visited) < 1e100).all(axis=1)
+        return Probe(visited[kept], np.vstack([s, s])[kept], f"{kept.sum()} states 5 and 50 steps after {words}")
+    z = np.atleast_2d(real_array("states", states))
+    if z.ndim != 2 or z.shape[1] != n:
+        raise ShapeError(f"`states` has shape {z.shape}; it must be (k, {n}), states to measure on.")
+    s = np.zeros((len(z), m)) if inputs is None else np.atleast_2d(real_array("inputs", inputs))
+    if s.shape != (len(z), m):
+        raise ShapeError(f"`inputs` has shape {s.shape}; it must be ({len(z)}, {m}), one row per state.")
+    return Probe(z, s, f"the {len(z)} states given")
+
+
+def _iterated(model: System, z: Array, s: Array, steps: int) -> Array:
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(steps):
+            z = model.apply(z, s)
+    return z
+
+
+def relative_error(got: Array, wanted: Array) -> float:
+    """Largest difference over units and states, per 1 + largest entry of the state; inf where something is not finite."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.abs(got - wanted).max(axis=-1) / (1.0 + np.abs(wanted).max(axis=-1))
+    worst = float(error.max(initial=0.0))
+    return worst if np.isfinite(worst) else float("inf")

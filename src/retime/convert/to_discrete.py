@@ -1,0 +1,130 @@
+"""`to_discrete`: a system in continuous time in, the map of one step and its certificate out."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from retime.convert.integrators import Integrator
+from retime.convert.measure import Probe, flow_over, probe, relative_error
+from retime.core.arrays import Array, positive
+from retime.core.certificate import Certificate, Condition
+from retime.core.conversion import Conversion
+from retime.core.equation import evaluate
+from retime.core.errors import ConvergenceError
+from retime.core.system import System
+from retime.core.time import Continuous
+from retime.models import PiecewiseAffineFlow, RegionwiseMap
+
+EXACT = 1e-11  # one-step error, relative to the state, below which an exact method is held to have kept its word
+
+
+def to_discrete(model: System, dt: float, *, method: Integrator, states: Any = None, inputs: Any = None) -> Conversion:
+    """The map of one step dt of a system in continuous time: again a model, a new recurrent network.
+
+    dz/dt = F(z, s)   becomes   z_{k+1} = Phi(z_k, s_k),   the input held from sample to sample
+
+    Args:
+        model: any system in continuous time.
+        dt: step > 0, model time.
+        method: `Euler()`, `Heun()`, `RungeKutta(tableau)`, `AdamsBashforth(steps)`, `ExponentialEuler()`, `Tustin()`; exact:
+            `ZeroOrderHold()` (linear, piecewise affine per region), `FirstOrderHold()` (linear). No default: which error to make
+            is the user's choice.
+        states: `(k, n)`, where the certificate measures the one-step error; None: the origin and 16 random ones.
+        inputs: `(k, m)`, held inputs there; None: zero (random for the random states).
+
+    Returns:
+        Conversion: `.model` in discrete time; `.certificate` with the measured one-step error and the stability of the step.
+
+    Raises:
+        TypeError: the model is a map, or the method does not take it. ValueError: dt <= 0. ShapeError: `states` or `inputs`.
+
+    Source: caruso2023; hairer1993; docs/theory/time.md.
+    """
+    dt = positive("dt", dt)
+    if not isinstance(model, System) or not isinstance(model.time, Continuous):
+        raise TypeError(
+            f"`model` is {model!r}; to_discrete takes a system in continuous time. For another step of a map use retime_to."
+        )
+    if not isinstance(method, Integrator):
+        raise TypeError(f"`method` is {method!r}; it must be a method object such as Euler() or RungeKutta(RK4).")
+    at = probe(model, states, inputs)
+    if isinstance(model, PiecewiseAffineFlow) and np.isfinite(method.order):
+        raise TypeError(
+            f"A converted flow has one field per region and no field of the state alone; {method!r} needs one. Use ZeroOrderHold()."
+        )
+    step = method.discretize(model, dt)
+    return Conversion(step, partial(_certify, model, step, dt, method, at))
+
+
+def _certify(model: System, step: Any, dt: float, method: Integrator, at: Probe) -> Certificate:
+    if isinstance(step, RegionwiseMap):
+        return _regionwise(model, step, dt, at)
+    exact = np.isinf(method.order)
+    conditions = [_decays(model, dt, method, at)]
+    if method.shifts_state(model):
+        claim = f"{method!r}: the input-output behaviour at the samples; the state is in other coordinates (see the method)."
+        return Certificate(claim, "every input; linear systems", tuple(conditions), _SOURCE)
+    wanted = flow_over(model, at.states, at.inputs, dt)
+    start = step.start(at.states, at.inputs)
+    error = relative_error(_applied(step, start, at.inputs)[:, : model.num_states], wanted.states)
+    known = f"measured on {at.words}; the reference is known to {wanted.uncertainty:.1e}"
+    if exact:
+        conditions.insert(
+            0, Condition("one step equals the flow with the input held", error <= EXACT, EXACT - error, known)
+        )
+        claim = "The map equals the flow at every sample time when the input is held over each step."
+        return Certificate(claim, "every initial state and held input", tuple(conditions), _SOURCE)
+    claim = (
+        f"One step of {method!r} in place of the flow over dt = {dt:.6g}: order {method.order}, one-step error {error:.2e} of the "
+        f"state ({known}). Fixed points are kept."
+    )
+    finite = Condition("the one-step error is below the size of the state", error < 1, 1 - error, "1 minus that error")
+    return Certificate(claim, "each step; errors of an orbit add up", (finite, *conditions), _SOURCE)
+
+
+_SOURCE = "Runge-Kutta and multistep methods: Hairer, Norsett & Wanner 1993; held inputs: matrix exponential"
+
+
+def _applied(step: System, z: Array, s: Array) -> Array:
+    """One step that may fail: NaN instead of an error."""
+    try:
+        return step.apply(z, s)
+    except ConvergenceError:
+        return evaluate(step.equation, z, s)
+
+
+def _decays(model: System, dt: float, method: Integrator, at: Probe) -> Condition:
+    """Whether modes that decay in the flow decay in the map, by the linearization at the states measured."""
+    rates = np.linalg.eigvals(model.jacobian(at.states, at.inputs)).reshape(-1)
+    decaying = rates[rates.real < 0]
+    worst = float(method.amplification(dt * decaying).max(initial=0.0))
+    detail = f"1 minus the largest factor per step of a decaying mode of the linearization, on {at.words}"
+    return Condition("what decays in the flow decays in the map", worst <= 1.0, 1.0 - worst, detail)
+
+
+def _regionwise(model: System, step: RegionwiseMap, dt: float, at: Probe) -> Certificate:
+    """Region and input held: which of the states measured stay in their region for the step."""
+    z = step.apply(at.states, at.inputs)
+    stays = (step.pattern(at.states, at.inputs) == step.pattern(z, at.inputs)).all(axis=-1)
+    conditions = [
+        Condition(
+            "the region at the end of the step is the one at its beginning",
+            bool(stays.all()),
+            float(stays.mean()) - 1.0,
+            f"minus the fraction of the states measured that change their region, on {at.words}",
+            required=False,
+        )
+    ]
+    residual = max(r.residual for r in step.flow.converted.values())
+    conditions.append(
+        Condition("each region's flow is known", residual <= 1e-12, 1e-12 - residual, "1e-12 minus the worst residual")
+    )
+    raised = sum(r.auxiliary > 0 for r in step.flow.converted.values())
+    if isinstance(model, PiecewiseAffineFlow) and dt != model.dt:
+        detail = "minus the number of raised regions, whose auxiliary states begin every new step at 0"
+        conditions.append(Condition("no region was raised", raised == 0, float(-raised), detail))
+    claim = "With region and input held over each step the map equals the flow; it is the flow's own map on steps within one region."
+    return Certificate(claim, "every initial state and held input", tuple(conditions), _SOURCE)

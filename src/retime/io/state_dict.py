@@ -1,0 +1,201 @@
+"""Recurrent weights by name: PyTorch's (`weight_hh_l0`, ...) and plain ones (`W_rec`, `W_in`, `b`).
+
+The shapes decide the cell: as many rows of recurrent weights as columns are an Elman network, three times as many a GRU
+and four times as many an LSTM, with the gates in PyTorch's order, which is ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from retime.core.arrays import Array
+from retime.core.errors import ModelFileError
+from retime.core.system import System
+from retime.core.time import TimeBase
+from retime.io.named import Named, Recognition, held, own_readout, size
+from retime.io.recurrent import Layer, ReadoutPair, gated, network
+
+FAMILIES_BY_GATES = {1: ("tanh_rnn", "relu_rnn", "leaky_rnn", "rate_rnn"), 3: ("gru",), 4: ("lstm",)}
+RECURRENT_FAMILIES = (*(name for names in FAMILIES_BY_GATES.values() for name in names), "stacked_rnn")
+
+_KINDS = {1: "an Elman network", 3: "a GRU", 4: "an LSTM"}
+
+_NAME = re.compile(r"(?:(.*)\.)?(weight|bias)_(ih|hh|hr)(?:_l(\d+))?(_reverse)?")
+
+_REVERSE = (
+    "has the weights of a backward direction (`{}`), which reads the future: no system that runs forward in time is it. Save the "
+    "arrays without `_reverse` to load the forward direction of a single layer alone."
+)
+_PROJECTED = (
+    "has projected outputs (`{}`, proj_size > 0), which no family of retime has. Train it with proj_size=0 and read the outputs "
+    "by a linear layer."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Weights:
+    """The arrays of one layer by parameter, and their names in the file."""
+
+    arrays: Mapping[str, Array]
+    names: Mapping[str, str]
+
+    def shown(self, *parameters: str) -> str:
+        return ", ".join(f"`{self.names[p]}` {size(self.arrays[p])}" for p in parameters if p in self.arrays)
+
+
+def has_recurrent_weights(found: Named) -> bool:
+    """Whether recurrent and input weights are among the arrays."""
+    return "W_rec" in found and "W_in" in found
+
+
+def read_state_dict(
+    found: Named, family: str | None, time: TimeBase, options: Mapping[str, Any]
+) -> tuple[System, Recognition]:
+    """The model of recurrent weights that are told by their names.
+
+    Args:
+        found: the file's arrays.
+        family: the user's choice, one of `RECURRENT_FAMILIES`; None decides from the arrays.
+        time: the time base. options: the family's own.
+
+    Raises:
+        ModelFileError: arrays are missing or disagree, or the network is bidirectional or projected. TypeError: options.
+    """
+    weights, is_torch = _layers(found, family)
+    gates = [_gates(found, w) for w in weights]
+    chosen = [_family(found, w, g, family, is_torch) for w, g in zip(weights, gates, strict=True)]
+    layers = [_layer(w, name) for w, name in zip(weights, chosen, strict=True)]
+    readout, notes = _readout(found, weights, is_torch)
+    model = network(layers, readout, time, options, stacked=family == "stacked_rnn")
+    others: tuple[str, ...] = ()
+    if family is None and is_torch and gates[0] == 1:
+        others = ('family="relu_rnn"',)
+        notes.insert(0, "A PyTorch file does not name its nonlinearity: tanh is the default of nn.RNN.")
+    reason = ", ".join(w.shown("W_rec", "W_in") for w in weights)
+    return model, Recognition(model.family, reason, others, tuple(notes))
+
+
+# Which arrays belong to which layer.
+
+
+def _layers(found: Named, family: str | None) -> tuple[list[_Weights], bool]:
+    """The layers' weights from the lowest up, and whether they have PyTorch's names."""
+    named = [(match, name) for name in found.file.arrays if (match := _NAME.fullmatch(name)) is not None]
+    if not named:
+        return [_plain_layer(found, family)], False
+    prefixes = sorted({match[1] or "" for match, _ in named})
+    for match, name in named:
+        if match[5]:
+            raise ModelFileError(f"{found.file.path} {_REVERSE.format(name)}")
+        if match[3] == "hr":
+            raise ModelFileError(f"{found.file.path} {_PROJECTED.format(name)}")
+    if len(prefixes) > 1:
+        raise ModelFileError(
+            f"{found.file.path}: {len(prefixes)} recurrent modules ({', '.join(prefixes)}), and a state dict does not say how they "
+            "are connected. Save the state dict of one of them, e.g. torch.save(model.rnn.state_dict(), path)."
+        )
+    return _torch_layers(found, named), True
+
+
+def _torch_layers(found: Named, named: list[tuple[re.Match[str], str]]) -> list[_Weights]:
+    parameters = {("weight", "hh"): "W_rec", ("weight", "ih"): "W_in", ("bias", "hh"): "b_rec", ("bias", "ih"): "b_in"}
+    names: dict[int, dict[str, str]] = {}
+    for match, name in named:
+        names.setdefault(int(match[4] or 0), {})[parameters[match[2], match[3]]] = name
+    for k in range(len(names)):
+        missing = [x for p, x in (("W_rec", "weight_hh"), ("W_in", "weight_ih")) if p not in names.get(k, {})]
+        if missing:
+            raise ModelFileError(
+                f"{found.file.path}: `{missing[0]}_l{k}` is missing; each of the {len(names)} layers needs weight_ih and weight_hh. "
+                f"The file holds {held(found.file)}."
+            )
+    return [_Weights({p: found.file.arrays[x] for p, x in names[k].items()}, names[k]) for k in range(len(names))]
+
+
+def _plain_layer(found: Named, family: str | None) -> _Weights:
+    """`W_rec`, `W_in` and their biases; `b` is the readout's where it has the length of the readout, not of the units."""
+    found.require(family or "relu_rnn", "W_rec")
+    names = [p for p in ("W_rec", "W_in", "b_rec", "b_in", "b") if p in found]
+    if "b" in names and "B" in found and found["b"].size == len(found["B"]) != len(found["W_rec"]):
+        names.remove("b")
+    return _Weights({p: found[p] for p in names}, {p: found.used[p] for p in names})
+
+
+# What the shapes say.
+
+
+def _gates(found: Named, weights: _Weights) -> int:
+    """How many gates are stacked: 1, 3 or 4."""
+    W_rec, name = weights.arrays["W_rec"], weights.names["W_rec"]
+    rows, n = W_rec.shape if W_rec.ndim == 2 else (len(np.atleast_1d(W_rec)), 0)
+    gates = rows // n if n and rows % n == 0 else 0
+    if gates not in _KINDS:
+        raise ModelFileError(
+            f"{found.file.path}: `{name}` is {size(W_rec)}; it must be n x n (an Elman network), 3n x n (a GRU) or 4n x n (an LSTM)."
+        )
+    _check_rows(found, weights, rows, f"{_KINDS[gates]} of {n} units")
+    return gates
+
+
+def _check_rows(found: Named, weights: _Weights, rows: int, kind: str) -> None:
+    for parameter, array in weights.arrays.items():
+        if parameter == "W_rec":
+            continue
+        fits = array.ndim == 2 and len(array) == rows if parameter == "W_in" else array.size == rows
+        if not fits:
+            wanted = f"{rows} x inputs" if parameter == "W_in" else f"{rows}"
+            raise ModelFileError(
+                f"{found.file.path}: {weights.shown(parameter)} does not go with {weights.shown('W_rec')}, {kind}; it must be "
+                f"{wanted}. Check that both come from the same layer."
+            )
+
+
+def _family(found: Named, weights: _Weights, gates: int, family: str | None, is_torch: bool) -> str:
+    fitting = FAMILIES_BY_GATES[gates]
+    if family in (None, "stacked_rnn"):
+        return "relu_rnn" if gates == 1 and not is_torch else fitting[0]
+    if family not in fitting:
+        raise ModelFileError(
+            f"{found.file.path}: {weights.shown('W_rec')} is {_KINDS[gates]}, not {family!r}; pass family="
+            f"{' or '.join(map(repr, fitting))}, or leave it out."
+        )
+    return str(family)
+
+
+def _layer(weights: _Weights, family: str) -> Layer:
+    arrays = weights.arrays
+    W_rec = arrays["W_rec"]
+    rows = len(W_rec)
+    W_in = arrays.get("W_in", np.zeros((rows, 0)))
+    b_rec, b_in, b = (_bias(arrays.get(p), rows) for p in ("b_rec", "b_in", "b"))
+    if family in ("gru", "lstm"):
+        return gated(family, W_rec, W_in, b_rec, b_in + b)
+    return Layer(family, {"W_rec": W_rec, "W_in": W_in, "b": b_rec + b_in + b})
+
+
+def _bias(array: Array | None, rows: int) -> Array:
+    return np.zeros(rows) if array is None else np.asarray(array, dtype=np.float64).reshape(-1)
+
+
+# The readout.
+
+
+def _readout(found: Named, weights: list[_Weights], is_torch: bool) -> tuple[ReadoutPair | None, list[str]]:
+    """`B`, or the one linear layer `NAME.weight` (p, H) beside the recurrent one; and notes on what was not read."""
+    own = own_readout(found) if not is_torch else None
+    if own is not None:
+        return own, []
+    H, arrays = weights[-1].arrays["W_rec"].shape[1], found.file.arrays
+    others = [name for name in arrays if name.rsplit(".", 1)[-1] == "weight"]
+    if not others:
+        return None, []
+    if len(others) == 1 and arrays[others[0]].ndim == 2 and arrays[others[0]].shape[1] == H:
+        bias = arrays.get(others[0].removesuffix("weight") + "bias")
+        return (arrays[others[0]], bias), [f"`{others[0]}` is the readout."]
+    shown = ", ".join(f"`{name}` {size(arrays[name])}" for name in others)
+    return None, [f"Not read: {shown}; a readout is one linear layer (outputs x {H}) beside the recurrent one."]

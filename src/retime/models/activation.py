@@ -1,0 +1,60 @@
+"""Nonlinearities of units, by name or as a function of one number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from retime.core.function import UserFunction
+
+ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "tanh": lambda xp, x: xp.tanh(x),
+    "relu": lambda xp, x: xp.maximum(x, 0.0),
+    "softplus": lambda xp, x: xp.logaddexp(x, 0.0),
+    "logistic": lambda xp, x: 0.5 * (1.0 + xp.tanh(0.5 * x)),
+    "linear": lambda xp, x: x,
+}
+"""tanh x; max(x, 0); log(1 + e^x); 1 / (1 + e^-x); x."""
+
+SYNONYMS = {"sigmoid": "logistic", "identity": "linear"}
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An elementwise nonlinearity f: a name of `ACTIVATIONS`, or a function of an array (jax.numpy or NumPy)."""
+
+    f: str | UserFunction
+
+    def __call__(self, xp: Any, x: Any) -> Any:
+        """f(x), elementwise."""
+        return ACTIVATIONS[self.f](xp, x) if isinstance(self.f, str) else self.f(x)
+
+
+def activation(f: Any, size: int) -> Activation:
+    """The nonlinearity of `size` units, checked.
+
+    Raises:
+        ValueError: an unknown name. TypeError: neither a name nor a function. ShapeError: not elementwise.
+    """
+    if callable(f):
+        if isinstance(f, np.ufunc):
+            f = _as_traceable(f)
+        return Activation(UserFunction(f, (size,), (size,), "activation"))
+    if not isinstance(f, str):
+        raise TypeError(f"`activation` is {f!r}; it must be a name ({', '.join(ACTIVATIONS)}) or a function.")
+    name = SYNONYMS.get(f, f)
+    if name not in ACTIVATIONS:
+        raise ValueError(
+            f"`activation` is {f!r}; it must be one of {', '.join(ACTIVATIONS)}, or a function of an array (jax.numpy or NumPy)."
+        )
+    return Activation(name)
+
+
+def _as_traceable(f: np.ufunc) -> Any:
+    """The function of jax.numpy with the same name as a NumPy one, where there is one."""
+    import jax.numpy as jnp
+
+    return getattr(jnp, f.__name__, f)

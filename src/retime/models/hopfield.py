@@ -1,0 +1,131 @@
+"""Hopfield's continuous network: units with capacitance and leak, an energy when the weights are symmetric."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from retime.core.arrays import Array, matrix
+from retime.core.equation import Equation
+from retime.core.system import SmoothSystem, System
+from retime.core.time import CONTINUOUS, Continuous, Discrete, TimeBase
+from retime.models.activation import ACTIVATIONS
+from retime.models.elman import elman_parameters, per_unit
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HopfieldNetwork(SmoothSystem):
+    """Graded-response network of Hopfield.
+
+    C_i du_i/dt = sum_j T_ij V_j - u_i / R_i + I_i + (W_in s)_i,   V_j = g(gain u_j)
+
+    u is the state. With T symmetric, zero or positive diagonal allowed, the energy decreases along every orbit:
+    E = -1/2 V T V - I V + sum_i (1 / (R_i gain)) integral_0^{V_i} g^{-1}(v) dv.
+
+    Args:
+        T: `(n, n)` conductances. I: `(n,)` currents.
+        W_in: `(n, m)`; None for no inputs.
+        resistance, capacitance: R, C, numbers or `(n,)`, > 0; the time constant is R C.
+        gain: a number > 0.
+        activation: g, "tanh" (V in (-1, 1)) or "logistic" (V in (0, 1)).
+        time: `Continuous()`. readout: as for every model.
+
+    Raises:
+        ShapeError: sizes disagree. ValueError: an entry is not finite, not positive, an unknown name, or discrete time.
+
+    Source: hopfield1984.
+    """
+
+    family: ClassVar[str] = "hopfield"
+
+    T: Any
+    I: Any
+    W_in: Any = None
+    _: KW_ONLY
+    resistance: Any = 1.0
+    capacitance: Any = 1.0
+    gain: float = 1.0
+    activation: Literal["tanh", "logistic"] = "tanh"
+    time: TimeBase = CONTINUOUS
+
+    def __post_init__(self) -> None:
+        checked = elman_parameters(self.T, self.W_in, self.I)
+        n = len(checked["b"])
+        if self.activation not in ("tanh", "logistic"):
+            raise ValueError(
+                f'`activation` is {self.activation!r}; it must be "tanh" or "logistic", which have an inverse.'
+            )
+        self._set(T=checked["W_rec"], I=checked["b"], W_in=checked["W_in"])
+        self._set(
+            resistance=per_unit("resistance", self.resistance, n, "the resistance"),
+            capacitance=per_unit("capacitance", self.capacitance, n, "the capacitance"),
+            gain=float(per_unit("gain", self.gain, 1, "the gain")),
+        )
+        self._finish()
+        if isinstance(self.time, Discrete):
+            raise ValueError(f"`time` is {self.time}; a HopfieldNetwork flows. For a map use to_discrete.")
+
+    @classmethod
+    def storing(cls, patterns: Array, **options: Any) -> HopfieldNetwork:
+        """The network with Hebb's weights T = sum_p x_p x_p^T / n, zero diagonal, for patterns `(k, n)` of -1 and 1."""
+        x = matrix("patterns", patterns, (None, None), " (patterns, units)")
+        T = x.T @ x / x.shape[1]
+        np.fill_diagonal(T, 0.0)
+        return cls(T, np.zeros(len(T)), **options)
+
+    @property
+    def num_states(self) -> int:
+        """n, the number of units."""
+        return len(self.I)
+
+    @property
+    def num_inputs(self) -> int:
+        """m."""
+        return self.W_in.shape[1]
+
+    @property
+    def linear_part(self) -> Array | None:
+        """The leak, -1 / (R C) on the diagonal `(n, n)`."""
+        rate = -1.0 / (np.asarray(self.resistance) * np.asarray(self.capacitance))
+        return np.diag(np.broadcast_to(rate, self.num_states))
+
+    def rates(self, u: Array) -> Array:
+        """V = g(gain u) for states `(..., n)`."""
+        return ACTIVATIONS[self.activation](np, self.gain * np.asarray(u, dtype=np.float64))
+
+    def energy(self, u: Array) -> Array:
+        """E `(...)` at states `(..., n)` without input; never increases along an orbit when T is symmetric."""
+        V = self.rates(u)
+        low, high = (-1.0, 1.0) if self.activation == "tanh" else (0.0, 1.0)
+        integral = (_xlogx(V - low) + _xlogx(high - V)) / (high - low) + (0.0 if low else np.log(2.0))
+        leak = integral / (np.asarray(self.resistance) * self.gain)
+        return -0.5 * np.einsum("...i,ij,...j->...", V, self.T, V) - V @ self.I + leak.sum(axis=-1)
+
+    def _equation(self) -> Equation:
+        names = ("T", "I", "W_in", "resistance", "capacitance", "gain")
+        return Equation(_FUNCTIONS[self.activation], {k: np.asarray(getattr(self, k)) for k in names})
+
+    def _combined(self, a: float, b: float, time: TimeBase) -> System | None:
+        if a != 0 or not isinstance(time, Continuous):
+            return None
+        return replace(self, capacitance=np.asarray(self.capacitance) / b)
+
+    def _details(self) -> list[str]:
+        return [self.activation]
+
+
+def _xlogx(x: Array) -> Array:
+    return np.where(x > 0, x * np.log(np.where(x > 0, x, 1.0)), 0.0)
+
+
+def _hopfield(g: Any) -> Any:
+    def function(xp: Any, p: Any, u: Any, s: Any) -> Any:
+        V = g(xp, p["gain"] * u)
+        return (p["T"] @ V - u / p["resistance"] + p["I"] + p["W_in"] @ s) / p["capacitance"]
+
+    return function
+
+
+_FUNCTIONS = {name: _hopfield(ACTIVATIONS[name]) for name in ("tanh", "logistic")}

@@ -1,0 +1,131 @@
+"""`retime discretize`, `rescale`, `linearize`, and `convert` of smooth networks."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+import retime as rt
+from retime import cli
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """run(*args) -> exit code, stdout, stderr of `retime args`."""
+
+    def call(*args: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["retime", *map(str, args)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(end.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
+def rate_file(tmp_path, rng):
+    n = 4
+    model = rt.RateRNN(rng.normal(size=(n, n)) / 2, rng.normal(size=(n, 2)), rng.normal(size=n), tau=0.5, form="rate")
+    return rt.save(model, tmp_path / "rate.npz"), model
+
+
+def test_discretize_writes_the_network_that_the_library_makes(run, rate_file, tmp_path):
+    path, model = rate_file
+    out = tmp_path / "cell.npz"
+    code, text, _ = run("discretize", path, "--step", 0.1, "--method", "euler", "-o", out)
+    assert code == 0
+    assert "one-step error" in text
+    assert rt.load(out) == rt.to_discrete(model, 0.1, method=rt.Euler()).model
+
+
+def test_discretize_of_a_map_changes_its_step(run):
+    code, text, _ = run("discretize", "zoo:vanderpol", "--step", 0.05, "--json")
+    assert code == 0
+    found = json.loads(text)
+    assert "Discrete(dt=0.05)" in found["model"]
+    assert found["certificate"]["holds"]
+
+
+def test_discretize_fails_its_certificate_when_the_step_is_unstable(run, rate_file):
+    path, _ = rate_file
+    code, text, _ = run("discretize", path, "--step", 5.0, "--method", "euler")
+    assert code == 1
+    assert "what decays in the flow decays in the map" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--step", 0.1), "Say which method with --method: euler, heun"),
+        (("--step", 0.1, "--method", "rk5"), "--method is 'rk5'; it must be one of euler"),
+        (("--step", -1, "--method", "rk4"), "must be a positive finite number"),
+        (("--step", 0.1, "--method", "zoh"), "ZeroOrderHold is exact for linear and piecewise-affine systems"),
+        (("--step", 0.1, "--method", "rk4", "--field", "euler-field"), "--field is for maps"),
+    ],
+)
+def test_discretize_refuses_with_a_reason(run, rate_file, arguments, message):
+    code, _, err = run("discretize", rate_file[0], *arguments)
+    assert code == 2
+    assert message in " ".join(err.split())
+
+
+def test_rescale_writes_the_slower_network(run, rate_file, tmp_path):
+    path, _ = rate_file
+    out = tmp_path / "slow.npz"
+    code, text, _ = run("rescale", path, "--factor", 3, "-o", out, "--json")
+    assert code == 0
+    assert json.loads(text)["factor"] == 3
+    assert rt.load(out).tau == pytest.approx(1.5, abs=1e-15)
+
+
+def test_linearize_prints_modes_and_ranks(run, rate_file):
+    path, model = rate_file
+    at = np.array([0.1, 0.2, -0.1, 0.0])
+    code, text, _ = run("linearize", path, "--at", ",".join(map(str, at)), "--inputs", "0.5,-0.5", "--json")
+    assert code == 0
+    found = json.loads(text)
+    want = rt.linearize(model, at, inputs=[0.5, -0.5])
+    assert np.allclose([complex(*x) for x in found["eigenvalues"]], want.eigenvalues, atol=1e-12)
+    assert found["controllability_rank"] == 4
+    code, text, _ = run("linearize", path)
+    assert code == 0
+    assert "time constant" in text
+
+
+def test_linearize_refuses_a_state_of_another_size(run, rate_file):
+    code, _, err = run("linearize", rate_file[0], "--at", "1,2")
+    assert code == 2
+    assert "--at has 2 numbers; the model has 4 states." in err
+
+
+def test_convert_of_a_smooth_map_says_that_it_is_not_exact(run):
+    code, text, _ = run("convert", "zoo:henon", "--steps", 100)
+    assert code == 0
+    words = " ".join(text.split())
+    assert "an embedding, not exact" in words
+    assert "Euler's method with dt = 1 gives the map back" in words
+
+
+def test_convert_of_a_far_map_by_the_formal_logarithm_fails_its_certificate(run):
+    code, text, _ = run("convert", "zoo:henon", "--steps", 100, "--method", "formal-log:4", "--json")
+    assert code == 1
+    found = json.loads(text)["certificate"]["conditions"]
+    assert not next(c for c in found if c["name"] == "the series settles")["holds"]
+
+
+def test_convert_of_a_linear_system_is_exact(run, tmp_path):
+    system = rt.LinearSystem([[-0.5]], [1.0], [[1.0]], time=rt.Discrete(0.1))
+    path = rt.save(system, tmp_path / "linear.npz")
+    code, text, _ = run("convert", path, "--steps", 10)
+    assert code == 0
+    assert "Kind of claim: exact at the sample times" in text
+
+
+def test_compare_of_a_smooth_map_says_what_to_do_instead(run):
+    code, _, err = run("compare", "zoo:henon")
+    assert code == 2
+    assert "`retime convert` measures the error of an embedding" in err
