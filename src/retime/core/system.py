@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from html import escape
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -163,6 +164,9 @@ class System(ABC):
         if self.readout is not None:
             parts.append(f"{self.num_outputs} outputs")
         return f"{type(self).__name__}({', '.join(parts)}, {self.time})"
+
+    def _repr_html_(self) -> str:
+        return f"<code>{escape(repr(self))}</code>"
 
     def _details(self) -> list[str]:
         return []
