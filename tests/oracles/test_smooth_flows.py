@@ -78,14 +78,14 @@ def test_a_smaller_tolerance_gives_a_smaller_error(network, rng):
     z0, times = rng.normal(size=N), np.linspace(0, 10, 9)
     want = solved(equation, z0, times, lambda t: np.zeros(M))
     errors = []
-    for tolerance in (1e-4, 1e-7, 1e-10):
+    for tolerance in (1e-5, 1e-10):
         path = rt.simulate(model, z0, times=times, tolerance=tolerance)
         assert path.tolerance == tolerance
         assert f"tolerance {tolerance:.0e}" in repr(path)
         errors.append(np.abs(path.states - want).max())
-    assert errors[0] > 10 * errors[1] > 100 * errors[2]
+    assert errors[0] > 100 * errors[1]
     assert errors[0] <= 1e-2
-    assert errors[2] <= 1e-8
+    assert errors[1] <= 1e-8
 
 
 def test_more_samples_than_one_call_takes(network, rng):
@@ -121,7 +121,7 @@ def test_stiff_system_with_an_implicit_solver():
 
 def test_blow_up_in_finite_time_ends_the_run_at_the_sample_after_it():
     """dz/dt = z^2 from z0 grows without bound at t = 1 / z0."""
-    model = rt.VectorField(lambda z: z**2, 1)
+    model = rt.VectorField(jnp.square, 1)
     times = np.linspace(0.0, 2.05, 42)
     path = rt.simulate(model, [[1.0], [-1.0], [2.0]], times=times)
     assert path.status == "diverged"
@@ -139,7 +139,7 @@ def test_blow_up_in_finite_time_ends_the_run_at_the_sample_after_it():
 
 
 def test_time_of_a_single_blow_up_is_reported():
-    path = rt.simulate(rt.VectorField(lambda z: z**2, 1), [1.0], times=np.linspace(0.0, 2.05, 42))
+    path = rt.simulate(rt.VectorField(jnp.square, 1), [1.0], times=np.linspace(0.0, 2.05, 42))
     assert path.status == "diverged"
     assert 1.0 <= path.status_time <= 1.05 + 1e-12
     assert np.isfinite(path.states[path.times < path.status_time]).all()

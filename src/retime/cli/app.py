@@ -27,7 +27,10 @@ class Switching(StrEnum):
 
 
 File = Annotated[
-    str, typer.Argument(metavar="FILE", help="Weights file (.mat .pt .safetensors .npz .h5 .keras .jld2 .onnx), or zoo:NAME.")
+    str,
+    typer.Argument(
+        metavar="FILE", help="Weights file (.mat .pt .safetensors .npz .h5 .keras .jld2 .onnx), or zoo:NAME."
+    ),
 ]
 Dt = Annotated[float | None, typer.Option(help="Time of one step; default: from the file, else 1.")]
 Family = Annotated[

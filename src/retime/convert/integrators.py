@@ -50,6 +50,10 @@ class Integrator(ABC):
         rates = np.linalg.eigvals(J)
         return float(self.amplification(dt * rates[rates.real < 0]).max(initial=0.0))
 
+    def rational(self) -> tuple[Array, Array] | None:
+        """R = P / Q as coefficients of P and Q, constant first, for methods with a rational stability function; else None."""
+        return None
+
     def equation(self, base: System, dt: float) -> Equation:
         """One step as a right-hand side, for methods whose result no family holds."""
         raise TypeError(f"{self!r} has no right-hand side of its own.")
@@ -57,6 +61,14 @@ class Integrator(ABC):
     def start(self, base: System, dt: float, z: Array, s: Array | None) -> Array:
         """The state that a multistep method starts from; z itself for the others."""
         return z
+
+    def slowed(self, factor: float) -> Integrator:
+        """The method for the same system with time stretched; another one only where it holds rates of its own."""
+        return self
+
+    def evaluated_at(self, model: System, dt: float, z: Array, s: Array) -> list[Array]:
+        """The states `(n,)` at which one step from z evaluates the right-hand side."""
+        return [z]
 
     def shifts_state(self, model: System) -> bool:
         """Whether the state of the map is another one than that of the flow (its outputs are the same)."""
@@ -105,7 +117,19 @@ class RungeKutta(Integrator):
     def equation(self, base: System, dt: float) -> Equation:
         """One step as a right-hand side."""
         inner = base.equation
-        return Equation(RungeKuttaStep(self.tableau, inner.function), {"inner": inner.parameters, "dt": np.float64(dt)})
+        p = {"inner": inner.parameters, "dt": np.float64(dt)}
+        return Equation(RungeKuttaStep(self.tableau, inner.function), p)
+
+    def evaluated_at(self, model: System, dt: float, z: Array, s: Array) -> list[Array]:
+        """The states of the stages."""
+        inner = model.equation
+        p = {"inner": inner.parameters, "dt": np.float64(dt)}
+        steps = [RungeKuttaStep(self.tableau, inner.function, stage) for stage in range(self.tableau.num_stages)]
+        return [evaluate(Equation(step, p), z, s) for step in steps]
+
+    def rational(self) -> tuple[Array, Array]:
+        """R = P / Q as coefficients of P and Q, constant first."""
+        return self.tableau.rational()
 
     def amplification(self, z: Array) -> Array:
         """|R(z)|."""
@@ -141,6 +165,10 @@ class Euler(Integrator):
         """|1 + z|."""
         return np.abs(1 + np.asarray(z))
 
+    def rational(self) -> tuple[Array, Array]:
+        """1 + z."""
+        return EULER.rational()
+
 
 def Heun() -> RungeKutta:
     """Heun's method, the explicit trapezoid: `RungeKutta(HEUN)`, order 2."""
@@ -171,6 +199,14 @@ class Tustin(Integrator):
     def amplification(self, z: Array) -> Array:
         """|(2 + z) / (2 - z)|."""
         return _TRAPEZOID.amplification(z)
+
+    def rational(self) -> tuple[Array, Array]:
+        """(2 + z) / (2 - z)."""
+        return TRAPEZOID.rational()
+
+    def evaluated_at(self, model: System, dt: float, z: Array, s: Array) -> list[Array]:
+        """The states at both ends of the step."""
+        return _TRAPEZOID.evaluated_at(model, dt, z, s)
 
     def shifts_state(self, model: System) -> bool:
         """Whether the model is a LinearSystem with a readout."""
@@ -247,6 +283,10 @@ class AdamsBashforth(Integrator):
         step = _AdamsStep(_ADAMS[self.steps], inner.function, base.num_states)
         return Equation(step, {"inner": inner.parameters, "dt": np.float64(dt)})
 
+    def rational(self) -> tuple[Array, Array] | None:
+        """1 + z for one step; with more, a step has several factors per mode."""
+        return EULER.rational() if self.steps == 1 else None
+
     def start(self, base: System, dt: float, z: Array, s: Array | None) -> Array:
         """(z, F at times -dt, -2 dt, ...)."""
         inner, s = base.equation, np.zeros(base.num_inputs) if s is None else np.asarray(s, dtype=np.float64)
@@ -256,7 +296,10 @@ class AdamsBashforth(Integrator):
         state, earlier = z, z
         for _ in range(self.memory):
             earlier = evaluate(back, earlier, s)
-            state = np.concatenate([state, evaluate(inner, earlier, s)], axis=-1)
+            rate = evaluate(inner, earlier, s)
+            if not np.isfinite(rate).all():  # backward in time the solution may end; any start is then as good
+                rate = np.broadcast_to(evaluate(inner, z, s), rate.shape)
+            state = np.concatenate([state, rate], axis=-1)
         return state
 
     def amplification(self, z: Array) -> Array:
@@ -340,6 +383,10 @@ class ExponentialEuler(Integrator):
             return float("nan")
         X, phi = exponential_and_phi(np.asarray(L), dt)
         return float(np.abs(np.linalg.eigvals(X + phi @ (J - L))).max())
+
+    def slowed(self, factor: float) -> Integrator:
+        """L divided by the factor."""
+        return self if self.linear is None else ExponentialEuler(self.linear / factor)
 
     def _linear_of(self, model: System) -> Array:
         L = model.linear_part if self.linear is None else self.linear

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 
 from retime.convert.holds import ZeroOrderHold
-from retime.convert.integrators import ExponentialEuler, Integrator
+from retime.convert.integrators import Integrator
 from retime.convert.linearize import linearize
 from retime.convert.rescale import rescale_time
 from retime.convert.to_continuous import to_continuous
 from retime.convert.to_discrete import to_discrete
-from retime.core.arrays import Array, positive
+from retime.core.arrays import Array, positive, real_array
 from retime.core.certificate import Condition
 from retime.core.rendering import html_table, plain, text_table
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import Continuous, Discrete
-from retime.models import LinearSystem
+from retime.models import LinearSystem, RateRNN
 
 PROCEDURES = ("rescale", "discretize", "linearize", "to_continuous")
 TOLERANCE = 1e-9  # relative difference below which the two orders count as the same
@@ -146,8 +146,8 @@ class _Setting:
         if not isinstance(model, System):
             raise TypeError(f"`model` is {type(model).__name__}; interchange takes a retime model.")
         self.model, self._dt, self._factor, self._method, self._dt_rescaled = model, dt, factor, method, dt_rescaled
-        self.at = model._states(np.zeros(model.num_states) if at is None else np.asarray(at, dtype=np.float64))
-        self.inputs = model._input(inputs)
+        self.at = model._states(np.zeros(model.num_states) if at is None else real_array("at", at), "at")
+        self.inputs = model._input(None if inputs is None else real_array("inputs", inputs), "inputs")
 
     @property
     def dt(self) -> float:
@@ -180,9 +180,7 @@ class _Setting:
 
 def _rescale_discretize(x: _Setting, pair: tuple[str, str], is_turned: bool) -> Interchange:
     k, wanted = x.factor, x.factor * x.dt
-    method = x.method
-    if isinstance(method, ExponentialEuler) and method.linear is not None:
-        method = ExponentialEuler(method.linear / k)
+    method = x.method.slowed(k)
     results = (
         x.discretized(rescale_time(x.model, k), x.dt_rescaled, method),
         rescale_time(x.discretized(x.model, x.dt), k),
@@ -210,11 +208,13 @@ def _linearize_discretize(x: _Setting, pair: tuple[str, str], is_turned: bool) -
     results = (x.discretized(linear, x.dt), x.linearized(step))
     if not isinstance(results[0], LinearSystem):
         results = (linearize(results[0], results[0].start(x.at, x.inputs), inputs=x.inputs), results[1])
-    return _compared(x, pair, results, is_turned, _base_point(x, step), _controllability(linear, results[0]))
+    return _compared(x, pair, results, is_turned, _base_point(x), _controllability(linear, results[0]))
 
 
-def _base_point(x: _Setting, step: System) -> Condition:
+def _base_point(x: _Setting) -> Condition:
     """When discretizing by the method and linearizing agree at the base point."""
+    if isinstance(x.model, LinearSystem):
+        return Condition("always: the system is linear", True, float("inf"), "no hypothesis")
     if x.method.interchanges == "always":
         return Condition(
             f"always, at any base point: {x.method!r} is affine in the field", True, float("inf"), "no hypothesis"
@@ -222,20 +222,33 @@ def _base_point(x: _Setting, step: System) -> Condition:
     if x.method.interchanges == "never":
         name = f"never: {x.method!r} takes the whole matrix of the linearization as its linear part"
         return Condition(name, False, -1.0, "pass ExponentialEuler(L) to keep the same linear part")
-    if isinstance(x.model, PiecewiseAffineSystem):
-        after = step.apply(x.at, x.inputs)[: x.model.num_states]
-        stays = bool((x.model.pattern(x.at, x.inputs) == x.model.pattern(after, x.inputs)).all())
-        return Condition(
-            "the system is affine along the step: one region",
-            stays,
-            1.0 if stays else -1.0,
-            "1: one region, -1: several",
-        )
+    affine = _piecewise(x.model)
+    if affine is not None and isinstance(x.method, ZeroOrderHold):
+        return Condition("always: the region is held over the step", True, float("inf"), "no hypothesis")
+    if affine is not None:
+        return _one_region(x, affine)
     speed, size = (float(np.abs(v).max(initial=0.0)) for v in (x.model.apply(x.at, x.inputs), x.at))
     bound = TOLERANCE * (1 + size)
     return Condition(
         "the base point is an equilibrium: F(base) = 0", speed <= bound, bound - speed, f"{bound:.1e} minus |F(base)|"
     )
+
+
+def _piecewise(model: System) -> PiecewiseAffineSystem | None:
+    """The model with the piecewise-affine capability, if it has one."""
+    if isinstance(model, RateRNN) and model.activation in ("relu", "linear"):
+        return model.piecewise_affine()
+    return model if isinstance(model, PiecewiseAffineSystem) else None
+
+
+def _one_region(x: _Setting, model: PiecewiseAffineSystem) -> Condition:
+    """Whether the step evaluates the field in the region of the base point only."""
+    states = np.array(x.method.evaluated_at(x.model, x.dt, x.at, x.inputs))
+    moved = int((model.pattern(states, x.inputs) != model.pattern(x.at, x.inputs)).any(axis=-1).sum())
+    detail = (
+        f"minus the number of evaluations of the field ({len(states)} in a step) outside the region of the base point"
+    )
+    return Condition("the step stays in one region", moved == 0, float(-moved), detail)
 
 
 def _there_and_back(x: _Setting, pair: tuple[str, str], is_turned: bool) -> Interchange:
@@ -247,13 +260,16 @@ def _there_and_back(x: _Setting, pair: tuple[str, str], is_turned: bool) -> Inte
     else:
         flow = to_continuous(original).model
         results, sampled = (x.discretized(flow, dt, method), original), original
-    fastest = float(np.abs(np.imag(flow.eigenvalues)).max(initial=0.0))
-    condition = Condition(
-        "every frequency is below the Nyquist rate: |Im(eigenvalue)| < pi / dt, and the discretization is exact",
-        fastest < np.pi / dt and bool(np.isinf(method.order)),
-        np.pi / dt - fastest,
-        "pi / dt minus the largest |Im|, of the linearization at the base point",
+    below = np.pi / dt - float(np.abs(np.imag(flow.eigenvalues)).max(initial=0.0))
+    name, detail = (
+        "every frequency is below the Nyquist rate: |Im(eigenvalue)| < pi / dt",
+        "pi / dt minus the largest |Im|, at the base point",
     )
+    condition = Condition(name, below > 0, below, detail)
+    if np.isfinite(method.order):
+        condition = Condition(
+            "the discretization is exact", False, -1.0, f"{method!r} is of order {method.order}; use ZeroOrderHold()"
+        )
     return _compared(x, pair, results, False, condition, _controllability(flow, sampled))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,8 @@ def linearize(model: System, at: Any, *, inputs: Any = None) -> Any:
     if not isinstance(model, System):
         raise TypeError(f"`model` is {type(model).__name__}; linearize takes a retime model.")
     z = real_array("at", getattr(at, "states", at))
-    z = model.start(z) if z.ndim else z
+    with suppress(ShapeError):  # reported below, with the shape that is wanted
+        z = model.start(z)
     if z.ndim not in (1, 2) or z.shape[-1] != model.num_states:
         raise ShapeError(f"`at` has shape {z.shape}; it must be ({model.num_states},), or (T, {model.num_states}).")
     s = np.zeros(model.num_inputs) if inputs is None else real_array("inputs", inputs)

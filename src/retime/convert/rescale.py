@@ -17,6 +17,8 @@ from retime.core.system import System
 from retime.core.time import Continuous, Discrete
 from retime.models import DerivedSystem, PiecewiseAffineFlow, RegionwiseMap
 from retime.models.flow import register
+from retime.models.piecewise import combined_form
+from retime.models.regionwise import OwnRegions
 
 
 def rescale_time(model: System, factor: float) -> System:
@@ -32,6 +34,8 @@ def rescale_time(model: System, factor: float) -> System:
         A system of the same family where the family is closed under rescaling (all but vector fields and smooth cells used as fields), else a
         `DerivedSystem` made by `Stretch(factor)`.
 
+    Valid when: always. A multistep map is started from z; the derivatives that its state carries besides z are smaller by the factor.
+
     Raises:
         ValueError: `factor` is not a positive finite number. TypeError: not a model.
 
@@ -40,13 +44,17 @@ def rescale_time(model: System, factor: float) -> System:
     factor = positive("factor", factor, "dimensionless")
     if not isinstance(model, System):
         raise TypeError(f"`model` is {type(model).__name__}; rescale_time takes a retime model.")
+    if isinstance(model, PiecewiseAffineFlow) and isinstance(model.method, OwnRegions):
+        return replace(model, map=combined_form(model.map, 0.0, 1.0 / factor, Discrete(model.dt * factor)))
     if isinstance(model, PiecewiseAffineFlow):
         return replace(model, map=rescale_time(model.map, factor), method=_stretched(model.method, factor))
     if isinstance(model, RegionwiseMap):
         return RegionwiseMap(rescale_time(model.flow, factor))  # type: ignore[arg-type]
     if isinstance(model, DerivedSystem) and isinstance(model.time, Discrete):
-        base = rescale_time(model.base, factor)
-        return replace(model, base=base, dt_used=model.dt_used * factor, time=Discrete(model.dt * factor))
+        base, method = rescale_time(model.base, factor), model.method.slowed(factor)
+        return replace(
+            model, base=base, method=method, dt_used=model.dt_used * factor, time=Discrete(model.dt * factor)
+        )
     if isinstance(model.time, Discrete):
         return replace(model, time=Discrete(model.time.dt * factor))
     return combined(model, 0.0, 1.0 / factor, Continuous(), lambda: _stretch(model, factor))

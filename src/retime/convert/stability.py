@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.polynomial.polynomial import polyder, polyval
 
-from retime.convert.integrators import ExponentialEuler, Integrator
+from retime.convert.integrators import AdamsBashforth, ExponentialEuler, Integrator
 from retime.core.arrays import Array
 from retime.core.rendering import plain
 from retime.core.system import System
 from retime.core.time import Continuous
 
 SLACK = 1e-12  # a factor this much above 1 counts as 1: rounding of |R|
-FARTHEST = 1e6  # |z| up to which a boundary is looked for
 SCAN = 4000  # points per ray, logarithmic
 
 
@@ -65,7 +65,7 @@ def stability_region(method: Integrator) -> StabilityRegion:
         method: e.g. `RungeKutta(RK4)`.
 
     Returns:
-        StabilityRegion, with the limits on both axes located to rounding.
+        StabilityRegion, with the limits on both axes, located to rounding.
 
     Raises:
         TypeError: not a method of `to_discrete`.
@@ -96,9 +96,10 @@ def max_stable_dt(model: System, method: Integrator, *, at: Any, inputs: Any = N
     _check(method)
     if not isinstance(model, System) or not isinstance(model.time, Continuous):
         raise TypeError(f"`model` is {model!r}; max_stable_dt takes a system in continuous time.")
+    J = model.jacobian(model._states(at, "at"), model._input(inputs, "inputs"))
     if isinstance(method, ExponentialEuler):
-        return _scanned(method, model, model.jacobian(model.start(np.asarray(at, dtype=float)), inputs))
-    rates = np.linalg.eigvals(model.jacobian(model.start(np.asarray(at, dtype=float)), inputs)).astype(complex)
+        return _scanned(method, model, J)
+    rates = np.linalg.eigvals(J).astype(complex)
     rates = rates[np.abs(rates) > 0]
     return min((_limit(method, r / abs(r)) / abs(r) for r in rates), default=float("inf"))
 
@@ -133,13 +134,58 @@ def _bisected(inside: Callable[[float], bool], low: float, high: float) -> float
 
 
 def _limit(method: Integrator, direction: complex) -> float:
-    """The largest r such that the segment (0, r) times `direction` lies in the region; inf when the scan ends inside."""
-    parts = (np.geomspace(1e-6, 1e-2, 200)[:-1], np.geomspace(1e-2, 1e2, SCAN), np.geomspace(1e2, FARTHEST, 400)[1:])
+    """The largest r such that the segment (0, r) times `direction` lies in the region; inf when all of it does."""
+    if isinstance(method, AdamsBashforth) and method.steps > 1:
+        return _scanned_limit(method, direction)
+    fraction = method.rational()
+    if fraction is None:  # exp(z)
+        return float("inf") if direction.real <= AXIS else 0.0
+    return _first_positive(_excess(*fraction, direction))
+
+
+AXIS = 1e-15  # a cosine below this is rounding: the imaginary axis
+
+
+def _excess(P: Array, Q: Array, direction: complex) -> Array:
+    """Coefficients, constant first, of |P(r d)|^2 - |Q(r d)|^2 as a polynomial in r, d of modulus 1."""
+    angle = 0.5 * np.pi * np.sign(direction.imag) if abs(direction.real) <= AXIS else np.angle(direction)
+    size = max(len(P), len(Q))
+    P, Q = (np.pad(x, (0, size - len(x))) for x in (P, Q))
+    found, scale = np.zeros(2 * size - 1), np.zeros(2 * size - 1)
+    for j in range(size):
+        for k in range(size):
+            cosine = np.cos((j - k) * angle)
+            cosine = 0.0 if abs(cosine) <= AXIS * size else cosine
+            found[j + k] += (P[j] * P[k] - Q[j] * Q[k]) * cosine
+            scale[j + k] += abs(P[j] * P[k]) + abs(Q[j] * Q[k])
+    # from the second power on, a method of higher order cancels: what is left there is rounding
+    small = np.abs(found) <= 16 * np.finfo(float).eps * scale
+    small[1] = False
+    return np.where(small, 0.0, found)
+
+
+def _first_positive(c: Array) -> float:
+    """The smallest r >= 0 from which on the polynomial sum c_k r^k is positive for a while; inf when it never is."""
+    low = next((k for k, x in enumerate(c) if x != 0), None)
+    if low is None:
+        return float("inf")
+    c = np.trim_zeros(c[low:], "b")
+    if c[0] > 0:
+        return 0.0
+    roots = np.roots(c[::-1])
+    real = np.sort(roots.real[(np.abs(roots.imag) <= 1e-9 * np.abs(roots)) & (roots.real > 0)])
+    for root, beyond in zip(real, [*(real[:-1] + real[1:]) / 2, 2 * real[-1]] if len(real) else [], strict=True):
+        if polyval(beyond, c) > 0:
+            return float(root - polyval(root, c) / polyval(root, polyder(c)))  # a last step of Newton's method
+    return float("inf")
+
+
+def _scanned_limit(method: Integrator, direction: complex) -> float:
+    """The same for a multistep method, from its factor on a fine grid: limits below 1e-6 are taken as 0."""
+    parts = (np.geomspace(1e-6, 1e-2, 200)[:-1], np.geomspace(1e-2, 1e2, SCAN))
     r = np.concatenate(parts)
     outside = np.flatnonzero(~(method.amplification(r * direction) <= 1.0 + SLACK))
-    if len(outside) == 0:
-        return float("inf")
-    high = float(r[outside[0]])
+    high = float(r[outside[0]])  # the region of an Adams-Bashforth method is bounded
     if outside[0] == 0 or _leaves_at_once(method, direction, high):
         return 0.0
     low = float(r[outside[0] - 1])

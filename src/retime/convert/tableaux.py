@@ -43,7 +43,7 @@ class Tableau:
             raise ValueError(
                 f"Tableau {self.name!r} is not lower triangular: fully implicit methods are not supported. Use a diagonally implicit one."
             )
-        if self.order not in range(1, 6):
+        if type(self.order) is not int or self.order not in range(1, 6):
             raise ValueError(f"`order` is {self.order!r}; it must be 1 to 5.")
         for name, order, value, wanted in order_conditions(A, b):
             if order <= self.order and abs(value - wanted) > 1e-12:
@@ -71,6 +71,18 @@ class Tableau:
             for i, row in enumerate(self.A):
                 k.append((1 + z * sum(a * x for a, x in zip(row, k, strict=False))) / (1 - z * row[i]))
             return 1 + z * sum(b * x for b, x in zip(self.b, k, strict=True))
+
+    def rational(self) -> tuple[Array, Array]:
+        """R = P / Q as coefficients of P and Q, constant first: Q = prod(1 - a_ii z), P = Q (1 + sum_k b A^(k-1) 1 z^k) to degree r."""
+        A, b, r = np.array(self.A), np.array(self.b), self.num_stages
+        Q = np.array([1.0])
+        for a in np.diagonal(A):
+            Q = np.convolve(Q, [1.0, -a])
+        series, k = np.zeros(r + 1), np.ones(r)
+        series[0] = 1.0
+        for j in range(1, r + 1):
+            series[j], k = b @ k, A @ k
+        return np.convolve(Q, series)[: r + 1], Q
 
 
 def order_conditions(A: Array, b: Array) -> list[tuple[str, int, float, float]]:
@@ -128,9 +140,10 @@ class RungeKuttaStep:
 
     tableau: Tableau
     inner: Callable[[Any, Any, Any, Any], Any]
+    stage: int | None = None
 
     def __call__(self, xp: Any, p: Any, z: Any, s: Any) -> Any:
-        """z_{k+1}; NaN where an implicit stage has no solution that Newton's method finds."""
+        """z_{k+1}, or the state of one stage; NaN where an implicit stage has no solution that Newton's method finds."""
         dt, k = p["dt"], []
 
         def field(y: Any) -> Any:
@@ -138,7 +151,10 @@ class RungeKuttaStep:
 
         for row, i in zip(self.tableau.A, range(self.tableau.num_stages), strict=True):
             y = z + dt * sum((a * x for a, x in zip(row, k, strict=False) if a), xp.zeros_like(z))
-            k.append(field(y if row[i] == 0 else solve_stage(field, y, row[i] * dt)))
+            y = y if row[i] == 0 else solve_stage(field, y, row[i] * dt)
+            if i == self.stage:
+                return y
+            k.append(field(y))
         return z + dt * sum(b * x for b, x in zip(self.tableau.b, k, strict=True) if b)
 
 

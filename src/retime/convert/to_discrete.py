@@ -98,9 +98,7 @@ def _applied(step: System, z: Array, s: Array) -> Array:
 
 def _decays(model: System, dt: float, method: Integrator, at: Probe) -> Condition:
     """Whether modes that decay in the flow decay in the map, by the linearization at the states measured."""
-    rates = np.linalg.eigvals(model.jacobian(at.states, at.inputs)).reshape(-1)
-    decaying = rates[rates.real < 0]
-    worst = float(method.amplification(dt * decaying).max(initial=0.0))
+    worst = max(method.largest_factor(J, model.linear_part, dt) for J in model.jacobian(at.states, at.inputs))
     detail = f"1 minus the largest factor per step of a decaying mode of the linearization, on {at.words}"
     return Condition("what decays in the flow decays in the map", worst <= 1.0, 1.0 - worst, detail)
 

@@ -70,7 +70,8 @@ class UserFunction:
 
     def in_python(self, *arguments: Any) -> Array:
         """The value as NumPy float64."""
-        return np.asarray(self.f(*[np.array(a) for a in arguments]), dtype=np.float64)
+        with double_precision():  # the function may use jax.numpy all the same
+            return np.asarray(self.f(*[np.array(a) for a in arguments]), dtype=np.float64)
 
     def in_words(self, *arguments: Any) -> Array:
         """The value for arguments `(k, 2)` that are the 32-bit words of float64 numbers, as such words.

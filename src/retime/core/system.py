@@ -123,11 +123,11 @@ class System(ABC):
         """The matrix `(n, n)` of the right-hand side's own linear term (a leak), or None where the family names none."""
         return None
 
-    def _states(self, z: Array) -> Array:
-        return _last_axis("z", z, self.num_states, "states")
+    def _states(self, z: Array, name: str = "z") -> Array:
+        return _last_axis(name, z, self.num_states, "states")
 
-    def _input(self, s: Array | None) -> Array:
-        return np.zeros(self.num_inputs) if s is None else _last_axis("s", s, self.num_inputs, "inputs")
+    def _input(self, s: Array | None, name: str = "s") -> Array:
+        return np.zeros(self.num_inputs) if s is None else _last_axis(name, s, self.num_inputs, "inputs")
 
     def _combined(self, a: float, b: float, time: TimeBase) -> System | None:
         """The system of this family whose right-hand side is a z + b F(z, s), or None where the family has none."""

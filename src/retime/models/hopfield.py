@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from retime.core.arrays import Array, matrix
+from retime.core.arrays import Array, matrix, state_matrix, vector
 from retime.core.equation import Equation
 from retime.core.system import SmoothSystem, System
 from retime.core.time import CONTINUOUS, Continuous, Discrete, TimeBase
 from retime.models.activation import ACTIVATIONS
-from retime.models.elman import elman_parameters, per_unit
+from retime.models.elman import per_unit
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,13 +51,15 @@ class HopfieldNetwork(SmoothSystem):
     time: TimeBase = CONTINUOUS
 
     def __post_init__(self) -> None:
-        checked = elman_parameters(self.T, self.W_in, self.I)
-        n = len(checked["b"])
+        T = state_matrix("T", self.T)
+        n = len(T)
+        W_in = np.zeros((n, 0)) if self.W_in is None else self.W_in
         if self.activation not in ("tanh", "logistic"):
             raise ValueError(
                 f'`activation` is {self.activation!r}; it must be "tanh" or "logistic", which have an inverse.'
             )
-        self._set(T=checked["W_rec"], I=checked["b"], W_in=checked["W_in"])
+        because = f", one per unit of `T` ({n})"
+        self._set(T=T, I=vector("I", self.I, n, because), W_in=matrix("W_in", W_in, (n, None), because))
         self._set(
             resistance=per_unit("resistance", self.resistance, n, "the resistance"),
             capacitance=per_unit("capacitance", self.capacitance, n, "the capacitance"),
@@ -99,7 +101,7 @@ class HopfieldNetwork(SmoothSystem):
         """E `(...)` at states `(..., n)` without input; never increases along an orbit when T is symmetric."""
         V = self.rates(u)
         low, high = (-1.0, 1.0) if self.activation == "tanh" else (0.0, 1.0)
-        integral = (_xlogx(V - low) + _xlogx(high - V)) / (high - low) + (0.0 if low else np.log(2.0))
+        integral = (_xlogx(V - low) + _xlogx(high - V)) / (high - low)
         leak = integral / (np.asarray(self.resistance) * self.gain)
         return -0.5 * np.einsum("...i,ij,...j->...", V, self.T, V) - V @ self.I + leak.sum(axis=-1)
 

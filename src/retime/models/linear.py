@@ -86,10 +86,14 @@ class LinearSystem(PiecewiseAffineSystem):
     @property
     def exponents(self) -> Array:
         """Continuous-time exponents `(n,)`, 1 / model time: the eigenvalues, for a map log(eigenvalue) / dt (principal; -inf for 0)."""
+        w = self.eigenvalues
         if not isinstance(self.time, Discrete):
-            return self.eigenvalues
+            return w
         with np.errstate(divide="ignore"):
-            return np.log(self.eigenvalues) / self.time.dt
+            rates = np.log(np.abs(w)) / self.time.dt
+        found = np.empty(len(w), dtype=complex)
+        found.real, found.imag = rates, np.angle(w) / self.time.dt
+        return found
 
     @property
     def time_constants(self) -> Array:

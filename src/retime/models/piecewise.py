@@ -11,6 +11,7 @@ from retime.core.arrays import matrix, state_matrix, vector
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import TimeBase
+from retime.models.relu import ReluRNN
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,8 +70,12 @@ class PiecewiseAffineRNN(PiecewiseAffineSystem):
         return combined_form(self, a, b, time)
 
 
-def combined_form(model: PiecewiseAffineSystem, a: float, b: float, time: TimeBase) -> PiecewiseAffineRNN:
-    """a z + b F(z, s) of any piecewise-affine system, in canonical form."""
-    f = model.canonical
-    A = a * np.eye(f.num_states) + b * f.A
-    return PiecewiseAffineRNN(A, b * f.W1, f.W2, b * f.h1, f.h2, b * f.C1, f.C2, time=time, readout=model.readout)
+def combined_form(model: PiecewiseAffineSystem, a: float, b: float, time: TimeBase) -> PiecewiseAffineSystem:
+    """a z + b F(z, s) of any piecewise-affine system, in canonical form; relu(W z + U s + h) alone is a ReluRNN."""
+    f, n = model.canonical, model.num_states
+    A, W1, common = a * np.eye(n) + b * f.A, b * f.W1, {"time": time, "readout": model.readout}
+    rounding = 4 * np.finfo(float).eps
+    is_elman = W1.shape == (n, n) and np.abs(A).max() <= rounding and np.abs(W1 - np.eye(n)).max() <= rounding
+    if is_elman and not np.any(f.h1) and not np.any(f.C1):
+        return ReluRNN(f.W2, f.C2, f.h2, **common)
+    return PiecewiseAffineRNN(A, W1, f.W2, b * f.h1, f.h2, b * f.C1, f.C2, **common)

@@ -101,10 +101,18 @@ def _started(model: System, z0: Any, inputs: Any) -> Array:
     """z0 as states of the model: completed, with the first input, where the model knows how."""
     z = real_array("z0", z0)
     if z.ndim in (1, 2) and z.shape[-1] != model.num_states:
-        first = None if inputs is None or callable(inputs) else np.atleast_1d(np.asarray(inputs, dtype=np.float64)[0])
-        with suppress(ShapeError):  # reported below, with the shape that is wanted
-            z = model.start(z, first)
+        with suppress(ValueError):  # reported below or with the inputs, with the shape that is wanted
+            return initial_states(model.start(z, _first(inputs, z.ndim)), model.num_states)
     return initial_states(z, model.num_states)
+
+
+def _first(inputs: Any, ndim: int) -> Array | None:
+    """The first row of inputs: of one member when there is one initial state (`ndim` 1), else of all of them."""
+    rows = None if inputs is None or callable(inputs) else np.asarray(inputs, dtype=np.float64)
+    if rows is None or rows.size == 0:
+        return None
+    row = np.atleast_1d(rows[0])
+    return row[0] if ndim == 1 and row.ndim == 2 else row
 
 
 def _map(model: Any, z: Array, steps: Any, times: Any, inputs: Any) -> tuple[Array, Runs, Array]:

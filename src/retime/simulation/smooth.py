@@ -171,7 +171,9 @@ class _Job:
         ts = _padded_times(times[1:])
         run = _solver()
         e = self.equation
-        found, code = run(e.function, e.parameters, z, times[0], ts, drive, jumps, self.solver, self.tolerance, self.m)
+        found, code = run(
+            e.function, e.parameters, z, times[:1], ts, drive, jumps, self.solver, np.array([self.tolerance]), self.m
+        )
         block = self.states[start:stop, member]
         block[:] = np.asarray(found)[: stop - start]
         fine = (np.abs(block) < LIMIT).all(axis=1)
@@ -190,7 +192,8 @@ _REASONS = {
     ),
     _SMALL: (
         TrajectoryStatus.DIVERGED,
-        "the solver's step became as small as rounding: the solution grows without bound in finite time, or the field is not defined",
+        "the solver's step became as small as rounding: the solution grows beyond 1e150, or without bound in finite time, "
+        "or the field is not defined",
     ),
 }
 
@@ -243,6 +246,7 @@ def _solver() -> Any:
     def run(
         function: Any, p: Any, z: Any, t0: Any, ts: Any, drive: Any, jumps: Any, solver: Any, tolerance: Any, m: int
     ) -> Any:
+        t0, tolerance = t0[0], tolerance[0]  # arrays, so that another value is not another program
         smallest = 4e-16 * jnp.maximum(jnp.abs(t0), jnp.abs(ts[-1]))
         control: Any = diffrax.PIDController(rtol=tolerance, atol=tolerance, dtmin=smallest, force_dtmin=False)
         if jumps is not None:
