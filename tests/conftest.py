@@ -6,7 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from retime.core.quiet import one_blas_thread
+
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """One BLAS thread: on small matrices, and beside JAX's own threads, more of them mostly wait for each other."""
+    with one_blas_thread():
+        yield
 
 
 @pytest.fixture

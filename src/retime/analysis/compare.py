@@ -115,6 +115,8 @@ def compare(
     if not isinstance(other, System):
         raise TypeError(f"`other` is {type(other).__name__}; compare takes a second retime model or a converted flow.")
     z = initial_states(z0, model.num_states)
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)):
+        raise ValueError(f"`steps` is {steps!r}; it must be a whole number >= 1.")
     if z.ndim != 1 or steps < 1:
         raise ShapeError(
             "`z0` must be one initial state (n,) and `steps` at least 1; compare members of a batch one by one."

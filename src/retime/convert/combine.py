@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import TimeBase
-from retime.models import LinearSystem
 from retime.models.piecewise import combined_form
 
 
@@ -20,10 +17,3 @@ def combined(model: System, a: float, b: float, time: TimeBase, otherwise: Calla
     if isinstance(model, PiecewiseAffineSystem):
         return combined_form(model, a, b, time)
     return otherwise()
-
-
-def affine_part(step: System, of: LinearSystem) -> LinearSystem:
-    """A system that is affine in state and input, as a LinearSystem with the readout, D and auxiliary states of `of`."""
-    z, s = np.zeros(step.num_states), np.zeros(step.num_inputs)
-    parts = (step.jacobian(z, s), step.apply(z, s), step.input_jacobian(z, s))
-    return LinearSystem(*parts, time=step.time, readout=of.readout, D=of.D, auxiliary=of.auxiliary)

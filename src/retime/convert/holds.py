@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retime.convert.integrators import Integrator, Interchanges, exponential_factor
+from retime.convert.integrators import Integrator, Interchanges, exponential_factor, finite_step
 from retime.core.arrays import Array
 from retime.core.canonical import AffineRegions
 from retime.core.errors import CertificateError
@@ -137,7 +137,9 @@ def _exponential(A: Array, E: Array, dt: float) -> Array:
     L = np.zeros((size, size))
     L[:n, :n], L[:n, n : n + m] = dt * A, dt * E
     L[n : n + m, n + m :] = np.eye(m)
-    return expm(L)[:n]
+    with np.errstate(all="ignore"):
+        X = expm(L)[:n]
+    return finite_step(X, dt)
 
 
 def _held(model: LinearSystem, dt: float) -> LinearSystem:

@@ -9,11 +9,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from retime.convert.combine import affine_part, combined
+from retime.convert.combine import combined
 from retime.convert.embeddings import EulerField
 from retime.convert.tableaux import DORMAND_PRINCE, EULER, HEUN, TRAPEZOID, RungeKuttaStep, Tableau
 from retime.core.arrays import Array, state_matrix
 from retime.core.equation import Equation, evaluate
+from retime.core.errors import ConvergenceError
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import Discrete
 from retime.models import DerivedSystem, LinearSystem, PiecewiseAffineRNN, RateRNN
@@ -48,7 +49,7 @@ class Integrator(ABC):
     def largest_factor(self, J: Array, L: Array | None, dt: float) -> float:
         """Largest modulus that one step multiplies a decaying mode of dz/dt = J z by; L is the linear part of F, where it matters."""
         rates = np.linalg.eigvals(J)
-        return float(self.amplification(dt * rates[rates.real < 0]).max(initial=0.0))
+        return float(self.amplification(dt * rates[rates.real < -neutral(J)]).max(initial=0.0))
 
     def rational(self) -> tuple[Array, Array] | None:
         """R = P / Q as coefficients of P and Q, constant first, for methods with a rational stability function; else None."""
@@ -111,8 +112,9 @@ class RungeKutta(Integrator):
 
     def discretize(self, model: System, dt: float) -> System:
         """The map of one step; linear systems stay linear."""
-        step = DerivedSystem(model, self, dt, time=Discrete(dt))
-        return affine_part(step, model) if isinstance(model, LinearSystem) else step
+        if isinstance(model, LinearSystem):
+            return _linear_step(model, self.tableau, dt)
+        return DerivedSystem(model, self, dt, time=Discrete(dt))
 
     def equation(self, base: System, dt: float) -> Equation:
         """One step as a right-hand side."""
@@ -170,6 +172,43 @@ class Euler(Integrator):
         return EULER.rational()
 
 
+def _linear_step(model: LinearSystem, tableau: Tableau, dt: float) -> LinearSystem:
+    """One step of a tableau on dz/dt = A z + b + E s: every stage as a matrix acting on (z, s, 1)."""
+    n, m = model.E.shape
+    G = np.zeros((n + m + 1, n + m + 1))
+    G[:n] = dt * np.hstack([model.A, model.E, model.b[:, None]])
+    stages: list[Array] = []
+    for i, row in enumerate(tableau.A):
+        Y = np.eye(len(G)) + G @ sum((a * X for a, X in zip(row, stages, strict=False) if a), np.zeros_like(G))
+        stages.append(solve_step(np.eye(len(G)) - row[i] * G, Y, dt) if row[i] else Y)
+    X = finite_step(np.eye(n, len(G)) + G[:n] @ sum(b * Y for b, Y in zip(tableau.b, stages, strict=True)), dt)
+    return replace(model, A=X[:, :n], b=X[:, -1], E=X[:, n : n + m], time=Discrete(dt))
+
+
+def solve_step(M: Array, right: Array, dt: float) -> Array:
+    """M^{-1} right, for the equation of an implicit step.
+
+    Raises:
+        ConvergenceError: M is singular to rounding, so that the step has no solution.
+    """
+    if np.linalg.cond(M) > 1e14:
+        raise ConvergenceError(
+            f"The implicit step has no solution for dt = {dt:.6g}: dt times an eigenvalue is a pole of the method. Use another dt."
+        )
+    return np.linalg.solve(M, right)
+
+
+def finite_step(X: Array, dt: float) -> Array:
+    """The matrix of a step, checked.
+
+    Raises:
+        ValueError: it overflows.
+    """
+    if not np.isfinite(X).all():
+        raise ValueError(f"`dt` is {dt:.6g}: one step grows beyond the range of numbers. Use a smaller dt.")
+    return X
+
+
 def Heun() -> RungeKutta:
     """Heun's method, the explicit trapezoid: `RungeKutta(HEUN)`, order 2."""
     return RungeKutta(HEUN)
@@ -224,7 +263,7 @@ def _bilinear(model: LinearSystem, dt: float) -> LinearSystem:
     n, (B, offset) = model.num_states, model.readout
     left = np.eye(n) - dt / 2 * model.A
     columns = np.hstack([np.eye(n) + dt / 2 * model.A, dt * model.E, dt * model.b[:, None]])
-    solved = np.linalg.solve(left, columns)
+    solved = solve_step(left, columns, dt)
     A, E, b = solved[:, :n], solved[:, n:-1], solved[:, -1]
     D = B @ E / 2 if model.D is None else model.D + B @ E / 2
     readout: Any = (np.linalg.solve(left.T, B.T).T, offset + B @ b / 2)
@@ -356,7 +395,7 @@ class ExponentialEuler(Integrator):
 
     def discretize(self, model: System, dt: float) -> System:
         """The map of one step."""
-        L = self._linear_of(model)
+        L = self.linear_of(model)
         if isinstance(model, RateRNN) and self.linear is None:
             return model.stepped(-np.expm1(-dt / np.asarray(model.tau)), Discrete(dt))
         if isinstance(model, PiecewiseAffineSystem):
@@ -365,7 +404,7 @@ class ExponentialEuler(Integrator):
 
     def equation(self, base: System, dt: float) -> Equation:
         """One step as a right-hand side."""
-        inner, L = base.equation, self._linear_of(base)
+        inner, L = base.equation, self.linear_of(base)
         X, phi = exponential_and_phi(L, dt)
         p = {"inner": inner.parameters, "X": X, "phi": phi, "L": L}
         return Equation(_ExponentialStep(inner.function), p)
@@ -376,11 +415,9 @@ class ExponentialEuler(Integrator):
 
     def largest_factor(self, J: Array, L: Array | None, dt: float) -> float:
         """Spectral radius of exp(dt L) + dt phi(dt L) (J - L) when every mode of J decays; else 0."""
-        if (np.linalg.eigvals(J).real >= 0).any():
+        if (np.linalg.eigvals(J).real >= -neutral(J)).any():
             return 0.0
         L = self.linear if self.linear is not None else L
-        if L is None:
-            return float("nan")
         X, phi = exponential_and_phi(np.asarray(L), dt)
         return float(np.abs(np.linalg.eigvals(X + phi @ (J - L))).max())
 
@@ -388,7 +425,12 @@ class ExponentialEuler(Integrator):
         """L divided by the factor."""
         return self if self.linear is None else ExponentialEuler(self.linear / factor)
 
-    def _linear_of(self, model: System) -> Array:
+    def linear_of(self, model: System) -> Array:
+        """L for a model.
+
+        Raises:
+            ValueError: the family names none. ShapeError: `linear` of another size.
+        """
         L = model.linear_part if self.linear is None else self.linear
         if L is None:
             raise ValueError(
@@ -405,6 +447,11 @@ class ExponentialEuler(Integrator):
 
     def __repr__(self) -> str:
         return f"ExponentialEuler({'' if self.linear is None else 'linear=...'})"
+
+
+def neutral(J: Array) -> float:
+    """The rate below which an eigenvalue of J is rounding: a mode that neither grows nor decays."""
+    return 100 * len(J) * np.finfo(float).eps * float(np.linalg.norm(J))
 
 
 def exponential_factor(z: Array) -> Array:

@@ -33,8 +33,8 @@ class Interchange:
         results: (second after first, first after second); for "discretize" and "to_continuous" (there and back, the original).
         difference: largest entry of |A1 - A2|, |b1 - b2|, |E1 - E2| of linear results, else of the next states (or fields) at the base
             point and 32 states around it (also when the steps differ, see `dt_rescaled`).
-        size: largest entry of what was compared.
-        commutes: whether difference <= 1e-9 (1 + size), measured.
+        size: largest entry of what was compared (of maps: of what a step adds to the state).
+        commutes: whether difference <= 1e-9 size (and rounding of the states), measured; the unit of time does not matter.
         condition: the condition under which theory says they agree, and whether it holds here.
         controllability: when sampling is involved and there are inputs: whether the sampled linearization is as controllable as
             the continuous one (pathological sampling is not); else None.
@@ -227,10 +227,14 @@ def _base_point(x: _Setting) -> Condition:
         return Condition("always: the region is held over the step", True, float("inf"), "no hypothesis")
     if affine is not None:
         return _one_region(x, affine)
-    speed, size = (float(np.abs(v).max(initial=0.0)) for v in (x.model.apply(x.at, x.inputs), x.at))
+    moved = x.dt * x.model.apply(x.at, x.inputs)
+    speed, size = (float(np.abs(v).max(initial=0.0)) for v in (moved, x.at))
     bound = TOLERANCE * (1 + size)
     return Condition(
-        "the base point is an equilibrium: F(base) = 0", speed <= bound, bound - speed, f"{bound:.1e} minus |F(base)|"
+        "the base point is an equilibrium: F(base) = 0",
+        speed <= bound,
+        bound - speed,
+        f"{bound:.1e} minus dt |F(base)|",
     )
 
 
@@ -266,9 +270,9 @@ def _there_and_back(x: _Setting, pair: tuple[str, str], is_turned: bool) -> Inte
         "pi / dt minus the largest |Im|, at the base point",
     )
     condition = Condition(name, below > 0, below, detail)
-    if np.isfinite(method.order):
+    if np.isfinite(method.order) or method.shifts_state(original):
         condition = Condition(
-            "the discretization is exact", False, -1.0, f"{method!r} is of order {method.order}; use ZeroOrderHold()"
+            "the discretization is exact", False, -1.0, f"{method!r} is not, state by state; use ZeroOrderHold()"
         )
     return _compared(x, pair, results, False, condition, _controllability(flow, sampled))
 
@@ -297,29 +301,30 @@ def _compared(
     condition: Condition,
     controllability: Condition | None = None,
 ) -> Interchange:
-    difference, size = _difference(x, *results)
+    difference, size, rounding = _difference(x, *results)
     if is_turned:
         results = results[::-1]
-    return Interchange(
-        pair, results, difference, size, difference <= TOLERANCE * (1 + size), condition, controllability
-    )
+    commutes = difference <= TOLERANCE * size + rounding
+    return Interchange(pair, results, difference, size, commutes, condition, controllability)
 
 
-def _difference(x: _Setting, a: Any, b: Any) -> tuple[float, float]:
-    """Largest difference of two systems, and the largest entry compared; inf when they are not of one kind."""
+def _difference(x: _Setting, a: Any, b: Any) -> tuple[float, float, float]:
+    """Largest difference of two systems, the size of what was compared, and of rounding; inf when they are not of one kind."""
+    infinite = (float("inf"), 0.0, 0.0)
     if type(a.time) is not type(b.time):
-        return float("inf"), 0.0
+        return infinite
     if isinstance(a, LinearSystem) and isinstance(b, LinearSystem):
         if a.num_states != b.num_states:
-            return float("inf"), 0.0
-        parts = [(a.A, b.A), (a.b, b.b), (a.E, b.E)]
+            return infinite
+        parts, rounding = [(a.A, b.A), (a.b, b.b), (a.E, b.E)], 0.0
     else:
         n = x.model.num_states
         z = np.vstack([x.at, x.at + np.random.default_rng(0).normal(size=(32, n))])
         s = np.broadcast_to(x.inputs, (len(z), len(x.inputs)))
-        parts = [tuple(_next(system, z, s)[:, :n] for system in (a, b))]
+        moves = [_next(system, z, s)[:, :n] - (z if isinstance(a.time, Discrete) else 0.0) for system in (a, b)]
+        parts, rounding = [tuple(moves)], 16 * np.finfo(float).eps * (1.0 + float(np.abs(z).max()))
     difference = max(float(np.abs(u - v).max(initial=0.0)) for u, v in parts)
-    return difference, max(float(np.abs(u).max(initial=0.0)) for u, _ in parts)
+    return difference, max(float(np.abs(u).max(initial=0.0)) for u, _ in parts), rounding
 
 
 def _next(system: System, z: Array, s: Array) -> Array:

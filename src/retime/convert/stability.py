@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.polynomial.polynomial import polyder, polyval
 
-from retime.convert.integrators import AdamsBashforth, ExponentialEuler, Integrator
-from retime.core.arrays import Array
-from retime.core.rendering import plain
+from retime.convert.integrators import AdamsBashforth, ExponentialEuler, Integrator, neutral
+from retime.core.arrays import Array, vector
+from retime.core.rendering import html_table, plain
 from retime.core.system import System
 from retime.core.time import Continuous
 
@@ -52,6 +52,10 @@ class StabilityRegion:
         from importlib import import_module
 
         return import_module("retime.plots").stability_region(self, **options)
+
+    def _repr_html_(self) -> str:
+        rows = [["negative real axis", f"{self.real_limit:.6g}"], ["imaginary axis", f"{self.imaginary_limit:.6g}"]]
+        return html_table(["stable up to |dt lambda|", repr(self.method)], rows)
 
     def __repr__(self) -> str:
         axes = [f"{x:.4g}" if np.isfinite(x) else "all" for x in (self.real_limit, self.imaginary_limit)]
@@ -96,11 +100,13 @@ def max_stable_dt(model: System, method: Integrator, *, at: Any, inputs: Any = N
     _check(method)
     if not isinstance(model, System) or not isinstance(model.time, Continuous):
         raise TypeError(f"`model` is {model!r}; max_stable_dt takes a system in continuous time.")
-    J = model.jacobian(model._states(at, "at"), model._input(inputs, "inputs"))
+    at = vector("at", at, model.num_states, " one entry per state")
+    J = model.jacobian(at, model._input(None if inputs is None else vector("inputs", inputs), "inputs"))
     if isinstance(method, ExponentialEuler):
-        return _scanned(method, model, J)
-    rates = np.linalg.eigvals(J).astype(complex)
-    rates = rates[np.abs(rates) > 0]
+        return _scanned(method, J, method.linear_of(model))
+    rates, rounding = np.linalg.eigvals(J).astype(complex), neutral(J)
+    rates = rates[np.abs(rates) > rounding]
+    rates = np.where(np.abs(np.real(rates)) <= rounding, 1j * np.imag(rates), rates)
     return min((_limit(method, r / abs(r)) / abs(r) for r in rates), default=float("inf"))
 
 
@@ -109,17 +115,20 @@ def _check(method: Any) -> None:
         raise TypeError(f"`method` is {method!r}; it must be a method of to_discrete such as RungeKutta(RK4).")
 
 
-def _scanned(method: ExponentialEuler, model: System, J: Array) -> float:
-    """The largest stable dt of exponential Euler, whose factors are not those of single eigenvalues."""
+def _scanned(method: ExponentialEuler, J: Array, L: Array) -> float:
+    """The largest stable dt of exponential Euler, whose factors are not those of single eigenvalues, from a grid of steps."""
     rates = np.linalg.eigvals(J)
-    if (rates.real >= 0).any():
+    if (rates.real >= -neutral(J)).any():
         return 0.0
-    L, unit = model.linear_part, 1.0 / float(np.abs(rates).max())
+    leak = L[0, 0]
 
     def stable(dt: float) -> bool:
+        if np.array_equal(L, leak * np.eye(len(L))):
+            phi = dt if leak == 0 else np.expm1(dt * leak) / leak
+            return bool(np.abs(np.exp(dt * leak) + phi * (rates - leak)).max() <= 1.0)
         return method.largest_factor(J, L, dt) <= 1.0
 
-    steps = unit * np.geomspace(1e-3, 1e4, 400)
+    steps = np.geomspace(1e-3, 1e4, 100) / float(np.abs(rates).max())
     out = next((k for k, dt in enumerate(steps) if not stable(dt)), None)
     if out is None:
         return float("inf")
@@ -128,7 +137,7 @@ def _scanned(method: ExponentialEuler, model: System, J: Array) -> float:
 
 def _bisected(inside: Callable[[float], bool], low: float, high: float) -> float:
     """Where a condition that holds at `low` and fails at `high` ends, to rounding."""
-    while low < (middle := (low + high) / 2) < high:
+    while high - low > 1e-14 * high and low < (middle := (low + high) / 2) < high:
         low, high = (middle, high) if inside(middle) else (low, middle)
     return low
 

@@ -144,14 +144,14 @@ class RungeKuttaStep:
 
     def __call__(self, xp: Any, p: Any, z: Any, s: Any) -> Any:
         """z_{k+1}, or the state of one stage; NaN where an implicit stage has no solution that Newton's method finds."""
-        dt, k = p["dt"], []
+        dt, k, given = p["dt"], [], (p["inner"], s)
 
-        def field(y: Any) -> Any:
-            return self.inner(xp, p["inner"], y, s)
+        def field(y: Any, given: Any = given) -> Any:
+            return self.inner(xp, given[0], y, given[1])
 
         for row, i in zip(self.tableau.A, range(self.tableau.num_stages), strict=True):
             y = z + dt * sum((a * x for a, x in zip(row, k, strict=False) if a), xp.zeros_like(z))
-            y = y if row[i] == 0 else solve_stage(field, y, row[i] * dt)
+            y = y if row[i] == 0 else solve_stage(field, given, y, row[i] * dt)
             if i == self.stage:
                 return y
             k.append(field(y))
@@ -161,23 +161,28 @@ class RungeKuttaStep:
 MAX_NEWTON = 50
 
 
-def solve_stage(field: Callable[[Any], Any], known: Any, h: Any) -> Any:
+def solve_stage(field: Callable[..., Any], given: Any, known: Any, h: Any) -> Any:
     """y with y = known + h F(y), by Newton's method from `known`; NaN where it does not converge. Backend: Optimistix.
 
-    Solved for u = (y - known) / size with the residual divided by 1 + |h dF/dz|, so that a stiff F does not hide the rest: the last
-    step of Newton's method is below 1e-10 of the state, its error then below rounding.
+    F(y) = field(y, given). Solved for u = (y - known) / size with the residual divided by 1 + |h dF/dz|, so that a stiff F does not
+    hide the rest: the last step of Newton's method is below 1e-10 of the state, its error then below rounding.
     """
     import jax
     import jax.numpy as jnp
     import optimistix as optx
 
-    stiffness = 1.0 + jnp.abs(h * jax.jacfwd(field)(known)).sum(axis=1).max()
-    size = jnp.maximum(jnp.abs(known).max(), jnp.abs(h * field(known)).max() / stiffness)
-    stiffness, size = jax.lax.stop_gradient((stiffness, jnp.where(size > 0, size, 1.0)))
+    fixed, start, step = jax.lax.stop_gradient((given, known, h))
 
     def residual(u: Any, _: Any) -> Any:
-        return (u - h * field(known + size * u) / size) / stiffness
+        return (u - step * field(start + size * u, fixed) / size) / stiffness
 
+    stiffness = 1.0 + jnp.abs(step * jax.jacfwd(field)(start, fixed)).sum(axis=1).max()
+    size = jnp.maximum(jnp.abs(start).max(), jnp.abs(step * field(start, fixed)).max() / stiffness)
+    size = jnp.where(size > 0, size, 1.0)
     newton = optx.Newton(rtol=1e-10, atol=1e-10)
-    solution = optx.root_find(residual, newton, jnp.zeros_like(known), max_steps=MAX_NEWTON, throw=False)
-    return jnp.where(solution.result == optx.RESULTS.successful, known + size * solution.value, jnp.nan)
+    solution = optx.root_find(residual, newton, jnp.zeros_like(start), max_steps=MAX_NEWTON, throw=False)
+    y = start + size * solution.value
+    # one more step, written out: its derivative is that of the solution, and not a number where the equation has none
+    M = jnp.eye(len(y)) - step * jax.jacfwd(field)(y, fixed)
+    y = y - jnp.linalg.solve(M, y - known - h * field(y, given))
+    return jnp.where(solution.result == optx.RESULTS.successful, y, jnp.nan)

@@ -154,6 +154,10 @@ class System(ABC):
             return NotImplemented
         return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self) if f.compare)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles are made anew from the parameters, checked and read-only again."""
+        return _made, (type(self), {f.name: getattr(self, f.name) for f in fields(self) if f.init})
+
     def __hash__(self) -> int:
         return hash((type(self).__name__, self.num_states, self.num_inputs, self.time))
 
@@ -252,11 +256,18 @@ class SmoothSystem(System):
 
 
 def _canonical_function(xp: Any, p: Any, z: Any, s: Any) -> Any:
-    on = xp.maximum(p["W2"] @ z + p["C2"] @ s + p["h2"], 0.0)
+    g = p["W2"] @ z + p["C2"] @ s + p["h2"]
+    on = xp.where(g > 0, g, 0.0)  # the region of a boundary is the one with the unit off
     return p["A"] @ z + p["W1"] @ on + p["C1"] @ s + p["h1"]
 
 
+def _made(cls: Any, parameters: dict[str, Any]) -> Any:
+    return cls(**parameters)
+
+
 def _last_axis(name: str, value: Any, length: int, meaning: str) -> Array:
+    if np.iscomplexobj(value):
+        raise ValueError(f"`{name}` is complex; it must be real.")
     array = np.asarray(value, dtype=np.float64)
     if array.ndim == 0 or array.shape[-1] != length:
         raise ShapeError(f"`{name}` has shape {array.shape}; its last axis must have {length} entries, the {meaning}.")

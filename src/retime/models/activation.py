@@ -12,12 +12,12 @@ from retime.core.function import UserFunction
 
 ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "tanh": lambda xp, x: xp.tanh(x),
-    "relu": lambda xp, x: xp.maximum(x, 0.0),
+    "relu": lambda xp, x: xp.where(x > 0, x, 0.0),
     "softplus": lambda xp, x: xp.logaddexp(x, 0.0),
     "logistic": lambda xp, x: 0.5 * (1.0 + xp.tanh(0.5 * x)),
     "linear": lambda xp, x: x,
 }
-"""tanh x; max(x, 0); log(1 + e^x); 1 / (1 + e^-x); x."""
+"""tanh x; max(x, 0), with slope 0 at 0; log(1 + e^x); 1 / (1 + e^-x); x."""
 
 SYNONYMS = {"sigmoid": "logistic", "identity": "linear"}
 

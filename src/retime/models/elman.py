@@ -123,7 +123,7 @@ class LeakyRNN(_Units):
     def __post_init__(self) -> None:
         self._set(**elman_parameters(self.W_rec, self.W_in, self.b))
         alpha = per_unit("alpha", self.alpha, self.num_states, "the leak, dt / tau")
-        self._set(alpha=alpha, form=checked_form(self.form), _f=activation(self.activation, self.num_states))
+        self._set(alpha=alpha, form=checked_form(self.form), **_named(self.activation, self.num_states))
         self._finish()
         if isinstance(self.time, Continuous):
             raise ValueError("`time` is Continuous(); a LeakyRNN steps. For a differential equation use RateRNN.")
@@ -173,7 +173,7 @@ class RateRNN(_Units):
     def __post_init__(self) -> None:
         self._set(**elman_parameters(self.W_rec, self.W_in, self.b))
         tau = per_unit("tau", self.tau, self.num_states, "the time constant")
-        self._set(tau=tau, form=checked_form(self.form), _f=activation(self.activation, self.num_states))
+        self._set(tau=tau, form=checked_form(self.form), **_named(self.activation, self.num_states))
         self._finish()
         if isinstance(self.time, Discrete):
             raise ValueError(f"`time` is {self.time}; a RateRNN flows. For a map use TanhRNN, LeakyRNN or to_discrete.")
@@ -230,6 +230,12 @@ class RateRNN(_Units):
 
     def _details(self) -> list[str]:
         return [str(self.activation), self.form]
+
+
+def _named(f: Any, size: int) -> dict[str, Any]:
+    """The field `activation` under its own name (not a synonym), and what it stands for."""
+    found = activation(f, size)
+    return {"activation": found.f if isinstance(found.f, str) else f, "_f": found}
 
 
 def _as_rate(model: Any, a: float, b: float, time: TimeBase, alpha: Any, f: Any, form: Form) -> RateRNN | None:

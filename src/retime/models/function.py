@@ -58,7 +58,7 @@ class Map(_Given):
     Args:
         f: function of a state `(n,)`, and of an input `(m,)` where there are inputs; returns `(n,)`. Written with jax.numpy it is
             compiled and differentiated exactly; written with NumPy it is called back in Python, with derivatives by
-            five-point differences (relative error about 1e-11).
+            extrapolated differences. What it reads besides its arguments is fixed when the model is made.
         num_states: n.
         num_inputs: m.
         jacobian_of: df/dz as a function of the same arguments, `(n, n)`; None for automatic.

@@ -11,7 +11,7 @@ from retime.core.arrays import Array, matrix, state_matrix, vector
 from retime.core.equation import Equation
 from retime.core.system import SmoothSystem, System
 from retime.core.time import CONTINUOUS, Continuous, Discrete, TimeBase
-from retime.models.activation import ACTIVATIONS
+from retime.models.activation import ACTIVATIONS, SYNONYMS
 from retime.models.elman import per_unit
 
 
@@ -54,6 +54,7 @@ class HopfieldNetwork(SmoothSystem):
         T = state_matrix("T", self.T)
         n = len(T)
         W_in = np.zeros((n, 0)) if self.W_in is None else self.W_in
+        self._set(activation=SYNONYMS.get(self.activation, self.activation))
         if self.activation not in ("tanh", "logistic"):
             raise ValueError(
                 f'`activation` is {self.activation!r}; it must be "tanh" or "logistic", which have an inverse.'
@@ -107,7 +108,7 @@ class HopfieldNetwork(SmoothSystem):
 
     def _equation(self) -> Equation:
         names = ("T", "I", "W_in", "resistance", "capacitance", "gain")
-        return Equation(_FUNCTIONS[self.activation], {k: np.asarray(getattr(self, k)) for k in names})
+        return Equation(_Hopfield(self.activation), {k: np.asarray(getattr(self, k)) for k in names})
 
     def _combined(self, a: float, b: float, time: TimeBase) -> System | None:
         if a != 0 or not isinstance(time, Continuous):
@@ -122,12 +123,10 @@ def _xlogx(x: Array) -> Array:
     return np.where(x > 0, x * np.log(np.where(x > 0, x, 1.0)), 0.0)
 
 
-def _hopfield(g: Any) -> Any:
-    def function(xp: Any, p: Any, u: Any, s: Any) -> Any:
-        V = g(xp, p["gain"] * u)
+@dataclass(frozen=True)
+class _Hopfield:
+    activation: str
+
+    def __call__(self, xp: Any, p: Any, u: Any, s: Any) -> Any:
+        V = ACTIVATIONS[self.activation](xp, p["gain"] * u)
         return (p["T"] @ V - u / p["resistance"] + p["I"] + p["W_in"] @ s) / p["capacitance"]
-
-    return function
-
-
-_FUNCTIONS = {name: _hopfield(ACTIVATIONS[name]) for name in ("tanh", "logistic")}

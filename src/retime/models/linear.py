@@ -81,7 +81,9 @@ class LinearSystem(PiecewiseAffineSystem):
     def eigenvalues(self) -> Array:
         """Eigenvalues of A `(n,)`, complex, slowest first: 1 / model time (continuous), multipliers per step (discrete)."""
         w = np.linalg.eigvals(self.A).astype(complex)
-        return w[np.argsort(-(np.abs(w) if isinstance(self.time, Discrete) else np.real(w)), kind="stable")]
+        w = w[np.argsort(-(np.abs(w) if isinstance(self.time, Discrete) else np.real(w)), kind="stable")]
+        w.setflags(write=False)
+        return w
 
     @property
     def exponents(self) -> Array:

@@ -16,7 +16,7 @@ from retime.core.time import Discrete
 from retime.core.trajectory import Trajectory
 from retime.models import PiecewiseAffineFlow, RegionwiseMap
 from retime.simulation.run import Runs, clock_runs, map_runs, state_runs
-from retime.simulation.smooth import TOLERANCE, Drive, diffrax_runs, input_function, scan_runs
+from retime.simulation.smooth import TOLERANCE, Drive, checked_solver, diffrax_runs, input_function, scan_runs
 
 SNAP = 1e-9  # a requested time this close (in steps) to a sample time is that sample
 
@@ -91,6 +91,10 @@ def simulate(
         times, runs, held = _map(model, batch, steps, times, inputs)
     elif is_solved:
         tolerance = TOLERANCE if tolerance is None else positive("tolerance", tolerance, "error per step")
+        if tolerance > 0.1:
+            raise ValueError(
+                f"`tolerance` is {tolerance}; an error per step relative to the state must be at most 0.1."
+            )
         times, runs, held = _smooth(model, batch, steps, times, inputs, tolerance, solver)
     else:
         times, runs, held = _continuous(model, batch, steps, times, inputs)
@@ -102,17 +106,18 @@ def _started(model: System, z0: Any, inputs: Any) -> Array:
     z = real_array("z0", z0)
     if z.ndim in (1, 2) and z.shape[-1] != model.num_states:
         with suppress(ValueError):  # reported below or with the inputs, with the shape that is wanted
-            return initial_states(model.start(z, _first(inputs, z.ndim)), model.num_states)
+            return initial_states(model.start(z, _first(inputs, z.ndim, model.num_inputs)), model.num_states)
     return initial_states(z, model.num_states)
 
 
-def _first(inputs: Any, ndim: int) -> Array | None:
-    """The first row of inputs: of one member when there is one initial state (`ndim` 1), else of all of them."""
+def _first(inputs: Any, ndim: int, m: int) -> Array | None:
+    """The first row of inputs: of one member when there is one initial state (`ndim` 1), else of all; None unless of m entries."""
     rows = None if inputs is None or callable(inputs) else np.asarray(inputs, dtype=np.float64)
     if rows is None or rows.size == 0:
         return None
     row = np.atleast_1d(rows[0])
-    return row[0] if ndim == 1 and row.ndim == 2 else row
+    row = row[0] if ndim == 1 and row.ndim == 2 else row
+    return row if row.shape[-1] == m else None
 
 
 def _map(model: Any, z: Array, steps: Any, times: Any, inputs: Any) -> tuple[Array, Runs, Array]:
@@ -182,7 +187,7 @@ def _smooth(
         held = _rows(inputs, count, len(z), m, f"one row per interval of `times` ({count})")
         driven = m > 0 and inputs is not None
         drive = Drive(*_pieces(m, times[: max(count, 1)], held[: max(count, 1)])) if driven else None
-    return times, diffrax_runs(model, z, times, drive, solver, tolerance), held
+    return times, diffrax_runs(model, z, times, drive, checked_solver(solver), tolerance), held
 
 
 def _steps(steps: Any) -> int:

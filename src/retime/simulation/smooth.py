@@ -130,14 +130,13 @@ def diffrax_runs(
     """Solve from z0 `(b, n)` at `times`, error per step below tolerance (1 + |z|); members on all cores."""
     states = np.full((len(times), *z0.shape), np.nan)
     states[0] = z0
-    ends: dict[int, tuple[TrajectoryStatus, int, str]] = {}
-    solver = _default_solver() if solver is None else solver
+    ends: dict[int, tuple[TrajectoryStatus, int, float, str]] = {}
     job = _Job(model.equation, times, drive, solver, tolerance, model.num_inputs, states, ends)
     over_blocks(len(z0), "simulating", job.solve)
     runs = _ended(model, states, np.ones((len(times), len(z0)), dtype=bool), times)
-    for member, (status, k, message) in ends.items():
+    for member, (status, k, time, message) in ends.items():
         runs.states[k:, member] = np.nan
-        _stop(runs, member, status, float(times[k]), message)
+        _stop(runs, member, status, time, message)
     return runs
 
 
@@ -152,7 +151,7 @@ class _Job:
     tolerance: float
     m: int
     states: Array
-    ends: dict[int, tuple[TrajectoryStatus, int, str]]
+    ends: dict[int, tuple[TrajectoryStatus, int, float, str]]
 
     def solve(self, first: int, last: int) -> None:
         """Members first..last - 1, one after the other: a batched loop would copy every sample at every step."""
@@ -171,7 +170,7 @@ class _Job:
         ts = _padded_times(times[1:])
         run = _solver()
         e = self.equation
-        found, code = run(
+        found, code, end = run(
             e.function, e.parameters, z, times[:1], ts, drive, jumps, self.solver, np.array([self.tolerance]), self.m
         )
         block = self.states[start:stop, member]
@@ -179,7 +178,9 @@ class _Job:
         fine = (np.abs(block) < LIMIT).all(axis=1)
         if not fine.all():
             status, message = _REASONS[int(code)]
-            self.ends[member] = (status, start + int(np.argmin(fine)), message)
+            k = start + int(np.argmin(fine))
+            time = float(self.times[k]) if int(code) == _DONE else min(float(end), float(self.times[k]))
+            self.ends[member] = (status, k, time, message)
         return bool(fine.all())
 
 
@@ -198,11 +199,20 @@ _REASONS = {
 }
 
 
-@cache
-def _default_solver() -> Any:
+def checked_solver(solver: Any) -> Any:
+    """A Diffrax solver with its own error estimate; None stands for `Dopri8()`.
+
+    Raises:
+        TypeError: anything else.
+    """
     import diffrax
 
-    return diffrax.Dopri8()
+    solver = diffrax.Dopri8() if solver is None else solver
+    if not isinstance(solver, diffrax.AbstractAdaptiveSolver):
+        raise TypeError(
+            f"`solver` is {solver!r}; it must be a Diffrax solver that estimates its error, e.g. diffrax.Dopri8() or diffrax.Kvaerno5()."
+        )
+    return solver
 
 
 def _padded_times(ts: Array) -> Array:
@@ -255,11 +265,13 @@ def _solver() -> Any:
         def field(t: Any, y: Any, _: Any) -> Any:
             return function(jnp, p, y, jnp.zeros(m) if drive is None else input_at(drive, t))
 
-        solution = diffrax.diffeqsolve(
-            diffrax.ODETerm(field), solver, t0, ts[-1], None, z, saveat=diffrax.SaveAt(ts=ts), stepsize_controller=control,
+        saved = diffrax.SaveAt(subs=(diffrax.SubSaveAt(ts=ts), diffrax.SubSaveAt(t1=True)))
+        solution: Any = diffrax.diffeqsolve(
+            diffrax.ODETerm(field), solver, t0, ts[-1], None, z, saveat=saved, stepsize_controller=control,
             max_steps=MAX_STEPS, throw=False, adjoint=diffrax.ForwardMode(),
         )  # fmt: skip
         code = jnp.where(solution.result == diffrax.RESULTS.max_steps_reached, _MANY, _DONE)
-        return solution.ys, jnp.where(solution.result == diffrax.RESULTS.dt_min_reached, _SMALL, code)
+        code = jnp.where(solution.result == diffrax.RESULTS.dt_min_reached, _SMALL, code)
+        return solution.ys[0], code, solution.ts[1][0]
 
     return run

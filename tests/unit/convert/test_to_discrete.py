@@ -97,7 +97,7 @@ def test_certificate_fails_where_what_decays_would_grow():
     certificate = rt.to_discrete(model, 3.0, method=rt.Euler()).certificate
     assert not certificate.holds
     decays = next(c for c in certificate.conditions if "decays" in c.name)
-    np.testing.assert_allclose(decays.margin, -1.0, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(decays.margin, -1.0, rtol=0, atol=1e-11)  # it has a slack of 1e-12
     certificate = rt.to_discrete(model, 1.5, method=rt.Euler()).certificate
     assert next(c for c in certificate.conditions if "decays" in c.name).holds
 

@@ -55,10 +55,9 @@ def test_function_of_two_arguments_is_checked_against_both():
         UserFunction(lambda x, y: jnp.concatenate([x, y]), (2, 1), (2,), "g")
 
 
-def test_functions_are_equal_when_what_they_wrap_is():
-    assert UserFunction(jnp.sin, (2,), (2,)) == UserFunction(jnp.sin, (2,), (2,))
-    assert hash(UserFunction(jnp.sin, (2,), (2,))) == hash(UserFunction(jnp.sin, (2,), (2,)))
-    assert UserFunction(jnp.sin, (2,), (2,)) != UserFunction(jnp.cos, (2,), (2,))
+def test_each_wrapping_is_its_own_because_what_a_function_reads_may_change():
+    one, other = UserFunction(jnp.sin, (2,), (2,)), UserFunction(jnp.sin, (2,), (2,))
+    assert one != other
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ def test_solver_that_needs_too_many_steps_says_so(monkeypatch):
     finally:
         smooth._solver.cache_clear()
     assert path.status == "steps_exceeded"
-    assert path.status_time == 0.25
+    assert 0 < path.status_time < 0.25
     assert "Kvaerno5" in path.message
     assert np.isnan(path.states[1:]).all()
 
