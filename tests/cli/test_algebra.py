@@ -129,3 +129,21 @@ def test_compare_of_a_smooth_map_says_what_to_do_instead(run):
     code, _, err = run("compare", "zoo:henon")
     assert code == 2
     assert "`retime convert` measures the error of an embedding" in err
+
+
+def test_a_multistep_map_is_started_from_the_state_of_its_network(run, rate_file, tmp_path):
+    out = tmp_path / "ab3.npz"
+    code, _, _ = run("discretize", rate_file[0], "--step", 0.05, "--method", "ab3", "-o", out)
+    assert code == 0
+    code, text, _ = run("simulate", out, "--z0", "0.5,0.5,0,0", "--steps", 10, "--json")
+    assert code == 0
+    assert json.loads(text)["status"] == "completed"
+    code, _, err = run("simulate", out, "--z0", "0.5", "--steps", 10)
+    assert code == 2
+    assert "--z0 has 1 numbers; the model has 12 states." in err
+
+
+def test_wrong_names_of_methods_name_their_option(run):
+    code, _, err = run("convert", "zoo:henon", "--method", "formal-log")
+    assert code == 2
+    assert "--method is 'formal-log'" in err

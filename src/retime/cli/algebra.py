@@ -48,7 +48,7 @@ def integrator(name: str) -> Any:
     return INTEGRATORS[name]()
 
 
-def embedding(name: str) -> Any:
+def embedding(name: str, option: str = "--field") -> Any:
     """A method of `to_continuous`: "matrix-log", "euler-field", or "formal-log:ORDER".
 
     Raises:
@@ -62,7 +62,7 @@ def embedding(name: str) -> Any:
     if kind == "formal-log" and order.isdigit():
         return rt.FormalLog(int(order))
     raise ValueError(
-        f"--field is {name!r}; it must be matrix-log, euler-field, or formal-log:ORDER such as formal-log:4."
+        f"{option} is {name!r}; it must be matrix-log, euler-field, or formal-log:ORDER such as formal-log:4."
     )
 
 
@@ -73,7 +73,7 @@ def convert_smooth(
     check_output(output, ("", ".npz"))
     model = loaded.model
     exact = isinstance(model, rt.LinearSystem) and method in (None, "matrix-log")
-    chosen = None if exact else embedding(method or "euler-field")
+    chosen = None if exact else embedding(method or "euler-field", "--method")
     orbit = rt.simulate(model, z0, steps=steps, inputs=inputs)
     states = _spread(orbit.states)
     rows = None if inputs is None else _spread(np.vstack([inputs, inputs[-1:]]))

@@ -106,6 +106,8 @@ def simulate(
     """Run and write or summarize; the return value says whether every requested time was reached."""
     check_output(output, (".npz", ".csv"))
     model, steps = loaded.model, steps if inputs is None else len(inputs)
+    if steps < 0:
+        raise ValueError(f"--steps is {steps}; it must be a whole number >= 0.")
     if not options["every"] > 0:
         raise ValueError(f"--every is {options['every']}; it must be a positive time.")
     if isinstance(model.time, Discrete) and options["switching"] is not None:

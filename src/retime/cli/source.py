@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,10 +50,13 @@ def open_model(file: str, dt: float | None, family: str | None, num_relu: int | 
 
 
 def start(loaded: Loaded, z0: str | None, option: str = "--z0") -> Array:
-    """The state given, else the file's first initial state, else zeros."""
+    """The state given (completed where the model knows how), else the file's first initial state, else zeros."""
     n = loaded.model.num_states
     if z0 is not None:
-        return numbers(z0, n, option, "states")
+        values = _parsed(z0, option)
+        with suppress(ShapeError):
+            return loaded.model.start(values)
+        raise ShapeError(f"{option} has {len(values)} numbers; the model has {n} states.")
     if loaded.starts.shape[1:] == (n,) and len(loaded.starts):
         return loaded.starts[0]
     return np.zeros(n)
@@ -64,13 +68,17 @@ def numbers(text: str, count: int, option: str, meaning: str) -> Array:
     Raises:
         ValueError: not numbers. ShapeError: not `count` of them.
     """
-    try:
-        values = np.array([float(x) for x in text.replace(" ", ",").split(",") if x])
-    except ValueError:
-        raise ValueError(f"{option} is {text!r}; it must be numbers separated by commas.") from None
+    values = _parsed(text, option)
     if len(values) != count:
         raise ShapeError(f"{option} has {len(values)} numbers; the model has {count} {meaning}.")
     return values
+
+
+def _parsed(text: str, option: str) -> Array:
+    try:
+        return np.array([float(x) for x in text.replace(" ", ",").split(",") if x])
+    except ValueError:
+        raise ValueError(f"{option} is {text!r}; it must be numbers separated by commas.") from None
 
 
 def is_not_a_plrnn(loaded: Loaded) -> bool:
