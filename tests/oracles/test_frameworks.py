@@ -335,6 +335,69 @@ def test_functional_keras_model_with_masking_wrappers_and_state_inputs_is_read(s
     assert worst(model.outputs(orbit(model, start.astype(float), data.astype(float))), wanted) <= FLOAT32
 
 
+def randomized(network, rng):
+    network.set_weights([0.4 * rng.normal(size=w.shape) for w in network.get_weights()])
+    return network
+
+
+@needs_keras
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_quantized_keras_layer_is_refused(suffix, rng, tmp_path):
+    with quiet():
+        network = keras_network("gru", rng)
+        network.quantize("int8")
+        network.save(tmp_path / f"net{suffix}")
+    with pytest.raises(rt.ModelFileError, match="is quantized; its weights are codes and scales"):
+        rt.load(tmp_path / f"net{suffix}")
+
+
+@needs_keras
+def test_adapters_of_a_keras_layer_are_merged_or_refused(rng, tmp_path):
+    with quiet():
+        network = keras_network("gru", rng)
+        network.layers[-1].enable_lora(1)
+        randomized(network, rng)
+        network.save(tmp_path / "net.keras")
+        network.save(tmp_path / "net.h5")
+        x = rng.normal(size=(STEPS, INPUTS))
+        wanted = keras_outputs(network, x[:, None])[:, 0]
+    model = load_quietly(tmp_path / "net.keras")
+    outputs = rt.simulate(model, np.zeros(UNITS), steps=STEPS, inputs=x).outputs[1:]
+    assert worst(outputs, wanted) < 10 * FLOAT32  # the merged kernel is rounded once more
+    with pytest.raises(rt.ModelFileError, match="also has the weights `lora_kernel_a`, `lora_kernel_b`"):
+        rt.load(tmp_path / "net.h5")
+
+
+@needs_keras
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_keras_model_that_reads_the_cells_is_refused(suffix, tmp_path):
+    import keras
+
+    inputs = keras.layers.Input((None, 2))
+    *_, cells = keras.layers.LSTM(4, return_state=True, name="rnn")(inputs)
+    for outputs, match in (
+        (keras.layers.Dense(2)(cells), "reads output 2 of layer 'rnn', one of its last states"),
+        (cells, "the model gives output 2 of 'rnn'; it must give the outputs"),
+    ):
+        with quiet():
+            keras.Model(inputs, outputs).save(tmp_path / f"net{suffix}")
+        with pytest.raises(rt.ModelFileError, match=match):
+            rt.load(tmp_path / f"net{suffix}")
+
+
+@needs_keras
+def test_keras_layer_of_another_class_under_a_known_name_is_refused(tmp_path):
+    import keras
+
+    class GRU(keras.layers.GRU):
+        pass
+
+    with quiet():
+        keras.Sequential([keras.layers.Input((None, 2)), GRU(4)]).save(tmp_path / "net.keras")
+    with pytest.raises(rt.ModelFileError, match="the Keras model is custom>GRU; supported are"):
+        rt.load(tmp_path / "net.keras")
+
+
 def test_keras_2_model_from_a_publication_is_loaded(data):
     import h5py
 

@@ -31,8 +31,8 @@ def load(path: str | Path, *, dt: float | None = None, family: str | None = None
     Args:
         path: the file.
         dt: time of one step (model time) > 0; None takes `dt` from the file, else 1.
-        family: one of `retime.models.FAMILIES`; None decides from the arrays. Printing is then omitted. With several
-            recurrent layers it is the family of each.
+        family: one of `retime.models.FAMILIES`; None decides from the arrays. Given, nothing is printed but the arrays that
+            were not read. With several recurrent layers it is the family of each.
         options: the family's own, e.g. `num_relu=2` for an almost-linear network, `alpha=0.1` for a leaky one.
 
     Returns:
@@ -46,6 +46,8 @@ def load(path: str | Path, *, dt: float | None = None, family: str | None = None
     model, recognition = load_recognized(path, dt=dt, family=family, **options)
     if recognition is not None and family is None:
         _log.warning(recognition.sentence(str(path)))
+    elif recognition is not None and recognition.unread:
+        _log.warning(f"{path}: read as {recognition.family}. Not read: {recognition.unread}.")
     return model
 
 

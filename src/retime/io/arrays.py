@@ -41,6 +41,8 @@ class KerasLayer:
     `weights` has short names (`kernel`, `recurrent_kernel`, `bias`; `forward.kernel` in a Bidirectional, `inner.kernel`
     in a nested model) and Keras's shapes: kernels are (inputs, units), the transpose of PyTorch's. `calls` has, for each
     use of the layer in a functional model, the names of the layers that it reads, data first; it is empty in a Sequential.
+    `reads` has beside each of these names which output of that layer it is: 0 the first, others the states of a recurrent one.
+    A class that is not Keras' own is called "package>Name".
     """
 
     class_name: str
@@ -48,6 +50,7 @@ class KerasLayer:
     config: Mapping[str, Any]
     weights: Mapping[str, np.ndarray]
     calls: tuple[tuple[str, ...], ...] = ()
+    reads: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +83,8 @@ class FileArrays:
     `format` is one of mat-v5, mat-v7.3, torch-zip, safetensors, npz, keras-h5, keras-v3, onnx, jld2. `arrays` are real and
     numeric, in native byte order and C order, with the dtype and the shape that the source language shows (bfloat16
     becomes float32, exactly); nested names are joined with ".". `cells` are MATLAB cell arrays (and Julia vectors of
-    arrays) of such arrays, in column-major order. `layers` is for Keras, in network order; `graph` is for ONNX.
+    arrays) of such arrays, in column-major order. `layers` is for Keras, in network order, and `outputs` (layer, number of
+    its output) for a functional model of it; `graph` is for ONNX.
     `metadata` holds strings, and a note in parentheses for each entry that was not read.
     """
 
@@ -91,6 +95,7 @@ class FileArrays:
     layers: tuple[KerasLayer, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     graph: OnnxGraph | None = None
+    outputs: tuple[tuple[str, int], ...] = ()
 
 
 def read_arrays(path: str | Path) -> FileArrays:
@@ -154,12 +159,31 @@ class ArrayCollector:
         self.metadata: dict[str, str] = {}
         self._visits = 0
         self._bytes_left = max(FREE_BYTES, MAX_EXPANSION * path.stat().st_size)
+        self._text_left = FREE_BYTES + path.stat().st_size
+        self._inside: set[Any] = set()
 
     def visit(self, name: str) -> None:
-        """Count one object; a file whose references multiply is stopped here."""
+        """Count one object and its name; a file whose references multiply is stopped here."""
         self._visits += 1
         if self._visits > MAX_OBJECTS:
             raise self.refuse(name, f"more than {MAX_OBJECTS} objects, or references in a circle")
+        self._reserve_text(name, len(name))
+
+    def _reserve_text(self, name: str, length: int) -> None:
+        self._text_left -= length
+        if self._text_left < 0:
+            raise self.refuse(name, "names and texts far larger than the file", "Give the arrays short names.")
+
+    @contextmanager
+    def inside(self, name: str, group: Any) -> Iterator[None]:
+        """While a group of an HDF5 file is read; one that contains itself is refused."""
+        if group.id in self._inside:  # identifiers are equal where they stand for the same object of the file
+            raise self.refuse(name, "a group that contains itself, references in a circle", "Save plain arrays.")
+        self._inside.add(group.id)
+        try:
+            yield
+        finally:
+            self._inside.discard(group.id)
 
     def reserve(self, name: str, num_bytes: int) -> None:
         """Account for an array before it is made."""
@@ -169,7 +193,8 @@ class ArrayCollector:
 
     def refuse(self, name: str, found: str, remedy: str = "Save it as plain real arrays.") -> ModelFileError:
         """The error for one entry."""
-        return refusal(self.path, expected=f"real numeric arrays in `{name}`", found=found, remedy=remedy)
+        shown = name if len(name) <= 200 else f"{name[:200]}..."
+        return refusal(self.path, expected=f"real numeric arrays in `{shown}`", found=found, remedy=remedy)
 
     def real(self, name: str, value: Any) -> np.ndarray:
         """The value as a real numeric array in native byte order and C order."""
@@ -192,14 +217,21 @@ class ArrayCollector:
 
     def add_text(self, name: str, value: Any) -> None:
         """Keep a string."""
-        self.metadata[name] = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        self._reserve_text(name, len(name) + len(text))
+        self.metadata[name] = text
 
-    def finish(self, layers: tuple[KerasLayer, ...] = (), graph: OnnxGraph | None = None) -> FileArrays:
+    def finish(
+        self,
+        layers: tuple[KerasLayer, ...] = (),
+        graph: OnnxGraph | None = None,
+        outputs: tuple[tuple[str, int], ...] = (),
+    ) -> FileArrays:
         """The result; a file without any array is an error."""
         if not self.arrays and not self.cells:
             remedy = "Save the network's weights as named arrays."
             raise refusal(self.path, expected=f"named arrays in this {self.format} file", found="none", remedy=remedy)
-        return FileArrays(self.path, self.format, self.arrays, self.cells, layers, self.metadata, graph)
+        return FileArrays(self.path, self.format, self.arrays, self.cells, layers, self.metadata, graph, outputs)
 
 
 def widen_bfloat16(bits: np.ndarray) -> np.ndarray:

@@ -72,9 +72,14 @@ def to_torch(model: System, *, dtype: str = "float32") -> TorchWeights:
 
     Raises:
         TypeError: PyTorch has no layer for this family. ValueError: it has, but not with these options, or the readout does
-            not act on the last outputs alone, or `dtype`. MissingDependencyError: PyTorch is not installed.
+            not act on the last outputs alone, or there are no inputs, or `dtype`. MissingDependencyError: PyTorch is not installed.
     """
     layers = _layers(model, "PyTorch", _TORCH_FORMS)
+    if not layers[0].num_inputs:
+        raise ValueError(
+            "`model` has 0 inputs; PyTorch's recurrent layers need input_size >= 1. Give the model one input with weights of zero "
+            "(`W_in` of shape (rows, 1)) and feed it zeros."
+        )
     kinds = {_torch_kind(x) for x in layers}
     sizes = {num_outputs(x) for x in layers}
     if len(kinds) > 1 or len(sizes) > 1:

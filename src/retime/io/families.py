@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from typing import Any
 
 import numpy as np
@@ -54,9 +54,12 @@ def _read(found: Named, family: str | None, time: TimeBase, options: dict[str, A
         return read_layers(found.file, family, time, options)
     name = family or _fitting(found)
     if name in RECURRENT_FAMILIES:
-        return read_state_dict(found, family, time, options)
-    parameters, recognition = _BUILDERS[name](found, family is not None)
-    return FAMILIES[name](**parameters, time=time, **options), recognition
+        model, recognition = read_state_dict(found, family, time, options)
+    else:
+        parameters, recognition = _BUILDERS[name](found, family is not None)
+        model = FAMILIES[name](**parameters, time=time, **options)
+    unread = found.unread()
+    return model, replace(recognition, unread=unread)
 
 
 def _time(found: Named, family: str | None, dt: float | None) -> TimeBase:
@@ -64,9 +67,20 @@ def _time(found: Named, family: str | None, dt: float | None) -> TimeBase:
         if dt is not None:
             raise ValueError(f"`dt` was given, but a {family} is in continuous time; drop `dt`.")
         return Continuous()
-    if dt is None and "dt" in found and found["dt"].size == 1:
-        dt = float(found["dt"].reshape(()))
+    if dt is None and "dt" in found and found["dt"].size:
+        dt = _stored_step(found)
     return Discrete(1.0 if dt is None else dt)
+
+
+def _stored_step(found: Named) -> float:
+    array, name = found["dt"], found.used["dt"]
+    step = float(array.reshape(-1)[0])
+    if array.size > 1 or not 0.0 < step < np.inf:
+        what = f"has shape {array.shape}" if array.size > 1 else f"is {step:g}"
+        raise ModelFileError(
+            f"{found.file.path}: `{name}` {what}; the step must be one finite number > 0. Pass the right one as dt=."
+        )
+    return step
 
 
 def _fitting(found: Named) -> str:
@@ -98,7 +112,7 @@ def _shared(found: Named) -> tuple[dict[str, Any], list[str]]:
         parameters["C"] = found["C"]
     elif "C" in found:
         notes.append("`C` is all zero: read as no inputs.")
-    if "B" in found and found["B"].ndim == 2 and found["B"].shape[1] == len(found["A"]):
+    if "B" in found and found.peek("B").ndim == 2 and found.peek("B").shape[1] == len(found["A"]):
         b = found["readout_b"] if "readout_b" in found else _bias(found, len(found["B"]))
         parameters["readout"] = (found["B"], b)
         notes.append("`B` is the readout.")
@@ -106,8 +120,7 @@ def _shared(found: Named) -> tuple[dict[str, Any], list[str]]:
 
 
 def _bias(found: Named, outputs: int) -> Array | None:
-    b = found.get("b")
-    return b if b is not None and b.size == outputs else None
+    return found["b"] if "b" in found and found.peek("b").size == outputs else None
 
 
 def _plrnn(found: Named, given: bool) -> tuple[dict[str, Any], Recognition]:
@@ -167,7 +180,7 @@ def _linear(found: Named, given: bool) -> tuple[dict[str, Any], Recognition]:
 def _by_field_names(found: Named, family: str) -> tuple[dict[str, Any], Recognition]:
     """Parameters under the names of the constructor."""
     own = [f for f in fields(FAMILIES[family]) if f.name not in ("time", "readout")]
-    parameters = {f.name: found.short[f.name] for f in own if f.name in found.short}
+    parameters = {f.name: array for f in own if (array := found.field(f.name)) is not None}
     missing = [f.name for f in own if f.default is MISSING and f.name not in parameters]
     if missing:
         wanted = ", ".join(f"`{name}`" for name in missing)

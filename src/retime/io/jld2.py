@@ -40,8 +40,9 @@ def _collect(collector: ArrayCollector, name: str, node: Any) -> None:
 
     collector.visit(name)
     if isinstance(node, h5py.Group):
-        for key, child in children(node):
-            _collect(collector, f"{name}.{key}", child)
+        with collector.inside(name, node):
+            for key, child in children(node):
+                _collect(collector, f"{name}.{key}", child)
     elif isinstance(node, h5py.Dataset):
         _collect_dataset(collector, name, node)
 

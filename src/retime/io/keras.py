@@ -57,7 +57,7 @@ def read_keras_h5(path: Path) -> FileArrays:
                 collector.add_text(key, attribute(file, key))
         config = json.loads(attribute(file, "model_config"))
         layers = [_layer_h5(collector, file["model_weights"], entry) for entry in _layer_configs(path, config)]
-        return _finish(collector, layers)
+        return _finish(collector, layers, config)
 
 
 def _weights_only(path: Path) -> ModelFileError:
@@ -65,11 +65,13 @@ def _weights_only(path: Path) -> ModelFileError:
     return refusal(path, expected=expected, found="weights only: the layers' classes are missing", remedy=_SAVE)
 
 
-def _finish(collector: ArrayCollector, layers: list[KerasLayer]) -> FileArrays:
+def _finish(collector: ArrayCollector, layers: list[KerasLayer], config: Mapping[str, Any]) -> FileArrays:
     for layer in layers:
         for name, value in layer.weights.items():
             collector.add_array(f"{layer.name}.{name}", value)
-    return collector.finish(tuple(layers))
+    inner = config["config"]
+    outputs = inner.get("output_layers") if isinstance(inner, dict) else None
+    return collector.finish(tuple(layers), outputs=tuple(_sources(outputs)))
 
 
 def _layer_configs(path: Path, config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -101,24 +103,38 @@ def _layer_h5(collector: ArrayCollector, weights: Any, entry: Mapping[str, Any])
         is_model = "layers" in entry["config"]
         for path, short in zip(paths, _short_names(paths, name, is_model), strict=True):
             arrays[short] = _weight(collector, f"{name}.{short}", group[path])
-    return KerasLayer(entry["class_name"], name, entry["config"], arrays, _calls(entry))
+    return _described(entry, name, arrays)
 
 
-def _calls(entry: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
-    """For each use of a layer, the names of the layers that it reads."""
-    return tuple(tuple(_sources(node)) for node in entry.get("inbound_nodes") or ())
+def _described(entry: Mapping[str, Any], name: str, weights: Mapping[str, np.ndarray]) -> KerasLayer:
+    uses = [list(_sources(node)) for node in entry.get("inbound_nodes") or ()]
+    calls = tuple(tuple(name for name, _ in use) for use in uses)
+    reads = tuple(tuple(k for _, k in use) for use in uses)
+    return KerasLayer(class_of(entry), name, entry["config"], weights, calls, reads)
 
 
-def _sources(node: Any) -> Iterator[str]:
-    """The layers named in one use: ["name", 0, 0, {...}] in Keras 2, tensors with a `keras_history` in Keras 3; not the mask."""
+def class_of(entry: Mapping[str, Any]) -> str:
+    """The class of a layer's entry; one that is not Keras' own has its package in front, as Keras writes it in HDF5."""
+    name, registered = str(entry.get("class_name", "")), str(entry.get("registered_name") or "")
+    module = str(entry.get("module", "keras"))
+    if module.split(".")[0] in ("keras", "tf_keras", "tensorflow") and ">" not in registered:
+        return name
+    return registered if ">" in registered else f"custom>{name}"
+
+
+def _sources(node: Any) -> Iterator[tuple[str, int]]:
+    """The layers named in one use, and which of their outputs: ["name", 0, 0, {...}] in Keras 2, tensors with a
+    `keras_history` in Keras 3; not the mask."""
     if isinstance(node, dict) and node.get("class_name") == "__keras_tensor__":
-        yield str(node["config"]["keras_history"][0])
+        name, _, output = node["config"]["keras_history"]
+        yield str(name), int(output)
     elif isinstance(node, dict):
-        yield from (name for key, value in node.items() if key != "mask" for name in _sources(value))
+        yield from (source for key, value in node.items() if key != "mask" for source in _sources(value))
     elif isinstance(node, list):
         is_tensor = len(node) >= 3 and isinstance(node[0], str) and isinstance(node[1], int)
-        yield from node[:1] if is_tensor else ()
-        yield from (name for value in (node[3:] if is_tensor else node) for name in _sources(value))
+        if is_tensor:
+            yield node[0], int(node[2])
+        yield from (source for value in (node[3:] if is_tensor else node) for source in _sources(value))
 
 
 def _name_list(group: Any, key: str) -> list[str]:
@@ -178,7 +194,7 @@ def read_keras_v3(path: Path) -> FileArrays:
         with open_hdf5(io.BytesIO(data)) as file:
             groups = _layer_groups(file, entries)
             layers = [_layer_v3(collector, groups[_layer_name(entry)], entry) for entry in entries]
-        return _finish(collector, layers)
+        return _finish(collector, layers, config)
 
 
 def _members_v3(collector: ArrayCollector) -> tuple[Mapping[str, Any], bytes]:
@@ -222,17 +238,18 @@ def _snake_case(name: str) -> str:
 def _layer_v3(collector: ArrayCollector, group: Any, entry: Mapping[str, Any]) -> KerasLayer:
     name = _layer_name(entry)
     weights = {} if group is None else _weights_v3(collector, name, group, entry)
-    return KerasLayer(entry["class_name"], name, entry["config"], weights, _calls(entry))
+    return _described(entry, name, weights)
 
 
 def _weights_v3(collector: ArrayCollector, owner: str, group: Any, entry: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """A layer's weights by short name, those of the layers inside it with their names in front."""
     collector.visit(owner)
     weights: dict[str, np.ndarray] = {}
-    for key, child in children(group):
-        if key == "vars":
-            weights |= _variables(collector, owner, child, entry["class_name"])
-        else:
+    with collector.inside(owner, group):
+        for key, child in children(group):
+            if key == "vars":
+                weights |= _variables(collector, owner, child, entry["class_name"])
+                continue
             for prefix, part, inner in _parts(key, child, entry):
                 found = _weights_v3(collector, f"{owner}.{key}", part, inner)
                 weights |= {f"{prefix}{name}": value for name, value in found.items()}

@@ -12,6 +12,7 @@ from retime.core.errors import ModelFileError
 from retime.core.system import System
 from retime.core.time import TimeBase
 from retime.io.arrays import FileArrays, KerasLayer
+from retime.io.keras import class_of
 from retime.io.named import Recognition
 from retime.io.recurrent import Layer, ReadoutPair, elman, gated, network, reorder_gates
 
@@ -46,6 +47,9 @@ def read_layers(
     active = [x for x in file.layers if not _is_inactive(x) and x.class_name not in _MASKS]
     recurrent, rest = _split(file, active)
     _check_chain(file, active)
+    _check_outputs(file, active)
+    for layer in active:
+        _check_weights(file, layer)
     layers = [_layer(file, x) for x in recurrent]
     check_family(file, family, layers)
     readout = _readout(file, rest[0]) if rest else None
@@ -87,7 +91,7 @@ def _split(file: FileArrays, active: list[KerasLayer]) -> tuple[list[KerasLayer]
 
 
 def _kind(layer: KerasLayer) -> str:
-    inner = layer.config.get("layer" if layer.class_name == "TimeDistributed" else "cell", {}).get("class_name")
+    inner = class_of(layer.config.get("layer" if layer.class_name == "TimeDistributed" else "cell", {}))
     if layer.class_name == "Activation":
         return f"Activation({_name(layer.config.get('activation'))})"
     return f"{layer.class_name}({inner})" if inner else layer.class_name
@@ -98,7 +102,7 @@ def _cell(layer: KerasLayer) -> tuple[str, Mapping[str, Any]]:
     if layer.class_name != "RNN":
         return layer.class_name, layer.config
     inner = layer.config.get("cell", {})
-    return str(inner.get("class_name", "")).removesuffix("Cell"), inner.get("config", {})
+    return class_of(inner).removesuffix("Cell"), inner.get("config", {})
 
 
 def _check_chain(file: FileArrays, active: list[KerasLayer]) -> None:
@@ -126,6 +130,60 @@ def _active_source(by_name: Mapping[str, KerasLayer], name: str) -> str | None:
             return None
         name = layer.calls[0][0]
     return name
+
+
+def _check_outputs(file: FileArrays, active: list[KerasLayer]) -> None:
+    """Only a recurrent layer's outputs may be read, not its last states, and the model must give those of the last layer."""
+    by_name = {x.name: x for x in file.layers}
+    for layer in file.layers:
+        uses = zip(layer.calls, layer.reads, strict=False)
+        for name, output in (pair for use in uses for pair in zip(*use, strict=True)):
+            if output and any(x.name == name for x in active):
+                raise ModelFileError(
+                    f"{file.path}: layer {layer.name!r} reads output {output} of layer {name!r}, one of its last states; retime "
+                    f"reads the outputs only (output 0). Connect it to these; {_SUPPORTED}."
+                )
+    given = [(_active_source(by_name, name), output) for name, output in file.outputs]
+    if given and (active[-1].name, 0) not in given:
+        shown = ", ".join(f"output {output} of {name!r}" for name, output in file.outputs)
+        raise ModelFileError(
+            f"{file.path}: the model gives {shown}; it must give the outputs (output 0) of its last layer {active[-1].name!r}. "
+            "Save a model that does."
+        )
+
+
+_WEIGHTS = ("kernel", "recurrent_kernel", "bias")
+
+
+def _check_weights(file: FileArrays, layer: KerasLayer) -> None:
+    """Only a layer's own weights, as numbers and complete: no quantization and no adapters."""
+    inside = layer.config.get("layer") or layer.config.get("cell") or {}
+    config = inside.get("config", layer.config)
+    integers = [k for k, x in layer.weights.items() if x.dtype.kind in "biu"]
+    if _is_quantized(layer.config.get("dtype")) or _is_quantized(config.get("dtype")) or integers:
+        raise ModelFileError(
+            f"{file.path}: layer {layer.name!r} ({layer.class_name}) is quantized; its weights are codes and scales. Save the "
+            "model as it was before model.quantize."
+        )
+    extra = [k for k in layer.weights if k not in _WEIGHTS]
+    if extra and {"kernel", "recurrent_kernel"} & set(layer.weights):
+        raise ModelFileError(
+            f"{file.path}: layer {layer.name!r} ({layer.class_name}) also has the weights {', '.join(f'`{k}`' for k in extra)}, "
+            "which change its kernel (LoRA, quantization). Save it in the format .keras, which merges them, or without them."
+        )
+    if config.get("use_bias") is True and "kernel" in layer.weights and "bias" not in layer.weights:
+        raise ModelFileError(
+            f"{file.path}: layer {layer.name!r} ({layer.class_name}) has use_bias=True and no weights `bias`; it has "
+            f"{', '.join(layer.weights)}. Save the model again."
+        )
+
+
+def _is_quantized(policy: Any) -> bool:
+    """Whether a dtype policy has a mode of quantization, written as a dictionary or as "int8_from_float32"."""
+    if isinstance(policy, dict):
+        inner = policy.get("config")
+        return isinstance(inner, dict) and "mode" in inner
+    return isinstance(policy, str) and "_from_" in policy
 
 
 # One layer.
@@ -201,8 +259,10 @@ def _lstm(file: FileArrays, layer: KerasLayer, W_rec: Array, W_in: Array) -> Lay
 
 
 def _check_activations(file: FileArrays, layer: KerasLayer, kind: str, config: Mapping[str, Any]) -> None:
-    for key, wanted in (("activation", "tanh"), ("recurrent_activation", "sigmoid")):
-        found = _name(config.get(key, wanted))
+    is_keras_1 = "inner_activation" in config or file.metadata.get("keras_version", "").startswith("1.")
+    gate = "inner_activation" if is_keras_1 else "recurrent_activation"
+    for key, wanted in (("activation", "tanh"), (gate, "sigmoid")):
+        found = _name(config.get(key, "hard_sigmoid" if key == "inner_activation" else wanted))
         if found != wanted:
             raise ModelFileError(
                 f"{file.path}: layer {layer.name!r} ({kind}) has {key} {found!r}; retime's {kind} has {wanted}. Train it with "

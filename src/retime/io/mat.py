@@ -237,8 +237,9 @@ def _collect_v73(collector: ArrayCollector, name: str, node: Any) -> None:
     if "MATLAB_object_decode" in node.attrs or kind in ("function_handle", "string", "table"):
         raise collector.refuse(name, f"a MATLAB object or function ({kind})", _PLAIN)
     if isinstance(node, h5py.Group):
-        for key, child in children(node):
-            _collect_v73(collector, f"{name}.{key}", child)
+        with collector.inside(name, node):
+            for key, child in children(node):
+                _collect_v73(collector, f"{name}.{key}", child)
     elif node.dtype == h5py.ref_dtype:
         _collect_references_v73(collector, name, node, kind)
     elif kind == "char":

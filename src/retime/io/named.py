@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from retime.core.arrays import Array
 from retime.core.errors import ModelFileError
 from retime.io.arrays import FileArrays
@@ -44,43 +46,88 @@ class Recognition:
         reason: the arrays that decided.
         others: other families the same arrays would fit, with what they need; empty when there are none.
         notes: what else the reader should know.
+        unread: the arrays that are not part of the model, with their shapes; empty when there are none.
     """
 
     family: str
     reason: str
     others: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    unread: str = ""
 
     def sentence(self, name: str) -> str:
         """One line for a person."""
         text = f"{name}: read as {self.family} ({self.reason})."
         if self.others:
             text += f" The same arrays also fit {' and '.join(self.others)}."
-        return " ".join([text, *self.notes])
+        return " ".join([text, *self.notes, *([f"Not read: {self.unread}."] if self.unread else [])])
 
 
 class Named:
-    """Arrays under canonical names, and which file names were used."""
+    """Arrays under canonical names, and which of the file's were used.
+
+    An array that is asked for must come from one place: where two prefixes provide different ones (`net.A`, `ema.A`), asking
+    is a `ModelFileError`.
+    """
 
     def __init__(self, file: FileArrays) -> None:
         self.file = file
         self.used: dict[str, str] = {}
-        self.short = {key.rsplit(".", 1)[-1]: value for key, value in file.arrays.items()}
-        self.arrays: dict[str, Array] = {}
+        self.read: set[str] = set()
+        self._places: dict[str, dict[str, str]] = {}
+        for name in file.arrays:
+            prefix, _, short = name.rpartition(".")
+            self._places.setdefault(short, {})[prefix] = name
         for name, aliases in ALIASES.items():
-            key = next((a for a in aliases if a in self.short), None)
+            key = next(iter(self._candidates(aliases).values()), None)
             if key is not None:
-                self.arrays[name], self.used[name] = self.short[key], key
+                self.used[name] = key
 
     def __contains__(self, name: str) -> bool:
-        return name in self.arrays
+        return name in self.used
 
     def __getitem__(self, name: str) -> Array:
-        return self.arrays[name]
+        return self._take(name, ALIASES[name])
 
     def get(self, name: str) -> Array | None:
         """The array of a canonical name, None where the file has none."""
-        return self.arrays.get(name)
+        return self._take(name, ALIASES[name]) if name in self.used else None
+
+    def peek(self, name: str) -> Array:
+        """The array of a canonical name, to look at its shape: it does not count as read."""
+        return self.file.arrays[self.used[name]]
+
+    def field(self, name: str) -> Array | None:
+        """The array of exactly this name, under any prefix; None where the file has none."""
+        return self._take(name, (name,)) if name in self._places else None
+
+    def _candidates(self, aliases: tuple[str, ...]) -> dict[str, str]:
+        """Prefix -> full name of the first alias that each prefix has."""
+        found: dict[str, str] = {}
+        for alias in aliases:
+            for prefix, name in self._places.get(alias, {}).items():
+                found.setdefault(prefix, name)
+        return found
+
+    def _take(self, name: str, aliases: tuple[str, ...]) -> Array:
+        found = self._candidates(aliases)
+        first, *rest = (self.file.arrays[x] for x in found.values())
+        if not all(np.array_equal(first, other) for other in rest):
+            shown = ", ".join(f"`{x}`" for x in found.values())
+            prefixes = ", ".join(repr(x) for x in found)
+            raise ModelFileError(
+                f"{self.file.path}: {len(found)} different arrays for `{name}` ({shown}), of several networks or copies of one "
+                f"(prefixes {prefixes}). Save the arrays of one of them alone, without the others."
+            )
+        self.read.update(found.values())
+        return first
+
+    def unread(self) -> str:
+        """What was not asked for, with shapes; initial states and the step are not part of a model. Empty for nothing."""
+        known = {*INITIAL_STATES, *ALIASES["dt"]}
+        names = [x for x in self.file.arrays if x not in self.read and x.rpartition(".")[2] not in known]
+        shown = [f"`{x}` {size(self.file.arrays[x])}" for x in names[:12]]
+        return ", ".join(shown) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
     def names(self, *names: str) -> str:
         """Those of the canonical names that are present, as the file calls them, with their shapes."""

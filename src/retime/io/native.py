@@ -191,7 +191,9 @@ def unpack(file: FileArrays) -> System:
             )
         model = _model(header, file.arrays, "", _DEPTH)
         return _flow_of_version_1(model, header) if "flow" in header else model
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except ModelFileError as error:
+        raise error if str(error).startswith(str(file.path)) else ModelFileError(f"{file.path}: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise ModelFileError(
             f"{file.path}: the retime header and the arrays do not describe a model ({error}). Save it again."
         ) from error
@@ -232,9 +234,18 @@ def _method(name: str, options: Mapping[str, Any]) -> Any:
         ModelFileError: there is none of this name, or it takes other options.
     """
     try:
-        return method_named(name, _fields(_method_class(name), options))
+        cls = _method_class(name)
     except (KeyError, TypeError):
-        raise ModelFileError(f"The model was made by the method {name!r}, which this version does not have.") from None
+        raise ModelFileError(
+            f"the model was made by the method {name!r}, which this version does not have. Upgrade retime, or register its class."
+        ) from None
+    try:
+        return method_named(name, _fields(cls, options))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelFileError(
+            f"the method {name!r} in the header has options that it does not take, {dict(options)!r:.200} ({error}). Save the model "
+            "again, with this version."
+        ) from error
 
 
 def _method_class(name: str) -> Any:

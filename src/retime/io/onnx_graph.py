@@ -66,8 +66,11 @@ def _check_line(view: GraphView, nodes: Sequence[OnnxNode]) -> None:
             raise view.refuse(node, f"reads {found}, where {wanted} is expected")
         if any(move.op in SELECTING for move in moves):
             raise view.refuse(node, "reads a part of a sequence, or one that is reordered (Slice, Gather)")
+        units = 0 if below is None else _units(view, below)
         wanted_axes = ("batch", "time", "unit") if node.attributes.get("layout") else ("time", "batch", "unit")
-        if below is not None and (output != 0 or moved_axes(view, output_axes(below, output), moves) != wanted_axes):
+        if below is not None and (
+            output != 0 or moved_axes(view, output_axes(below, output), moves, units) != wanted_axes
+        ):
             raise view.refuse(node, f"does not read the outputs of {below.name!r} step by step")
 
 
@@ -75,39 +78,57 @@ def _check_line(view: GraphView, nodes: Sequence[OnnxNode]) -> None:
 
 
 def _readout(view: GraphView, nodes: Sequence[OnnxNode]) -> ReadoutPair | None:
-    found: dict[str, OnnxNode] = {}
-    for name in view.graph.outputs:
-        source, _, _ = trace(view, name)
-        if source is None or source.op in _GATES:
+    found: dict[str, tuple[OnnxNode, list[list[OnnxNode]]]] = {}
+    for name in dict.fromkeys(view.graph.outputs):
+        source, output, moves = trace(view, name)
+        if source is None:
             continue
-        if source.op == "Concat":
+        if source.op in _GATES:
+            moved_axes(view, output_axes(source, output), moves, _units(view, source))
+        elif source.op == "Concat":
             _check_states(view, source)
-            continue
-        found[source.name] = source
+        else:
+            found.setdefault(source.name, (source, []))[1].append(moves)
     if not found:
         return None
-    if len(found) > 1:
-        raise view.refuse(list(found.values())[1], "is a second readout")
-    return _linear_layer(view, next(iter(found.values())), nodes[-1])
+    (node, uses), *others = found.values()
+    if others:
+        raise view.refuse(others[0][0], "is a second readout")
+    B, b, axes = _linear_layer(view, node, nodes[-1])
+    for moves in uses:
+        moved_axes(view, axes, moves, len(B))
+    return B, b
 
 
 def _check_states(view: GraphView, node: OnnxNode) -> None:
     """Exports join the last states of all layers to one output."""
-    for name in node.inputs:
-        source, _, _ = trace(view, name)
+    for name in dict.fromkeys(node.inputs):
+        source, output, moves = trace(view, name)
         if source is None or source.op not in _GATES:
             raise view.refuse(node, "is neither a state nor a linear layer")
+        moved_axes(view, output_axes(source, output), moves, _units(view, source))
 
 
-def _linear_layer(view: GraphView, node: OnnxNode, last: OnnxNode) -> ReadoutPair:
+def _units(view: GraphView, node: OnnxNode) -> int:
+    """H, the columns of the recurrent weights."""
+    return _weights(view, node, 2, "R").shape[1]
+
+
+def _linear_layer(view: GraphView, node: OnnxNode, last: OnnxNode) -> tuple[Array, Array | None, tuple[str, ...]]:
+    """B, b and what the axes of the layer's output mean."""
     data, B, b = _gemm(view, node) if node.op == "Gemm" else _matmul(view, node)
     source, output, moves = trace(view, data)
     if source is not last:
         found = "an input of the graph" if source is None else f"{source.name!r} ({source.op})"
         raise view.refuse(node, f"reads {found}, where the outputs of {last.name!r} ({last.op}) are expected")
-    if output == 2 or moved_axes(view, output_axes(last, output), moves)[-1] != "unit":
+    axes = () if output == 2 else moved_axes(view, output_axes(last, output), moves, _units(view, last))
+    if axes[-1:] != ("unit",):
         raise view.refuse(node, f"does not read the outputs of {last.name!r} with the units last")
-    return B, None if b is None else np.broadcast_to(b.reshape(-1), (len(B),))
+    if b is None:
+        return B, None, axes
+    if b.ndim > len(axes) or b.size not in (1, len(B)) or any(size != 1 for size in b.shape[:-1]):
+        raise view.refuse(node, f"adds a bias of shape {b.shape}; it must be ({len(B)},), the same at every step")
+    return B, np.broadcast_to(b.reshape(-1), (len(B),)), axes
 
 
 def _gemm(view: GraphView, node: OnnxNode) -> tuple[str, Array, Array | None]:
@@ -215,9 +236,75 @@ def _notes(view: GraphView, nodes: Sequence[OnnxNode]) -> tuple[str, ...]:
             carrying.update(node.outputs)
     notes: tuple[str, ...] = ()
     for node in nodes:
-        for name in node.inputs[5:7]:
+        _check_lengths(view, node)
+        for name in filter(None, node.inputs[5:7]):
             if name in carrying:
                 raise view.refuse(node, "starts from the state of another layer")
-            if name in view.constants and np.any(view.constants[name]):
-                notes = ("The initial states that the graph stores are not part of the model; pass them as z0.",)
+            if not _is_zero(view, name):
+                notes = (
+                    "The initial states that the graph stores or is given are not part of the model; pass them as z0.",
+                )
     return notes
+
+
+def _check_lengths(view: GraphView, node: OnnxNode) -> None:
+    """`sequence_lens` stops a sequence early, unless it is computed from the shape of the data: then it is all of it."""
+    name = node.inputs[4] if len(node.inputs) > 4 else ""
+    if name and not all(maker is not None and maker.op == "Shape" for maker in _origins(view, name)):
+        raise view.refuse(
+            node, f"has the lengths of its sequences in {name!r} (sequence_lens), after which it would stop"
+        )
+
+
+def _origins(view: GraphView, name: str) -> list[OnnxNode | None]:
+    """What a tensor is computed from: nodes that read shapes, and None for an input of the graph or nothing but constants."""
+    found: list[OnnxNode | None] = []
+    waiting, seen = [name], {name}
+    while waiting:
+        x = waiting.pop()
+        node = view.maker.get(x)
+        if x in view.constants:
+            continue
+        if node is None or node.op == "Shape":
+            found.append(node)
+            continue
+        new = {y for y in node.inputs if y} - seen
+        seen |= new
+        waiting.extend(new)
+    return found or [None]
+
+
+_SPREADING = (
+    "Cast",
+    "Concat",
+    "Expand",
+    "Gather",
+    "Identity",
+    "Reshape",
+    "Slice",
+    "Squeeze",
+    "Tile",
+    "Transpose",
+    "Unsqueeze",
+)
+
+
+def _is_zero(view: GraphView, name: str) -> bool:
+    """Whether a tensor is zero whatever the data: a constant, or zeros spread to the size of the batch."""
+    waiting, seen = [name], {name}
+    while waiting:
+        x = waiting.pop()
+        node = view.maker.get(x)
+        if x in view.constants:
+            if np.any(view.constants[x]):
+                return False
+        elif node is not None and node.op == "ConstantOfShape":
+            if np.any(node.attributes.get("value", 0)):
+                return False
+        elif node is not None and node.op in _SPREADING:
+            new = set(node.inputs if node.op == "Concat" else node.inputs[:1]) - seen
+            seen |= new
+            waiting.extend(new)
+        else:
+            return False
+    return True

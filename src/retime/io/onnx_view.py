@@ -103,15 +103,28 @@ _FOLDS: Mapping[str, Callable[[GraphView, OnnxNode, list[Array]], Array]] = {
 # What the axes of a tensor mean.
 
 
+_MAX_MOVES = 100  # in a row; an export makes a handful, and a hostile file would make following them quadratic
+
+_FLOATS = (1, 10, 11, 16)  # ONNX's numbers of float32, float16, float64 and bfloat16
+
+
 def trace(view: GraphView, name: str) -> tuple[OnnxNode | None, int, list[OnnxNode]]:
-    """Who makes a tensor, as which of its outputs, and the axis operations after it, first one first; None: nobody."""
+    """Who makes a tensor, as which of its outputs, and the axis operations after it, first one first; None: nobody.
+
+    Raises:
+        ModelFileError: on the way numbers are rounded to another type, or the axes are moved without end.
+    """
     moves: list[OnnxNode] = []
     node = view.maker.get(name)
-    while node is not None and node.op in _MOVING and len(moves) <= len(view.graph.nodes):
-        moves.insert(0, node)
+    while node is not None and node.op in _MOVING:
+        if node.op == "Cast" and node.attributes.get("to") not in _FLOATS:
+            raise view.refuse(node, "turns the numbers into another type than floats, which rounds them")
+        if len(moves) == _MAX_MOVES:
+            raise view.refuse(node, f"is one of more than {_MAX_MOVES} operations in a row that only move axes")
+        moves.append(node)
         name = node.inputs[0]
         node = view.maker.get(name)
-    return node, 0 if node is None else node.outputs.index(name), moves
+    return node, 0 if node is None else node.outputs.index(name), moves[::-1]
 
 
 def output_axes(node: OnnxNode, output: int) -> tuple[str, ...]:
@@ -121,11 +134,16 @@ def output_axes(node: OnnxNode, output: int) -> tuple[str, ...]:
     return ("time", "direction", "batch", "unit") if output == 0 else ("direction", "batch", "unit")
 
 
-def moved_axes(view: GraphView, axes: tuple[str, ...], moves: Sequence[OnnxNode]) -> tuple[str, ...]:
-    """What the axes mean after operations that move, drop, add or select them."""
+def moved_axes(view: GraphView, axes: tuple[str, ...], moves: Sequence[OnnxNode], units: int) -> tuple[str, ...]:
+    """What the axes mean after operations that move, drop, add or select them; `units` is the length of the axis "unit".
+
+    Raises:
+        ModelFileError: one of them mixes, drops or reorders units, or turns time around.
+    """
     for node in moves:
         try:
-            axes = _MOVES[node.op](view, node, axes)
+            is_reshape = node.op == "Reshape"
+            axes = _moved_reshape(view, node, axes, units) if is_reshape else _MOVES[node.op](view, node, axes)
         except (IndexError, ValueError, TypeError) as error:
             raise view.refuse(node, f"does not fit a tensor with the axes {', '.join(axes)}") from error
     return axes
@@ -153,17 +171,30 @@ def _moved_unsqueeze(view: GraphView, node: OnnxNode, axes: tuple[str, ...]) -> 
     return tuple("one" if k in places else next(rest) for k in range(len(axes) + len(new)))
 
 
-def _moved_reshape(view: GraphView, node: OnnxNode, axes: tuple[str, ...]) -> tuple[str, ...]:
-    """Dropping axes of length 1, or joining all but the units; any other reshape could mix units, samples and steps."""
+def _moved_reshape(view: GraphView, node: OnnxNode, axes: tuple[str, ...], units: int) -> tuple[str, ...]:
+    """Dropping axes of length 1, joining all but the units, or parting these again; any other reshape could mix units, samples
+    and steps."""
+    if axes == ("row", "unit") and _last_size(view, node) == units:
+        return ("time", "time", "unit")  # samples and steps, in whichever order they were joined
     target = [] if (shape := view.constant(node, 1)) is None else [int(x) for x in shape]
     core = tuple(x for x in axes if x not in ("direction", "one"))
     keeps = [_keeps(d, axes[k : k + 1], core[k : k + 1]) for k, d in enumerate(target[:-1])]
     is_last_unit = core[-1:] == ("unit",) and len(target) > 0 and (target[-1] != 0 or axes[len(target) - 1] == "unit")
+    is_last_unit = is_last_unit and target[-1] in (-1, 0, units)
     if is_last_unit and len(target) == len(core) and all(keeps):
         return core
     if is_last_unit and len(target) == 2 and target[0] == -1:
         return ("row", "unit")
     raise view.refuse(node, f"reshapes axes ({', '.join(axes)}) to {target}, which may mix units, samples and steps")
+
+
+def _last_size(view: GraphView, node: OnnxNode) -> int | None:
+    """The last size in a reshape to three axes, also where the others are computed; None where it is not known."""
+    shape, maker = view.constants.get(node.inputs[1]), view.maker.get(node.inputs[1])
+    if shape is not None:
+        return int(shape[-1]) if shape.shape == (3,) else None
+    parts = [view.constants.get(x) for x in maker.inputs] if maker is not None and maker.op == "Concat" else []
+    return int(parts[-1].reshape(-1)[-1]) if len(parts) == 3 and parts[-1] is not None else None
 
 
 def _keeps(target: int, there: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
@@ -172,14 +203,20 @@ def _keeps(target: int, there: tuple[str, ...], wanted: tuple[str, ...]) -> bool
 
 
 def _moved_selection(view: GraphView, node: OnnxNode, axes: tuple[str, ...]) -> tuple[str, ...]:
-    """One step or some: harmless after the last layer, as long as units stay whole."""
+    """One step or some: harmless after the last layer, as long as units stay whole and time runs forward."""
     if node.op == "Gather":
         axis, index = node.attributes.get("axis", 0), view.constant(node, 1)
         chosen, drops = [axis], index is not None and index.ndim == 0
+        is_turned = index is not None and index.size > 1 and bool(np.any(np.diff(index.reshape(-1)) <= 0))
+        turned = [is_turned]
     else:
         given = node.attributes.get("axes") or view.constant(node, 3)
         chosen = list(range(len(axes))) if given is None else [int(x) for x in np.atleast_1d(given)]
+        steps = view.constant(node, 4)
+        turned = [False] * len(chosen) if steps is None else [int(x) < 0 for x in np.atleast_1d(steps)]
         drops = False
+    if any(x and axes[k] in ("time", "row") for k, x in zip(chosen, turned, strict=True)):
+        raise view.refuse(node, "reorders the steps in time")
     if any(axes[k] == "unit" for k in chosen):
         raise view.refuse(node, "reads some of the units only")
     return tuple(x for k, x in enumerate(axes) if not (drops and k == chosen[0] % len(axes)))
@@ -192,7 +229,6 @@ _MOVES: Mapping[str, Callable[[GraphView, OnnxNode, tuple[str, ...]], tuple[str,
     "Transpose": _moved_transpose,
     "Squeeze": _moved_squeeze,
     "Unsqueeze": _moved_unsqueeze,
-    "Reshape": _moved_reshape,
     "Slice": _moved_selection,
     "Gather": _moved_selection,
 }

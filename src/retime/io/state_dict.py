@@ -114,6 +114,7 @@ def _torch_layers(found: Named, named: list[tuple[re.Match[str], str]]) -> list[
                 f"{found.file.path}: `{missing[0]}_l{k}` is missing; each of the {len(names)} layers needs weight_ih and weight_hh. "
                 f"The file holds {held(found.file)}."
             )
+    found.read.update(x for _, x in named)
     return [_Weights({p: found.file.arrays[x] for p, x in names[k].items()}, names[k]) for k in range(len(names))]
 
 
@@ -121,7 +122,7 @@ def _plain_layer(found: Named, family: str | None) -> _Weights:
     """`W_rec`, `W_in` and their biases; `b` is the readout's where it has the length of the readout, not of the units."""
     found.require(family or "relu_rnn", "W_rec")
     names = [p for p in ("W_rec", "W_in", "b_rec", "b_in", "b") if p in found]
-    if "b" in names and "B" in found and found["b"].size == len(found["B"]) != len(found["W_rec"]):
+    if "b" in names and "B" in found and found.peek("b").size == len(found.peek("B")) != len(found["W_rec"]):
         names.remove("b")
     return _Weights({p: found[p] for p in names}, {p: found.used[p] for p in names})
 
@@ -186,16 +187,51 @@ def _bias(array: Array | None, rows: int) -> Array:
 
 
 def _readout(found: Named, weights: list[_Weights], is_torch: bool) -> tuple[ReadoutPair | None, list[str]]:
-    """`B`, or the one linear layer `NAME.weight` (p, H) beside the recurrent one; and notes on what was not read."""
+    """`B`, or the one linear layer `NAME.weight` (p, H) after the recurrent one; and notes on the choice."""
     own = own_readout(found) if not is_torch else None
     if own is not None:
-        return own, []
+        B, b = own
+        return (B, found.get("b") if b is None and "b" not in weights[-1].arrays else b), []
     H, arrays = weights[-1].arrays["W_rec"].shape[1], found.file.arrays
     others = [name for name in arrays if name.rsplit(".", 1)[-1] == "weight"]
     if not others:
         return None, []
-    if len(others) == 1 and arrays[others[0]].ndim == 2 and arrays[others[0]].shape[1] == H:
-        bias = arrays.get(others[0].removesuffix("weight") + "bias")
-        return (arrays[others[0]], bias), [f"`{others[0]}` is the readout."]
-    shown = ", ".join(f"`{name}` {size(arrays[name])}" for name in others)
-    return None, [f"Not read: {shown}; a readout is one linear layer (outputs x {H}) beside the recurrent one."]
+    name = others[0]
+    if len(others) > 1 or arrays[name].ndim != 2 or arrays[name].shape[1] != H:
+        shown = ", ".join(f"`{x}`" for x in others)
+        return None, [f"No readout in {shown}; it is one linear layer (outputs x {H}) after the recurrent one."]
+    doubt = _doubt(found, weights, name)
+    if doubt:
+        return None, [f"`{name}` is not taken for the readout: {doubt}. If it is, set `readout` of the model to it."]
+    bias = name.removesuffix("weight") + "bias"
+    found.read.update(x for x in (name, bias) if x in arrays)
+    return (arrays[name], arrays.get(bias)), [f"`{name}` is the readout."]
+
+
+_ORDERED = ("torch-zip", "npz")  # formats that keep the order in which the modules were made
+
+_ENCODERS = ("embed", "enc", "in_proj", "input")
+
+
+def _doubt(found: Named, weights: list[_Weights], name: str) -> str:
+    """Why a weight that has the shape of a readout may be none; empty where nothing speaks against it."""
+    names, module = list(found.file.arrays), name.removesuffix("weight")
+    feeds = len(found.file.arrays[name]) == weights[0].arrays.get("W_in", np.zeros((0, 0))).shape[-1]
+    if "embed" in module.lower() and f"{module}bias" not in names:
+        return "by its name and without a bias it is an embedding"
+    if found.file.format in _ORDERED and names.index(name) < names.index(weights[0].names["W_rec"]):
+        return "it stands before the recurrent weights, as a layer that feeds them does"
+    if found.file.format not in _ORDERED and feeds and any(x in module.lower() for x in _ENCODERS):
+        return "by its name and its rows it feeds the recurrent layer"
+    siblings = [x for x in names if _is_sibling(x, module) and _NAME.fullmatch(x) is None]
+    if siblings:
+        return f"`{siblings[0]}` beside it belongs to the same module, which is more than a linear layer"
+    return ""
+
+
+def _is_sibling(name: str, module: str) -> bool:
+    """Whether a parameter is of the module "parent.linear." beside its weight and bias, or a weight of the parent itself."""
+    if name.startswith(module):
+        return bool(module) and name.removeprefix(module) not in ("weight", "bias")
+    parent, _, leaf = name.rpartition(".")
+    return bool(module) and parent == module.rstrip(".").rpartition(".")[0] and "weight" in leaf

@@ -53,11 +53,6 @@ def test_names_are_those_of_the_modules(torch, rng):
     assert (rnn.num_layers, linear.in_features, linear.out_features) == (2, n, 2)
 
 
-def test_network_without_inputs_goes_to_torch(torch, rng):
-    model = TanhRNN(rng.normal(size=(n, n)), None, np.zeros(n))
-    assert to_torch(model).rnn["weight_ih_l0"].shape == (n, 0)
-
-
 def test_missing_torch_names_the_command(rng, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(rt.MissingDependencyError, match=r"pip install 'retime\[torch\]'"):
@@ -168,3 +163,11 @@ def test_what_only_torch_has_not_is_refused(make, match, torch, rng):
 def test_other_precision_is_refused(rng):
     with pytest.raises(ValueError, match='`dtype` is \'float16\'; it must be "float32" or "float64"'):
         to_torch(TanhRNN(*elman(rng)), dtype="float16")
+
+
+def test_network_without_inputs_does_not_go_to_torch():
+    model = TanhRNN(np.eye(2), np.zeros((2, 0)), np.zeros(2))
+    with pytest.raises(
+        ValueError, match=r"`model` has 0 inputs; PyTorch's recurrent layers need input_size >= 1. Give"
+    ):
+        to_torch(model)

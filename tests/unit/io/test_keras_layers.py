@@ -1,5 +1,6 @@
 """What Keras layers are read as, and which are refused: from descriptions of layers, without Keras."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +29,13 @@ def plain(kind, name="other", calls=(), weights=None, **config):
     return KerasLayer(kind, name, config, weights or {}, calls)
 
 
-def dense(calls=(), **config):
-    return plain("Dense", "out", calls, {"kernel": np.ones((n, 2)), "bias": np.ones(2)}, **config)
+def dense(calls=(), weights=None, **config):
+    return plain("Dense", "out", calls, {"kernel": np.ones((n, 2)), "bias": np.ones(2)} | (weights or {}), **config)
 
 
-def read(*layers, family=None, **options):
-    file = FileArrays(Path("m.keras"), "keras-v3", {"x": np.ones(1)}, layers=layers)
+def read(*layers, family=None, version="", outputs=(), **options):
+    metadata = {"keras_version": version}
+    file = FileArrays(Path("m.keras"), "keras-v3", {"x": np.ones(1)}, layers=layers, metadata=metadata, outputs=outputs)
     return recognize(file, family, 0.1, options)[0]
 
 
@@ -93,6 +95,14 @@ def test_option_that_the_family_has_not_is_refused():
         ([plain("GRU")], "'other' .GRU. has no weights `kernel`; it has none"),
         ([layer("GRU"), dense(activation="softmax")], "layer 'out' has activation 'softmax'; a readout must be linear"),
         ([layer("GRU"), plain("Dense")], "layer 'other' has no weights `kernel`"),
+        ([plain("my>GRU")], "the Keras model is my>GRU; supported"),
+        ([plain("RNN", cell={"class_name": "GRUCell", "module": "mine"})], r"RNN\(custom>GRUCell\); supported"),
+        ([layer("GRU", inner_activation="hard_sigmoid")], "has inner_activation 'hard_sigmoid'; retime's GRU has sigmoid"),
+        ([layer("GRU", bias=False, use_bias=True)], "'rnn' .GRU. has use_bias=True and no weights `bias`; it has kernel, rec"),
+        ([layer("GRU"), dense(dtype="int8_from_float32")], "layer 'out' .Dense. is quantized; its weights are codes and scales"),
+        ([layer("GRU"), dense(dtype={"config": {"mode": "int4/128"}})], "is quantized.*as it was before model.quantize"),
+        ([layer("GRU"), dense(weights={"kernel": np.ones((n, 2), "i1")})], "layer 'out' .Dense. is quantized"),
+        ([layer("GRU"), dense(weights={"lora_kernel_a": np.ones((n, 1))})], "'out' .Dense. also has the weights `lora_kernel_a`"),
         ([layer("GRU"), layer("LSTM", inputs=5)], "Layer 1 reads 5 inputs; layer 0 below it has 3"),
     ],
 )  # fmt: skip
@@ -145,6 +155,32 @@ def test_functional_model_in_one_line_is_a_stack():
 def test_functional_model_with_branches_is_refused(changes, match):
     with pytest.raises(rt.ModelFileError, match=match):
         read(*functional(**changes))
+
+
+@pytest.mark.parametrize(
+    ("place", "outputs", "match"),
+    [
+        (5, (("out", 0),), "layer 'out' reads output 2 of layer 'second', one of its last states; retime reads the outputs only"),
+        (2, (("out", 0),), None),
+        (None, (("out", 0), ("second", 2)), None),
+        (None, (("second", 2),), "the model gives output 2 of 'second'; it must give the outputs .output 0. of its last layer 'out'"),
+    ],
+)  # fmt: skip
+def test_state_read_in_place_of_the_outputs_is_refused(place, outputs, match):
+    layers = functional()
+    if place is not None:
+        layers[place] = replace(layers[place], reads=((2,),))
+    if match is None:
+        assert read(*layers, outputs=outputs).num_outputs == 2
+        return
+    with pytest.raises(rt.ModelFileError, match=match):
+        read(*layers, outputs=outputs)
+
+
+def test_gates_of_keras_1_are_hard_unless_said_otherwise():
+    with pytest.raises(rt.ModelFileError, match="has inner_activation 'hard_sigmoid'; retime's LSTM has sigmoid"):
+        read(layer("LSTM"), version="1.2.2")
+    assert isinstance(read(layer("GRU", inner_activation="sigmoid"), version="1.2.2"), GRU)
 
 
 def test_description_that_makes_no_sense_is_an_error():

@@ -159,3 +159,40 @@ def test_damaged_header_is_refused(change, match, tmp_path):
 def test_header_that_is_no_json_is_refused(tmp_path):
     with pytest.raises(rt.ModelFileError, match="do not describe a model"):
         rt.load(written(tmp_path, retime="{", **PLAIN))
+
+
+@pytest.mark.parametrize("others", [("ema",), ("",), ("ema", "best.net")])
+def test_networks_under_several_prefixes_are_refused(others, tmp_path):
+    arrays = {f"net.{name}": value for name, value in PLAIN.items()}
+    arrays |= {f"{prefix}.A".removeprefix("."): np.full(3, 0.1 * k) for k, prefix in enumerate(others)}
+    np.savez(tmp_path / "net.npz", **arrays)
+    match = (
+        r"net\.npz: \d different arrays for `A` \(`net\.A`, .*\(prefixes 'net', '.*\)\. Save the arrays of one of them"
+    )
+    with pytest.raises(rt.ModelFileError, match=match):
+        rt.load(tmp_path / "net.npz")
+
+
+def test_the_same_arrays_under_two_prefixes_are_one_network_under_its_full_names(tmp_path, caplog):
+    arrays = {f"{prefix}.{name}": value for prefix in ("net", "copy") for name, value in PLAIN.items()}
+    np.savez(tmp_path / "net.npz", **arrays)
+    np.testing.assert_array_equal(rt.load(tmp_path / "net.npz").h, PLAIN["h"])
+    assert "(`net.A` 3, `net.W` 3x3, `net.h` 3)" in caplog.messages[0]
+    assert "Not read" not in caplog.messages[0]
+
+
+@pytest.mark.parametrize(
+    ("dt", "match"),
+    [
+        (0.0, r"net\.npz: `dt` is 0; the step must be one finite number > 0\. Pass the right one as dt="),
+        (-1.0, "`dt` is -1; the step"),
+        (np.nan, "`dt` is nan; the step"),
+        (np.inf, "`dt` is inf; the step"),
+        ([0.1, 0.2], r"`dt` has shape \(2,\); the step must be one"),
+    ],
+)
+def test_step_in_the_file_that_is_none_is_refused_unless_another_is_given(dt, match, tmp_path):
+    np.savez(tmp_path / "net.npz", **PLAIN, dt=dt)
+    with pytest.raises(rt.ModelFileError, match=match):
+        rt.load(tmp_path / "net.npz")
+    assert rt.load(tmp_path / "net.npz", dt=0.1).dt == 0.1

@@ -204,6 +204,18 @@ def test_cell_that_contains_itself_is_refused(tmp_path):
         read_arrays(tmp_path / "m.mat")
 
 
+@pytest.mark.parametrize("length", [1, 30000])
+def test_struct_that_contains_itself_is_refused(length, tmp_path):
+    with v73_file(tmp_path / "m.mat") as file:
+        group = file.create_group("n" * length)
+        group.attrs["MATLAB_class"] = np.bytes_("struct")
+        group["m" * length] = group["l" * length] = group
+    sign_v73(tmp_path / "m.mat")
+    with pytest.raises(ModelFileError, match=r"(n\.[lm]|\.\.\.)`; found a group that contains itself") as caught:
+        read_arrays(tmp_path / "m.mat")
+    assert len(str(caught.value)) < 1000
+
+
 def test_array_kept_in_another_file_is_not_read(tmp_path):
     (tmp_path / "secret").write_bytes(b"\0" * 32)
     with v73_file(tmp_path / "m.mat") as file:

@@ -270,12 +270,13 @@ def nested(header, depth):
     [
         (
             lambda h: h["options"]["method"].update(type="Secret"),
-            "made by the method 'Secret', which this version does not",
+            r"m\.npz: the model was made by the method 'Secret', which this version does not have. Upgrade retime",
         ),
         (
             lambda h: h["options"]["method"].update(options={"q": 1}),
-            "made by the method 'RungeKutta', which this version",
+            r"m\.npz: the method 'RungeKutta' in the header has options that it does not take, {'q': 1}.*Save the model again",
         ),
+        (lambda h: h.update(time={"dt": 10**400}), r"m\.npz: the retime header and the arrays do not describe a model"),
         (lambda h: h["options"].update(method="rm"), "do not describe a model"),
         (lambda h: h["models"].clear(), "do not describe a model"),
         (lambda h: h.update(models=[1]), "do not describe a model"),

@@ -201,8 +201,88 @@ def test_weights_are_read_in_every_encoding(kind, field, raw, written):
 def test_initial_states_in_the_graph_are_noted(written):
     nodes, stored = chain(more=("", "start"))
     recognition = load_recognized(written(nodes, stored | {"start": np.ones((1, 1, n))}))[1]
-    assert "initial states that the graph stores are not part of the model" in recognition.notes[0]
+    assert "initial states that the graph stores or is given are not part of the model" in recognition.notes[0]
     assert load_recognized(written(nodes, stored | {"start": np.zeros((1, 1, n))}))[1].notes == ()
+
+
+def test_initial_states_that_are_computed_are_noted_unless_zero(written):
+    spread = [node("Shape", ["x"], ["size"]), node("Expand", ["one", "size"], ["start"])]
+    nodes, stored = chain(more=("", "start"))
+    noted = load_recognized(written([*spread, *nodes], stored | {"one": np.ones((1, 1, n))}))[1]
+    assert "not part of the model; pass them as z0" in noted.notes[0]
+    assert load_recognized(written([*spread, *nodes], stored | {"one": np.zeros((1, 1, n))}))[1].notes == ()
+    zeros = [node("Shape", ["x"], ["size"]), node("ConstantOfShape", ["size"], ["start"])]
+    assert load_recognized(written([*zeros, *nodes], stored))[1].notes == ()
+    assert load_recognized(written(nodes, stored, inputs=("x", "start")))[1].notes == noted.notes
+
+
+def test_lengths_of_sequences_are_refused_unless_they_are_all_of_them(written):
+    nodes, stored = chain(more=("lens",))
+    match = r"node 'y0' \(GRU\) has the lengths of its sequences in 'lens' \(sequence_lens\)"
+    for more, inputs in (({"lens": np.array([2], "i4")}, ("x",)), ({}, ("x", "lens"))):
+        with pytest.raises(rt.ModelFileError, match=match):
+            rt.load(written(nodes, stored | more, inputs=inputs))
+    whole = [node("Shape", ["x"], ["size"]), node("Gather", ["size", "axes"], ["lens"])]
+    assert rt.load(written([*whole, *nodes], stored)).num_states == n
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        [node("Transpose", ["z"], ["y"], perm=[1, 0, 2])],
+        [node("Gather", ["z", "last"], ["y"], axis=0)],
+        [node("Slice", ["z", "last1", "end", "zero"], ["y"])],
+        [node("Cast", ["z"], ["y"], to=TensorProto.FLOAT)],
+        [node("Reshape", ["z", "rows"], ["r"]), node("Reshape", ["r", "whole"], ["y"])],
+    ],
+    ids=["transpose", "last step", "slice", "cast", "rows"],
+)
+def test_axes_of_time_and_batch_may_be_moved_after_the_readout(after, written):
+    nodes, stored = chain()
+    stored |= {"last": np.array(-1), "last1": np.array([-1]), "end": np.array([2**31]), "zero": np.array([0])}
+    stored |= {"rows": np.array([-1, p]), "whole": np.array([5, -1, p])}
+    model = rt.load(written([*nodes[:-1], node("Add", ["c", "v"], ["z"]), *after], stored))
+    np.testing.assert_array_equal(model.readout.B, AXES["V"].T)
+
+
+@pytest.mark.parametrize(
+    ("after", "match"),
+    [
+        ([node("Gather", ["z", "order"], ["y"], axis=2)], r"node 'y' \(Gather\) reads some of the units only"),
+        ([node("Slice", ["z", "end", "start", "two", "back"], ["y"])], r"node 'y' \(Slice\) reads some of the units only"),
+        ([node("Slice", ["z", "end", "start", "zero", "back"], ["y"])], r"node 'y' \(Slice\) reorders the steps in time"),
+        ([node("Gather", ["z", "order"], ["y"], axis=0)], r"node 'y' \(Gather\) reorders the steps in time"),
+        ([node("Cast", ["z"], ["i"], to=TensorProto.INT32), node("Cast", ["i"], ["y"], to=11)], "another type than floats"),
+        ([node("Reshape", ["z", "mixed"], ["y"])], r"to \[-1, 1, 1\], which may mix units, samples and steps"),
+        ([node("Squeeze", ["z", "two"], ["y"])], "drops the axis of units"),
+        ([node("Identity", ["z" if k == 0 else f"i{k}"], [f"i{k + 1}"]) for k in range(101)] + [node("Identity", ["i101"], ["y"])],
+         "more than 100 operations in a row that only move axes"),
+    ],
+)  # fmt: skip
+def test_what_changes_the_readout_after_it_is_refused(after, match, written):
+    nodes, stored = chain()
+    stored |= {"order": np.array([1, 0]), "two": np.array([2]), "zero": np.array([0]), "back": np.array([-1])}
+    stored |= {"start": np.array([-(2**31)]), "end": np.array([2**31]), "mixed": np.array([-1, 1, 1])}
+    with pytest.raises(rt.ModelFileError, match=match):
+        rt.load(written([*nodes[:-1], node("Add", ["c", "v"], ["z"]), *after], stored))
+
+
+def test_states_given_as_outputs_must_be_whole_and_in_order(written):
+    nodes = [cell(), node("Gather", ["y0", "order"], ["y"], axis=3)]
+    with pytest.raises(rt.ModelFileError, match="reads some of the units only"):
+        rt.load(written(nodes, weights() | {"order": np.array([2, 1, 0])}))
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (2, p), (1, 1, 1, p), (5, 1, 1)])
+def test_bias_that_is_not_one_for_each_output_is_refused(shape, written):
+    nodes, stored = chain()
+    with pytest.raises(
+        rt.ModelFileError, match=r"node 'y' \(Add\) adds a bias of shape .*; it must be \(2,\), the same at"
+    ):
+        rt.load(written(nodes, stored | {"c": np.ones(shape)}))
+    gemm = [cell(), node("Squeeze", ["h0"], ["s"]), node("Gemm", ["s", "V", "c"], ["y"])]
+    with pytest.raises(rt.ModelFileError, match=r"node 'y' \(Gemm\) adds a bias"):
+        rt.load(written(gemm, stored | {"c": np.ones(shape)}))
 
 
 # What is refused.

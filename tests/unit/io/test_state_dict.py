@@ -1,5 +1,7 @@
 """Recurrent weights by name: which cell, how many layers, which readout, and what is refused."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -115,9 +117,10 @@ def test_given_family_is_that_of_every_layer(rng, written):
 
 @pytest.mark.parametrize(("gates", "layers", "states"), [(1, 1, 3), (4, 1, 6), (3, 2, 6), (4, 2, 12)])
 def test_readout_acts_on_the_last_outputs(gates, layers, states, rng, written):
-    arrays = {"fc.weight": rng.normal(size=(2, n)), "fc.bias": rng.normal(size=2)}
+    arrays = {}
     for k in range(layers):
         arrays |= layer(rng, gates, k=k, inputs=n if k else m, prefix="rnn.")
+    arrays |= {"fc.weight": rng.normal(size=(2, n)), "fc.bias": rng.normal(size=2)}
     model, recognition = load_recognized(written(arrays))
     first = states - (2 * n if gates == 4 else n)
     wanted = np.zeros((2, states))
@@ -132,8 +135,53 @@ def test_decoder_of_several_layers_is_not_taken_for_a_readout(rng, written):
     model, recognition = load_recognized(written(arrays))
     assert model.readout is None
     assert recognition.notes == (
-        "Not read: `fc1.weight` 8x3, `fc2.weight` 2x8; a readout is one linear layer (outputs x 3) beside the recurrent one.",
+        "No readout in `fc1.weight`, `fc2.weight`; it is one linear layer (outputs x 3) after the recurrent one.",
     )
+    assert recognition.sentence("net.npz").endswith("Not read: `fc1.weight` 8x3, `fc2.weight` 2x8.")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [
+        ({"embedding.weight": (100, n)}, {}, "`embedding.weight` is not taken for the readout: .*it is an embedding"),
+        ({}, {"embed.weight": (100, n)}, "`embed.weight` is not taken for the readout: .*it is an embedding"),
+        ({"encoder.weight": (m, n), "encoder.bias": (m,)}, {}, "it stands before the recurrent weights"),
+        ({}, {"attn.in_proj_weight": (9, n), "attn.out_proj.weight": (n, n)}, "`attn.in_proj_weight` beside it"),
+        ({}, {"fc.weight": (2, n), "fc.weight_mask": (2, n)}, "`fc.weight_mask` beside it belongs to the same module"),
+    ],
+)
+def test_layer_that_may_feed_the_network_is_not_taken_for_a_readout(before, after, why, rng, written):
+    made = [{name: rng.normal(size=shape) for name, shape in x.items()} for x in (before, after)]
+    model, recognition = load_recognized(written(made[0] | layer(rng, 3, prefix="rnn.") | made[1]))
+    assert model.readout is None
+    assert re.search(why, recognition.notes[-1])
+    assert all(f"`{name}`" in recognition.unread for name in before | after)
+
+
+def test_bias_of_the_readout_beside_plain_names_is_kept(written):
+    arrays = {"W_rec": np.eye(n), "W_in": np.ones((n, m)), "B": np.ones((2, n)), "b": np.array([1.0, 2.0])}
+    np.testing.assert_array_equal(load_recognized(written(arrays))[0].readout.b, arrays["b"])
+
+
+@pytest.mark.parametrize("options", [{}, {"family": "relu_rnn"}])
+def test_arrays_that_are_not_read_are_listed(options, written, caplog):
+    arrays = {
+        "W_rec": np.eye(n),
+        "W_in": np.ones((n, m)),
+        "W_out": np.ones((2, n)),
+        "b_out": np.ones(2),
+        "z0": np.ones(n),
+    }
+    rt.load(written(arrays), **options)
+    assert caplog.messages[0].endswith("Not read: `W_out` 2x3, `b_out` 2.")
+
+
+def test_layers_under_plain_names_of_two_places_are_refused(written):
+    arrays = {f"l{k}.{name}": (k + 1) * np.eye(n) for k in range(2) for name in ("W_rec", "W_in")}
+    with pytest.raises(
+        rt.ModelFileError, match=r"2 different arrays for `W_rec` \(`l0.W_rec`, `l1.W_rec`\).*Save the arrays"
+    ):
+        rt.load(written(arrays))
 
 
 def test_own_readout_is_kept(rng, written):

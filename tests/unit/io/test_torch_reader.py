@@ -251,3 +251,16 @@ def test_dictionary_that_contains_itself_is_refused(tmp_path):
     program = b"\x80\x02}q\x00" + text("A") + b"h\x00s."
     with pytest.raises(ModelFileError, match="RecursionError"):
         read_arrays(write(tmp_path / "m.pt", program))
+
+
+def test_long_keys_that_are_joined_many_times_are_refused(tmp_path):
+    content = {"k" * 1_000_000: {str(k): 1 for k in range(200)}}
+    path = write(tmp_path / "m.pt", pickle.dumps(content, 2))
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    with pytest.raises(ModelFileError, match="found names and texts far larger than the file") as caught:
+        read_arrays(path)
+    assert len(str(caught.value)) < 1000
