@@ -113,7 +113,7 @@ def rate():
 def test_rate_flow(benchmark, rate, tolerance):
     model, z0, times = rate
     run = partial(rt.simulate, model, z0, times=times, tolerance=tolerance)
-    timed(benchmark, "retime", FLOW.format(tolerance), run, rounds=15)
+    timed(benchmark, "retime", FLOW.format(tolerance), run, rounds=100)
 
 
 @pytest.mark.parametrize("tolerance", [1e-6, 1e-9, 1e-12])

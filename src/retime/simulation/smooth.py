@@ -207,7 +207,9 @@ def checked_solver(solver: Any) -> Any:
     """
     import diffrax
 
-    solver = diffrax.Dopri8() if solver is None else solver
+    from retime.simulation.dopri8 import UnrolledDopri8
+
+    solver = UnrolledDopri8() if solver is None else solver
     if not isinstance(solver, diffrax.AbstractAdaptiveSolver):
         raise TypeError(
             f"`solver` is {solver!r}; it must be a Diffrax solver that estimates its error, e.g. diffrax.Dopri8() or diffrax.Kvaerno5()."
