@@ -24,7 +24,7 @@ def reported(command: Callable[..., None]) -> Callable[..., None]:
 
         try:
             command(*args, **options)
-        except (RetimeError, ValueError, TypeError, OSError) as error:
+        except (RetimeError, ValueError, TypeError, OSError, MemoryError) as error:
             print(f"retime: {error}", file=sys.stderr)
             raise SystemExit(2) from None
         except KeyboardInterrupt:

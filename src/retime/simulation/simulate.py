@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -63,7 +65,7 @@ def simulate(
         ShapeError: z0 or inputs of the wrong size.
         ValueError: a missing or superfluous horizon, times that do not increase, an unknown `switching`.
         CertificateError: a region without an autonomous flow, when the conversion was made with `throw=True`.
-        TypeError: not a model.
+        TypeError: not a model. MemoryError: the states would not fit into memory.
 
     Cost: a piecewise-affine map O(steps (n + active units) n), its flow about 24 products with W per piece of length about
     2 / ||W|| (infinity norm, balanced).
@@ -120,12 +122,30 @@ def _first(inputs: Any, ndim: int, m: int) -> Array | None:
     return row if row.shape[-1] == m else None
 
 
+def _check_memory(*shape: int) -> None:
+    """Refuse states that cannot fit into the machine's memory before the work is begun.
+
+    Raises:
+        MemoryError: they cannot.
+    """
+    names = getattr(os, "sysconf_names", {})
+    if "SC_PHYS_PAGES" not in names:
+        return
+    needed, there = 8 * math.prod(shape), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise MemoryError(
+            f"The states {' x '.join(map(str, shape))} need {needed / 2**30:.1f} GiB; this machine has {there / 2**30:.1f}. Simulate in "
+            "parts: start the next from the last state."
+        )
+
+
 def _map(model: Any, z: Array, steps: Any, times: Any, inputs: Any) -> tuple[Array, Runs, Array]:
     if times is not None or steps is None:
         raise ValueError(
             f"{type(model).__name__} is a map: give `steps`. For any time in between, convert it with to_continuous."
         )
     count = _steps(steps)
+    _check_memory(count + 1, *z.shape)
     rows = _rows(inputs, count, len(z), model.num_inputs, f"one row per step ({count})")
     if isinstance(model, PiecewiseAffineSystem):
         runs = map_runs(model.canonical, z, model.dt, rows)
@@ -176,6 +196,7 @@ def _smooth(
     if times is None or steps is not None:
         raise ValueError(f"{type(model).__name__} is in continuous time: give `times`, not `steps`.")
     times, m = increasing("times", times), model.num_inputs
+    _check_memory(len(times), *z.shape)
     if isinstance(inputs, Inputs):
         pieces, held = _driven(inputs, times, m)
         drive: Any = Drive(*pieces)

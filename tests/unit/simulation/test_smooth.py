@@ -273,3 +273,12 @@ def test_wrong_use_is_refused_with_a_reason(name):
     call, error, match = WRONG[name]
     with pytest.raises(error, match=match):
         call()
+
+
+def test_states_beyond_the_memory_of_the_machine_are_refused_before_the_work():
+    model = rt.TanhRNN(np.eye(2), np.zeros((2, 1)), np.zeros(2))
+    with pytest.raises(MemoryError, match="Simulate in parts: start the next from the last state"):
+        rt.simulate(model, np.zeros((1000, 2)), steps=10**12)
+    flow = rt.PLRNN([0.5], [[0.1]], [0.0])
+    with pytest.raises(MemoryError, match="this machine has"):
+        rt.simulate(flow, [0.0], steps=10**14)
