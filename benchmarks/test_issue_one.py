@@ -1,6 +1,6 @@
 """Conversion and simulation of piecewise-linear networks against what a user would pick instead.
 
-    pytest benchmarks --benchmark-only -n 0
+    pytest benchmarks --benchmark-only
 
 Both sides of a group run in the same session; kernels are compiled before they are timed.
 """

@@ -1,6 +1,6 @@
 """Smooth networks and their flows against what a user would pick instead.
 
-    pytest benchmarks/test_issue_two.py --benchmark-only -n 0
+    pytest benchmarks/test_issue_two.py --benchmark-only
 
 Both sides of a group run in the same session and in the same precision (64 bits); compilation is done before timing, and
 timed on its own in the last group.

@@ -42,7 +42,7 @@ def test_the_papers_examples_draw_given_files(tmp_path, data):
 def test_continuous_integration_runs_the_readmes_test_command():
     commands = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("python3 -m venv")]
     assert len(commands) == 2
-    assert commands[1].endswith(".venv/bin/pytest")
+    assert commands[1].endswith(".venv/bin/pytest -n 2 --dist loadfile")
     pattern = "pip install -e '.[test]'"
     assert pattern in commands[1]
     assert f'grep -F "{pattern}" README.md' in (ROOT / ".ci" / "run").read_text()
