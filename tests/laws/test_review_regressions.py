@@ -200,3 +200,11 @@ def test_wrong_solvers_and_tolerances_are_refused():
 def test_a_step_beyond_the_range_of_numbers_is_refused_with_its_cause():
     with pytest.raises(ValueError, match="one step grows beyond the range of numbers"):
         rt.to_discrete(linear([[1.0]]), 1e3, method=rt.ZeroOrderHold())
+
+
+def test_a_member_that_cannot_be_followed_backward_leaves_the_others_alone():
+    field = rt.VectorField(lambda z: -(z**3), 1)
+    step = rt.to_discrete(field, 0.2, method=rt.AdamsBashforth(3)).model
+    both, alone = step.start(np.array([[1e80], [0.5]])), step.start(np.array([0.5]))
+    assert np.isfinite(both[1]).all()
+    assert np.array_equal(both[1], alone)

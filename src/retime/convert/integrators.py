@@ -336,8 +336,8 @@ class AdamsBashforth(Integrator):
         for _ in range(self.memory):
             earlier = evaluate(back, earlier, s)
             rate = evaluate(inner, earlier, s)
-            if not np.isfinite(rate).all():  # backward in time the solution may end; any start is then as good
-                rate = np.broadcast_to(evaluate(inner, z, s), rate.shape)
+            fine = np.isfinite(rate).all(axis=-1, keepdims=True)  # backward in time a solution may end:
+            rate = rate if fine.all() else np.where(fine, rate, evaluate(inner, z, s))  # any start is then as good
             state = np.concatenate([state, rate], axis=-1)
         return state
 
