@@ -7,25 +7,16 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from retime.core.arrays import Array, matrix, real_array, state_matrix, vector
+from retime.core.arrays import Array, real_array
 from retime.core.equation import Equation
 from retime.core.errors import ShapeError
 from retime.core.system import SmoothSystem, System
 from retime.core.time import CONTINUOUS, Continuous, Discrete, TimeBase
 from retime.models.activation import Activation, activation
 from retime.models.piecewise import PiecewiseAffineRNN
-from retime.models.relu import ReluRNN
+from retime.models.relu import ReluRNN, elman_parameters
 
 Form = Literal["current", "rate"]
-
-
-def elman_parameters(W_rec: Any, W_in: Any, b: Any) -> dict[str, Array]:
-    """W_rec `(n, n)`, W_in `(n, m)` (None: no inputs) and b `(n,)`, checked."""
-    W_rec = state_matrix("W_rec", W_rec)
-    n = len(W_rec)
-    W_in = np.zeros((n, 0)) if W_in is None else W_in
-    W_in = matrix("W_in", W_in, (n, None), f", one row per unit of `W_rec` ({n})")
-    return {"W_rec": W_rec, "W_in": W_in, "b": vector("b", b, n, f" one entry per unit of `W_rec` ({n})")}
 
 
 class _Units(SmoothSystem):

@@ -7,10 +7,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retime.core.arrays import matrix, state_matrix, vector
+from retime.core.arrays import Array, matrix, state_matrix, vector
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import TimeBase
+
+
+def elman_parameters(W_rec: Any, W_in: Any, b: Any) -> dict[str, Array]:
+    """W_rec `(n, n)`, W_in `(n, m)` (None: no inputs) and b `(n,)`, checked."""
+    W_rec = state_matrix("W_rec", W_rec)
+    n = len(W_rec)
+    W_in = np.zeros((n, 0)) if W_in is None else W_in
+    W_in = matrix("W_in", W_in, (n, None), f", one row per unit of `W_rec` ({n})")
+    return {"W_rec": W_rec, "W_in": W_in, "b": vector("b", b, n, f" one entry per unit of `W_rec` ({n})")}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,10 +49,7 @@ class ReluRNN(PiecewiseAffineSystem):
     b: Any
 
     def __post_init__(self) -> None:
-        W_rec = state_matrix("W_rec", self.W_rec)
-        n = len(W_rec)
-        W_in = matrix("W_in", self.W_in, (n, None), f", one row per unit of `W_rec` ({n})")
-        self._set(W_rec=W_rec, W_in=W_in, b=vector("b", self.b, n, f" one entry per unit of `W_rec` ({n})"))
+        self._set(**elman_parameters(self.W_rec, self.W_in, self.b))
         self._finish()
 
     def _canonical(self) -> PiecewiseAffineForm:

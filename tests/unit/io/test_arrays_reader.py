@@ -11,7 +11,6 @@ from retime.core.errors import ModelFileError
 from retime.io.arrays import read_arrays
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
-SHARED = Path(__file__).parents[4] / "shared" / "data"
 
 
 def load_expected() -> dict[str, dict[str, np.ndarray]]:
@@ -143,8 +142,6 @@ def test_plain_hdf5_file_is_refused_because_its_order_is_unknown(tmp_path):
         ),
     ],
 )
-def test_published_network_has_its_shapes(name, shapes):
-    if not (SHARED / name).exists():
-        pytest.skip("the published networks (../shared/data) are not here")
-    arrays = read_arrays(SHARED / name).arrays
+def test_published_network_has_its_shapes(name, shapes, data):
+    arrays = read_arrays(data / name).arrays
     assert {key: arrays[key].shape for key in shapes} == shapes

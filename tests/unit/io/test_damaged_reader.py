@@ -51,11 +51,9 @@ def test_truncated_file_is_an_error(name, kept, tmp_path):
 
 @pytest.mark.parametrize("kept", ["10 bytes", "half", "95 %"])
 @pytest.mark.parametrize("name", PUBLISHED or ["none"])
-def test_truncated_published_file_is_an_error(name, kept, tmp_path):
-    if not PUBLISHED:
-        pytest.skip("the published networks (../shared/data) are not here")
+def test_truncated_published_file_is_an_error(name, kept, tmp_path, data):
     path = tmp_path / name
-    path.write_bytes(cut((SHARED / name).read_bytes(), kept))
+    path.write_bytes(cut((data / name).read_bytes(), kept))
     with pytest.raises(ModelFileError, match=f"{name}: expected"):
         read_arrays(path)
 

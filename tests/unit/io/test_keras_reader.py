@@ -14,7 +14,6 @@ from retime.core.errors import ModelFileError
 from retime.io.arrays import read_arrays
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
-SHARED = Path(__file__).parents[4] / "shared" / "data"
 
 
 def content(name: str) -> bytes:
@@ -91,10 +90,8 @@ def test_weights_without_architecture_are_refused(tmp_path):
         read("sequential.weights.h5", tmp_path)
 
 
-def test_keras_2_model_from_a_publication_is_read():
-    path = SHARED / "flipflop_simplernn_n400.hdf5"
-    if not path.exists():
-        pytest.skip("the published networks (../shared/data) are not here")
+def test_keras_2_model_from_a_publication_is_read(data):
+    path = data / "flipflop_simplernn_n400.hdf5"
     recurrent, readout = read_arrays(path).layers
     assert (recurrent.class_name, readout.class_name) == ("SimpleRNN", "Dense")
     assert {name: value.shape for name, value in recurrent.weights.items()} == {

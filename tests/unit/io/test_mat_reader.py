@@ -17,7 +17,6 @@ from retime.core.errors import ModelFileError
 from retime.io.arrays import read_arrays
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
-SHARED = Path(__file__).parents[4] / "shared" / "data"
 
 
 @pytest.fixture(params=["toy_v5.mat", "toy_v73.mat"])
@@ -46,19 +45,15 @@ def test_matlab_class_is_kept(name, dtype, toy):
 
 
 @pytest.mark.parametrize("name", ["vanderpol_plrnn.mat", "lorenz_plrnn.mat"])
-def test_published_file_equals_what_scipy_reads(name):
-    if not (SHARED / name).exists():
-        pytest.skip("the published networks (../shared/data) are not here")
-    arrays, reference = read_arrays(SHARED / name).arrays, loadmat(SHARED / name, mat_dtype=True)
+def test_published_file_equals_what_scipy_reads(name, data):
+    arrays, reference = read_arrays(data / name).arrays, loadmat(data / name, mat_dtype=True)
     assert len(arrays) >= 6
     for key, array in arrays.items():
         np.testing.assert_array_equal(array, reference[key], strict=True)
 
 
-def test_published_initial_states_equal_what_scipy_reads():
-    path = SHARED / "vanderpol_plrnn.mat"
-    if not path.exists():
-        pytest.skip("the published networks (../shared/data) are not here")
+def test_published_initial_states_equal_what_scipy_reads(data):
+    path = data / "vanderpol_plrnn.mat"
     cells, reference = read_arrays(path).cells["mu0"], loadmat(path)["mu0"].ravel(order="F")
     assert len(cells) == len(reference) == 6
     for cell, expected in zip(cells, reference, strict=True):
