@@ -26,7 +26,10 @@ def html_table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: st
 
 
 def plain(value: Any) -> Any:
-    """`value` with NumPy arrays and numbers turned into lists and Python numbers; NaN and infinity become None."""
+    """`value` with NumPy arrays and numbers turned into lists and Python numbers; NaN and infinity become None.
+
+    A complex number becomes [real, imaginary].
+    """
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, np.ndarray):
@@ -35,6 +38,8 @@ def plain(value: Any) -> Any:
         return [plain(v) for v in value]
     if isinstance(value, np.generic):
         return plain(value.item())
+    if isinstance(value, complex):
+        return plain([value.real, value.imag])
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value

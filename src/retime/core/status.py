@@ -50,3 +50,22 @@ class TrajectoryStatus(StrEnum):
     NOT_CONVERGED = "not_converged"
     STEPS_EXCEEDED = "steps_exceeded"
     SWITCHES_ACCUMULATE = "switches_accumulate"
+
+
+class SearchStatus(StrEnum):
+    """How a search or a long measurement ended; in each case what was found up to then is returned.
+
+    complete: it is proven that nothing was missed.
+    heuristic: the search ended as planned, without a proof that nothing was missed.
+    diverged: every orbit that was to be followed left for infinity, or stopped, before anything could be measured.
+    node_limit: the budget of nodes (or starts) ended first.
+    time_limit: the budget of time ended first.
+    interrupted: Ctrl-C.
+    """
+
+    COMPLETE = "complete"
+    HEURISTIC = "heuristic"
+    DIVERGED = "diverged"
+    NODE_LIMIT = "node_limit"
+    TIME_LIMIT = "time_limit"
+    INTERRUPTED = "interrupted"

@@ -1,0 +1,50 @@
+"""What every result of an analysis offers: a table for people, plain data for JSON, a picture."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, ClassVar
+
+from retime.core.rendering import html_table, plain, text_table
+
+
+class Result(ABC):
+    """Base of the results of `retime.analysis`: implement `_title`, `_table` and `_data`, and name the plot.
+
+    `_plot` is the function of `retime.plots` that draws the result, "" for none.
+    """
+
+    _plot: ClassVar[str] = ""
+
+    @abstractmethod
+    def _title(self) -> str:
+        """One line: what was found, and the status where it is not the good one."""
+
+    @abstractmethod
+    def _table(self) -> tuple[Sequence[str], list[list[str]]]:
+        """Header and rows, as text."""
+
+    @abstractmethod
+    def _data(self) -> dict[str, Any]:
+        """Names and values; arrays may be complex."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; complex numbers become [real, imaginary]."""
+        return plain(self._data())
+
+    def plot(self, **options: Any) -> Any:
+        """Draw the result; the options are those of the function of `retime.plots` that is named after it."""
+        if not self._plot:
+            raise TypeError(f"{type(self).__name__} has no picture of its own; see `retime.plots`.")
+        return getattr(import_module("retime.plots"), self._plot)(self, **options)
+
+    def __repr__(self) -> str:
+        header, rows = self._table()
+        title = f"{type(self).__name__}: {self._title()}"
+        return f"{title}\n{text_table(header, rows)}" if rows else title
+
+    def _repr_html_(self) -> str:
+        header, rows = self._table()
+        return html_table(header, rows, caption=f"{type(self).__name__}: {self._title()}")
