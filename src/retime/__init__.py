@@ -58,7 +58,11 @@ _HOME = {
     "Tustin": "retime.convert",
     "VectorField": "retime.models",
     "ZeroOrderHold": "retime.convert",
+    "boundary_distance": "retime.analysis",
     "compare": "retime.analysis",
+    "enumerate_regions": "retime.analysis",
+    "find_cycles": "retime.analysis",
+    "find_fixed_points": "retime.analysis",
     "interchange": "retime.convert",
     "io": "retime",
     "linearize": "retime.convert",
@@ -69,11 +73,14 @@ _HOME = {
     "retime_to": "retime.convert",
     "save": "retime.io",
     "simulate": "retime.simulation",
+    "spectral_distance": "retime.analysis",
     "stability_region": "retime.convert",
+    "state_space_divergence": "retime.analysis",
     "to_continuous": "retime.convert",
     "to_discrete": "retime.convert",
     "to_keras": "retime.io",
     "to_torch": "retime.io",
+    "visited_regions": "retime.analysis",
     "zoo": "retime",
 }
 
@@ -84,7 +91,14 @@ if TYPE_CHECKING:
         zoo,
     )
     from retime.analysis import (
+        boundary_distance,
         compare,
+        enumerate_regions,
+        find_cycles,
+        find_fixed_points,
+        spectral_distance,
+        state_space_divergence,
+        visited_regions,
     )
     from retime.convert import (
         DORMAND_PRINCE,
@@ -215,7 +229,11 @@ __all__ = [
     "Tustin",
     "VectorField",
     "ZeroOrderHold",
+    "boundary_distance",
     "compare",
+    "enumerate_regions",
+    "find_cycles",
+    "find_fixed_points",
     "interchange",
     "io",
     "linearize",
@@ -226,11 +244,14 @@ __all__ = [
     "retime_to",
     "save",
     "simulate",
+    "spectral_distance",
     "stability_region",
+    "state_space_divergence",
     "to_continuous",
     "to_discrete",
     "to_keras",
     "to_torch",
+    "visited_regions",
     "zoo",
 ]
 

@@ -1,0 +1,87 @@
+"""How the analyses see a piecewise-affine system: a canonical form, what it describes, and how its eigenvalues read in model time."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from retime.core.arrays import Array, real_array
+from retime.core.canonical import PiecewiseAffineForm
+from retime.core.errors import ShapeError
+from retime.core.system import PiecewiseAffineSystem, System
+from retime.core.time import Continuous, Discrete
+from retime.models import PiecewiseAffineFlow, RegionwiseMap
+
+SMALLEST = 2.0**-53  # what a zero eigenvalue of a map is replaced by when it becomes a rate
+
+
+class AffineView(NamedTuple):
+    """Regions of a system as affine maps (z -> M z + c) or as affine fields (dz/dt = M z + c).
+
+    Attributes:
+        form: the canonical form.
+        step: the time of one of its steps, None for fields.
+        dt: the step of the system that is looked at, None for flows.
+    """
+
+    form: PiecewiseAffineForm
+    step: float | None
+    dt: float | None
+
+    @property
+    def is_map(self) -> bool:
+        """Whether the form is a map."""
+        return self.step is not None
+
+    def eigenvalues(self, w: Array) -> Array:
+        """Eigenvalues of M `(..., n)` as multipliers per step (maps) or rates (flows: 1 / model time, principal branch)."""
+        w = np.asarray(w, dtype=complex)
+        if self.step == self.dt:
+            return w
+        rates = w if self.step is None else np.log(np.where(w == 0, SMALLEST, w)) / self.step
+        return rates if self.dt is None else np.exp(rates * self.dt)
+
+
+def affine_view(model: System) -> AffineView | None:
+    """The view of a system that has a canonical form; None for smooth ones."""
+    dt = model.time.dt if isinstance(model.time, Discrete) else None
+    if isinstance(model, PiecewiseAffineSystem):
+        return AffineView(model.canonical, dt, dt)
+    if isinstance(model, RegionwiseMap):
+        return affine_view(model.flow)._replace(dt=model.dt)  # type: ignore[union-attr]
+    if isinstance(model, PiecewiseAffineFlow):
+        inner = getattr(model.method, "dt", model.dt)  # a resampled flow was made with the step of its own map
+        step = None if isinstance(model.map.time, Continuous) else inner
+        return AffineView(model.canonical, step, None)
+    return None
+
+
+def constant_input(model: System, inputs: Any) -> Array:
+    """The constant input `(m,)`, zero when None.
+
+    Raises:
+        ShapeError: not m numbers.
+    """
+    if inputs is None:
+        return np.zeros(model.num_inputs)
+    s = real_array("inputs", inputs)
+    if s.shape != (model.num_inputs,):
+        raise ShapeError(
+            f"`inputs` has shape {s.shape}; it must be ({model.num_inputs},): fixed points and cycles are those of one constant input."
+        )
+    return s
+
+
+def is_stable(eigenvalues: Array, is_map: bool) -> Array:
+    """Whether all of the last axis lie inside the unit circle (maps) or left of the imaginary axis (flows)."""
+    w = np.asarray(eigenvalues)
+    return (np.abs(w) < 1.0).all(axis=-1) if is_map else (w.real < 0.0).all(axis=-1)
+
+
+def time_constants(eigenvalues: Array, dt: float | None) -> Array:
+    """-1 / rate in model time: > 0 of a decaying mode, < 0 of a growing one, inf of a neutral one, 0 of a multiplier 0."""
+    w = np.asarray(eigenvalues)
+    with np.errstate(divide="ignore"):
+        rate = w.real if dt is None else np.log(np.abs(w)) / dt
+        return np.where(np.isneginf(rate), 0.0, np.where(rate == 0, np.inf, -1.0 / rate))

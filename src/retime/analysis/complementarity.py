@@ -1,0 +1,354 @@
+"""All solutions of a piecewise-affine equation: a complementarity problem searched by branch and bound, in parallel.
+
+Fixed points of maps, equilibria of flows and cycles of a given period are all of the form
+
+    L z = W1 relu(a) + h1,    a = W2 z + h2.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from retime.analysis.branching import FREE, ON, Dictionary, search, stack
+from retime.core.arrays import Array
+from retime.core.canonical import PiecewiseAffineForm
+from retime.core.progress import progress
+from retime.core.status import SearchStatus
+
+EPS = float(np.finfo(float).eps)
+RANK = 1e-12  # relative singular value below which a region's matrix counts as singular
+MAX_CONTINUA = 500
+MAX_LEAVES = 200_000
+
+
+@dataclass(frozen=True, eq=False)
+class Complementarity:
+    """L z = W1 relu(a) + h1, a = W2 z + h2, with z `(N,)` and a `(Q,)`.
+
+    Attributes:
+        L `(N, N)`, W1 `(N, Q)`, W2 `(Q, N)`, h1 `(N,)`, h2 `(Q,)`.
+    """
+
+    L: Array
+    W1: Array
+    W2: Array
+    h1: Array
+    h2: Array
+
+    @classmethod
+    def of_points(cls, form: PiecewiseAffineForm, s: Array, is_map: bool) -> Complementarity:
+        """z = F(z, s) of a map, or 0 = F(z, s) of a flow, with a constant input s `(m,)`."""
+        L = (np.eye(form.num_states) if is_map else 0.0) - form.A
+        return cls(L, form.W1, form.W2, form.h1 + form.C1 @ s, form.h2 + form.C2 @ s)
+
+    @classmethod
+    def of_cycles(cls, form: PiecewiseAffineForm, s: Array, period: int) -> Complementarity:
+        """z_1 = F(z_period), z_2 = F(z_1), ...: all cycles whose period divides `period`, stacked in one state."""
+        one, turn = np.eye(period), np.roll(np.eye(period), 1, axis=0)
+        L = np.eye(form.num_states * period) - np.kron(turn, form.A)
+        h1, h2 = form.h1 + form.C1 @ s, form.h2 + form.C2 @ s
+        return cls(L, np.kron(turn, form.W1), np.kron(one, form.W2), np.tile(h1, period), np.tile(h2, period))
+
+    def region(self, d: Array) -> tuple[Array, Array]:
+        """Matrix `(N, N)` and right-hand side `(N,)` of the linear equation of pattern d `(Q,)`."""
+        W = self.W1 * d
+        return self.L - W @ self.W2, W @ self.h2 + self.h1
+
+    @cached_property
+    def deciding(self) -> Array:
+        """The units whose sign has any effect; the others are read off at the end."""
+        return np.flatnonzero(np.abs(self.W1).max(axis=0, initial=0.0) > 0.0)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """One region's solutions: the point z `(N,)`, its bits `(Q,)`, and which units `(Q,)` are within rounding of their boundary.
+
+    directions `(N, k)`: the solutions of this region are z + directions x as far as the region reaches; k = 0 for a single point.
+    """
+
+    z: Array
+    bits: Array
+    near: Array
+    directions: Array
+
+
+@dataclass(frozen=True)
+class Solutions:
+    """What a search found: `single` points and `continua`, how it ended, nodes visited, fraction of patterns not excluded."""
+
+    single: list[Solution]
+    continua: list[Solution]
+    status: SearchStatus
+    nodes: int
+    remaining: float
+    num_open: int
+
+
+def solve_all(problem: Complementarity, *, deadline: float, node_limit: float) -> Solutions:
+    """Every solution, unless time (`time.monotonic`) or nodes end first.
+
+    Cost: exponential in the number of units at worst; about 1e-8 q^2 seconds per node, some hundred nodes at 20 random units.
+    """
+    units = problem.deciding
+    small = replace(problem, W1=problem.W1[:, units], W2=problem.W2[units], h2=problem.h2[units])
+    first = first_dictionary(small)
+    if first is None:
+        return Solutions([], [], SearchStatus.COMPLETE, 1, 0.0, 0)
+    tree = Tree(first, len(units))
+    status = tree.explore(deadline, node_limit)
+    single, continua = _checked(problem, units, tree.leaves)
+    if len(continua) >= MAX_CONTINUA or len(tree.leaves) >= MAX_LEAVES:
+        status = SearchStatus.NODE_LIMIT if status is SearchStatus.COMPLETE else status
+    return Solutions(single, continua, status, tree.nodes, tree.remaining, len(tree.open))
+
+
+class Tree:
+    """The search as a pool of subtrees, each a row of signs, worked on by all cores.
+
+    Attributes:
+        leaves: rows `(q,)` of signs that could not be excluded. open: subtrees not yet searched. nodes: visited up to now.
+    """
+
+    def __init__(self, first: Dictionary, num_units: int) -> None:
+        self.first, self.num_units = first, num_units
+        self.leaves: list[Array] = []
+        self.open: list[Array] = [np.full(num_units, FREE, dtype=np.int8)]
+        self.nodes = 0
+        self._chunk = int(np.clip(4e6 / (num_units + 4) ** 2, 200, 20_000))
+        self._stacks: list[Any] = []
+
+    @property
+    def remaining(self) -> float:
+        """The fraction of all 2^q patterns that lie in open subtrees."""
+        return float(sum(0.5 ** int((signs != FREE).sum()) for signs in self.open))
+
+    def explore(self, deadline: float, node_limit: float) -> SearchStatus:
+        """Search until nothing is open, or time or nodes end, or Ctrl-C."""
+        if node_limit <= 0:
+            return SearchStatus.NODE_LIMIT
+        if time.monotonic() >= deadline:
+            return SearchStatus.TIME_LIMIT
+        try:
+            self._take(self._search(self.open.pop(), int(min(self._chunk, node_limit))))
+            return self._in_parallel(deadline, node_limit) if self.open else SearchStatus.COMPLETE
+        except KeyboardInterrupt:
+            return SearchStatus.INTERRUPTED
+
+    def _in_parallel(self, deadline: float, node_limit: float) -> SearchStatus:
+        status, running = SearchStatus.COMPLETE, {}
+        with (
+            progress("excluding regions", 1000) as advance,
+            ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+            self._kept(running),
+        ):
+            shown = 0
+            while self.open or running:
+                if time.monotonic() >= deadline or self.nodes >= node_limit or len(self.leaves) >= MAX_LEAVES:
+                    status = SearchStatus.TIME_LIMIT if time.monotonic() >= deadline else SearchStatus.NODE_LIMIT
+                    break
+                while self.open and len(running) < (os.cpu_count() or 1):
+                    signs = self.open.pop()
+                    budget = int(max(1, min(self._chunk, (node_limit - self.nodes) / (len(running) + 1))))
+                    running[pool.submit(self._search, signs, budget)] = signs
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    running.pop(future)
+                    self._take(future.result())
+                now = int(1000 * (1 - self.remaining))
+                advance(now - shown)
+                shown = now
+        return status if self.open else SearchStatus.COMPLETE
+
+    def _kept(self, running: dict[Future[Any], Array]) -> Any:
+        """However the search is left, what is under way is finished and taken, or given back."""
+        from contextlib import contextmanager
+
+        @contextmanager
+        def keep() -> Iterator[None]:
+            try:
+                yield
+            finally:
+                for future, signs in running.items():
+                    if future.cancel():
+                        self.open.append(signs)
+                    else:
+                        self._take(future.result())
+
+        return keep()
+
+    def _search(self, signs: Array, nodes: int) -> tuple[Array, Array, int]:
+        """One subtree, at most `nodes` nodes: leaves, open subtrees, nodes."""
+        try:
+            w = self._stacks.pop()
+        except IndexError:
+            w = stack(self.first, self.num_units)
+        leaves = np.empty((4096, self.num_units), dtype=np.int8)
+        left, counts = np.empty((self.num_units + 2, self.num_units), dtype=np.int8), np.zeros(4, dtype=np.int64)
+        search(self.first, w, signs, nodes, leaves, left, counts)
+        self._stacks.append(w)
+        return leaves[: counts[0]].copy(), left[: counts[1]].copy(), int(counts[2])
+
+    def _take(self, found: tuple[Array, Array, int]) -> None:
+        leaves, left, nodes = found
+        self.leaves.extend(leaves)
+        self.open.extend(left)
+        self.nodes += nodes
+
+
+def first_dictionary(problem: Complementarity) -> Dictionary | None:
+    """x_B = b + T x_N for x = (p, n), z eliminated; None when the equations contradict each other for every sign.
+
+    No inverse of L is needed: columns of z are eliminated with complete pivoting, and a direction of z that no equation determines (L
+    singular) drops out.
+    """
+    N, Q = problem.W1.shape
+    scale = np.abs(problem.L).max(axis=1, initial=0.0) + np.abs(problem.W1).max(axis=1, initial=0.0)
+    scale = 1.0 / np.where(scale > 0, scale, 1.0)
+    top = np.hstack([problem.L, -problem.W1, np.zeros((N, Q)), problem.h1[:, None]]) * scale[:, None]
+    M = np.vstack([top, np.hstack([-problem.W2, np.eye(Q), -np.eye(Q), problem.h2[:, None]])])
+    size = max(float(np.abs(M[:, :-1]).max(initial=0.0)), 1e-300)
+    rows = np.arange(N + Q)
+    rows, _ = _eliminate(M, rows, np.arange(N), size)
+    rows, by_n = _eliminate(M, rows, np.arange(N + Q, N + 2 * Q), size)
+    rows, by_p = _eliminate(M, rows, np.arange(N, N + Q), size)
+    if len(rows) and np.abs(M[rows, -1]).max() > 1e-9 * max(1.0, float(np.abs(M[:, -1]).max())):
+        return None
+    chosen = [*by_n, *by_p]
+    at, basic = [row for row, _ in chosen], np.array([column - N for _, column in chosen], dtype=np.int64)
+    nonbasic = np.setdiff1d(np.arange(2 * Q), basic)
+    costs = np.random.default_rng(0).uniform(1.0, 2.0, len(nonbasic))
+    return Dictionary(-M[np.ix_(at, nonbasic + N)], M[at, -1].copy(), costs, basic, nonbasic)
+
+
+def _eliminate(M: Array, rows: Array, columns: Array, size: float) -> tuple[Array, list[tuple[int, int]]]:
+    """Gauss-Jordan elimination in place with complete pivoting: the rows left, and (row, column) of each pivot."""
+    pivots: list[tuple[int, int]] = []
+    columns = columns.copy()
+    while len(rows) and len(columns):
+        block = np.abs(M[np.ix_(rows, columns)])
+        i, j = np.unravel_index(int(np.argmax(block)), block.shape)
+        if block[i, j] <= 1e-12 * size:
+            break
+        row, column = int(rows[i]), int(columns[j])
+        M[row] /= M[row, column]
+        factor = M[:, column].copy()
+        factor[row] = 0.0
+        M -= np.outer(factor, M[row])
+        M[:, column] = 0.0
+        M[row, column] = 1.0
+        pivots.append((row, column))
+        rows, columns = np.delete(rows, i), np.delete(columns, j)
+    return rows, pivots
+
+
+# --- leaves ------------------------------------------------------------------------------------------------------------
+
+
+def _checked(problem: Complementarity, units: Array, leaves: list[Array]) -> tuple[list[Solution], list[Solution]]:
+    """The solutions of the leaves: each region's equation solved directly, its signs read again; points on boundaries once."""
+    single: list[Solution] = []
+    continua: list[Solution] = []
+    for signs in leaves:
+        d = np.zeros(problem.W1.shape[1], dtype=bool)
+        d[units] = signs == ON
+        found = solve_region(problem, d)
+        if found is None:
+            continue
+        if found.directions.shape[1]:
+            if len(continua) < MAX_CONTINUA and not any(_is_same(found, other) for other in continua):
+                continua.append(found)
+        elif not (found.near.any() and any(_is_same(found, other) for other in single)):
+            single.append(found)
+    return [x for x in single if not (x.near.any() and any(_touches(problem, x, c) for c in continua))], continua
+
+
+def _touches(problem: Complementarity, point: Solution, continuum: Solution) -> bool:
+    """Whether a point on a boundary is an end of a continuum."""
+    step = point.z - continuum.z
+    V, used = continuum.directions, problem.deciding
+    off = step - V @ (V.T @ step)
+    sides = (continuum.bits == point.bits) | point.near
+    return bool(np.linalg.norm(off) <= 1e-8 * (1.0 + np.linalg.norm(step)) and sides[used].all())
+
+
+def _is_same(a: Solution, b: Solution) -> bool:
+    if a.directions.shape != b.directions.shape:
+        return False
+    if a.directions.shape[1]:
+        return np.array_equal(a.bits, b.bits)
+    return bool(np.abs(a.z - b.z).max(initial=0.0) <= 1e-9 * (1.0 + np.abs(a.z).max(initial=0.0)))
+
+
+def solve_region(problem: Complementarity, d: Array) -> Solution | None:
+    """The solutions of the region of pattern d `(Q,)`, or None when it has none.
+
+    A unit within rounding of its boundary (error of the solution included) counts as on either side; its bit is then read from the point.
+    """
+    M, c = problem.region(d)
+    U, sigma, Vt = np.linalg.svd(M)
+    rank = int((sigma > RANK * max(sigma[0], 1e-300)).sum())
+    if rank < len(sigma):
+        return _continuum(problem, d, M, c, (U, sigma, Vt), rank)
+    z = Vt.T @ ((U.T @ c) / sigma)
+    z = z + Vt.T @ ((U.T @ (c - M @ z)) / sigma)
+    error = 8 * EPS * sigma[0] / sigma[-1] * float(np.linalg.norm(z))
+    return _read(problem, d, z, error, np.zeros((len(z), 0)))
+
+
+def _read(problem: Complementarity, d: Array, z: Array, error: float, directions: Array) -> Solution | None:
+    a = problem.W2 @ z + problem.h2
+    size = np.abs(problem.W2) @ np.abs(z) + np.abs(problem.h2)
+    noise = 16 * EPS * size + error * np.linalg.norm(problem.W2, axis=1)
+    near = np.abs(a) <= noise
+    used = np.zeros(len(d), dtype=bool)
+    used[problem.deciding] = True
+    if (used & ~near & ((a > 0) != d)).any():
+        return None
+    return Solution(z, (a > 0) & ~near, near & used, directions)
+
+
+def _continuum(problem: Complementarity, d: Array, M: Array, c: Array, svd: tuple, rank: int) -> Solution | None:
+    """M z = c with a singular M: none, or an affine subspace cut by the region; the point is as far inside as possible."""
+    U, sigma, Vt = svd
+    z = Vt[:rank].T @ ((U[:, :rank].T @ c) / sigma[:rank])
+    allowed = 1e-10 * (np.linalg.norm(c) + sigma[0] * np.linalg.norm(z)) + 1e-300
+    if np.linalg.norm(M @ z - c) > allowed:
+        return None
+    V = Vt[rank:].T
+    V = np.where(np.abs(V) < 4 * EPS, 0.0, V)
+    inside = _deepest(problem, d, z, V)
+    if inside is None:
+        return None
+    x, depth = inside
+    z = z + V @ x
+    if depth <= 1e-9 * (1.0 + np.abs(z).max()):  # the region touches the subspace in a lower-dimensional set
+        return _read(problem, d, z, 1e-9 * (1.0 + float(np.linalg.norm(z))), np.zeros((len(z), 0)))
+    return _read(problem, d, z, 0.0, V)
+
+
+def _deepest(problem: Complementarity, d: Array, z: Array, V: Array) -> tuple[Array, float] | None:
+    """x that makes the smallest signed preactivation of z + V x largest (at most 1), by linear programming; None when infeasible."""
+    from scipy.optimize import linprog
+
+    units = problem.deciding
+    if not len(units):
+        return np.zeros(V.shape[1]), 1.0
+    side = np.where(d[units], 1.0, -1.0)[:, None]
+    G, a = side * (problem.W2[units] @ V), side[:, 0] * (problem.W2[units] @ z + problem.h2[units])
+    k = V.shape[1]
+    found = linprog(
+        np.append(np.zeros(k), -1.0), A_ub=np.hstack([-G, np.ones((len(G), 1))]), b_ub=a,
+        bounds=[(None, None)] * k + [(None, 1.0)],
+    )  # fmt: skip
+    if found.x is None or found.x[-1] < -1e-9 * (1.0 + np.abs(a).max(initial=0.0)):
+        return None
+    return found.x[:k], float(found.x[-1])

@@ -1,0 +1,506 @@
+"""`find_cycles`: k-cycles of maps, proven complete for small k, searched by virtual cycles beyond; limit cycles of flows."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, ClassVar, overload
+
+import numpy as np
+
+from retime.analysis.affine import AffineView, affine_view, constant_input, is_stable
+from retime.analysis.complementarity import Complementarity, Solution, solve_all, solve_region
+from retime.analysis.fixed_points import _short, check_budget, ordered, real_starts
+from retime.analysis.virtual_cycles import search_from
+from retime.core.arrays import Array
+from retime.core.progress import progress
+from retime.core.quiet import one_blas_thread
+from retime.core.result import Result
+from retime.core.status import SearchStatus
+from retime.core.system import System
+from retime.models import PiecewiseAffineFlow
+from retime.simulation.arrays import FormArrays, form_arrays
+from retime.simulation.iterate import iterate
+
+SHOWN = 20
+PROOF_UNITS = 400  # signs (k q) up to which a proof is tried
+PROOF_SHARE = 0.1  # of the time, for proofs
+TRIES = 24  # linear systems solved from one start
+BLOCK = 512  # starts between two looks at the clock
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Cycle(Result):
+    """A cycle of a map, or a limit cycle of a flow.
+
+    Attributes:
+        period: k, the number of different points, for a map; the period in model time (float) for a flow.
+        points: `(k, n)`, in the order in which they are visited; for a flow the states at its samples (clock) or switches (state).
+        multipliers: `(n,)`, complex, of the whole cycle, largest modulus first; of a limit cycle (state switching, continuous networks) one of
+            them is 1.
+        stable: whether all multipliers lie inside the unit circle (but for that one).
+        patterns: bool `(k, q)`: the region that begins at each point.
+        residual: largest distance, relative to 1 + |z|, between the image of a point and the next one.
+        on_boundary: whether a point lies on a boundary within rounding.
+        time: period in model time.
+        switch_times: `(k,)`, for a limit cycle the time since the first switch of each switch; empty for maps. switch_units: the units.
+    """
+
+    _plot: ClassVar[str] = "cycle"
+
+    period: int | float
+    points: Array
+    multipliers: Array
+    stable: bool
+    patterns: Array
+    residual: float
+    on_boundary: bool
+    time: float
+    switch_times: Array = field(default_factory=lambda: np.zeros(0))
+    switch_units: Array = field(default_factory=lambda: np.zeros(0, dtype=int))
+
+    def _title(self) -> str:
+        return f"period {self.period:.8g}, {'stable' if self.stable else 'unstable'}, residual {self.residual:.1e}"
+
+    def _table(self) -> tuple[Sequence[str], list[list[str]]]:
+        rows = [[str(k), _short(z)] for k, z in enumerate(self.points[:SHOWN])]
+        rows += [["...", f"{len(self.points) - SHOWN} more"]] if len(self.points) > SHOWN else []
+        return ["", "point"], rows
+
+    def _data(self) -> dict[str, Any]:
+        return {
+            "period": self.period, "time": self.time, "points": self.points, "multipliers": self.multipliers, "stable": self.stable,
+            "patterns": self.patterns.astype(int), "residual": self.residual, "on_boundary": self.on_boundary,
+            "switch_times": self.switch_times, "switch_units": self.switch_units,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Cycles(Result, Sequence[Cycle]):
+    """Cycles in order of their period, each once.
+
+    Attributes:
+        cycles: the list.
+        complete_up_to: largest period up to which it is proven that none is missing (0: none is proven).
+        degenerate: periods of which there is a continuum (an eigenvalue 1 of a product of regions), found during a proof; those cycles are not
+            listed one by one.
+        status: how the search ended. message: the same in words.
+        starts: number of starts of the search without proof. nodes: of the search with proof.
+    """
+
+    _plot: ClassVar[str] = "multipliers"
+
+    cycles: tuple[Cycle, ...]
+    complete_up_to: int
+    degenerate: tuple[int, ...]
+    status: SearchStatus
+    message: str
+    starts: int
+    nodes: int
+
+    @overload
+    def __getitem__(self, index: int) -> Cycle: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Cycle, ...]: ...
+    def __getitem__(self, index: Any) -> Any:
+        return self.cycles[index]
+
+    def __len__(self) -> int:
+        return len(self.cycles)
+
+    def __iter__(self) -> Iterator[Cycle]:
+        return iter(self.cycles)
+
+    @property
+    def counts(self) -> dict[int | float, int]:
+        """Number of cycles of each period."""
+        periods = [c.period for c in self.cycles]
+        return {p: periods.count(p) for p in dict.fromkeys(periods)}
+
+    def _title(self) -> str:
+        return f"{len(self.cycles)} found, {sum(c.stable for c in self.cycles)} stable; {self.message}"
+
+    def _table(self) -> tuple[Sequence[str], list[list[str]]]:
+        rows = [
+            [
+                f"{c.period:.8g}",
+                "stable" if c.stable else "unstable",
+                f"{abs(c.multipliers[0]):.6g}",
+                _short(c.points[0]),
+            ]
+            for c in self.cycles[:SHOWN]
+        ]
+        rows += [["...", f"{len(self.cycles) - SHOWN} more", "", ""]] if len(self.cycles) > SHOWN else []
+        return ["period", "", "largest |multiplier|", "first point"], rows
+
+    def _data(self) -> dict[str, Any]:
+        return {
+            "cycles": [c.to_dict() for c in self.cycles], "complete_up_to": self.complete_up_to, "degenerate": self.degenerate,
+            "status": str(self.status), "message": self.message, "starts": self.starts, "nodes": self.nodes,
+        }  # fmt: skip
+
+
+def find_cycles(
+    model: System,
+    max_period: float,
+    *,
+    inputs: Any = None,
+    time_limit: float = 60.0,
+    node_limit: float = 200_000,
+    starts: Any = None,
+    num_starts: int = 1024,
+    seed: int = 0,
+    switching: str | None = None,
+) -> Cycles:
+    """Find the cycles of a piecewise-affine map up to a period, or limit cycles of a flow, under a constant input.
+
+    Maps, and converted flows with a sample clock (whose cycles are those of the map, with period k dt): for k = 1, 2, ... the cycles of k
+    steps (k = 1: fixed points), each once, not once per phase, and not as a multiple of a shorter one. As long as it is
+    cheap, all of them are found by branch and bound over the k q signs (`complete_up_to`). Beyond, virtual cycles: the cycle of a
+    sequence of regions is solved for, and the search goes on in the regions it really visits, from many starts, from neighboring
+    sequences of the cycles found, and from doubled ones.
+
+    Flows whose region follows the state (continuous piecewise-affine networks; converted flows with `switching="state"`): orbits are
+    simulated from several states, and where one returns, Newton steps with the exact derivative of the return close it.
+
+    Args:
+        model: a piecewise-affine map, a converted flow, or a continuous piecewise-affine network.
+        max_period: largest period: steps of a map, model time of a flow.
+        inputs: `(m,)`, held for ever; None for zero.
+        time_limit: seconds. node_limit: nodes of the search for proofs, per period.
+        starts: `(k, n)` states to start from besides the search's own.
+        num_starts: starts per period that must pass without a new cycle before the next period. seed: of the random numbers.
+        switching: for converted flows: "clock" (default) or "state".
+
+    Returns:
+        Cycles, a sequence of `Cycle`.
+
+    Raises:
+        TypeError: a smooth system. ValueError: max_period < 1 step, or a negative budget. ShapeError: inputs of the wrong size.
+
+    Backend: NumPy float64 and Numba, all cores. Source: eisenmann2023; docs/theory/analysis.md.
+    """
+    view = affine_view(model) if isinstance(model, System) else None
+    if view is None:
+        raise TypeError(
+            f"`model` is {type(model).__name__}; find_cycles takes piecewise-affine systems. For smooth ones see find_fixed_points, or "
+            "find_basins, which names the cycles that orbits end on."
+        )
+    check_budget("time_limit", time_limit)
+    check_budget("node_limit", node_limit)
+    if switching not in (None, "clock", "state") or (switching and not isinstance(model, PiecewiseAffineFlow)):
+        raise ValueError(
+            f'`switching` is {switching!r}; converted flows take "clock" or "state", other systems nothing.'
+        )
+    s, z = constant_input(model, inputs), real_starts(starts, model.num_states)
+    if switching == "state" or not view.is_map:
+        from retime.analysis.limit_cycles import find_limit_cycles
+
+        return find_limit_cycles(model, max_period, s, z, time_limit=time_limit, seed=seed, switching=switching)
+    step = view.dt if view.dt is not None else view.step
+    largest = max_period if view.dt is not None else max_period / float(view.step or 1.0) * (1 + 1e-9)
+    if isinstance(max_period, bool) or not largest >= 1 or (view.dt is not None and int(max_period) != max_period):
+        raise ValueError(
+            f"`max_period` is {max_period!r}; it must be at least one step of {step}, a whole number for maps."
+        )
+    with one_blas_thread():
+        hunt = _Hunt(view, s, np.random.default_rng(seed), time.monotonic() + time_limit, time_limit, num_starts, z)
+        return hunt.run(int(largest), node_limit)
+
+
+@dataclass
+class _Found:
+    """A cycle in the making: points `(k, n)`, bits `(k, q)`, whether a point is on a boundary."""
+
+    points: Array
+    bits: Array
+    near: bool
+
+
+class _Hunt:
+    """The search for the cycles of one map, order by order."""
+
+    def __init__(
+        self, view: AffineView, s: Array, rng: Any, deadline: float, limit: float, num_starts: int, given: Array | None
+    ) -> None:
+        self.view, self.s, self.rng, self.deadline = view, s, rng, deadline
+        self.proof_deadline = time.monotonic() + PROOF_SHARE * limit
+        self.num_starts, self.given = num_starts, given
+        self.found: dict[int, list[_Found]] = {}
+        self.arrays = _driven_arrays(view, s)
+        self.starts = self.nodes = self.complete_up_to = 0
+        self.degenerate: list[int] = []
+        self._expanded: dict[int, set[bytes]] = {}
+        self.status, self.order = SearchStatus.COMPLETE, 0
+        self._pool: Array | None = None
+
+    def run(self, largest: int, node_limit: float) -> Cycles:
+        """All orders up to `largest`."""
+        proving = True
+        try:
+            with progress("searching cycles", largest) as advance:
+                for k in range(1, largest + 1):
+                    if time.monotonic() >= self.deadline:
+                        self.status = SearchStatus.TIME_LIMIT
+                        break
+                    self.order = k
+                    proving = proving and self._prove(k, node_limit)
+                    if not proving:
+                        self._search(k)
+                    advance(1)
+        except KeyboardInterrupt:
+            self.status = SearchStatus.INTERRUPTED
+        return self._result(largest)
+
+    # --- with proof
+
+    def _prove(self, k: int, node_limit: float) -> bool:
+        """All k-cycles by branch and bound; False when that was too much."""
+        if k * self.view.form.num_units > PROOF_UNITS and k > 1:
+            return False
+        problem = Complementarity.of_cycles(self.view.form, self.s, k)
+        deadline = min(self.deadline, max(self.proof_deadline, time.monotonic() if k > 1 else self.deadline))
+        found = solve_all(problem, deadline=deadline, node_limit=node_limit)
+        self.nodes += found.nodes
+        for x in found.single:
+            self._add(k, x)
+        if found.continua and not any(k % j == 0 for j in self.degenerate):
+            self.degenerate.append(k)
+        if found.status is SearchStatus.INTERRUPTED:
+            raise KeyboardInterrupt
+        if found.status is SearchStatus.COMPLETE:
+            self.complete_up_to = k
+        return found.status is SearchStatus.COMPLETE
+
+    # --- without proof
+
+    def _search(self, k: int) -> None:
+        """Virtual cycles of order k until `num_starts` starts in a row bring nothing new."""
+        idle = 0
+        self._search_neighbors(k)
+        while idle < self.num_starts and time.monotonic() < self.deadline:
+            count = min(BLOCK, self.num_starts)
+            fresh = self._try(k, self._draw(count), None)
+            idle = 0 if fresh else idle + count
+            if fresh:
+                self._search_neighbors(k)
+        if time.monotonic() >= self.deadline:
+            self.status = SearchStatus.TIME_LIMIT
+        elif self.status is SearchStatus.COMPLETE:
+            self.status = SearchStatus.HEURISTIC
+
+    def _search_neighbors(self, k: int) -> None:
+        """Search from sequences that differ in one sign from cycles found, of this order and of half of it run twice, until none is new."""
+        shape, seen = (-1, k, self.view.form.num_units), self._expanded.setdefault(k, set())
+        while time.monotonic() < self.deadline:
+            base = [f.bits for f in self.found.get(k, [])]
+            base += [np.vstack([f.bits, f.bits]) for f in self.found.get(k // 2, [])] if k % 2 == 0 else []
+            base = [bits for bits in base if bits.size and bits.tobytes() not in seen]
+            if not base:
+                return
+            seen.update(bits.tobytes() for bits in base)
+            near = np.concatenate([_one_flipped(bits, self.rng) for bits in base]).reshape(shape)
+            self._try(k, np.zeros((len(near), self.view.form.num_states)), near)
+
+    def _try(self, k: int, starts: Array, sequences: Array | None) -> bool:
+        """Search from starts `(b, n)`, or from given sequences `(b, k, q)`; whether anything new was found."""
+        b, q = len(starts), self.view.form.num_units
+        rows = np.zeros((b, k, q), dtype=np.uint8) if sequences is None else sequences.astype(np.uint8)
+        found = np.full(b, 0 if sequences is None else 2, dtype=np.int64)
+        solved = np.zeros(b, dtype=np.int64)
+        cores = os.cpu_count() or 1
+        edges = np.linspace(0, b, 4 * cores + 1).astype(int)
+        jobs = [(int(x), int(y)) for x, y in pairwise(edges) if y > x]
+
+        def work(job: tuple[int, int]) -> None:
+            search_from(self.arrays, starts, *job, TRIES, rows, found, solved)
+
+        if len(jobs) == 1:
+            work(jobs[0])
+        else:
+            with ThreadPoolExecutor(cores) as pool:
+                list(pool.map(work, jobs))
+        self.starts += b
+        fresh = False
+        hits = np.unique(rows[found == 1].reshape(-1, k * q), axis=0) if k * q else rows[found == 1][:1].reshape(-1, 0)
+        for bits in hits.reshape(-1, k, q).astype(bool):
+            if not any(_is_rotation(bits, f.bits) for f in self.found.get(k, [])):
+                x = self._solution(k, bits)
+                fresh = (x is not None and self._add(k, x)) or fresh
+        return fresh
+
+    def _solution(self, k: int, bits: Array) -> Solution | None:
+        """The cycle of a sequence of regions from its k n equations; None when it is no isolated cycle."""
+        problem = Complementarity.of_cycles(self.view.form, self.s, k)
+        if k * self.view.form.num_states <= 300:
+            x = solve_region(problem, bits.ravel())
+            return x if x is not None and not x.directions.shape[1] else None
+        z = _sparse_cycle(self.view, self.s, bits)
+        if z is None:
+            return None
+        a = self.view.form.preactivation(z, self.s)
+        near = np.abs(a) <= 1e-10 * (1.0 + np.abs(a).max())
+        return (
+            Solution(z.ravel(), bits.ravel(), near.ravel(), np.zeros((z.size, 0)))
+            if ((a > 0) == bits)[~near].all()
+            else None
+        )
+
+    def _draw(self, count: int) -> Array:
+        """Starts: states of orbits, the same with noise, virtual fixed points of visited regions, and random states."""
+        pool = self._visited()
+        n = pool.shape[1]
+        pick = pool[self.rng.integers(len(pool), size=count)]
+        scale = np.abs(pool).max(axis=0) + 1e-3
+        kind = self.rng.integers(4, size=count)[:, None]
+        noise = self.rng.normal(size=(count, n)) * scale * 10.0 ** self.rng.uniform(-3, 0.5, (count, 1))
+        wide = self.rng.uniform(-1.5, 1.5, (count, n)) * scale
+        far = self.rng.standard_cauchy((count, n)) * scale
+        return np.where(kind == 0, pick, np.where(kind == 1, pick + noise, np.where(kind == 2, wide, far)))
+
+    def _visited(self) -> Array:
+        """States on orbits from random states and from the given ones, bounded ones only, drawn once."""
+        if self._pool is None:
+            form = self.view.form
+            n = form.num_states
+            z0 = self.rng.normal(size=(48, n)) * 10.0 ** self.rng.uniform(-1, 2, (48, 1))
+            centers = _virtual_points(self.view, self.s, z0)
+            starts = np.concatenate([z0, centers, *([self.given] if self.given is not None else [])])
+            states = np.empty((301, *starts.shape))
+            states[0] = starts
+            done = np.full(len(starts), 300)
+            none = np.zeros((301, 1, 0))
+            iterate(
+                self.arrays, states, none, np.zeros((301, len(starts), form.num_units), np.uint8), 0, len(starts), done
+            )
+            kept = [starts] + [states[150::5, j] for j in np.flatnonzero(done == 300)]
+            pool = np.concatenate(kept)
+            self._pool = pool[np.isfinite(pool).all(axis=1)]
+        return self._pool
+
+    # --- results
+
+    def _add(self, k: int, x: Solution) -> bool:
+        """Book a solution of k steps, unless its period is shorter or it is known; whether it was new."""
+        n, q = self.view.form.num_states, self.view.form.num_units
+        z, bits = x.z.reshape(k, n), x.bits.reshape(k, q)
+        size = 1.0 + np.abs(z).max()
+        for j in range(1, k):
+            if k % j == 0 and np.abs(np.roll(z, -j, axis=0) - z).max() <= 1e-7 * size:
+                return False
+        turn = _first_phase(z)
+        z, bits = np.roll(z, -turn, axis=0), np.roll(bits, -turn, axis=0)
+        known = self.found.setdefault(k, [])
+        if any(_is_same_cycle(z, f.points, size) for f in known):
+            return False
+        known.append(_Found(z, bits, bool(x.near.any())))
+        return True
+
+    def _result(self, largest: int) -> Cycles:
+        cycles = [
+            self._cycle(k, f)
+            for k in sorted(self.found)
+            for f in sorted(self.found[k], key=lambda f: tuple(np.round(f.points[0], 9)))
+        ]
+        if self.status is SearchStatus.COMPLETE and self.complete_up_to < largest:
+            self.status = SearchStatus.HEURISTIC
+        return Cycles(
+            tuple(cycles),
+            self.complete_up_to,
+            tuple(self.degenerate),
+            self.status,
+            self._message(largest),
+            self.starts,
+            self.nodes,
+        )
+
+    def _cycle(self, k: int, f: _Found) -> Cycle:
+        view = self.view
+        M = view.form.regions(f.bits).M
+        product = np.eye(M.shape[1])
+        for one in M:
+            product = one @ product
+        w = ordered(np.linalg.eigvals(product).astype(complex), True)
+        size = 1.0 + np.abs(f.points).max()
+        residual = np.abs(view.form.apply(f.points, self.s) - np.roll(f.points, -1, axis=0)).max() / size
+        step = float(view.dt if view.dt is not None else view.step or 1.0)
+        period = k if view.dt is not None else k * step
+        return Cycle(period, f.points, w, bool(is_stable(w, True)), f.bits, float(residual), f.near, k * step)
+
+    def _message(self, largest: int) -> str:
+        proven = f"complete up to period {self.complete_up_to}" if self.complete_up_to else "no period proven complete"
+        text = {
+            SearchStatus.COMPLETE: proven,
+            SearchStatus.HEURISTIC: f"{proven}, longer ones searched from {self.starts} starts",
+            SearchStatus.TIME_LIMIT: f"{proven}; time ended at period {self.order} of {largest}",
+            SearchStatus.INTERRUPTED: f"{proven}; interrupted at period {self.order} of {largest}",
+        }[self.status]
+        return text + (
+            f"; continua of cycles of period {', '.join(map(str, self.degenerate))}" if self.degenerate else ""
+        )
+
+
+def _driven_arrays(view: AffineView, s: Array) -> FormArrays:
+    """The form with its constant input in the offsets, for the kernels."""
+    from dataclasses import replace
+
+    f, n, q = view.form, view.form.num_states, view.form.num_units
+    return form_arrays(replace(f, h1=f.h1 + f.C1 @ s, h2=f.h2 + f.C2 @ s, C1=np.zeros((n, 0)), C2=np.zeros((q, 0))))
+
+
+def _virtual_points(view: AffineView, s: Array, z: Array) -> Array:
+    """Fixed points of the affine maps of the regions of z `(b, n)`, where they exist: a natural scale for starts."""
+    problem, found = Complementarity.of_points(view.form, s, True), []
+    for d in view.form.pattern(z, s):
+        M, c = problem.region(d)
+        if np.linalg.cond(M) < 1e10:
+            found.append(np.linalg.solve(M, c))
+    return np.array(found).reshape(-1, z.shape[1])
+
+
+def _sparse_cycle(view: AffineView, s: Array, bits: Array) -> Array | None:
+    """The k points `(k, n)` of the cycle of a sequence of regions, by a sparse factorization of its k n equations."""
+    from scipy.sparse import bmat
+    from scipy.sparse.linalg import splu
+
+    (k, _), n = bits.shape, view.form.num_states
+    M, c, E = view.form.regions(bits)
+    blocks: list[list[Any]] = [[None] * k for _ in range(k)]
+    for j in range(k):  # z_{j+1} - M_j z_j = c_j
+        blocks[(j + 1) % k][(j + 1) % k] = np.eye(n)
+        blocks[(j + 1) % k][j] = -M[j]
+    right = np.roll(c + E @ s, 1, axis=0).ravel()
+    try:
+        factors = splu(bmat(blocks, format="csc"))
+    except RuntimeError:  # exactly singular
+        return None
+    z = factors.solve(right).reshape(k, n)
+    return z if np.isfinite(z).all() and math.isfinite(float(np.abs(z).max())) else None
+
+
+def _one_flipped(bits: Array, rng: Any) -> Array:
+    """Copies of bits `(k, q)`, flattened, each with another sign flipped; at most 256 of them."""
+    flips = rng.permutation(bits.size)[:256]
+    near = np.repeat(bits.reshape(1, -1), len(flips), axis=0)
+    near[np.arange(len(flips)), flips] ^= True
+    return near
+
+
+def _first_phase(z: Array) -> int:
+    """Index of the point at which a cycle is taken to begin: smallest first coordinate, the next ones breaking ties within rounding."""
+    size = 1e-9 * (1.0 + np.abs(z).max())
+    rows = np.round(z / size)
+    return int(np.lexsort(rows.T[::-1])[0])
+
+
+def _is_rotation(a: Array, b: Array) -> bool:
+    return any(np.array_equal(np.roll(a, -j, axis=0), b) for j in range(len(a)))
+
+
+def _is_same_cycle(a: Array, b: Array, size: float) -> bool:
+    return any(np.abs(np.roll(a, -j, axis=0) - b).max() <= 1e-7 * size for j in range(len(a)))

@@ -1,0 +1,374 @@
+"""`find_fixed_points`: all of a piecewise-affine system with a proof, those of a smooth one from many starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, ClassVar
+
+import numpy as np
+
+from retime.analysis.affine import AffineView, affine_view, constant_input, is_stable, time_constants
+from retime.analysis.complementarity import Complementarity, Solution, Solutions, solve_all, solve_region
+from retime.core.arrays import Array, real_array
+from retime.core.certificate import Certificate, Condition
+from retime.core.errors import ShapeError
+from retime.core.quiet import one_blas_thread
+from retime.core.result import Result
+from retime.core.status import SearchStatus
+from retime.core.system import System
+from retime.core.time import Discrete
+
+SHOWN = 20  # rows of a printed table
+MAX_SIDES = 6  # units on their boundary up to which the regions on all sides are looked at
+
+
+@dataclass(frozen=True, eq=False)
+class FixedSet:
+    """A line, a plane, ... of fixed points inside one region: point + directions x, as far as the region reaches.
+
+    Attributes:
+        point: `(n,)`, inside. directions: `(n, k)`, orthonormal, k >= 1. pattern: bool `(q,)`.
+        eigenvalues: `(n,)`, complex; k of them are 1 (maps) or 0 (flows).
+    """
+
+    point: Array
+    directions: Array
+    pattern: Array
+    eigenvalues: Array
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FixedPoints(Result):
+    """Fixed points z = F(z, s) of a map, or equilibria 0 = F(z, s) of a flow.
+
+    Attributes:
+        points: `(k, n)`, isolated ones, smallest norm first.
+        eigenvalues: `(k, n)`, complex, slowest mode first: multipliers per step (maps) or rates, 1 / model time (flows).
+        stable: bool `(k,)`: all multipliers inside the unit circle, or all rates left of the imaginary axis; on a boundary, in the
+            regions on every side of it.
+        patterns: bool `(k, q)`, the region of each point; q = 0 for smooth systems.
+        complete: whether it is proven that there are no others (in double precision, see `certificate`).
+        on_boundary: bool `(k,)`: a preactivation is zero within rounding, so that the linearization differs from side to side.
+        residuals: `(k,)`, largest entry of |F(z, s) - z|, or of |F(z, s)|, evaluated at the points.
+        outputs: `(k, p)` of the linear readout, None without one.
+        continua: lines, planes, ... of fixed points (I - M singular), one `FixedSet` per region; none of them is in `points`.
+        slow_points: `(j, n)`, smooth systems only: minima of the speed that are not fixed points. speeds: `(j,)`, |F(z, s) - z| there.
+        status: how the search ended. message: the same in words.
+        work: nodes of the search, or starts of the multi-start search.
+        remaining: fraction of all patterns not excluded when a budget ended first; NaN without a proof to aim at.
+        dt: step of the map, None for flows.
+    """
+
+    _plot: ClassVar[str] = "fixed_points"
+
+    points: Array
+    eigenvalues: Array
+    stable: Array
+    patterns: Array
+    complete: bool
+    on_boundary: Array
+    residuals: Array
+    outputs: Array | None
+    continua: tuple[FixedSet, ...]
+    slow_points: Array
+    speeds: Array
+    status: SearchStatus
+    message: str
+    work: int
+    remaining: float
+    dt: float | None
+
+    @property
+    def time_constants(self) -> Array:
+        """-1 / rate of every mode `(k, n)`, model time: > 0 decaying, < 0 growing, inf neutral."""
+        return time_constants(self.eigenvalues, self.dt)
+
+    @property
+    def num_unstable(self) -> Array:
+        """Dimension of the unstable manifold of each point `(k,)`: modes that grow."""
+        w = self.eigenvalues
+        return (np.abs(w) > 1.0).sum(axis=1) if self.dt is not None else (w.real > 0.0).sum(axis=1)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """ "stable node", "unstable focus", "saddle", ... of each point; "neutral" where a mode neither grows nor decays."""
+        return tuple(_kind(w, self.dt is not None) for w in self.eigenvalues)
+
+    @property
+    def certificate(self) -> Certificate:
+        """What is claimed of the list, with what was measured."""
+        worst = float(self.residuals.max(initial=0.0))
+        conditions = [
+            Condition("every other pattern is excluded", self.complete, -self.remaining if self.remaining else 1.0,
+                      "1 when proven, else minus the fraction of patterns that is not excluded"),
+            Condition("every point solves the equation", worst <= 1e-8, 1e-8 - worst, "1e-8 minus the largest residual, per 1 + |z|"),
+            Condition("no point lies on a boundary", not self.on_boundary.any(), -float(self.on_boundary.sum()),
+                      "minus the number of points that do", required=False),
+            Condition("every fixed point is isolated", not self.continua, -float(len(self.continua)),
+                      "minus the number of regions with a continuum of them", required=False),
+        ]  # fmt: skip
+        claim = "These are all fixed points." if self.complete else "These are fixed points; there may be others."
+        scope = "one constant input; arithmetic in double precision, exclusions with a relative margin of 1e-9"
+        return Certificate(
+            claim, scope, tuple(conditions if self.complete else conditions[1:]), "docs/theory/analysis.md"
+        )
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def _title(self) -> str:
+        name = "fixed points" if self.dt is not None else "points of rest"
+        name = name.replace("points", "point") if len(self.points) == 1 else name
+        return f"{len(self.points)} {name}, {int(self.stable.sum())} stable; {self.message}"
+
+    def _table(self) -> tuple[Sequence[str], list[list[str]]]:
+        rows = []
+        for k in range(min(len(self.points), SHOWN)):
+            slowest = self.time_constants[k, 0]
+            rows.append([str(k), _short(self.points[k]), self.kinds[k], f"{abs(self.eigenvalues[k, 0]):.5g}", f"{slowest:.4g}",
+                         "yes" if self.on_boundary[k] else ""])  # fmt: skip
+        if len(self.points) > SHOWN:
+            rows.append(["...", f"{len(self.points) - SHOWN} more", "", "", "", ""])
+        modulus = "largest |multiplier|" if self.dt is not None else "|slowest rate|"
+        return ["", "point", "kind", modulus, "slowest time constant", "on boundary"], rows
+
+    def _data(self) -> dict[str, Any]:
+        return {
+            "points": self.points,
+            "eigenvalues": self.eigenvalues,
+            "stable": self.stable,
+            "kinds": self.kinds,
+            "time_constants": self.time_constants,
+            "patterns": self.patterns.astype(int),
+            "on_boundary": self.on_boundary,
+            "residuals": self.residuals,
+            "outputs": self.outputs,
+            "complete": self.complete,
+            "status": str(self.status),
+            "message": self.message,
+            "work": self.work,
+            "remaining": self.remaining,
+            "continua": [{"point": c.point, "directions": c.directions.T, "pattern": c.pattern.astype(int)} for c in self.continua],
+            "slow_points": self.slow_points,
+            "speeds": self.speeds,
+        }  # fmt: skip
+
+
+def find_fixed_points(
+    model: System,
+    *,
+    inputs: Any = None,
+    complete: bool = True,
+    time_limit: float = 60.0,
+    node_limit: float = float("inf"),
+    starts: Any = None,
+    num_starts: int = 200,
+    seed: int = 0,
+) -> FixedPoints:
+    """Find the fixed points of a map, or the equilibria of a flow, under a constant input.
+
+    z = F(z, s)   (maps and flows with a sample clock),    0 = F(z, s)   (continuous time)
+
+    Piecewise-affine systems: all of them. Signs of ReLU units are fixed one at a time; a set of signs is cut off when its linear program
+    (the equations without the complementarity of positive and negative parts) has no solution, shown by a row of multipliers that is
+    recomputed and must exclude all solutions by a margin. What is left is solved directly. For a converted flow these are the
+    equilibria inside regions, for both switching rules (where both fields of a boundary point at it, state switching may also rest
+    by sliding; such points are not searched). Smooth systems: damped Newton steps from many starts; no proof.
+
+    Args:
+        model: any retime model, or the model of a conversion.
+        inputs: `(m,)`, held for ever; None for zero.
+        complete: False skips the proof and searches from starts only.
+        time_limit: seconds for the search. node_limit: nodes of the search for the proof.
+        starts: `(k, n)` states to start from, for searches without proof; None takes states that the system visits and noise around
+            them.
+        num_starts: number of starts when a search without proof begins. seed: of the random numbers.
+
+    Returns:
+        FixedPoints: with `complete` False and a `status` when a budget ended first, Ctrl-C was pressed, or there is no proof to be had.
+
+    Raises:
+        TypeError: not a retime model. ShapeError: inputs or starts of the wrong size. ValueError: a negative budget.
+
+    Cost: exponential in the number of ReLU units at worst. 30 random units take some hundredths of a second, 50 about a second.
+    Backend: NumPy float64 and Numba; JAX for smooth systems. Source: cottle2009, sussillo2013; docs/theory/analysis.md.
+    """
+    if not isinstance(model, System):
+        raise TypeError(
+            f"`model` is {type(model).__name__}; find_fixed_points takes a retime model or a converted flow."
+        )
+    check_budget("time_limit", time_limit)
+    check_budget("node_limit", node_limit)
+    s, deadline = constant_input(model, inputs), time.monotonic() + time_limit
+    view, given = affine_view(model), real_starts(starts, model.num_states)
+    with one_blas_thread():
+        if view is None:
+            return _smooth(model, s, given, num_starts, seed, time_limit)
+        problem = Complementarity.of_points(view.form, s, view.is_map)
+        found = Solutions([], [], SearchStatus.HEURISTIC, 0, float("nan"), 0)
+        if complete:
+            found = solve_all(problem, deadline=deadline, node_limit=node_limit)
+        if (
+            found.status in (SearchStatus.HEURISTIC, SearchStatus.TIME_LIMIT, SearchStatus.NODE_LIMIT)
+            and time_limit > 0
+        ):
+            extra = _without_proof(view, problem, s, given, num_starts, seed)
+            found = Solutions(_merged(found.single, extra), *list(vars(found).values())[1:])
+        return _affine(model, view, problem, s, found)
+
+
+def check_budget(name: str, value: float) -> None:
+    """A number of seconds or nodes >= 0.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value >= 0:
+        raise ValueError(f"`{name}` is {value!r}; it must be a number >= 0.")
+
+
+def real_starts(starts: Any, n: int) -> Array | None:
+    """States to start from `(k, n)`, or None.
+
+    Raises:
+        ShapeError: of another shape. ValueError: not finite.
+    """
+    if starts is None:
+        return None
+    z = real_array("starts", starts)
+    if z.ndim != 2 or z.shape[1] != n or not len(z):
+        raise ShapeError(f"`starts` has shape {z.shape}; it must be (k, {n}), one state per row.")
+    return z
+
+
+# --- piecewise affine ----------------------------------------------------------------------------------------------------
+
+
+def _without_proof(
+    view: AffineView, problem: Complementarity, s: Array, starts: Array | None, num_starts: int, seed: int
+) -> list[Solution]:
+    """Fixed points by going from region to region: solve, read the region of the solution, solve again."""
+    rng, n = np.random.default_rng(seed), view.form.num_states
+    if starts is None:
+        scale = np.abs(rng.standard_cauchy((num_starts, 1))) * (1.0 + float(np.abs(problem.h1).max(initial=0.0)))
+        starts = rng.normal(size=(num_starts, n)) * scale
+    found: list[Solution] = []
+    for z in starts:
+        d = view.form.pattern(z, s)
+        for _ in range(30):
+            M, c = problem.region(d)
+            solution = solve_region(problem, d)
+            if solution is not None:
+                found = _merged(found, [solution] if not solution.directions.shape[1] else [])
+                break
+            d = view.form.pattern(np.linalg.lstsq(M, c, rcond=None)[0], s)
+    return found
+
+
+def _merged(found: list[Solution], extra: list[Solution]) -> list[Solution]:
+    merged = list(found)
+    for x in extra:
+        if not any(np.abs(x.z - y.z).max() <= 1e-9 * (1.0 + np.abs(x.z).max()) for y in merged):
+            merged.append(x)
+    return merged
+
+
+def _affine(model: System, view: AffineView, problem: Complementarity, s: Array, found: Solutions) -> FixedPoints:
+    form, n = view.form, view.form.num_states
+    single = sorted(found.single, key=lambda x: (round(float(np.linalg.norm(x.z)), 9), *np.round(x.z, 9)))
+    points = np.array([x.z for x in single]).reshape(-1, n)
+    patterns = np.array([x.bits for x in single], dtype=bool).reshape(-1, form.num_units)
+    w = np.array([_spectrum(view, x.bits) for x in single], dtype=complex).reshape(-1, n)
+    is_map = view.dt is not None
+    stable = np.array([is_stable(_spectra_around(view, x), is_map).all() for x in single], dtype=bool)
+    size = 1.0 + np.abs(points).max(axis=1, initial=0.0)
+    residuals = np.abs(form.apply(points, s) - (points if view.is_map else 0.0)).max(axis=1, initial=0.0) / size
+    continua = tuple(FixedSet(x.z, x.directions, x.bits, _spectrum(view, x.bits)) for x in found.continua)
+    return FixedPoints(
+        points, w, stable, patterns, found.status is SearchStatus.COMPLETE, np.array([x.near.any() for x in single], dtype=bool),
+        residuals, model.outputs(points, np.broadcast_to(s, (len(points), len(s))) if len(s) else None), continua, np.zeros((0, n)),
+        np.zeros(0), found.status, _message(found, problem), found.nodes, found.remaining, view.dt,
+    )  # fmt: skip
+
+
+def _spectrum(view: AffineView, bits: Array) -> Array:
+    """Eigenvalues of one region `(n,)`, slowest first."""
+    return ordered(view.eigenvalues(np.linalg.eigvals(view.form.regions(bits[None]).M[0])), view.dt is not None)
+
+
+def ordered(w: Array, is_map: bool) -> Array:
+    """Eigenvalues with the slowest mode first; of a conjugate pair the one with positive imaginary part first."""
+    size = np.abs(w) if is_map else w.real
+    return w[np.lexsort((-w.imag, -np.round(size, 12)))]
+
+
+def _spectra_around(view: AffineView, x: Solution) -> Array:
+    """Eigenvalues of the regions on all sides of a point `(r, n)`; of one region for a point inside."""
+    units = np.flatnonzero(x.near)[:MAX_SIDES]
+    around = np.repeat(x.bits[None], 2 ** len(units), axis=0)
+    around[:, units] = np.array(list(product([False, True], repeat=len(units))), dtype=bool)
+    return view.eigenvalues(np.linalg.eigvals(view.form.regions(around).M))
+
+
+def _message(found: Solutions, problem: Complementarity) -> str:
+    q = len(problem.deciding)
+    if found.status is SearchStatus.COMPLETE:
+        text = f"complete: the other regions of 2^{q} are excluded ({found.nodes} nodes)"
+    elif found.status is SearchStatus.HEURISTIC:
+        return "found from starts, no proof that there are no others"
+    else:
+        end = {"time_limit": "time", "node_limit": "the budget of nodes", "interrupted": "patience (Ctrl-C)"}[
+            found.status
+        ]
+        text = f"not complete: {end} ended with {found.num_open} branches open ({found.remaining:.2g} of all patterns, {found.nodes} nodes)"
+    if found.continua:
+        text += f"; fixed points fill a set of dimension {max(c.directions.shape[1] for c in found.continua)} in {len(found.continua)} regions"
+    return text
+
+
+# --- smooth --------------------------------------------------------------------------------------------------------------
+
+
+def _smooth(
+    model: System, s: Array, starts: Array | None, num_starts: int, seed: int, time_limit: float
+) -> FixedPoints:
+    from retime.analysis.newton import search_smooth
+
+    found = search_smooth(model, s, starts=starts, num_starts=num_starts, seed=seed, time_limit=time_limit)
+    dt = model.time.dt if isinstance(model.time, Discrete) else None
+    n = model.num_states
+    alone = np.array([not len(v) for v in found.null_directions], dtype=bool).reshape(-1)
+    J = model.jacobian(found.points, s) if len(found.points) else np.zeros((0, n, n))
+    w = [ordered(np.linalg.eigvals(M).astype(complex), dt is not None) for M in J]
+    none = np.zeros(0, dtype=bool)
+    continua = tuple(FixedSet(found.points[k], found.null_directions[k].T, none, w[k]) for k in np.flatnonzero(~alone))
+    points = found.points[alone]
+    eigenvalues = np.array([x for x, keep in zip(w, alone, strict=True) if keep], dtype=complex).reshape(-1, n)
+    size = 1.0 + np.abs(points).max(axis=1, initial=0.0)
+    return FixedPoints(
+        points, eigenvalues, is_stable(eigenvalues, dt is not None), np.zeros((len(points), 0), dtype=bool), False,
+        np.zeros(len(points), dtype=bool), found.residuals[alone] / size,
+        model.outputs(points, np.broadcast_to(s, (len(points), len(s))) if len(s) else None),
+        continua, found.slow, found.speeds, found.status, found.message, found.num_starts, float("nan"), dt,
+    )  # fmt: skip
+
+
+# --- words ---------------------------------------------------------------------------------------------------------------
+
+
+def _kind(w: Array, is_map: bool) -> str:
+    growth = np.abs(w) - 1.0 if is_map else w.real
+    if (np.abs(growth) < 1e-12).any():
+        return "neutral"
+    turning = "focus" if np.abs(w.imag[np.argmax(np.abs(growth) > 0)]) > 0 else "node"
+    if (growth < 0).all():
+        return f"stable {turning}"
+    return f"unstable {turning}" if (growth > 0).all() else "saddle"
+
+
+def _short(z: Array) -> str:
+    text = ", ".join(f"{x:.5g}" for x in z[:4])
+    return f"({text}, ...)" if len(z) > 4 else f"({text})"
