@@ -1,0 +1,259 @@
+"""Limit cycles of flows whose region follows the state: located on a simulated orbit, closed by Newton steps."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from retime.analysis.affine import is_stable
+from retime.analysis.cycles import Cycle, Cycles
+from retime.analysis.fixed_points import ordered
+from retime.core.arrays import Array, positive
+from retime.core.inputs import Inputs
+from retime.core.progress import progress
+from retime.core.status import SearchStatus, TrajectoryStatus
+from retime.core.system import System
+from retime.models import PiecewiseAffineFlow
+from retime.simulation import simulate
+
+STARTS = 12  # orbits that are followed
+SETTLE = 20.0  # longest periods that an orbit is given to settle
+WINDOW = 3.0  # longest periods in which a return is looked for
+CANDIDATES = 6  # closest returns of one orbit that are tried
+NEWTON = 25
+CLOSED = 1e-10  # largest distance, relative to 1 + |z|, of a closed cycle from its start after one period
+SAME = 1e-6
+
+
+@dataclass(frozen=True)
+class Passage:
+    """The flow from a state over a time, followed from switch to switch.
+
+    Attributes:
+        end `(n,)`. derivative `(n, n)`: of the end with respect to the start, saltation at switches included.
+        rate `(n,)`: the field at the end. times `(k,)`, units `(k,)`, states `(k, n)`, patterns `(k, q)`: of the switches, patterns
+            those entered.
+    """
+
+    end: Array
+    derivative: Array
+    rate: Array
+    times: Array
+    units: Array
+    states: Array
+    patterns: Array
+
+
+def find_limit_cycles(
+    model: System,
+    max_period: float,
+    s: Array,
+    given: Array | None,
+    *,
+    time_limit: float,
+    seed: int,
+    switching: str | None,
+) -> Cycles:
+    """Limit cycles on which orbits from several states end, or which they pass closely.
+
+    Returns:
+        Cycles with `complete_up_to` 0: there is no proof that there are no others.
+
+    Raises:
+        ValueError: max_period is not a positive number.
+    """
+    longest = positive("max_period", max_period, "model time")
+    search = _Search(model, s, longest, switching, np.random.default_rng(seed))
+    deadline, status = time.monotonic() + time_limit, SearchStatus.HEURISTIC
+    starts = search.starts(given)
+    try:
+        with progress("searching limit cycles", len(starts)) as advance:
+            for z in starts:
+                if time.monotonic() >= deadline:
+                    status = SearchStatus.TIME_LIMIT
+                    break
+                search.follow(z)
+                advance(1)
+    except KeyboardInterrupt:
+        status = SearchStatus.INTERRUPTED
+    if status is SearchStatus.HEURISTIC and search.lost == len(starts):
+        status = SearchStatus.DIVERGED
+    found = sorted(search.found, key=lambda c: (c.period, *c.points[0]))
+    return Cycles(tuple(found), 0, (), status, search.message(status, len(starts)), search.tried, 0)
+
+
+class _Search:
+    """The limit cycles found up to now, and how orbits ended that showed none."""
+
+    def __init__(self, model: System, s: Array, longest: float, switching: str | None, rng: Any) -> None:
+        self.model, self.s, self.longest, self.rng = model, s, longest, rng
+        self.options = {"switching": switching} if isinstance(model, PiecewiseAffineFlow) else {}
+        self.found: list[Cycle] = []
+        self.tried = self.lost = self.resting = self.sliding = self.open = 0
+
+    def starts(self, given: Array | None) -> Array:
+        """States in several regions, at the scale of the boundaries."""
+        f, n = self.model.canonical, self.model.num_states  # type: ignore[attr-defined]
+        norms = np.linalg.norm(f.W2, axis=1)
+        offsets = np.abs(f.h2 + f.C2 @ self.s)[norms > 0] / norms[norms > 0]
+        scale = 1.0 + float(offsets.max(initial=0.0))
+        own = self.rng.normal(size=(STARTS, n)) * scale * np.geomspace(0.1, 5.0, STARTS)[:, None]
+        return own if given is None else np.concatenate([given, own])
+
+    def follow(self, z: Array) -> None:
+        """Let one orbit settle, look for returns, and close them."""
+        self.tried += 1
+        settled = self._run(z, SETTLE * self.longest)
+        if settled.status in (
+            TrajectoryStatus.DIVERGED,
+            TrajectoryStatus.NO_FLOW,
+            TrajectoryStatus.SWITCHES_ACCUMULATE,
+        ):
+            self.lost += 1
+            return
+        if settled.status not in (TrajectoryStatus.COMPLETED, TrajectoryStatus.NONUNIQUE):
+            self.sliding += 1
+            return
+        passage = self.passage(settled.states[-1], WINDOW * self.longest)
+        if passage is None:
+            self.sliding += 1
+        elif not len(passage.times):
+            self.resting += 1
+        elif not any(self._close(z, T, unit) for z, T, unit in self._returns(passage)):
+            self.open += 1
+
+    def _run(self, z: Array, length: float) -> Any:
+        held = Inputs([0.0], self.s[None]) if len(self.s) else None
+        return simulate(self.model, z, times=[0.0, length], inputs=held, **self.options)
+
+    def _returns(self, p: Passage) -> list[tuple[Array, float, int]]:
+        """Pairs of switches of one unit in one direction between which the state returns closely: (state, time, unit)."""
+        pairs = []
+        spread = 1e-12 + np.abs(p.states - p.states.mean(axis=0)).max()
+        for unit in np.unique(p.units):
+            for on in (False, True):
+                at = np.flatnonzero((p.units == unit) & (p.patterns[:, unit] == on))
+                if len(at) < 2:
+                    continue
+                first = at[0]
+                for k in at[1:]:
+                    T = p.times[k] - p.times[first]
+                    if self.longest * (1 + 1e-9) < T:
+                        break
+                    gap = np.abs(p.states[k] - p.states[first]).max() / spread
+                    pairs.append((gap, T, p.states[first], int(unit)))
+        pairs.sort(key=lambda x: (x[0] > 1e-4, x[1] if x[0] <= 1e-4 else x[0]))
+        return [(z, T, unit) for gap, T, z, unit in pairs[:CANDIDATES] if gap < 0.3]
+
+    def passage(self, z: Array, length: float) -> Passage | None:
+        """Follow the flow and its derivative; None where it slides or ends early."""
+        path = self._run(z, length)
+        if len(path.sliding) or not np.isfinite(path.states).all():
+            return None
+        form, n = self.model.canonical, len(z)  # type: ignore[attr-defined]
+        bits, y, V, now = path.patterns[0].copy(), z.copy(), np.eye(n), 0.0
+        states, patterns = [], []
+        for t, unit in zip(path.switch_times, path.switch_units, strict=True):
+            y, V = self._piece(bits, y, V, t - now)
+            before = self._rate(bits, y)
+            normal = form.W2[unit]
+            bits[unit] = not bits[unit]
+            y, V = y[:n], V[:n]
+            after = self._rate(bits, y)
+            speed = normal @ before[:n]
+            if speed == 0.0:
+                return None
+            V = V + np.outer((after[:n] - before[:n]) / speed, normal @ V)
+            # auxiliary states begin at 0 when the boundary is reached: a later start has moved by their rate
+            V = np.vstack([V, np.outer(after[n:] / speed, normal @ V)]) if len(after) > n else V
+            now = float(t)
+            states.append(y.copy())
+            patterns.append(bits.copy())
+        y, V = self._piece(bits, y, V, length - now)
+        return Passage(
+            y[:n], V[:n], self._rate(bits, y)[:n], np.array(path.switch_times), np.array(path.switch_units, dtype=int),
+            np.array(states).reshape(-1, n), np.array(patterns, dtype=bool).reshape(-1, form.num_units),
+        )  # fmt: skip
+
+    def _generator(self, bits: Array) -> tuple[Array, Array]:
+        if isinstance(self.model, PiecewiseAffineFlow):
+            r = self.model.region(bits)
+            return r.W, r.h + r.E @ self.s
+        M, c, E = self.model.canonical.regions(bits[None])  # type: ignore[attr-defined]
+        return M[0], c[0] + E[0] @ self.s
+
+    def _rate(self, bits: Array, y: Array) -> Array:
+        W, h = self._generator(bits)
+        return W @ np.concatenate([y, np.zeros(len(W) - len(y))]) + h
+
+    def _piece(self, bits: Array, y: Array, V: Array, length: float) -> tuple[Array, Array]:
+        """State and derivative after a time inside one region; auxiliary states begin at 0."""
+        from scipy.linalg import expm
+
+        W, h = self._generator(bits)
+        N = len(W)
+        L = np.zeros((N + 1, N + 1))
+        L[:N, :N], L[:N, N] = W, h
+        X = expm(length * L)
+        grow = N - len(y)
+        y, V = np.concatenate([y, np.zeros(grow)]), np.vstack([V, np.zeros((N - len(V), V.shape[1]))])
+        return X[:N, :N] @ y + X[:N, N], X[:N, :N] @ V
+
+    def _close(self, z: Array, T: float, unit: int) -> bool:
+        """Newton steps for flow(z, T) = z on the boundary of `unit`; whether a cycle was found (known or new)."""
+        f = self.model.canonical  # type: ignore[attr-defined]
+        n, section = len(z), f.W2[unit]
+        offset = f.h2[unit] + f.C2[unit] @ self.s
+        for _ in range(NEWTON):
+            p = self.passage(z, T)
+            if p is None:
+                return False
+            gap = p.end - z
+            J = np.zeros((n + 1, n + 1))
+            J[:n, :n], J[:n, n], J[n, :n] = p.derivative - np.eye(n), p.rate, section
+            step = np.linalg.lstsq(J, -np.append(gap, section @ z + offset), rcond=1e-13)[0]
+            size = 1.0 + np.abs(z).max()
+            if np.abs(gap).max() <= CLOSED * size and np.abs(step[:n]).max() <= 1e-9 * size:
+                return self._book(z, T, p)
+            if not np.isfinite(step).all() or not 0 < T + step[n] <= 2 * self.longest:
+                return False
+            z, T = z + step[:n], T + step[n]
+        return False
+
+    def _book(self, z: Array, T: float, p: Passage) -> bool:
+        """Note a closed cycle once, with its least period, beginning at its smallest switch point."""
+        if not len(p.times) or self.longest * (1 + 1e-9) < T:
+            return False
+        size = 1.0 + np.abs(p.states).max()
+        back = np.flatnonzero(np.abs(p.states - z).max(axis=1) <= SAME * size)
+        shorter = p.times[back][(p.times[back] > SAME * T) & (p.times[back] < (1 - SAME) * T)]
+        if len(shorter):
+            return self._close(z, float(shorter[0]), int(p.units[back[0]]))
+        k = int(np.lexsort(np.round(p.states / (1e-8 * size)).T[::-1])[0])
+        if any(
+            abs(c.period - T) <= SAME * T and np.abs(c.points - p.states[k]).max(axis=1).min() <= SAME * size
+            for c in self.found
+        ):
+            return True
+        w = ordered(np.linalg.eigvals(p.derivative).astype(complex), True)
+        others = np.delete(w, int(np.argmin(np.abs(w - 1.0))))
+        residual = float(np.abs(p.end - z).max() / size)
+        self.found.append(
+            Cycle(
+                T, np.roll(p.states, -k, axis=0), w, bool(is_stable(others, True)), np.roll(p.patterns, -k, axis=0), residual, False, T,
+                np.roll((p.times - p.times[k]) % T, -k), np.roll(p.units, -k),
+            )
+        )  # fmt: skip
+        return True
+
+    def message(self, status: SearchStatus, count: int) -> str:
+        """What became of the orbits."""
+        parts = [f"from {self.tried} of {count} starts, no proof that there are no others"]
+        reasons = {"rested": self.resting, "ended early or diverged": self.lost, "slid along a boundary": self.sliding,
+                   "did not return": self.open}  # fmt: skip
+        parts += [f"{n} {why}" for why, n in reasons.items() if n]
+        end = {SearchStatus.TIME_LIMIT: "time ended", SearchStatus.INTERRUPTED: "interrupted"}.get(status)
+        return "; ".join(([end] if end else []) + parts)
