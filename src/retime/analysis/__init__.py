@@ -4,6 +4,7 @@ from retime.analysis.compare import Comparison, compare
 from retime.analysis.cycles import Cycle, Cycles, find_cycles
 from retime.analysis.enumeration import Regions, enumerate_regions
 from retime.analysis.fixed_points import FixedPoints, FixedSet, find_fixed_points
+from retime.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum, max_exponent
 from retime.analysis.quality import SpectralDistance, StateSpaceDivergence, spectral_distance, state_space_divergence
 from retime.analysis.visits import BoundaryDistance, EntropyRate, VisitedRegions, boundary_distance, visited_regions
 
@@ -15,6 +16,7 @@ __all__ = [
     "EntropyRate",
     "FixedPoints",
     "FixedSet",
+    "LyapunovSpectrum",
     "Regions",
     "SpectralDistance",
     "StateSpaceDivergence",
@@ -24,6 +26,8 @@ __all__ = [
     "enumerate_regions",
     "find_cycles",
     "find_fixed_points",
+    "lyapunov_spectrum",
+    "max_exponent",
     "spectral_distance",
     "state_space_divergence",
     "visited_regions",

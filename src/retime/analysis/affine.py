@@ -76,12 +76,12 @@ def constant_input(model: System, inputs: Any) -> Array:
 def is_stable(eigenvalues: Array, is_map: bool) -> Array:
     """Whether all of the last axis lie inside the unit circle (maps) or left of the imaginary axis (flows)."""
     w = np.asarray(eigenvalues)
-    return (np.abs(w) < 1.0).all(axis=-1) if is_map else (w.real < 0.0).all(axis=-1)
+    return np.asarray((np.abs(w) < 1.0 if is_map else np.real(w) < 0.0).all(axis=-1))
 
 
 def time_constants(eigenvalues: Array, dt: float | None) -> Array:
     """-1 / rate in model time: > 0 of a decaying mode, < 0 of a growing one, inf of a neutral one, 0 of a multiplier 0."""
     w = np.asarray(eigenvalues)
     with np.errstate(divide="ignore"):
-        rate = w.real if dt is None else np.log(np.abs(w)) / dt
+        rate = np.real(w) if dt is None else np.log(np.abs(w)) / dt
         return np.where(np.isneginf(rate), 0.0, np.where(rate == 0, np.inf, -1.0 / rate))

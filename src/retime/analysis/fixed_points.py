@@ -90,7 +90,7 @@ class FixedPoints(Result):
     def num_unstable(self) -> Array:
         """Dimension of the unstable manifold of each point `(k,)`: modes that grow."""
         w = self.eigenvalues
-        return (np.abs(w) > 1.0).sum(axis=1) if self.dt is not None else (w.real > 0.0).sum(axis=1)
+        return (np.abs(w) > 1.0).sum(axis=1) if self.dt is not None else (np.real(w) > 0.0).sum(axis=1)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -301,8 +301,8 @@ def _spectrum(view: AffineView, bits: Array) -> Array:
 
 def ordered(w: Array, is_map: bool) -> Array:
     """Eigenvalues with the slowest mode first; of a conjugate pair the one with positive imaginary part first."""
-    size = np.abs(w) if is_map else w.real
-    return w[np.lexsort((-w.imag, -np.round(size, 12)))]
+    size = np.abs(w) if is_map else np.real(w)
+    return w[np.lexsort((-np.imag(w), -np.round(size, 12)))]
 
 
 def _spectra_around(view: AffineView, x: Solution) -> Array:
@@ -352,18 +352,29 @@ def _smooth(
         points, eigenvalues, is_stable(eigenvalues, dt is not None), np.zeros((len(points), 0), dtype=bool), False,
         np.zeros(len(points), dtype=bool), found.residuals[alone] / size,
         model.outputs(points, np.broadcast_to(s, (len(points), len(s))) if len(s) else None),
-        continua, found.slow, found.speeds, found.status, found.message, found.num_starts, float("nan"), dt,
+        continua, found.slow, found.speeds, found.status, _smooth_message(found), found.num_starts, float("nan"), dt,
     )  # fmt: skip
+
+
+def _smooth_message(found: Any) -> str:
+    endings = ", ".join(f"{count} {name}" for name, count in found.endings.items() if count)
+    text = f"from {found.num_starts} starts ({endings}), no proof that there are no others"
+    if len(found.slow):
+        text += f"; {len(found.slow)} slow points"
+    if found.continuum:
+        text += "; some fixed points are not isolated: a few of each continuum are kept"
+    end = {"time_limit": "time ended", "interrupted": "interrupted"}.get(found.status)
+    return f"{end}; {text}" if end else text
 
 
 # --- words ---------------------------------------------------------------------------------------------------------------
 
 
 def _kind(w: Array, is_map: bool) -> str:
-    growth = np.abs(w) - 1.0 if is_map else w.real
+    growth = np.abs(w) - 1.0 if is_map else np.real(w)
     if (np.abs(growth) < 1e-12).any():
         return "neutral"
-    turning = "focus" if np.abs(w.imag[np.argmax(np.abs(growth) > 0)]) > 0 else "node"
+    turning = "focus" if np.abs(np.imag(w)[np.argmax(np.abs(growth) > 0)]) > 0 else "node"
     if (growth < 0).all():
         return f"stable {turning}"
     return f"unstable {turning}" if (growth > 0).all() else "saddle"

@@ -15,7 +15,6 @@ from retime.core.arrays import Array, positive
 from retime.core.inputs import Inputs
 from retime.core.progress import progress
 from retime.core.status import SearchStatus, TrajectoryStatus
-from retime.core.system import System
 from retime.models import PiecewiseAffineFlow
 from retime.simulation import simulate
 
@@ -48,7 +47,7 @@ class Passage:
 
 
 def find_limit_cycles(
-    model: System,
+    model: Any,
     max_period: float,
     s: Array,
     given: Array | None,
@@ -88,15 +87,15 @@ def find_limit_cycles(
 class _Search:
     """The limit cycles found up to now, and how orbits ended that showed none."""
 
-    def __init__(self, model: System, s: Array, longest: float, switching: str | None, rng: Any) -> None:
+    def __init__(self, model: Any, s: Array, longest: float, switching: str | None, rng: Any) -> None:
         self.model, self.s, self.longest, self.rng = model, s, longest, rng
-        self.options = {"switching": switching} if isinstance(model, PiecewiseAffineFlow) else {}
+        self.options: dict[str, Any] = {"switching": switching} if isinstance(model, PiecewiseAffineFlow) else {}
         self.found: list[Cycle] = []
         self.tried = self.lost = self.resting = self.sliding = self.open = 0
 
     def starts(self, given: Array | None) -> Array:
         """States in several regions, at the scale of the boundaries."""
-        f, n = self.model.canonical, self.model.num_states  # type: ignore[attr-defined]
+        f, n = self.model.canonical, self.model.num_states
         norms = np.linalg.norm(f.W2, axis=1)
         offsets = np.abs(f.h2 + f.C2 @ self.s)[norms > 0] / norms[norms > 0]
         scale = 1.0 + float(offsets.max(initial=0.0))
@@ -126,7 +125,7 @@ class _Search:
             self.open += 1
 
     def _run(self, z: Array, length: float) -> Any:
-        held = Inputs([0.0], self.s[None]) if len(self.s) else None
+        held = Inputs(np.zeros(1), self.s[None]) if len(self.s) else None
         return simulate(self.model, z, times=[0.0, length], inputs=held, **self.options)
 
     def _returns(self, p: Passage) -> list[tuple[Array, float, int]]:
@@ -153,7 +152,7 @@ class _Search:
         path = self._run(z, length)
         if len(path.sliding) or not np.isfinite(path.states).all():
             return None
-        form, n = self.model.canonical, len(z)  # type: ignore[attr-defined]
+        form, n = self.model.canonical, len(z)
         bits, y, V, now = path.patterns[0].copy(), z.copy(), np.eye(n), 0.0
         states, patterns = [], []
         for t, unit in zip(path.switch_times, path.switch_units, strict=True):
@@ -182,7 +181,7 @@ class _Search:
         if isinstance(self.model, PiecewiseAffineFlow):
             r = self.model.region(bits)
             return r.W, r.h + r.E @ self.s
-        M, c, E = self.model.canonical.regions(bits[None])  # type: ignore[attr-defined]
+        M, c, E = self.model.canonical.regions(bits[None])
         return M[0], c[0] + E[0] @ self.s
 
     def _rate(self, bits: Array, y: Array) -> Array:
@@ -204,7 +203,7 @@ class _Search:
 
     def _close(self, z: Array, T: float, unit: int) -> bool:
         """Newton steps for flow(z, T) = z on the boundary of `unit`; whether a cycle was found (known or new)."""
-        f = self.model.canonical  # type: ignore[attr-defined]
+        f = self.model.canonical
         n, section = len(z), f.W2[unit]
         offset = f.h2[unit] + f.C2[unit] @ self.s
         for _ in range(NEWTON):

@@ -1,0 +1,297 @@
+"""Basins whose boundaries are known in closed form, and orbits that must not be taken for what they are not."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import retime as rt
+from retime.analysis import basins
+from retime.analysis.basins import Plane, find_basins, wilson
+from retime.core.errors import ShapeError
+
+
+def scalar_plrnn(A, W, h):
+    """z' = A z + W relu(z) + h."""
+    return rt.PLRNN([A], [[W]], [h])
+
+
+def bistable():
+    """z' = 0.5 z - 1 for z <= 0, 2.5 z - 1 on [0, 1], 0.5 z + 1 for z >= 1: stable -2 and 2, boundary at 2 / 3."""
+    return rt.ShallowPLRNN([0.5], [[2.0, -2.0]], [[1.0], [1.0]], [-1.0], [0.0, -1.0])
+
+
+def kinds(found):
+    return [a.kind for a in found.attractors]
+
+
+def test_a_contracting_map_attracts_everything_to_its_fixed_point(rng):
+    A = 0.5 * np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    b = rng.normal(size=3)
+    found = find_basins(rt.LinearSystem(A, b, np.zeros((3, 0))), (-5, 5), num=200)
+    assert kinds(found) == ["fixed_point"]
+    one = found.attractors[0]
+    assert (one.fraction, one.standard_error, one.count, one.period) == (1.0, 0.0, 200, 1)
+    assert np.abs(one.points[0] - np.linalg.solve(np.eye(3) - A, b)).max() <= 1e-12
+    assert abs(one.largest - 0.5) <= 1e-12
+    assert one.interval[0] == pytest.approx(200 / (200 + 1.959964**2), abs=1e-6)
+
+
+def test_an_expanding_map_diverges_from_everywhere():
+    found = find_basins(rt.LinearSystem([1.1, 2.0], [0.3, 0.0], np.zeros((2, 0))), (-1, 1), num=100)
+    assert kinds(found) == ["diverged"]
+    assert found.attractors[0].fraction == 1.0
+    assert found.attractors[0].points.shape == (0, 2)
+
+
+def test_a_slow_expansion_is_not_bounded():
+    found = find_basins(rt.LinearSystem([1.002], [0.0], np.zeros((1, 0))), (-1, 1), num=50)
+    assert kinds(found) == ["diverged"]
+
+
+def test_every_start_is_on_its_side_of_the_boundary_of_a_bistable_map():
+    found = find_basins(bistable(), (-4, 4), num=1000)
+    stable = np.array([a.points[0, 0] for a in found.attractors])
+    assert sorted(np.round(stable, 12)) == [-2.0, 2.0]
+    assert np.array_equal(stable[found.labels], np.where(found.starts[:, 0] > 2 / 3, 2.0, -2.0))
+    want = (2 / 3 + 4) / 8
+    lower = found.attractors[int(np.argmin(stable))]
+    assert abs(lower.fraction - want) <= 4 * lower.standard_error
+    assert lower.interval[0] < want < lower.interval[1]
+
+
+def test_standard_errors_are_the_scatter_over_seeds():
+    fractions, errors = [], []
+    for seed in range(60):
+        found = find_basins(bistable(), (-4, 4), num=100, steps=100, seed=seed)
+        lower = min(found.attractors, key=lambda a: a.points[0, 0])
+        fractions.append(lower.fraction)
+        errors.append(lower.standard_error)
+    # the scatter of 60 runs is known to 1 / sqrt(120) = 9 %
+    assert np.std(fractions, ddof=1) == pytest.approx(np.mean(errors), rel=0.3)
+
+
+def test_a_flow_with_two_wells_is_halved_and_the_slow_passage_between_is_no_attractor():
+    model = rt.VectorField(lambda z: z - z**3, 1)
+    found = find_basins(model, (-1.5, 1.5), num=60, duration=40.0)
+    assert kinds(found) == ["fixed_point", "fixed_point"]
+    right = next(a for a in found.attractors if a.points[0, 0] > 0)
+    assert abs(right.fraction - 0.5) <= 3 * right.standard_error
+    assert abs(right.points[0, 0] - 1) <= 1e-12
+    assert abs(right.largest + 2) <= 1e-12
+    assert np.array_equal(
+        np.sign(found.starts[:, 0]), np.array([a.points[0, 0] for a in found.attractors]).round()[found.labels]
+    )
+
+
+def test_a_start_on_the_ridge_is_undecided_not_a_fixed_point():
+    ridge = find_basins(rt.LinearSystem([2.0], [0.0], np.zeros((1, 0))), [[0, 0]], num=3, steps=20)
+    assert kinds(ridge) == ["undecided"]
+
+
+def test_a_map_with_a_two_cycle():
+    # z' = 1 - 1.5 z for z > 0 else 1 + 0.4 z: the fixed point 0.4 repels, the 2-cycle has multiplier -0.6
+    found = find_basins(scalar_plrnn(0.4, -1.9, 1.0), (-3, 3), num=300)
+    assert kinds(found) == ["cycle"]
+    cycle = found.attractors[0]
+    assert cycle.period == 2
+    assert cycle.fraction == 1.0
+    # x > 0 > y: y = 1 - 1.5 x, x = 1 + 0.4 y
+    x = 1.4 / 1.6
+    assert np.abs(np.sort(cycle.points[:, 0]) - [1 - 1.5 * x, x]).max() <= 1e-12
+    assert abs(cycle.largest - 0.6) <= 1e-12
+
+
+def test_a_two_cycle_beside_a_fixed_point():
+    # z' = -g(z) with g odd, steep at 0 and saturating: fixed point of the shifted branch on the right of 5
+    def f(z):
+        return jnp.where(
+            z < 5, jnp.where(jnp.abs(z) < 1, -1.5 * z, -jnp.sign(z) * (1.2 + 0.3 * jnp.abs(z))), 8 + 0.5 * (z - 8)
+        )
+
+    found = find_basins(rt.Map(f, 1), (-4.9, 10), num=1000, steps=200)
+    assert sorted(kinds(found)) == ["cycle", "fixed_point"]
+    cycle = next(a for a in found.attractors if a.kind == "cycle")
+    # x = 1.2 + 0.3 x
+    assert np.abs(np.abs(cycle.points) - 1.2 / 0.7).max() <= 1e-12
+    assert np.array_equal(found.starts[:, 0] < 5, np.array(kinds(found))[found.labels] == "cycle")
+
+
+def test_chaos_is_one_bounded_attractor_and_the_rest_escapes():
+    henon = rt.Map(lambda z: jnp.stack([1 - 1.4 * z[0] ** 2 + z[1], 0.3 * z[0]]), 2)
+    found = find_basins(henon, (-2, 2), num=150)
+    assert sorted(kinds(found)) == ["bounded", "diverged"]
+    chaos = next(a for a in found.attractors if a.kind == "bounded")
+    assert 0.2 < chaos.fraction < 0.8
+    assert np.abs(chaos.points[:, 1]).max() <= 0.386  # 0.3 times the attractor's reach in x, 1.2854
+
+
+def test_a_limit_cycle_of_a_flow_is_bounded_and_one():
+    vdp = rt.VectorField(lambda z: jnp.stack([z[1], (1 - z[0] ** 2) * z[1] - z[0]]), 2)
+    found = find_basins(vdp, (-3, 3), num=6, duration=40.0)
+    assert kinds(found) == ["bounded"]
+    assert np.abs(found.attractors[0].points[:, 0]).max() == pytest.approx(2.0086, abs=0.02)  # its amplitude; sampled
+
+
+def test_a_continuous_plrnn_is_followed_as_a_flow():
+    # dz/dt = -z + 0.5 relu(z) + 1: equilibrium 2, rate -0.5
+    found = find_basins(rt.ContinuousPLRNN([-1.0], [[0.5]], [1.0]), (-3, 3), num=50)
+    assert kinds(found) == ["fixed_point"]
+    assert abs(found.attractors[0].points[0, 0] - 2) <= 1e-12
+    assert abs(found.attractors[0].largest + 0.5) <= 1e-12
+
+
+def test_a_converted_flow_has_the_basins_of_its_map():
+    model = bistable()
+    flow = rt.to_continuous(model).model
+    a, b = (find_basins(x, (-4, 4), num=200, steps=100) for x in (model, flow))
+    assert np.array_equal(a.labels, b.labels)
+    assert [x.points.tolist() for x in a.attractors] == [x.points.tolist() for x in b.attractors]
+
+
+def test_a_state_switched_flow_rests_where_its_map_does():
+    flow = rt.to_continuous(scalar_plrnn(0.5, 0.2, 1.0)).model
+    found = find_basins(flow, (0.5, 6), num=20, switching="state", duration=100.0)
+    assert kinds(found) == ["fixed_point"]
+    assert abs(found.attractors[0].points[0, 0] - 1 / 0.3) <= 1e-9
+
+
+def test_a_constant_input_moves_the_boundary():
+    shallow = rt.ShallowPLRNN([0.5], [[2.0, -2.0]], [[1.0], [1.0]], [-1.0], [0.0, -1.0], [[1.0]])
+    found = find_basins(shallow, (-4, 4), num=300, inputs=[0.3])
+    stable = np.array([a.points[0, 0] for a in found.attractors])
+    # 2.5 z - 0.7 = z
+    assert np.array_equal(stable[found.labels] > 0, found.starts[:, 0] > 0.7 / 1.5)
+
+
+def test_points_that_rest_without_attracting_are_neutral():
+    found = find_basins(rt.LinearSystem(np.eye(2), np.zeros(2), np.zeros((2, 0))), (-1, 1), num=40, steps=20)
+    assert kinds(found) == ["neutral"]
+    assert np.abs(np.sort(found.attractors[0].points, axis=0) - np.sort(found.starts, axis=0)).max() <= 1e-15
+    quarter_turn = rt.LinearSystem([[0.0, -1.0], [1.0, 0.0]], np.zeros(2), np.zeros((2, 0)))
+    assert kinds(find_basins(quarter_turn, (-1, 1), num=40, steps=20)) == ["neutral"]
+
+
+def test_the_image_agrees_with_the_boundary_and_with_the_numbering():
+    model = rt.ShallowPLRNN([0.5, 0.3], [[2.0, -2.0], [0, 0]], [[1.0, 0], [1.0, 0]], [-1.0, 0], [0.0, -1.0])
+    found = find_basins(model, (-4, 4), num=200, slice=(0, 1), resolution=(3, 80), steps=100)
+    assert found.image.shape == (3, 80)
+    x = -4 + 8 * (np.arange(80) + 0.5) / 80
+    upper = np.array([a.points[0, 0] > 0 for a in found.attractors])
+    assert np.array_equal(upper[found.image], np.tile(x > 2 / 3, (3, 1)))
+
+
+def test_a_plane_of_its_own_may_show_attractors_that_the_box_does_not():
+    plane = Plane(np.zeros(1), [1.0], [0.0], [[-4, 4], [0, 1]])
+    found = find_basins(bistable(), (-4, 0), num=50, slice=plane, resolution=(1, 8), steps=100)
+    assert [a.count for a in found.attractors] == [50, 0]
+    assert found.image.tolist() == [[0, 0, 0, 0, 0, 1, 1, 1]]  # pixel centers -3.5, ..., 0.5 | 1.5, ...
+    assert found.attractors[1].points[0, 0] == pytest.approx(2, abs=1e-12)
+
+
+def test_the_chaotic_transient_of_the_published_shallow_plrnn_is_no_attractor(data):
+    p = np.load(data / "shallow_plrnn_cycles.npz")
+    model = rt.ShallowPLRNN(p["A"], p["W1"], p["W2"], p["h1"], p["h2"])
+    found = find_basins(model, (-60, 60), num=80, steps=500)
+    z = found.starts.copy()
+    bounded = []
+    for _ in range(8000):
+        z = p["A"] * z + np.maximum(z @ p["W2"].T + p["h2"], 0) @ p["W1"].T + p["h1"]
+        bounded.append((np.abs(z).max(axis=1) < 1e6).sum())
+        if bounded[-1] == 0:
+            break
+    assert bounded[499] > 12  # many wander for longer than the horizon,
+    assert bounded[-1] == 0  # and all leave
+    assert kinds(found) == ["diverged"]
+
+
+def test_the_published_lorenz_network_has_a_fixed_point_and_a_curve_beside_its_chaos(data):
+    model = rt.load(data / "lorenz_plrnn.mat", dt=0.1, family="plrnn")
+    found = find_basins(model, (-3, 3), num=400)
+    assert sorted(kinds(found)) == ["bounded", "bounded", "fixed_point"]
+    z, low, high = found.starts.copy(), np.full(400, np.inf), np.full(400, -np.inf)
+    for k in range(5000):
+        z = z @ np.diag(np.diag(model.A)) + np.maximum(z, 0) @ model.W.T + model.h
+        if k >= 3000:
+            low, high = np.minimum(low, z[:, 1]), np.maximum(high, z[:, 1])
+    own = np.where(high - low > 8, "chaos", np.where(high - low > 1, "curve", "point"))  # ranges 13, 3.6 and 0
+    for name in ("chaos", "curve", "point"):
+        assert len(np.unique(found.labels[own == name])) == 1
+    assert len(np.unique(own)) == 3
+
+
+def test_a_turn_by_an_irrational_angle_is_a_continuum_of_orbits():
+    c, s = np.cos(1.0), np.sin(1.0)
+    found = find_basins(rt.LinearSystem([[c, -s], [s, c]], np.zeros(2), np.zeros((2, 0))), (-1, 1), num=100, steps=400)
+    assert set(kinds(found)) <= {"bounded", "undecided"}
+
+
+def test_ctrl_c_returns_what_was_decided(monkeypatch):
+    calls = []
+
+    def interrupted(*arguments, **options):
+        calls.append(1)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        return rt.simulate(*arguments, **options)
+
+    monkeypatch.setattr(basins, "simulate", interrupted)
+    monkeypatch.setattr(basins, "MEMORY", 8 * (basins.SAMPLES + 1) * 10)  # ten starts at a time
+    found = find_basins(
+        bistable(), (-4, 4), num=20, steps=400, slice=Plane([0], [1], [0], [[-4, 4], [0, 1]]), resolution=2
+    )
+    assert found.status == "interrupted"
+    assert set(kinds(found)) == {"fixed_point", "undecided"}
+    assert found.image.shape == (2, 2)
+
+
+def test_the_same_seed_gives_the_same_labels():
+    a, b = (find_basins(bistable(), (-4, 4), num=50, seed=5, steps=50) for _ in range(2))
+    assert np.array_equal(a.starts, b.starts)
+    assert np.array_equal(a.labels, b.labels)
+
+
+def test_wilson_has_the_published_value():
+    # 15 of 148: the interval of Newcombe (1998), table I, method 3
+    assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+
+
+def test_no_time_leaves_everything_undecided():
+    found = find_basins(bistable(), (-4, 4), num=20, time_limit=0.0)
+    assert found.status == "time_limit"
+    assert kinds(found) == ["undecided"]
+
+
+def test_the_table_and_the_data_name_every_attractor():
+    found = find_basins(bistable(), (-4, 4), num=50, steps=50)
+    assert "2 attractors from 50 initial states" in repr(found)
+    assert len(found.to_dict()["attractors"]) == 2
+    assert "fixed_point" in found._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("box", "options", "message"),
+    [
+        ((1, -1), {}, r"`box` is empty: state 0 goes from 1.0 down to -1.0"),
+        ((0, np.nan), {}, "`box` holds nan"),
+        ([[0, 1], [0, 1]], {}, r"`box` has shape \(2, 2\); it must be \(1, 2\)"),
+        ((0, 1), {"num": 0}, "`num` is 0; it must be a whole number >= 1"),
+        ((0, 1), {"steps": 0}, "`steps` is 0"),
+        ((0, 1), {"duration": 3.0}, "`duration` was given, but ShallowPLRNN is a map: give `steps`"),
+        ((0, 1), {"inputs": [1.0]}, "`inputs` has shape"),
+        ((0, 1), {"slice": (0, 1)}, "two different indices of states, from 0 to 0"),
+        ((0, 1), {"slice": 3}, "`slice` is 3"),
+        ((0, 1), {"switching": "state"}, "has no choice"),
+        ((0, 1), {"resolution": (1, 2, 3)}, "`resolution` is"),
+    ],
+)
+def test_bad_arguments_are_named(box, options, message):
+    with pytest.raises(ValueError, match=message):
+        find_basins(bistable(), box, **options)
+
+
+def test_only_models_are_taken():
+    with pytest.raises(TypeError, match="`model` is list"):
+        find_basins([], (0, 1))
+    with pytest.raises(ShapeError, match="`slice base` has shape"):
+        find_basins(bistable(), (0, 1), slice=Plane([0, 0], [1], [0], (0, 1)))

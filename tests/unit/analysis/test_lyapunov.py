@@ -1,0 +1,339 @@
+"""`lyapunov_spectrum`: horizons, transients, statistics, early ends, singular steps, messages."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+import retime as rt
+from retime.analysis import variational
+from retime.analysis.lyapunov import LyapunovSpectrum, _dimension, lyapunov_spectrum, max_exponent
+
+
+@pytest.fixture
+def network():
+    """A chaotic network and a start."""
+    entry = rt.zoo.entry("lorenz")
+    return entry.model, entry.z0
+
+
+@pytest.fixture
+def growing():
+    """One unit that grows tenfold per step."""
+    return rt.PLRNN([10.0], [[0.0]], [0.1])
+
+
+def linear(A, **options):
+    A = np.asarray(A, float)
+    return rt.LinearSystem(A, np.zeros(len(A)), np.zeros((len(A), 0)), **options)
+
+
+# --- linear systems
+
+
+@pytest.mark.parametrize("z0", [[1.0, 1.0], [1e100, -1.0]])
+def test_linear_flow_has_the_real_parts_of_its_eigenvalues(z0):
+    r = lyapunov_spectrum(linear([[0.5, 2.0], [-2.0, 0.5]], time=rt.Continuous()), z0, times=[0, 1000.0])
+    np.testing.assert_allclose(r.exponents, [0.5, 0.5], rtol=0, atol=1e-12)
+    assert r.status == "completed"
+    assert "The orbit itself ended" in r.message
+    assert np.isfinite(r.end).all()
+
+
+def test_linear_map_has_the_logarithms_of_its_moduli():
+    r = lyapunov_spectrum(linear([[0.9, 5.0], [0.0, 0.5]], time=rt.Discrete(2.0)), np.ones(2), steps=3)
+    np.testing.assert_allclose(r.exponents, np.log([0.9, 0.5]) / 2, rtol=0, atol=1e-12)
+    assert r.sum_error <= 1e-12
+
+
+def test_nilpotent_linear_map_takes_every_direction_to_zero(rng):
+    X = rng.normal(size=(3, 3))
+    A = X @ np.array([[0, 1, 0], [0, 0, 0], [0, 0, 0.5]]) @ np.linalg.inv(X)
+    r = lyapunov_spectrum(linear(A), np.ones(3), steps=10)
+    assert abs(r.exponents[0] - np.log(0.5)) <= 1e-10
+    assert r.exponents[1:].tolist() == [-np.inf, -np.inf]
+
+
+def test_converted_linear_map_keeps_its_exponents():
+    model = linear([[0.9, 0.2], [0.0, -0.5]], time=rt.Discrete(0.5))
+    flow = rt.to_continuous(model).model
+    want = np.log([0.9, 0.5, 0.5]) / 0.5  # the plane of the negative eigenvalue has an auxiliary state
+    np.testing.assert_allclose(lyapunov_spectrum(flow, [1.0, 1.0], times=[0, 5.0]).exponents, want, rtol=0, atol=1e-10)
+
+
+# --- orbits
+
+
+def test_fixed_point_of_a_network_has_the_exponents_of_its_matrix():
+    r = lyapunov_spectrum(rt.PLRNN([0.5, 0.9], np.zeros((2, 2)), [0.1, 0.1]), [1.0, 1.0], steps=500)
+    np.testing.assert_allclose(r.exponents, np.log([0.9, 0.5]), rtol=0, atol=1e-10)
+    assert r.kaplan_yorke == 0
+
+
+def test_few_vectors_find_the_leading_exponents_whatever_the_order_of_units():
+    r = lyapunov_spectrum(rt.PLRNN([0.5, 0.9], np.zeros((2, 2)), [0.1, 0.1]), [1.0, 1.0], steps=2000, num=1)
+    assert abs(r.exponents[0] - np.log(0.9)) <= 1e-10
+
+
+def test_one_core_and_many_give_the_same(network, monkeypatch):
+    model, z0 = network
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    many = lyapunov_spectrum(model, z0, steps=20_000)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    one = lyapunov_spectrum(model, z0, steps=20_000)
+    np.testing.assert_allclose(many.exponents[:3], one.exponents[:3], rtol=0, atol=1e-9)
+    # the sixth and seventh change places for thousands of steps: plain QR from vectors that differ by 1e-15 differs by 1e-6
+    np.testing.assert_allclose(many.exponents, one.exponents, rtol=0, atol=2e-5)
+    assert max(many.sum_error, one.sum_error) <= 1e-9
+    np.testing.assert_array_equal(many.end, one.end)
+
+
+def test_chunks_do_not_matter(network, monkeypatch):
+    model, z0 = network
+    whole = lyapunov_spectrum(model, z0, steps=5000, transient=700)
+    monkeypatch.setattr(variational, "STEPS", 640)
+    parts = lyapunov_spectrum(model, z0, steps=5000, transient=700)
+    np.testing.assert_allclose(parts.exponents, whole.exponents, rtol=0, atol=1e-9)
+    assert parts.time == pytest.approx(whole.time) == pytest.approx(4300 * model.dt)
+    assert parts.transient == pytest.approx(700 * model.dt)
+
+
+def test_run_goes_on_from_its_end(network):
+    model, z0 = network
+    first = lyapunov_spectrum(model, z0, steps=1000)
+    np.testing.assert_array_equal(
+        lyapunov_spectrum(model, first.end, steps=500).end, rt.simulate(model, first.end, steps=500).states[-1]
+    )
+    assert first.time == pytest.approx(900 * model.dt)
+
+
+def test_times_of_a_clock_flow_mean_whole_steps(network):
+    model, z0 = network
+    flow = rt.to_continuous(model).model
+    a = lyapunov_spectrum(flow, z0, steps=2000, num=2)
+    b = lyapunov_spectrum(flow, z0, times=[3.0, 3.0 + 2000.5 * model.dt], num=2)
+    np.testing.assert_allclose(b.exponents, a.exponents, rtol=0, atol=1e-9)
+
+
+def test_map_with_regions_held_is_measured_as_itself():
+    ode, z0 = rt.zoo.load("chua_network"), rt.zoo.entry("chua_network").z0
+    held = rt.to_discrete(ode, 0.02, method=rt.ZeroOrderHold()).model
+    r = lyapunov_spectrum(held, z0, steps=20_000)
+    assert 0.2 < r.exponents[0] < 0.6
+    assert r.sum_error <= 1e-6
+
+
+def test_many_states_and_few_vectors_agree_with_matrices(rng, monkeypatch):
+    n = 80
+    model = rt.TanhRNN(rng.normal(size=(n, n)) * 1.6 / np.sqrt(n), np.zeros((n, 0)), rng.normal(size=n) * 0.1)
+    z0 = rng.normal(size=n)
+    slim = lyapunov_spectrum(model, z0, steps=300, num=3)
+    monkeypatch.setattr(variational, "MANY", 100)
+    np.testing.assert_allclose(
+        lyapunov_spectrum(model, z0, steps=300, num=3).exponents, slim.exponents, rtol=0, atol=1e-8
+    )
+
+
+def test_inputs_act_on_the_orbit(rng):
+    model = rt.ReluRNN(rng.normal(size=(3, 3)), rng.normal(size=(3, 1)), np.full(3, 0.5))
+    s = rng.normal(size=(400, 1))
+    path = rt.simulate(model, np.ones(3), steps=400, inputs=s)
+    got = lyapunov_spectrum(model, np.ones(3), steps=400, inputs=s, num=1, transient=0)
+    v = variational.starting_vectors(3, 1)[:, 0]
+    total = 0.0
+    for z, x in zip(path.states[:-1], s, strict=True):
+        v = model.jacobian(z, x) @ v
+        total += np.log(np.linalg.norm(v)) if v.any() else -np.inf
+        v = v / (np.linalg.norm(v) or 1.0)
+    assert got.exponents[0] == pytest.approx(total / 400, abs=1e-9) or got.exponents[0] == total
+
+
+def test_input_of_a_smooth_flow_is_held_piecewise():
+    field = rt.VectorField(lambda z, s: -z * (1 + s), 1, num_inputs=1)
+    r = lyapunov_spectrum(field, [1.0], times=[0, 1.0, 4.0], inputs=[[1.0], [0.5]], transient=0)
+    assert abs(r.exponents[0] + (2 * 1 + 1.5 * 3) / 4) <= 1e-7
+    assert r.sum_error <= 1e-7
+
+
+# --- statistics
+
+
+def test_standard_errors_cover_independent_steps(rng):
+    """A map whose slope is drawn by its input: the mean of 4,000 independent logarithms."""
+    tent = rt.PiecewiseAffineRNN([[0.5]], [[1.5]], [[0.0]], [0.0], [0.0], C2=[[1.0]], time=rt.Discrete(1.0))
+    two = rt.PiecewiseAffineRNN([[0.0]], [[1.0]], [[1.0]], [0.0], [5.0], time=rt.Discrete(1.0))
+    assert lyapunov_spectrum(two, [0.0], steps=10).exponents[0] == pytest.approx(0.0, abs=1e-12)
+    assert tent.num_units == 1
+    field = rt.Map(lambda z, s: z * s, 1, num_inputs=1)
+    s = np.exp(rng.normal(size=(4000, 1)) * 0.1)
+    r = lyapunov_spectrum(field, [1e-3], steps=4000, inputs=s, transient=0)
+    assert abs(r.exponents[0] - np.log(s).mean()) <= 1e-12
+    assert 0.5 < r.standard_errors[0] / (0.1 / np.sqrt(4000)) < 2
+
+
+def test_too_short_an_orbit_has_no_standard_error():
+    r = lyapunov_spectrum(rt.PLRNN([0.5], [[0.0]], [0.1]), [1.0], steps=1)
+    assert r.standard_errors.tolist() == [np.inf]
+
+
+@pytest.mark.parametrize(
+    ("exponents", "n", "dimension", "is_bound"),
+    [
+        ([0.9, 0.0, -14.5], 3, 2 + 0.9 / 14.5, False),
+        ([-0.1, -0.2], 2, 0.0, False),
+        ([0.3, -0.1], 2, 2.0, False),
+        ([0.3, -0.1], 3, 2.0, True),
+        ([0.5, -np.inf], 2, 1.0, False),
+        ([0.0, -1.0], 2, 1.0, False),
+    ],
+)
+def test_kaplan_yorke_dimension(exponents, n, dimension, is_bound):
+    got = _dimension(np.array(exponents), np.zeros(len(exponents)), n)
+    assert got == (pytest.approx(dimension), is_bound)
+
+
+def test_exponents_within_their_error_of_zero_count_as_zero():
+    assert _dimension(np.array([-1e-4, -1.0]), np.array([1e-3, 1e-3]), 2) == (1.0, False)
+
+
+def test_history_ends_at_the_result(network):
+    model, z0 = network
+    r = lyapunov_spectrum(model, z0, steps=3000, num=3)
+    times, running = r.history
+    assert times.shape == running[:, 0].shape
+    assert times[-1] == pytest.approx(r.time)
+    np.testing.assert_allclose(running[-1], r.exponents, rtol=0, atol=1e-12)
+    assert (np.diff(times) > 0).all()
+
+
+def test_result_reads_well_and_is_plain_data():
+    r = lyapunov_spectrum(rt.zoo.load("relu"), rt.zoo.entry("relu").z0, steps=300)
+    assert "exponent" in repr(r)
+    assert "<table>" in r._repr_html_()
+    assert json.loads(json.dumps(r.to_dict(), allow_nan=False))["status"] == "completed"
+
+
+# --- singular steps, early ends
+
+
+def test_silent_units_take_directions_to_zero():
+    r = lyapunov_spectrum(rt.zoo.load("relu"), rt.zoo.entry("relu").z0, steps=1000)
+    ranks = [
+        np.linalg.matrix_rank(M)
+        for M in rt.zoo.load("relu").jacobian(
+            rt.simulate(rt.zoo.load("relu"), rt.zoo.entry("relu").z0, steps=999).states
+        )
+    ]
+    assert np.isneginf(r.exponents).sum() >= 16 - min(ranks)
+    assert not np.isnan(r.exponents).any()
+    assert "directions are taken to zero" in r.message
+    assert r.sum_error is None
+
+
+def test_small_singular_values_are_not_zeros():
+    r = lyapunov_spectrum(rt.PLRNN([0.5, 1e-10], np.zeros((2, 2)), [0.1, 0.1]), [1.0, 1.0], steps=50)
+    np.testing.assert_allclose(r.exponents, np.log([0.5, 1e-10]), rtol=0, atol=1e-6)
+
+
+def test_divergence_leaves_what_was_measured(growing):
+    r = lyapunov_spectrum(growing, [1.0], steps=1000, transient=20)
+    assert r.status == "diverged"
+    assert abs(r.exponents[0] - np.log(10)) <= 1e-12
+    assert 100 < r.time < 150
+    assert "a state exceeded 1e150" in r.message
+
+
+def test_divergence_within_the_transient_is_said(growing):
+    r = lyapunov_spectrum(growing, [1.0], steps=10_000)
+    assert r.status == "diverged"
+    assert np.isnan(r.exponents).all()
+    assert "Nothing was measured" in r.message
+    assert "transient=0" in r.message
+    json.dumps(r.to_dict(), allow_nan=False)
+
+
+def test_flow_that_leaves_for_infinity_is_measured_until_then():
+    r = lyapunov_spectrum(rt.VectorField(lambda z: z * z, 1), [1.0], times=[0, 2.0], transient=0)
+    assert r.status == "diverged"
+    assert 0.9 < r.time <= 1.0  # the pole
+    assert r.exponents[0] > 1
+
+
+def test_interruption_leaves_what_was_measured(network, monkeypatch):
+    model, z0 = network
+    monkeypatch.setattr(variational, "STEPS", 640)
+    take, count = variational._MapOrbit.take, []
+
+    def interrupted(self, steps):
+        count.append(steps)
+        if len(count) == 4:
+            raise KeyboardInterrupt
+        return take(self, steps)
+
+    monkeypatch.setattr(variational._MapOrbit, "take", interrupted)
+    r = lyapunov_spectrum(model, z0, steps=5000, transient=0, num=2)
+    assert r.status == "interrupted"
+    assert 0 < r.time < 4000 * model.dt
+    assert "Ctrl-C" in r.message
+
+
+# --- arguments
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"num": 25}, "`num` is 25; it must be a whole number from 1 to 24"),
+        ({"num": 0}, "`num` is 0"),
+        ({"steps": 0}, "`steps` is 0"),
+        ({"steps": None}, "is a map: give `steps`"),
+        ({"times": [0, 1.0]}, "is a map: give `steps`"),
+        ({"z0": np.zeros((2, 24))}, "exponents belong to one orbit"),
+        ({"z0": np.zeros(3)}, r"`z0` has shape \(3,\)"),
+        ({"transient": 50}, "`transient` is 50; it must be less than the horizon, 50"),
+        ({"transient": 2.5}, "whole number of steps"),
+        ({"transient": -1}, "`transient` is -1"),
+        ({"switching": "state"}, "only converted flows have a choice"),
+        ({"tolerance": 1e-6}, "are for smooth flows"),
+        ({"inputs": np.zeros((50, 2))}, "`inputs` has shape"),
+    ],
+)
+def test_wrong_argument_is_refused_with_a_reason(network, change, match):
+    model, z0 = network
+    options = {"z0": z0, "steps": 50} | change
+    with pytest.raises(ValueError, match=match):
+        lyapunov_spectrum(model, options.pop("z0"), **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({}, "Give either `times` or `steps`"),
+        ({"steps": 5, "times": [0, 1.0]}, "Give either `times` or `steps`"),
+        ({"times": [0.0]}, "`times` holds one time"),
+        ({"times": [0.0, 0.01]}, "at least one must be left"),
+        ({"steps": 5, "switching": "stat"}, "`switching` is 'stat'"),
+    ],
+)
+def test_wrong_horizon_of_a_flow_is_refused(network, options, match):
+    model, z0 = network
+    with pytest.raises(ValueError, match=match):
+        lyapunov_spectrum(rt.to_continuous(model).model, z0, **options)
+
+
+def test_continuous_systems_take_times():
+    with pytest.raises(ValueError, match="give `times`, not `steps`"):
+        lyapunov_spectrum(rt.zoo.load("chua_network"), np.zeros(3), steps=5)
+
+
+def test_something_else_is_not_a_model():
+    with pytest.raises(TypeError, match="takes a retime model"):
+        lyapunov_spectrum(3, [0.0], steps=5)
+
+
+def test_one_exponent_takes_no_number(network):
+    model, z0 = network
+    assert isinstance(max_exponent(model, z0, steps=100), LyapunovSpectrum)
+    with pytest.raises(TypeError, match="computes one exponent"):
+        max_exponent(model, z0, steps=100, num=2)
