@@ -1,29 +1,41 @@
 """model -> results about its dynamics and about differences between models."""
 
+from retime.analysis.analyze import Analysis, analyze
+from retime.analysis.basins import Attractor, Basins, Plane, find_basins
 from retime.analysis.compare import Comparison, compare
 from retime.analysis.cycles import Cycle, Cycles, find_cycles
 from retime.analysis.enumeration import Regions, enumerate_regions
 from retime.analysis.fixed_points import FixedPoints, FixedSet, find_fixed_points
 from retime.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum, max_exponent
 from retime.analysis.quality import SpectralDistance, StateSpaceDivergence, spectral_distance, state_space_divergence
+from retime.analysis.side_by_side import Agreement, DynamicsComparison, compare_dynamics
 from retime.analysis.visits import BoundaryDistance, EntropyRate, VisitedRegions, boundary_distance, visited_regions
 
 __all__ = [
+    "Agreement",
+    "Analysis",
+    "Attractor",
+    "Basins",
     "BoundaryDistance",
     "Comparison",
     "Cycle",
     "Cycles",
+    "DynamicsComparison",
     "EntropyRate",
     "FixedPoints",
     "FixedSet",
     "LyapunovSpectrum",
+    "Plane",
     "Regions",
     "SpectralDistance",
     "StateSpaceDivergence",
     "VisitedRegions",
+    "analyze",
     "boundary_distance",
     "compare",
+    "compare_dynamics",
     "enumerate_regions",
+    "find_basins",
     "find_cycles",
     "find_fixed_points",
     "lyapunov_spectrum",

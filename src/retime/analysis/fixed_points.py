@@ -105,9 +105,9 @@ class FixedPoints(Result):
             Condition("every other pattern is excluded", self.complete, -self.remaining if self.remaining else 1.0,
                       "1 when proven, else minus the fraction of patterns that is not excluded"),
             Condition("every point solves the equation", worst <= 1e-8, 1e-8 - worst, "1e-8 minus the largest residual, per 1 + |z|"),
-            Condition("no point lies on a boundary", not self.on_boundary.any(), -float(self.on_boundary.sum()),
+            Condition("no point lies on a boundary", not self.on_boundary.any(), 0.0 - float(self.on_boundary.sum()),
                       "minus the number of points that do", required=False),
-            Condition("every fixed point is isolated", not self.continua, -float(len(self.continua)),
+            Condition("every fixed point is isolated", not self.continua, 0.0 - float(len(self.continua)),
                       "minus the number of regions with a continuum of them", required=False),
         ]  # fmt: skip
         claim = "These are all fixed points." if self.complete else "These are fixed points; there may be others."
@@ -132,8 +132,8 @@ class FixedPoints(Result):
                          "yes" if self.on_boundary[k] else ""])  # fmt: skip
         if len(self.points) > SHOWN:
             rows.append(["...", f"{len(self.points) - SHOWN} more", "", "", "", ""])
-        modulus = "largest |multiplier|" if self.dt is not None else "|slowest rate|"
-        return ["", "point", "kind", modulus, "slowest time constant", "on boundary"], rows
+        modulus = "largest |multiplier|" if self.dt is not None else "largest |rate|"
+        return ["", "point", "kind", modulus, "its time constant", "on boundary"], rows
 
     def _data(self) -> dict[str, Any]:
         return {

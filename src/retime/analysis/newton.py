@@ -54,7 +54,8 @@ class SmoothSearch(NamedTuple):
         null_directions: one orthonormal basis `(d, n)` per point of the directions in which fixed points continue; d = 0
             for an isolated point.
         continuum: whether any point is one of a continuum (a line attractor, say), of which a few representatives are kept.
-        slow: `(j, n)` local minima of |G| where the system is slow but does not rest, slowest first.
+        slow: `(j, n)` local minima of |G|, and states frozen by saturated gates, where the system is slow but does not rest;
+            slowest first.
         speeds: `(j,)`, |G| there: change per step of a map, per unit of time of a flow.
         num_starts: how many starts were followed.
         endings: how many of them "converged", stopped at a "minimum" of |G| that is no solution, "stalled", "diverged" or were
@@ -90,8 +91,8 @@ def search_smooth(
     Levenberg-Marquardt step is taken. Every point is iterated until its residual no longer falls, and then verified.
 
     The starts, when none are given: states along transients from random initial states (a part of them with random
-    pulses of input first), the same with noise, and random states. Half of the starts are kept for points between and
-    around the fixed points that were found, where saddles lie.
+    pulses of input first), the same with noise, and random states. Half of the starts are kept for points between the
+    fixed points that were found, where saddles lie, for their mirror images, and for where orbits go that leave them.
 
     Args:
         model: a map or flow with `equation`.
@@ -155,7 +156,7 @@ class _Search:
     def run(self, given: Array | None, count: int, advance: Callable[[int], None]) -> None:
         """Follow `count` starts: the given or visited ones, then those around what was found."""
         pool, settled = visited_states(self.problem, self.rng) if given is None else (given, given)
-        self.extent = 3.0 * (1.0 + np.abs(settled).max())
+        self.extent = 3.0 * (1.0 + float(np.median(np.abs(settled).max(axis=1, initial=0.0))))
         random = _random_states(pool, 256, self.rng)
         speeds = np.linalg.norm(self.problem.residual(random[:64]), axis=1)
         fine = speeds[np.isfinite(speeds)]
@@ -195,11 +196,15 @@ class _Search:
 
     def _downhill(self) -> Array:
         """Where orbits are that left known solutions a while ago: from saddles they go to other solutions."""
+        if len(self.points) == 0:
+            return self.points
         known = self.points[self.rng.permutation(len(self.points))[:MEMBERS]]
         push = PUSH * (1.0 + np.abs(known).max(axis=1, keepdims=True, initial=0.0)) * self.rng.normal(size=known.shape)
         z = np.concatenate([known + push, known - push])
         s = np.broadcast_to(self.problem.s, (len(z), len(self.problem.s)))
-        for z in _orbit(self.problem, z, lambda k: s, 4 * TRANSIENT):
+        steps = TRANSIENT // 2 if self.problem.is_called_back else 4 * TRANSIENT
+        for later in _orbit(self.problem, z, lambda k: s, steps):
+            z = later
             if time.monotonic() > self.deadline:
                 break
         z = z[np.isfinite(self.problem.residual(z)).all(axis=1)]
@@ -222,9 +227,12 @@ class _Search:
 
     def result(self) -> SmoothSearch:
         """Duplicates merged, continua thinned out, everything in a fixed order."""
-        found = _merged(_trusted(self.problem, _solutions(self.problem, self.points), self.extent))
+        solved = _solutions(self.problem, self.points)
+        trusted = _is_trusted(self.problem, solved, self.extent)
+        found = _merged(solved.take(trusted))
         isolated, null = _thinned(self.problem, found, self.rng)
-        slow, speeds = _slow(self.problem, self.minima, self.usual_speed)
+        frozen = solved.z[~trusted & (np.abs(solved.z).max(axis=1, initial=0.0) <= self.extent)]
+        slow, speeds = _slow(self.problem, np.concatenate([self.minima, frozen]), self.usual_speed)
         order = _order(isolated.z)
         return SmoothSearch(
             isolated.z[order],
@@ -255,7 +263,8 @@ def visited_states(problem: Problem, rng: np.random.Generator) -> tuple[Array, A
     def drive(k: int) -> Array:
         return pulses[k // 20] if k // 20 < len(pulses) else s
 
-    for k, z in enumerate(_orbit(problem, z, drive, TRANSIENT), start=1):
+    for k, later in enumerate(_orbit(problem, z, drive, TRANSIENT), start=1):
+        z = later
         if k in (1, 2, 5, 10) or k % 20 == 0:
             kept.append(z)
     states = np.concatenate(kept)
@@ -322,14 +331,18 @@ def _singular_values(J: Array) -> Array:
     return np.linalg.svd(J, compute_uv=False)
 
 
-def _trusted(problem: Problem, found: Solutions, extent: float) -> Solutions:
-    """Without states at which |G| is small only because it vanishes at infinity (a saturated gate): a Newton step would not be
-    small there, or dG/dz is singular far from all states that the network settles in."""
+def _is_trusted(problem: Problem, found: Solutions, extent: float) -> Array:
+    """Whether (bool) states are solutions, not states where |G| is small because it vanishes at infinity (saturated gates).
+
+    There a Newton step would not be small. Where dG/dz is singular that says nothing: then the residual must be at
+    rounding, and the state not far beyond those that the network settles in.
+    """
     size = 1.0 + np.abs(found.z).max(axis=1, initial=0.0)
     unit = np.maximum(found.sizes, 1.0 if problem.is_map else problem.rate)
     is_singular = found.gaps <= SINGULAR * unit
+    is_exact = (found.residuals <= 1e-13 * problem.rate * size) & (size <= extent)
     is_accurate = found.residuals <= LARGEST_ERROR * size * found.gaps
-    return found.take(np.where(is_singular, size <= extent, is_accurate))
+    return np.where(is_singular, is_exact, is_accurate)
 
 
 def distinct(z: Array, known: Array | None = None, radius: float = NEAR) -> Array:
@@ -457,19 +470,21 @@ class Problem:
     rate: float  # the size of dF/dz of a flow; 1 for a map
     wide: int  # rows of a block for F
     block: int  # ... and for its Jacobian
+    is_called_back: bool  # whether F is Python code, some hundred times slower than compiled code
 
     @classmethod
     def of(cls, model: System, s: Array, rng: np.random.Generator) -> Problem:
         """The problem of a model with constant input; the rate of a flow is measured at random states."""
         n = model.num_states
         function = getattr(model, "_function", None)  # of a Map or VectorField
-        most = (
+        called_back = not getattr(function, "is_traceable", True)
+        most = 2 if called_back else 6  # a function in Python is called for every row of a block
             6 if getattr(function, "is_traceable", True) else 2
         )  # a function in Python is called for every row of a block
         block = 1 << max(0, min(most, int(math.log2(max(1.0, MEMORY / (8 * n * n))))))
         wide = 1 << most
         is_map = isinstance(model.time, Discrete)
-        problem = cls(model, s, is_map, 1.0, wide, block)
+        problem = cls(model, s, is_map, 1.0, wide, block, called_back)
         if not is_map:
             sizes = np.linalg.norm(problem.jacobian(rng.normal(size=(8, n))), axis=(1, 2)) / math.sqrt(n)
             fine = sizes[np.isfinite(sizes) & (sizes > 0)]

@@ -21,7 +21,7 @@ ACCEPTED = 1e-8  # a smaller ratio is measured again with half the steps: roundi
 LOST = 1e-13  # of a singular matrix: what is left of a vector it takes to zero
 LONGEST = 64  # steps without orthonormalization
 LARGE = 1e100  # growth beyond this, or below its inverse, is measured again with fewer steps
-SAME = 1e-11  # vectors that differ by less are the same; close exponents can amplify the rest for a while
+SAME = 1e-9  # vectors that differ by less are the same; close exponents can amplify the rest for a while
 
 
 def blocked(Q: Array) -> Array:
@@ -170,12 +170,12 @@ def _is_singular(M: Array) -> bool:
 class Steps(NamedTuple):
     """The step matrices of an orbit's steps 0..T - 1, and of words of w steps that come again and again.
 
-    matrices `(r, n, n)` and index `(T,)`: step k is matrices[index[k]]. words `(u, n, n)` and word_index `(T // w,)`: the
+    matrices `(r, n, n)` and numbers `(T,)`: step k is matrices[numbers[k]]. words `(u, n, n)` and word_index `(T // w,)`: the
     product of steps w k..w (k + 1) - 1; w = 1 when there are none.
     """
 
     matrices: Array
-    index: Array
+    numbers: Array
     words: Array
     word_index: Array
 
@@ -199,15 +199,15 @@ def _follow(s: Steps, length: int, first: int, last: int, Q: Array, growth: Arra
                 multiply(s.words[s.word_index[i // length]], Y, new)
                 i += length
             else:
-                multiply(s.matrices[s.index[i]], Y, new)
+                multiply(s.matrices[s.numbers[i]], Y, new)
                 i += 1
             Y, new = new, Y
         ratio = orthonormalize(Y, n, r, again, 0.0)
         if ratio < ACCEPTED and steps > 1:
             pace = max(steps // 2, 1)
             continue
-        if ratio < LOST and _is_singular(s.matrices[s.index[k]]):
-            multiply(s.matrices[s.index[k]], Q, Y)
+        if ratio < LOST and _is_singular(s.matrices[s.numbers[k]]):
+            multiply(s.matrices[s.numbers[k]], Q, Y)
             ratio = orthonormalize(Y, n, r, again, LOST)
         _copy(Y, Q)
         for j in range(p):
@@ -448,7 +448,7 @@ def _field_of(e: Field, code: Array, n: int, t: float, piece: int, w: Flight, ou
         _sliding_field(e, code[MINUS], code[PLUS], code[SLIDER], n, t, piece, w, out)
         return n
     _field(e, code[MINUS], n, t, piece, w, out)
-    return n + e.extra[code[MINUS]]
+    return n + int(e.extra[code[MINUS]])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

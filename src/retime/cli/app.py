@@ -175,6 +175,46 @@ def compare(
 
 @app.command()
 @reported
+def analyze(
+    file: File,
+    dt: Dt = None,
+    family: Family = None,
+    num_relu: NumRelu = None,
+    clipped: Clipped = False,
+    z0: Start = None,
+    inputs: Annotated[str | None, typer.Option(help="Constant input, comma-separated; default: zero.")] = None,
+    steps: Steps = 10_000,
+    duration: Annotated[float | None, typer.Option(help="Flows: model time of the orbit.")] = None,
+    switching: Annotated[
+        Switching | None, typer.Option(help="Convert to a flow and analyze that; default: the map itself.")
+    ] = None,
+    max_period: Annotated[
+        float | None, typer.Option(help="Largest period of cycles (steps, or model time of a flow); 0 for no cycles.")
+    ] = None,
+    basins: Annotated[int, typer.Option(min=0, help="Initial states for basins of attraction; 0 for none.")] = 0,
+    time_limit: Annotated[float, typer.Option(help="Seconds for the whole analysis.")] = 60.0,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """Fixed points (all of them, with a proof, for ReLU networks), cycles, Lyapunov exponents, regions, basins.
+
+    Exit code 1 when the time ended before the fixed points of a ReLU network were proven to be all. -o writes the numbers (.json) or a
+    picture (.png .pdf .svg).
+    """
+    from retime.cli import dynamics, source
+
+    loaded = source.open_model(file, dt, family, num_relu, clipped)
+    level = None if inputs is None else source.numbers(inputs, loaded.model.num_inputs, "--inputs", "inputs")
+    options: dict[str, Any] = {
+        "inputs": level, "steps": steps, "duration": duration, "max_period": max_period, "basins": basins,
+        "time_limit": time_limit, "switching": None if switching is None else switching.value,
+    }  # fmt: skip
+    done = dynamics.analyze(loaded, source.start(loaded, z0), options, output, as_json)
+    raise typer.Exit(0 if done else 1)
+
+
+@app.command()
+@reported
 def discretize(
     file: File,
     step: Annotated[float, typer.Option(help="The step of the new map, model time.")],

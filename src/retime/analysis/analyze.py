@@ -1,0 +1,246 @@
+"""`analyze`: fixed points, cycles, exponents, regions and basins of one system in one call, within a budget of time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from retime.analysis.affine import affine_view, constant_input
+from retime.analysis.basins import Basins, find_basins
+from retime.analysis.cycles import Cycles, find_cycles
+from retime.analysis.fixed_points import FixedPoints, check_budget, find_fixed_points
+from retime.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
+from retime.analysis.visits import VisitedRegions, visited_regions
+from retime.core.arrays import Array
+from retime.core.result import Result
+from retime.core.status import SearchStatus, TrajectoryStatus
+from retime.core.system import System, initial_states
+from retime.core.time import Discrete
+from retime.core.trajectory import Trajectory
+from retime.models import PiecewiseAffineFlow
+from retime.simulation import simulate
+
+MOST_EXPONENTS = 10
+PERIODS = 64  # of an orbit that repeats
+REPEATS = 1e-8  # relative distance up to which an orbit has come back
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Analysis(Result):
+    """What `analyze` found; a part is None where it does not apply or its time was spent (`notes` say which).
+
+    Attributes:
+        fixed_points, cycles, exponents, regions, basins: the results of the verbs of these names.
+        orbit: the trajectory from z0 that exponents and regions were measured on.
+        behavior: what that orbit does in the end: "fixed point", "cycle of k steps", "chaos", "quasi-periodic or slow", "diverged", "stopped".
+        notes: what was left out, and why. seconds: time spent on each part.
+    """
+
+    _plot: ClassVar[str] = "analysis"
+
+    fixed_points: FixedPoints
+    cycles: Cycles | None
+    orbit: Trajectory
+    exponents: LyapunovSpectrum | None
+    regions: VisitedRegions | None
+    basins: Basins | None
+    behavior: str
+    notes: tuple[str, ...]
+    seconds: dict[str, float]
+
+    @property
+    def words(self) -> str:
+        """The findings as sentences."""
+        text = [f"{_count(self.fixed_points)}: {self.fixed_points.message}."]
+        if self.cycles is not None:
+            longer = [c for c in self.cycles if c.period != 1 or self.fixed_points.dt is None]
+            text.append(f"{len(longer)} cycles, {sum(c.stable for c in longer)} of them stable: {self.cycles.message}.")
+        if self.exponents is not None and np.isfinite(self.exponents.exponents[0]):
+            e = self.exponents
+            text.append(f"Largest exponent {e.exponents[0]:.5g} +- {e.standard_errors[0]:.1g} per unit of time; {self.behavior}.")
+        else:
+            text.append(f"The orbit: {self.behavior}.")
+        if self.regions is not None:
+            text.append(f"It visits {len(self.regions.patterns)} regions.")
+        if self.basins is not None:
+            named = [f"{a.kind} {a.fraction:.3g} +- {a.standard_error:.1g}" for a in self.basins.attractors]
+            text.append(f"Initial states end on: {', '.join(named)}.")
+        return " ".join([*text, *self.notes])
+
+    def _title(self) -> str:
+        return self.words
+
+    def _table(self) -> tuple[Sequence[str], list[list[str]]]:
+        parts = {"fixed points": self.fixed_points, "cycles": self.cycles, "exponents": self.exponents, "regions": self.regions,
+                 "basins": self.basins}  # fmt: skip
+        rows = [[name, part._title(), f"{self.seconds.get(name, 0.0):.2g} s"] for name, part in parts.items() if part is not None]
+        return ["part", "found", "time"], rows
+
+    def _data(self) -> dict[str, Any]:
+        parts = {"fixed_points": self.fixed_points, "cycles": self.cycles, "exponents": self.exponents, "regions": self.regions,
+                 "basins": self.basins}  # fmt: skip
+        return {
+            **{name: None if part is None else part.to_dict() for name, part in parts.items()},
+            "orbit": {"status": str(self.orbit.status), "message": self.orbit.message, "end": self.orbit.states[-1]},
+            "behavior": self.behavior, "words": self.words, "notes": self.notes, "seconds": self.seconds,
+        }  # fmt: skip
+
+
+def analyze(
+    model: System,
+    z0: Any = None,
+    *,
+    steps: int = 10_000,
+    duration: float | None = None,
+    inputs: Any = None,
+    switching: str | None = None,
+    max_period: float | None = None,
+    basins: int = 0,
+    box: Any = None,
+    time_limit: float = 60.0,
+    seed: int = 0,
+) -> Analysis:
+    """Analyze a system: all fixed points, cycles, the exponents and regions of one orbit, and, if asked for, basins.
+
+    Args:
+        model: any retime model, or the model of a conversion.
+        z0: `(n,)`, where the orbit starts; None for zeros.
+        steps: length of the orbit of a map or clock-held flow; for other flows `duration` says it.
+        duration: model time of the orbit of a flow; None takes 1,000 steps of a converted flow, else 200.
+        inputs: `(m,)`, constant; None for zero.
+        switching: for converted flows.
+        max_period: largest period of cycles; None for 4 steps, or a tenth of the duration. 0 leaves cycles out.
+        basins: number of initial states; 0 leaves basins out. box: `(n, 2)` of them; None for twice the range of the orbit.
+        time_limit: seconds; a part that begins late gets what is left. seed: of random numbers.
+
+    Returns:
+        Analysis.
+
+    Raises:
+        TypeError: not a model. ShapeError: z0 or inputs of the wrong size.
+    """
+    if not isinstance(model, System):
+        raise TypeError(f"`model` is {type(model).__name__}; analyze takes a retime model or a converted flow.")
+    check_budget("time_limit", time_limit)
+    z = initial_states(model.start(np.zeros(model.num_states) if z0 is None else z0), model.num_states)
+    run = _Run(model, z, constant_input(model, inputs), switching, seed, time.monotonic() + time_limit, time_limit)
+    run.set_horizon(steps, duration)
+    points = run.timed("fixed points", lambda left: find_fixed_points(model, inputs=run.given, time_limit=0.3 * left, seed=seed))
+    cycles = run.cycles(max_period)
+    orbit = run.simulate()
+    exponents = run.exponents()
+    regions = run.timed("regions", lambda left: visited_regions(orbit)) if orbit.patterns.shape[-1] else None
+    found = run.basins(basins, box, orbit) if basins else None
+    behavior = _behavior(model, orbit, exponents)
+    return Analysis(points, cycles, orbit, exponents, regions, found, behavior, tuple(run.notes), run.seconds)
+
+
+class _Run:
+    """The parts of one analysis and the time they took."""
+
+    def __init__(self, model: Any, z: Array, s: Array, switching: Any, seed: int, deadline: float, limit: float) -> None:
+        self.model, self.z, self.s, self.seed, self.deadline, self.limit = model, z, s, seed, deadline, limit
+        self.given = s if len(s) else None
+        self.rule: dict[str, Any] = {"switching": switching} if switching is not None else {}
+        self.notes: list[str] = []
+        self.seconds: dict[str, float] = {}
+        self.horizon: dict[str, Any] = {}
+        self.length, self.intervals = 0.0, 0
+
+    def set_horizon(self, steps: int, duration: float | None) -> None:
+        """Steps of a map or clock-held flow, times of another flow."""
+        is_clocked = isinstance(self.model, PiecewiseAffineFlow) and self.rule.get("switching") != "state"
+        if isinstance(self.model.time, Discrete) or is_clocked:
+            self.horizon, self.length, self.intervals = {"steps": steps}, steps * self.model.dt, steps
+            return
+        self.length = duration or (1000 * self.model.dt if isinstance(self.model, PiecewiseAffineFlow) else 200.0)
+        self.intervals = 5000
+        self.horizon = {"times": np.linspace(0.0, self.length, self.intervals + 1)}
+
+    @property
+    def rows(self) -> Array | None:
+        """The input of every step or interval."""
+        if self.given is None:
+            return None
+        count = self.intervals
+        if isinstance(self.model, PiecewiseAffineFlow) and "times" in self.horizon:
+            count = int(np.ceil(self.length / self.model.dt - 1e-9))
+        return np.repeat(self.given[None], count, axis=0)
+
+    def timed(self, name: str, part: Any) -> Any:
+        """The result of a part, given the seconds that are left."""
+        began = time.monotonic()
+        found = part(max(self.deadline - began, 0.0))
+        self.seconds[name] = time.monotonic() - began
+        return found
+
+    def cycles(self, max_period: float | None) -> Cycles | None:
+        """Cycles of piecewise-affine systems."""
+        if max_period == 0 or affine_view(self.model) is None:
+            if max_period != 0:
+                self.notes.append("Cycles are searched in piecewise-affine systems only.")
+            return None
+        if max_period is None:
+            in_steps = "steps" in self.horizon
+            max_period = 0.1 * self.length if not in_steps else (4 if isinstance(self.model.time, Discrete) else 4 * self.model.dt)
+        options = {"inputs": self.given, "seed": self.seed, **self.rule}
+        return self.timed("cycles", lambda left: find_cycles(self.model, max_period, time_limit=0.5 * left, **options))
+
+    def simulate(self) -> Trajectory:
+        """The orbit from z0."""
+        return self.timed("orbit", lambda left: simulate(self.model, self.z, inputs=self.rows, **self.horizon, **self.rule))
+
+    def exponents(self) -> LyapunovSpectrum | None:
+        """The largest exponents, unless time is over."""
+        if time.monotonic() >= self.deadline:
+            self.notes.append("No time was left for exponents.")
+            return None
+        num = min(MOST_EXPONENTS, self.model.num_states)
+        options = {"inputs": self.rows, "num": num, **self.horizon, **self.rule}
+        return self.timed("exponents", lambda left: lyapunov_spectrum(self.model, self.z, **options))
+
+    def basins(self, num: int, box: Any, orbit: Trajectory) -> Basins | None:
+        """Basins in a box around the orbit."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            self.notes.append("No time was left for basins.")
+            return None
+        if box is None:
+            fine = orbit.states[np.isfinite(orbit.states).all(axis=1)]
+            middle, half = (fine.max(axis=0) + fine.min(axis=0)) / 2, np.maximum(np.ptp(fine, axis=0), 1.0)
+            box = np.column_stack([middle - half, middle + half])
+        options = {"num": num, "inputs": self.given, "seed": self.seed, **self.rule}
+        return self.timed("basins", lambda left: find_basins(self.model, box, time_limit=left, **options))
+
+
+def _count(points: FixedPoints) -> str:
+    """"4 fixed points, 1 stable"."""
+    name = "fixed point" if points.dt is not None else "point of rest"
+    return f"{len(points)} {name.replace('point', 'points', 1) if len(points) != 1 else name}, {int(points.stable.sum())} stable"
+
+
+def _behavior(model: Any, orbit: Trajectory, exponents: LyapunovSpectrum | None) -> str:
+    """What the orbit does in the end, as far as its last states and its exponents tell."""
+    if orbit.status is TrajectoryStatus.DIVERGED:
+        return f"it diverged at t = {orbit.status_time:.6g}"
+    if orbit.status not in (TrajectoryStatus.COMPLETED, TrajectoryStatus.NONUNIQUE):
+        return f"it stopped at t = {orbit.status_time:.6g} ({orbit.status})"
+    z = orbit.states
+    size = REPEATS * (1.0 + np.abs(z[-1]).max())
+    back = np.abs(z[-PERIODS - 1 : -1][::-1] - z[-1]).max(axis=1) <= size
+    if len(back) and back.all():
+        return "it came to rest at a fixed point" if isinstance(model.time, Discrete) else "it came to rest"
+    if isinstance(model.time, Discrete) and back.any():
+        return f"it ends on a cycle of {int(np.argmax(back)) + 1} steps"
+    if exponents is None or exponents.status is SearchStatus.INTERRUPTED:
+        return "it stays bounded"
+    x, error = exponents.exponents[0], exponents.standard_errors[0]
+    if x > 3 * error and np.isfinite(error):
+        return "it is chaotic (the exponent exceeds three standard errors)"
+    if abs(x) <= 3 * error:
+        return "it is periodic, quasi-periodic or only slowly settling (the exponent is 0 within three standard errors)"
+    return "it is settling (the exponent is negative)"

@@ -1,0 +1,445 @@
+"""`scan`: fixed points and cycles as a parameter moves, with their bifurcations."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from retime.analysis.affine import affine_view, constant_input, is_stable
+from retime.analysis.complementarity import Solution
+from retime.analysis.continuation import (
+    CROSSING,
+    DEGENERATE,
+    Arclength,
+    Follower,
+    Found,
+    Piece,
+    Stopped,
+    is_same,
+)
+from retime.analysis.fixed_points import check_budget
+from retime.analysis.parameters import Parameter, parameter_of
+from retime.core.arrays import Array, increasing
+from retime.core.progress import progress
+from retime.core.quiet import one_blas_thread
+from retime.core.result import Result
+from retime.core.status import SearchStatus
+from retime.core.system import SmoothSystem, System
+from retime.core.time import Discrete
+from retime.models import PiecewiseAffineFlow
+from retime.simulation import simulate
+
+SHOWN = 30
+PROOF_SHARE = 0.6  # of the time, for finding points; the rest is for following them
+FRESH = 8  # Newton starts at every value of a smooth scan
+TRANSIENT = 1000  # steps before samples of an attractor are taken
+MERGED = 1e-6  # of the range: events of one kind this close, at one point, are one event
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """Fixed points or cycles that belong together, along which the parameter is monotone.
+
+    Attributes:
+        period: k; 1 for fixed points.
+        values: increasing `(b,)`: those of the scan, and in between those of border events and folds. At a border event the multipliers
+            are those of the side of smaller values.
+        points: `(b, k, n)`, the points of a cycle in their order. multipliers: `(b, n)`, complex, of the whole cycle; of a flow its rates,
+            1 / model time. stable: bool `(b,)`. patterns: bool `(b, k, q)`, q = 0 for smooth systems.
+    """
+
+    period: int
+    values: Array
+    points: Array
+    multipliers: Array
+    stable: Array
+    patterns: Array
+
+    def to_dict(self) -> dict[str, Any]:
+        """Names and values."""
+        return dict(vars(self)) | {"patterns": self.patterns.astype(int)}
+
+    def __repr__(self) -> str:
+        name = "fixed points" if self.period == 1 else f"{self.period}-cycles"
+        return f"Branch({name}, {len(self.values)} values from {self.values[0]:.6g} to {self.values[-1]:.6g})"
+
+
+@dataclass(frozen=True, eq=False)
+class Event:
+    """A bifurcation.
+
+    Attributes:
+        kind: "border persistence" (a unit switches, the branch goes on), "border fold" (two branches meet on a boundary and end), "border
+            flip" (it goes on and a cycle of twice the period is born), "saddle-node", "flip", "Neimark-Sacker", "Hopf", "transcritical or
+            pitchfork", "degenerate".
+        border: whether the point is on a boundary.
+        value: of the parameter. error: how far it may be off, from the last bracket of the root finding.
+        point: `(k, n)`. unit: the ReLU unit that switches, None away from boundaries.
+        multiplier: the one (of a conjugate pair the upper one) on the unit circle, or the rate on the imaginary axis; None on a border.
+        branches: indices of the branches that take part. period: of the point.
+        message: the same in words, with what was measured and what the criterion says.
+        predicted: for borders, the kind by Feigin's criterion (parities of the numbers of real multipliers beyond 1 and -1 on both
+            sides), "" elsewhere. `kind` is measured.
+    """
+
+    kind: str
+    border: bool
+    value: float
+    error: float
+    point: Array
+    unit: int | None
+    multiplier: complex | None
+    branches: tuple[int, ...]
+    period: int
+    message: str
+    predicted: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Names and values."""
+        return dict(vars(self))
+
+    def __repr__(self) -> str:
+        return f"Event({self.kind} at {self.value:.10g} +- {self.error:.1g}, period {self.period})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Scan(Result):
+    """Branches of fixed points and cycles over a parameter, and their bifurcations.
+
+    Attributes:
+        values: `(T,)`. branches: tuple of `Branch`. events: tuple of `Event`, in order of their values.
+        parameter: its name.
+        complete: bool `(T,)`: whether it is proven that no fixed point, and no cycle up to the largest period, is missing at the value.
+        attractor: `(T, samples, n)`, states of an orbit after a transient, NaN where it diverged; None when not asked for.
+        status: how the scan ended. message: the same in words.
+    """
+
+    _plot: ClassVar[str] = "bifurcation_diagram"
+
+    values: Array
+    branches: tuple[Branch, ...]
+    events: tuple[Event, ...]
+    parameter: str
+    complete: Array
+    attractor: Array | None
+    status: SearchStatus
+    message: str
+
+    def _title(self) -> str:
+        b, e = len(self.branches), len(self.events)
+        return f"{b} branch{'es' * (b != 1)} over {self.parameter}, {e} event{'s' * (e != 1)}; {self.message}"
+
+    def _table(self) -> tuple[Sequence[str], list[list[str]]]:
+        rows = [
+            [f"{e.value:.10g}", f"{e.error:.0e}", e.kind, str(e.period), ", ".join(map(str, e.branches)), e.message]
+            for e in self.events[:SHOWN]
+        ]
+        rows += [["...", f"{len(self.events) - SHOWN} more", "", "", "", ""]] if len(self.events) > SHOWN else []
+        return [self.parameter, "error", "event", "period", "branches", ""], rows
+
+    def _data(self) -> dict[str, Any]:
+        return {
+            "parameter": self.parameter,
+            "values": self.values,
+            "branches": [b.to_dict() for b in self.branches],
+            "events": [e.to_dict() for e in self.events],
+            "complete": self.complete,
+            "attractor": self.attractor,
+            "status": str(self.status),
+            "message": self.message,
+        }
+
+
+def scan(
+    model: System,
+    parameter: Any,
+    values: Any,
+    *,
+    max_period: int = 1,
+    inputs: Any = None,
+    attractor: int = 0,
+    time_limit: float = 120.0,
+    seed: int = 0,
+) -> Scan:
+    """Follow fixed points and cycles while a parameter moves, and locate every bifurcation on the way.
+
+    Piecewise-affine systems: at every value all fixed points, and cycles up to `max_period`, are found with a proof (`find_fixed_points`).
+    Each is followed in both directions: inside a region it solves a linear system; where a unit reaches its boundary the branch goes
+    on in the neighboring region, in the same direction (persistence) or back (fold); multipliers that cross the unit circle inside a
+    region are located by bisection. Smooth systems: points are searched from many starts at the first and last value and from a few at every
+    value, and followed by arclength; no proof.
+
+    Args:
+        model: a map or flow. For a converted flow the parameters are those of its map, converted anew at every value.
+        parameter: "W[0, 1]", "h[2]", "A[0]" (on the diagonal), "inputs[0]": the value replaces the entry; a dictionary {"W": direction,
+            ...}: field + value direction; or a function value -> model.
+        values: increasing `(T,)`.
+        max_period: longest cycle of a piecewise-affine map that is searched.
+        inputs: `(m,)`, held for ever; None for zero.
+        attractor: how many samples of an orbit to take at every value (after a transient of 1000 steps; for flows 200 times the time scale
+            1 / |dF/dz|, then samples over as long a time); each value begins with the last state of the one before.
+        time_limit: seconds. seed: of starts of searches and of the orbit.
+
+    Returns:
+        Scan.
+
+    Raises:
+        TypeError: not a model, or not a parameter. ValueError: values that do not increase, no such entry, or a period > 1 for a system that
+        is no piecewise-affine map. ShapeError: a direction of another size.
+
+    Valid when: branches that are born and end again between two neighboring values (and touch none of them) are not seen, nor are two
+    changes of one unit or of one multiplier that undo each other within a quarter of that distance: take more values there. Smooth
+    systems: only branches that some start leads to.
+    Cost: per value one search with proof; per branch and value 4 linear systems of the size k n.
+    Backend: NumPy float64 and Numba; JAX for smooth systems. Source: dibernardo2008; nusse1992; docs/theory/analysis.md.
+    """
+    if not isinstance(model, System):
+        raise TypeError(f"`model` is {type(model).__name__}; scan takes a retime model or a converted flow.")
+    check_budget("time_limit", time_limit)
+    grid, s = increasing("values", values), constant_input(model, inputs)
+    k, samples = _whole("max_period", max_period, 1), _whole("attractor", attractor, 0)
+    what = parameter_of(model, parameter)
+    view = affine_view(what.apply(model, s, float(grid[0]))[0])
+    if k > 1 and (view is None or not view.is_map):
+        raise ValueError(
+            f"`max_period` is {k}; cycles are followed for piecewise-affine maps, and {type(model).__name__} is none. Leave it at 1, or scan a "
+            "Map that takes several steps at once."
+        )
+    with np.errstate(all="ignore"), one_blas_thread():
+        job = _Job(model, s, what, grid, time.monotonic() + time_limit)
+        try:
+            job.piecewise_affine(k) if view is not None else job.smooth(seed)
+            if samples:
+                job.sample(samples, seed)
+        except Stopped:
+            job.status = SearchStatus.TIME_LIMIT
+        except KeyboardInterrupt:
+            job.status = SearchStatus.INTERRUPTED
+        return job.result()
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"`{name}` is {value!r}; it must be a whole number >= {least}.")
+    return int(value)
+
+
+class _Job:
+    """One scan on its way."""
+
+    def __init__(self, model: System, s: Array, what: Parameter, values: Array, deadline: float) -> None:
+        self.model, self.s, self.what, self.values, self.deadline = model, s, what, values, deadline
+        self.complete = np.zeros(len(values), dtype=bool)
+        self.followers: list[Any] = []
+        self.attractor: Array | None = None
+        self.status, self.remarks = SearchStatus.COMPLETE, list[str]()
+
+    def at(self, value: float) -> tuple[Any, Array]:
+        """The model and the constant input at a value."""
+        return self.what.apply(self.model, self.s, value)
+
+    # --- branches
+
+    def piecewise_affine(self, max_period: int) -> None:
+        """All periods at all values, coarse values first, so that a scan that is cut short has seen the whole range."""
+
+        def family(value: float) -> Any:
+            model, s = self.at(value)
+            view = affine_view(model)
+            if view is None:
+                raise TypeError(f"`parameter` returned a smooth {type(model).__name__} at {value}, a piecewise-affine one before.")
+            return view, s
+
+        proofs = self.deadline - (1 - PROOF_SHARE) * max(0.0, self.deadline - time.monotonic())
+        proven = np.zeros((max_period, len(self.values)), dtype=bool)
+        continua = np.zeros(len(self.values), dtype=bool)
+        with progress("scanning", max_period * len(self.values)) as advance:
+            for k in range(1, max_period + 1):
+                follower = Follower(family, self.values, k, self.deadline)
+                self.followers.append(follower)
+                later: list[tuple[int, Solution]] = []
+                for t in _coarse_first(len(self.values)):
+                    if time.monotonic() >= proofs:
+                        self.status = SearchStatus.TIME_LIMIT
+                        break
+                    found, status, fills = follower.enumerate(t, math.inf, proofs)
+                    if status is SearchStatus.INTERRUPTED:
+                        raise KeyboardInterrupt
+                    proven[k - 1, t], continua[t] = status is SearchStatus.COMPLETE, continua[t] or fills
+                    for x in found:
+                        if x.near.any():
+                            later.append((t, x))
+                        else:
+                            follower.grow(t, x)
+                    self.complete = proven.all(axis=0)
+                    advance(1)
+                for t, x in later:
+                    follower.add_alone(t, x)
+        if continua.any():
+            self.remarks.append(f"at {int(continua.sum())} values fixed points or cycles fill lines or planes, which are not followed")
+
+    def smooth(self, seed: int) -> None:
+        """Points of many starts at both ends, of a few at every value, each followed along its branch."""
+        from retime.analysis.newton import CONVERGED, Problem, follow, search_smooth
+
+        rng, last = np.random.default_rng(seed), len(self.values) - 1
+        self.status = SearchStatus.HEURISTIC
+        found = []
+        for t in (0, last) if last else (0,):
+            model, s = self.at(float(self.values[t]))
+            result = search_smooth(model, s, seed=seed, time_limit=max(0.1, self.deadline - time.monotonic()))
+            if result.status is SearchStatus.INTERRUPTED:
+                raise KeyboardInterrupt
+            alone = [not len(v) for v in result.null_directions]
+            found.append((t, result.points[np.array(alone, dtype=bool)]))
+            if not all(alone):
+                self.remarks.append(f"fixed points fill a line or more at {self.values[t]:.6g}, which is not followed")
+        points = np.concatenate([z for _, z in found])
+        size = float(np.median(np.abs(points).max(axis=1))) if len(points) else 1.0
+        branches = Arclength(self.at, self.values, self.deadline, size)
+        self.followers.append(branches)
+        for t, z in found:
+            for x in z:
+                branches.grow(t, x)
+        with progress("scanning", last + 1) as advance:
+            for t in range(1, last):
+                if time.monotonic() >= self.deadline:
+                    raise Stopped
+                model, s = self.at(float(self.values[t]))
+                starts = (1.0 + size) * 3.0 ** rng.uniform(-2, 1, (FRESH, 1)) * rng.normal(size=(FRESH, model.num_states))
+                z, ending = follow(Problem.of(model, s, rng), starts, 1e-10, self.deadline)
+                for x in z[(ending == CONVERGED) & (np.abs(z).max(axis=1) <= 100 * (1.0 + size))]:
+                    branches.grow(t, x)
+                advance(1)
+
+    # --- orbit
+
+    def sample(self, count: int, seed: int) -> None:
+        """States of an orbit after a transient at every value."""
+        n = self.model.num_states
+        self.attractor = np.full((len(self.values), count, n), np.nan)
+        fresh = np.random.default_rng(seed).normal(size=n)
+        z, lost = fresh, 0
+        with progress("sampling orbits", len(self.values)) as advance:
+            for t, value in enumerate(self.values):
+                if time.monotonic() >= self.deadline:
+                    raise Stopped
+                states = _orbit(*self.at(float(value)), z, count)
+                if not np.isfinite(states).all() and z is not fresh:
+                    states = _orbit(*self.at(float(value)), fresh, count)
+                is_fine = bool(np.isfinite(states).all())
+                lost += not is_fine
+                z = states[-1] if is_fine else fresh
+                self.attractor[t] = states if is_fine else np.nan
+                advance(1)
+        if lost:
+            self.remarks.append(f"the orbit diverged at {lost} values")
+
+    # --- result
+
+    def result(self) -> Scan:
+        """What was found, in order."""
+        is_map = isinstance(self.model.time, Discrete)
+        pieces = [(f, p) for f in self.followers for p in f.pieces if any(p.segments)]
+        made = [(p, _branch(p, is_map)) for _, p in pieces]
+        made = [(p, b) for p, b in made if b is not None]
+        made.sort(key=lambda x: (x[1].period, x[1].values[0], tuple(np.round(x[1].points[0, 0], 9))))
+        index = {id(p): k for k, (p, _) in enumerate(made)}
+        span = float(self.values[-1] - self.values[0]) or 1.0
+        events = _merged([e for f in self.followers for e in f.events], span)
+        found = tuple(_event(e, index) for e in sorted(events, key=lambda e: (e.value, e.period)))
+        if self.status is SearchStatus.COMPLETE and not self.complete.all():
+            self.status = SearchStatus.TIME_LIMIT
+        return Scan(
+            self.values, tuple(b for _, b in made), found, self.what.text, self.complete, self.attractor, self.status, self._message()
+        )  # fmt: skip
+
+    def _message(self) -> str:
+        proven = f"complete at {int(self.complete.sum())} of {len(self.values)} values"
+        text = {
+            SearchStatus.COMPLETE: "complete at every value",
+            SearchStatus.HEURISTIC: "found from starts, no proof that there are no others",
+            SearchStatus.TIME_LIMIT: f"time ended; {proven}",
+            SearchStatus.INTERRUPTED: f"interrupted; {proven}",
+        }[self.status]
+        return "; ".join([text, *self.remarks])
+
+
+def _coarse_first(count: int) -> list[int]:
+    """0, count - 1, then the middles of what is left, the largest gaps first."""
+    order, step = [0, count - 1], 1 << max(count - 1, 1).bit_length()
+    while step > 1:
+        step //= 2
+        order += list(range(step, count, 2 * step))
+    return list(dict.fromkeys(k for k in order if 0 <= k < count))
+
+
+def _orbit(model: Any, s: Array, z: Array, count: int) -> Array:
+    """States `(count, n)` after a transient from z."""
+    model = model.map if isinstance(model, PiecewiseAffineFlow) else model  # the same states at the sample times
+    if isinstance(model.time, Discrete):
+        steps = TRANSIENT + count - 1
+        path = simulate(model, z, steps=steps, inputs=np.tile(s, (steps, 1)))
+        return path.states[-count:]
+    rate = float(np.linalg.norm(model.jacobian(z, s), 2)) or 1.0
+    times = np.concatenate([[0.0], (200.0 + 200.0 * np.arange(count) / count) / rate])
+    options: dict[str, Any] = {"tolerance": 1e-8} if isinstance(model, SmoothSystem) else {}
+    path = simulate(model, z, times=times, inputs=np.tile(s, (len(times) - 1, 1)) if len(s) else None, **options)
+    return path.states[-count:]
+
+
+# --- from pieces to branches -----------------------------------------------------------------------------------------------
+
+
+def _branch(piece: Piece, is_map: bool) -> Branch | None:
+    """The samples of a piece in order of their values, those for results only; None when there is none."""
+    order = sorted((x for x in piece.segments if x), key=lambda seg: sum(s.value for s in seg) / len(seg))
+    samples = [s for seg in order for s in sorted(seg, key=lambda s: s.value) if s.shown]
+    kept = [s for k, s in enumerate(samples) if k == 0 or s.value > samples[k - 1].value]
+    if not kept:
+        return None
+    w, z = np.array([s.w for s in kept]), np.array([s.z for s in kept])
+    return Branch(
+        piece.period, np.array([s.value for s in kept]), z, w, is_stable(w, is_map), np.array([s.bits for s in kept], dtype=bool)
+    )
+
+
+def _event(e: Found, index: dict[int, int]) -> Event:
+    branches = tuple(dict.fromkeys(index[id(p)] for p in e.pieces if id(p) in index))
+    return Event(
+        e.kind, e.border, e.value, e.error, e.point, e.unit, e.multiplier, branches, e.period, e.message, e.predicted
+    )
+
+
+def _merged(events: list[Found], span: float) -> list[Found]:
+    """Each event once, with all branches that come to it; cycles that shrink to a point on a border belong to the point's event."""
+    kept: list[Found] = []
+    for e in sorted(events, key=lambda e: (e.collapsed, e.error, e.value)):
+        known = next((x for x in kept if _is_one(x, e, span)), None)
+        if known is None:
+            kept.append(e)
+            continue
+        known.pieces = list({id(p): p for p in [*known.pieces, *e.pieces]}.values())
+        if e.collapsed and not known.collapsed:
+            known.message += f"; {e.period}-cycles end here"
+    return kept
+
+
+def _is_one(a: Found, b: Found, span: float) -> bool:
+    if abs(a.value - b.value) > MERGED * span:
+        return False
+    size = 1.0 + float(np.abs(a.point).max(initial=0.0))
+    if b.collapsed and a.period < b.period:
+        gap = np.abs(a.point[:, None] - b.point[None]).max(axis=2).min(axis=0)
+        return a.border and bool((gap <= 1e-5 * size).all())
+    if a.kind != b.kind or a.period != b.period or a.point.shape != b.point.shape:
+        return False
+    if a.kind == CROSSING:
+        return bool(np.abs(a.point - b.point).max() <= 1e-3 * size)
+    return abs(a.value - b.value) <= 1e-9 * span and is_same(a.point, b.point) and (a.kind == DEGENERATE or a.unit == b.unit)
+

@@ -1,0 +1,328 @@
+"""`compare_dynamics`: the dynamics of a map and of the flow it was converted to, measured on both, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from retime.analysis.basins import Basins, find_basins
+from retime.analysis.cycles import Cycles, find_cycles
+from retime.analysis.fixed_points import FixedPoints, find_fixed_points
+from retime.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
+from retime.core.arrays import Array
+from retime.core.errors import CertificateError
+from retime.core.result import Result
+from retime.core.system import System, initial_states
+from retime.core.time import Discrete
+from retime.models import PiecewiseAffineFlow
+from retime.simulation import simulate
+
+ROUNDING = 1e-8  # differences of exact quantities up to this, relative to 1 + the value, are rounding
+EXACT = "identical: the clock flow is the map at the samples"
+INSIDE = "identical where no boundary is crossed within a step; else an approximation"
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One quantity of the map and of the flow under both switching rules; NaN where it could not be measured.
+
+    Attributes:
+        quantity: what was measured. map, clock, state: its values, in model time.
+        clock_difference, state_difference: |flow - map|, of a list of values the largest.
+        tolerance: up to which the clock flow counts as equal: rounding, or three standard errors of a measured average.
+        clock_should, state_should: what theory says.
+        agrees: whether the clock flow is equal within `tolerance`; None when there was nothing to measure.
+    """
+
+    quantity: str
+    map: float
+    clock: float
+    state: float
+    clock_difference: float
+    state_difference: float
+    tolerance: float
+    clock_should: str
+    state_should: str
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether the clock flow equals the map within the tolerance; None when there was nothing to measure."""
+        return None if np.isnan(self.clock_difference) else bool(self.clock_difference <= self.tolerance)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DynamicsComparison(Result):
+    """A map and its flow side by side.
+
+    Attributes:
+        rows: one `Agreement` per quantity.
+        fixed_points: of the map and of the flow. exponents: of the map, the clock flow, the state flow (None where it has none).
+        cycles: of the map. basins: of the map, the clock flow and the state flow, empty when not asked for.
+        holds: whether the clock flow agrees in everything that was measured, as it must.
+        message: what could not be measured, and why.
+    """
+
+    _plot: ClassVar[str] = ""
+
+    rows: tuple[Agreement, ...]
+    fixed_points: tuple[FixedPoints, FixedPoints]
+    exponents: tuple[LyapunovSpectrum, LyapunovSpectrum, LyapunovSpectrum | None]
+    cycles: Cycles
+    basins: tuple[Basins, ...]
+    message: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether the clock flow agrees in everything that was measured."""
+        return all(row.agrees is not False for row in self.rows)
+
+    def _title(self) -> str:
+        text = "clock switching agrees with the map" if self.holds else "clock switching does NOT agree with the map"
+        return f"{text}{'; ' + self.message if self.message else ''}"
+
+    def _table(self) -> tuple[Sequence[str], list[list[str]]]:
+        header = ["quantity", "map", "clock flow", "state flow", "|clock - map|", "|state - map|", "clock should be"]
+        rows = [
+            [r.quantity, *(_number(x) for x in (r.map, r.clock, r.state, r.clock_difference, r.state_difference)),
+             r.clock_should.split(":")[0] + {True: " (is)", False: " (IS NOT)", None: ""}[r.agrees]]
+            for r in self.rows
+        ]  # fmt: skip
+        return header, rows
+
+    def _data(self) -> dict[str, Any]:
+        return {
+            "rows": [vars(r) | {"agrees": r.agrees} for r in self.rows], "holds": self.holds, "message": self.message,
+            "fixed_points": self.fixed_points[0].to_dict(), "cycles": self.cycles.to_dict(),
+            "exponents": [None if e is None else e.to_dict() for e in self.exponents],
+            "basins": [b.to_dict() for b in self.basins],
+        }  # fmt: skip
+
+
+def compare_dynamics(
+    model: System,
+    conversion: Any,
+    z0: Any = None,
+    *,
+    steps: int = 10_000,
+    num: int = 3,
+    max_period: int = 4,
+    inputs: Any = None,
+    basins: int = 0,
+    box: Any = None,
+    seed: int = 0,
+    time_limit: float = 60.0,
+) -> DynamicsComparison:
+    """Measure fixed points, exponents, cycles, return times and basins of a map and of its flow under both switching rules.
+
+    With the clock everything must agree: fixed points are the same, lambda_flow = log(lambda_map) / dt, exponents per unit of time are the
+    same, a k-cycle is a periodic orbit of period k dt, basins are the same sets. With state switching fixed points inside regions and their
+    eigenvalues are the same; what depends on orbits that cross boundaries between samples need not be.
+
+    Args:
+        model: a piecewise-affine map. conversion: what `to_continuous(model)` returned, or its `.model`.
+        z0: `(n,)`, start of the orbits that exponents and return times are measured on; None for zeros.
+        steps: length of those orbits. num: how many exponents. max_period: cycles are searched up to this period.
+        inputs: `(m,)`, constant; None for zero.
+        basins: number of initial states for the fractions of a box attracted to each attractor; 0 leaves basins out.
+        box: `(n, 2)` for the basins; None takes twice the range of the orbit.
+        seed: of random numbers. time_limit: seconds, for each search.
+
+    Returns:
+        DynamicsComparison.
+
+    Raises:
+        TypeError: `model` is no piecewise-affine map, or `conversion` no converted flow of it. ShapeError: z0 of another size.
+
+    Source: docs/theory/analysis.md.
+    """
+    flow = getattr(conversion, "model", conversion)
+    if not isinstance(model, System) or not isinstance(model.time, Discrete) or not hasattr(model, "canonical"):
+        raise TypeError(f"`model` is {type(model).__name__}; compare_dynamics takes a piecewise-affine map first.")
+    if not isinstance(flow, PiecewiseAffineFlow) or flow.map != model:
+        raise TypeError("`conversion` is not a flow of this map; pass what to_continuous(model) returned.")
+    z = initial_states(np.zeros(model.num_states) if z0 is None else z0, model.num_states)
+    s = None if inputs is None else np.asarray(inputs, dtype=float)
+    side = _Side(model, flow, z, s, steps, min(num, model.num_states), time_limit)
+    points, flow_points = side.points()
+    cycles = find_cycles(model, max_period, inputs=s, time_limit=time_limit, seed=seed)
+    exponents = side.exponents()
+    rows = [*side.of_points(points, flow_points), *side.of_exponents(exponents), *side.of_cycles(cycles), *side.of_returns()]
+    found: tuple[Basins, ...] = ()
+    if basins:
+        found = side.basins(basins, box, seed)
+        rows += side.of_basins(found)
+    return DynamicsComparison(tuple(rows), (points, flow_points), exponents, cycles, found, "; ".join(side.notes))
+
+
+class _Side:
+    """One comparison: the three systems and how each quantity is measured."""
+
+    def __init__(
+        self, model: Any, flow: PiecewiseAffineFlow, z: Array, s: Array | None, steps: int, num: int, time_limit: float
+    ) -> None:
+        self.model, self.flow, self.z, self.s = model, flow, z, s
+        self.steps, self.num, self.time_limit = steps, num, time_limit
+        self.notes: list[str] = []
+
+    def _rows(self, count: int) -> Array | None:
+        return None if self.s is None else np.repeat(self.s[None], count, axis=0)
+
+    def points(self) -> tuple[FixedPoints, FixedPoints]:
+        """Fixed points of the map and of the flow."""
+        first, second = (find_fixed_points(m, inputs=self.s, time_limit=self.time_limit) for m in (self.model, self.flow))
+        return first, second
+
+    def _drift(self, points: Array, steps: int, switching: str) -> float:
+        """Largest distance from points `(k, n)` after some steps of the flow; NaN where the flow ends early."""
+        if not len(points):
+            return float("nan")
+        rows = self._rows(steps)
+        with suppress(CertificateError):
+            path = simulate(self.flow, points, steps=steps, inputs=rows, switching=switching)  # type: ignore[arg-type]
+            return float(np.abs(path.states[-1] - points).max())
+        return float("nan")
+
+    def of_points(self, points: FixedPoints, flow_points: FixedPoints) -> list[Agreement]:
+        """Number, place and eigenvalues of fixed points."""
+        size = 1.0 + np.abs(points.points).max(initial=0.0)
+        drifts = [self._drift(points.points, 1, rule) for rule in ("clock", "state")]
+        counts = (len(points), len(flow_points))
+        rows = [
+            Agreement("fixed points", counts[0], counts[1], counts[1], abs(counts[0] - counts[1]), abs(counts[0] - counts[1]), 0.0,
+                      EXACT, "the same inside regions"),
+            Agreement("largest drift from one in a step", 0.0, *drifts, *drifts, ROUNDING * size, EXACT, "the same inside regions"),
+        ]  # fmt: skip
+        if len(points) and counts[0] == counts[1]:
+            lead = points.eigenvalues[:, 0]
+            with np.errstate(divide="ignore"):
+                rates = np.log(np.abs(lead)) / self.model.dt
+            order = [int(np.argmin(np.abs(flow_points.points - z).max(axis=1))) for z in points.points]
+            own = flow_points.eigenvalues[order, 0].real
+            gap = float(np.abs(own - rates)[np.isfinite(rates)].max(initial=0.0))
+            k = int(np.argmax(rates))
+            rows.append(
+                Agreement("largest rate at a fixed point, log|lambda| / dt", float(rates[k]), float(own[k]), float(own[k]), gap, gap,
+                          ROUNDING * (1 + np.abs(rates[np.isfinite(rates)]).max(initial=0.0)), EXACT, "the same inside regions")
+            )  # fmt: skip
+        return rows
+
+    def exponents(self) -> tuple[LyapunovSpectrum, LyapunovSpectrum, LyapunovSpectrum | None]:
+        """Exponents of the three orbits from the same state."""
+        rows, times = self._rows(self.steps), self.model.dt * np.arange(self.steps + 1)
+        first = lyapunov_spectrum(self.model, self.z, steps=self.steps, num=self.num, inputs=rows)
+        clock = lyapunov_spectrum(self.flow, self.z, steps=self.steps, num=self.num, inputs=rows)
+        try:
+            state = lyapunov_spectrum(self.flow, self.z, times=times, num=self.num, inputs=rows, switching="state")
+        except CertificateError as error:
+            self.notes.append(f"no exponents under state switching: {error}")
+            return first, clock, None
+        if state.status != "completed":
+            self.notes.append(f"state switching ended early ({state.status}): {state.message}")
+        return first, clock, state
+
+    def of_exponents(self, found: tuple[LyapunovSpectrum, LyapunovSpectrum, LyapunovSpectrum | None]) -> list[Agreement]:
+        """One row per exponent."""
+        a, b, c = found
+        rows = []
+        for k in range(self.num):
+            x, y = a.exponents[k], b.exponents[k]
+            w = float("nan") if c is None else c.exponents[k]
+            error = 3 * float(np.hypot(a.standard_errors[k], b.standard_errors[k])) + ROUNDING
+            gap = 0.0 if x == y else abs(x - y)
+            rows.append(Agreement(f"exponent {k + 1}", float(x), float(y), float(w), float(gap), float(abs(w - x)), error,
+                                  EXACT + "; measured averages agree within their errors", INSIDE))  # fmt: skip
+        return rows
+
+    def of_cycles(self, cycles: Cycles) -> list[Agreement]:
+        """The number of cycles and how far the flow is from each after its period; unstable ones magnify rounding."""
+        longer = [c for c in cycles if c.period > 1]
+        rows = []
+        for k, c in enumerate(longer[:8]):
+            period = int(c.period)
+            gaps = [self._drift(c.points[:1], period, rule) for rule in ("clock", "state")]
+            growth = max(1.0, float(np.abs(c.multipliers).max()))
+            size = (1.0 + np.abs(c.points).max()) * growth
+            name = f"{period}-cycle {k}: distance after {period} dt"
+            rows.append(Agreement(name, c.residual, *gaps, *gaps, ROUNDING * size, EXACT, INSIDE))
+        return rows
+
+    def of_returns(self) -> list[Agreement]:
+        """Mean time between upward passages of the first state that moves through its mean: the period of a cycle, if there is one."""
+        rows, count = self._rows(self.steps), self.steps
+        paths = [simulate(self.model, self.z, steps=count, inputs=rows)]
+        for rule in ("clock", "state"):
+            with suppress(CertificateError):
+                paths.append(simulate(self.flow, self.z, steps=count, inputs=rows, switching=rule))  # type: ignore[arg-type]
+        first = paths[0].states[count // 2 :]
+        if not np.isfinite(first).all():
+            return []
+        unit = int(np.argmax(first.std(axis=0)))
+        level = float(first[:, unit].mean())
+        if first[:, unit].std() <= 1e-9 * (1.0 + abs(level)):
+            return []
+        found = [_mean_return(p.times, p.states[:, unit], level) for p in paths] + [(float("nan"), 0.0)] * (3 - len(paths))
+        (x, e), (y, f), (w, _) = found
+        if np.isnan(x):
+            return []
+        return [Agreement(f"mean time between upward passages of z_{unit + 1}", x, y, w, abs(x - y), abs(w - x),
+                          3 * float(np.hypot(e, f)) + ROUNDING, EXACT, INSIDE)]  # fmt: skip
+
+    def basins(self, num: int, box: Any, seed: int) -> tuple[Basins, ...]:
+        """Basins of the map, the clock flow and, where it exists, the state flow."""
+        if box is None:
+            path = simulate(self.model, self.z, steps=self.steps, inputs=self._rows(self.steps))
+            fine = path.states[np.isfinite(path.states).all(axis=1)]
+            middle, half = (fine.max(axis=0) + fine.min(axis=0)) / 2, np.ptp(fine, axis=0) + 1e-3
+            box = np.column_stack([middle - half, middle + half])
+        options: dict[str, Any] = {"num": num, "inputs": self.s, "seed": seed, "time_limit": self.time_limit}
+        found = [find_basins(self.model, box, **options)]
+        found.append(find_basins(self.flow, box, switching="clock", **options))
+        try:
+            found.append(find_basins(self.flow, box, switching="state", **options))
+        except CertificateError as error:
+            self.notes.append(f"no basins under state switching: {error}")
+        return tuple(found)
+
+    def of_basins(self, found: tuple[Basins, ...]) -> list[Agreement]:
+        """The share of initial states that end on the same attractor as those of the map."""
+        shares = [_same_share(found[0], other) for other in found[1:]]
+        clock, state = shares[0], shares[1] if len(shares) > 1 else float("nan")
+        return [Agreement("share of starts on the same attractor", 1.0, clock, state, 1.0 - clock, 1.0 - state,
+                          3 / len(found[0].starts), EXACT + ", but for rounding at basin boundaries", INSIDE)]  # fmt: skip
+
+
+def _mean_return(times: Array, x: Array, level: float) -> tuple[float, float]:
+    """Mean time between upward passages of `level` in the second half of a series, and its standard error."""
+    fine = np.isfinite(x)
+    times, x = times[fine], x[fine]
+    half = len(x) // 2
+    times, x = times[half:], x[half:] - level
+    k = np.flatnonzero((x[:-1] <= 0) & (x[1:] > 0))
+    if len(k) < 3:
+        return float("nan"), 0.0
+    at = times[k] - x[k] * (times[k + 1] - times[k]) / (x[k + 1] - x[k])
+    gaps = np.diff(at)
+    return float(gaps.mean()), float(gaps.std() / np.sqrt(len(gaps)))
+
+
+def _same_share(a: Basins, b: Basins) -> float:
+    """Share of equal starts whose attractors are the same: of the same kind, and closer than a hundredth of the box."""
+    size = 0.01 * float(np.ptp(a.box, axis=1).max())
+
+    def same(i: int, j: int) -> bool:
+        x, y = a.attractors[i], b.attractors[j]
+        if not len(x.points) or not len(y.points):
+            return x.kind == y.kind
+        gap = np.abs(x.points[:, None] - y.points[None]).max(axis=2)
+        return bool(gap.min() <= size) if x.kind == y.kind else bool(gap.min(axis=1).max() <= size)
+
+    table = np.array([[same(i, j) for j in range(len(b.attractors))] for i in range(len(a.attractors))])
+    return float(table[a.labels, b.labels].mean())
+
+
+def _number(x: float) -> str:
+    return "-" if np.isnan(x) else f"{x:.6g}"

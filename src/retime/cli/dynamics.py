@@ -1,0 +1,78 @@
+"""`retime analyze`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+import retime as rt
+from retime.cli.commands import emit
+from retime.cli.source import Loaded, check_output
+from retime.core.arrays import Array
+from retime.core.files import replace_atomically
+from retime.core.rendering import plain, text_table
+from retime.core.time import Discrete
+
+PICTURES = (".png", ".pdf", ".svg")
+
+
+def analyze(loaded: Loaded, z0: Array, options: dict[str, Any], output: Path | None, as_json: bool) -> bool:
+    """Analyze and print; the return value says whether the proof of completeness, where one was tried, succeeded."""
+    check_output(output, (".json", *PICTURES))
+    model, switching = loaded.model, options.pop("switching")
+    if switching is not None and isinstance(model.time, Discrete):
+        model = rt.to_continuous(model, throw=False).model
+    if switching is not None:
+        options["switching"] = switching
+    found = rt.analyze(model, z0, **options)
+    data = {"file": loaded.name, "recognition": loaded.recognition, **found.to_dict()}
+    written = None if output is None else str(_write(found, data, output))
+    if as_json:
+        emit({**data, "output": written})
+        return not _is_short(found)
+    print(fill(loaded.recognition, 100))
+    for note in loaded.notes:
+        print(note)
+    for part in (found.fixed_points, found.cycles, found.exponents, found.basins):
+        if part is not None:
+            print(f"\n{_wrapped(part)}")
+    if found.regions is not None:
+        print(f"\n{_regions(found.regions)}")
+    print(f"\n{fill(found.words, 100)}")
+    if written is not None:
+        print(f"\nWritten: {written}")
+    return not _is_short(found)
+
+
+def _wrapped(part: Any) -> str:
+    """A result with its first line broken at 100 characters."""
+    title, _, table = repr(part).partition("\n")
+    return fill(title, 100) + ("\n" + table if table else "")
+
+
+def _is_short(found: Any) -> bool:
+    """Whether a budget ended before the fixed points of a piecewise-affine system were proven to be all."""
+    return found.fixed_points.status in ("time_limit", "node_limit", "interrupted")
+
+
+def _regions(regions: Any) -> str:
+    shown = min(len(regions.patterns), 8)
+    rows = [
+        ["".join("01"[int(b)] for b in regions.patterns[k]), str(int(regions.counts[k])), f"{regions.fractions[k]:.4f}"]
+        for k in range(shown)
+    ]
+    rows += [["...", f"{len(regions.patterns) - shown} more", ""]] if len(regions.patterns) > shown else []
+    return f"Regions: {len(regions.patterns)} visited\n{text_table(['pattern', 'samples', 'share of time'], rows)}"
+
+
+def _write(found: Any, data: dict[str, Any], output: Path) -> Path:
+    """The numbers as .json, or the picture."""
+    with replace_atomically(output) as temporary:
+        if output.suffix == ".json":
+            temporary.write_text(json.dumps(plain(data), allow_nan=False), encoding="utf-8")
+        else:
+            figure = found.plot().figure
+            figure.savefig(temporary, format=output.suffix[1:], dpi=150)
+    return output
