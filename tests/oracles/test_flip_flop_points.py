@@ -19,7 +19,7 @@ def network(data):
 @pytest.fixture(scope="module")
 def found(network):
     # fewer than the default 256 starts, for the sake of time: the stable points are the same
-    return search_smooth(network, np.zeros(3), num_starts=96)
+    return search_smooth(network, np.zeros(3), num_starts=64)
 
 
 @pytest.fixture(scope="module")

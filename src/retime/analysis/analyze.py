@@ -61,7 +61,9 @@ class Analysis(Result):
             text.append(f"{len(longer)} cycles, {sum(c.stable for c in longer)} of them stable: {self.cycles.message}.")
         if self.exponents is not None and np.isfinite(self.exponents.exponents[0]):
             e = self.exponents
-            text.append(f"Largest exponent {e.exponents[0]:.5g} +- {e.standard_errors[0]:.1g} per unit of time; {self.behavior}.")
+            text.append(
+                f"Largest exponent {e.exponents[0]:.5g} +- {e.standard_errors[0]:.1g} per unit of time; {self.behavior}."
+            )
         else:
             text.append(f"The orbit: {self.behavior}.")
         if self.regions is not None:
@@ -77,7 +79,11 @@ class Analysis(Result):
     def _table(self) -> tuple[Sequence[str], list[list[str]]]:
         parts = {"fixed points": self.fixed_points, "cycles": self.cycles, "exponents": self.exponents, "regions": self.regions,
                  "basins": self.basins}  # fmt: skip
-        rows = [[name, part._title(), f"{self.seconds.get(name, 0.0):.2g} s"] for name, part in parts.items() if part is not None]
+        rows = [
+            [name, part._title(), f"{self.seconds.get(name, 0.0):.2g} s"]
+            for name, part in parts.items()
+            if part is not None
+        ]
         return ["part", "found", "time"], rows
 
     def _data(self) -> dict[str, Any]:
@@ -129,7 +135,9 @@ def analyze(
     z = initial_states(model.start(np.zeros(model.num_states) if z0 is None else z0), model.num_states)
     run = _Run(model, z, constant_input(model, inputs), switching, seed, time.monotonic() + time_limit, time_limit)
     run.set_horizon(steps, duration)
-    points = run.timed("fixed points", lambda left: find_fixed_points(model, inputs=run.given, time_limit=0.3 * left, seed=seed))
+    points = run.timed(
+        "fixed points", lambda left: find_fixed_points(model, inputs=run.given, time_limit=0.3 * left, seed=seed)
+    )
     cycles = run.cycles(max_period)
     orbit = run.simulate()
     exponents = run.exponents()
@@ -142,7 +150,9 @@ def analyze(
 class _Run:
     """The parts of one analysis and the time they took."""
 
-    def __init__(self, model: Any, z: Array, s: Array, switching: Any, seed: int, deadline: float, limit: float) -> None:
+    def __init__(
+        self, model: Any, z: Array, s: Array, switching: Any, seed: int, deadline: float, limit: float
+    ) -> None:
         self.model, self.z, self.s, self.seed, self.deadline, self.limit = model, z, s, seed, deadline, limit
         self.given = s if len(s) else None
         self.rule: dict[str, Any] = {"switching": switching} if switching is not None else {}
@@ -184,15 +194,17 @@ class _Run:
             if max_period != 0:
                 self.notes.append("Cycles are searched in piecewise-affine systems only.")
             return None
-        if max_period is None:
-            in_steps = "steps" in self.horizon
-            max_period = 0.1 * self.length if not in_steps else (4 if isinstance(self.model.time, Discrete) else 4 * self.model.dt)
+        longest = float(max_period or 0.1 * self.length)
+        if max_period is None and "steps" in self.horizon:
+            longest = 4.0 if isinstance(self.model.time, Discrete) else 4.0 * self.model.dt
         options = {"inputs": self.given, "seed": self.seed, **self.rule}
-        return self.timed("cycles", lambda left: find_cycles(self.model, max_period, time_limit=0.5 * left, **options))
+        return self.timed("cycles", lambda left: find_cycles(self.model, longest, time_limit=0.5 * left, **options))
 
     def simulate(self) -> Trajectory:
         """The orbit from z0."""
-        return self.timed("orbit", lambda left: simulate(self.model, self.z, inputs=self.rows, **self.horizon, **self.rule))
+        return self.timed(
+            "orbit", lambda left: simulate(self.model, self.z, inputs=self.rows, **self.horizon, **self.rule)
+        )
 
     def exponents(self) -> LyapunovSpectrum | None:
         """The largest exponents, unless time is over."""
@@ -218,7 +230,7 @@ class _Run:
 
 
 def _count(points: FixedPoints) -> str:
-    """"4 fixed points, 1 stable"."""
+    """ "4 fixed points, 1 stable"."""
     name = "fixed point" if points.dt is not None else "point of rest"
     return f"{len(points)} {name.replace('point', 'points', 1) if len(points) != 1 else name}, {int(points.stable.sum())} stable"
 

@@ -70,11 +70,11 @@ def find_limit_cycles(
     starts = search.starts(given)
     try:
         with progress("searching limit cycles", len(starts)) as advance:
-            for z in starts:
+            for k, z in enumerate(starts):
                 if time.monotonic() >= deadline:
                     status = SearchStatus.TIME_LIMIT
                     break
-                search.follow(z)
+                search.follow(z, is_given=len(starts) - k > STARTS)
                 advance(1)
     except KeyboardInterrupt:
         status = SearchStatus.INTERRUPTED
@@ -102,9 +102,12 @@ class _Search:
         own = self.rng.normal(size=(STARTS, n)) * scale * np.geomspace(0.1, 5.0, STARTS)[:, None]
         return own if given is None else np.concatenate([given, own])
 
-    def follow(self, z: Array) -> None:
-        """Let one orbit settle, look for returns, and close them."""
+    def follow(self, z: Array, is_given: bool) -> None:
+        """Let one orbit settle, look for returns, and close them; from a given state, before it settles, too."""
         self.tried += 1
+        passage = self.passage(z, WINDOW * self.longest) if is_given else None
+        if passage is not None:
+            self._close_returns(passage)
         settled = self._run(z, SETTLE * self.longest)
         if settled.status in (
             TrajectoryStatus.DIVERGED,
@@ -121,31 +124,38 @@ class _Search:
             self.sliding += 1
         elif not len(passage.times):
             self.resting += 1
-        elif not any(self._close(z, T, unit) for z, T, unit in self._returns(passage)):
+        elif not self._close_returns(passage):
             self.open += 1
+
+    def _close_returns(self, p: Passage) -> bool:
+        """Whether one of the closest returns closes to a cycle."""
+        return any(self._close(z, T) for z, T in self._returns(p))
 
     def _run(self, z: Array, length: float) -> Any:
         held = Inputs(np.zeros(1), self.s[None]) if len(self.s) else None
         return simulate(self.model, z, times=[0.0, length], inputs=held, **self.options)
 
-    def _returns(self, p: Passage) -> list[tuple[Array, float, int]]:
-        """Pairs of switches of one unit in one direction between which the state returns closely: (state, time, unit)."""
+    def _returns(self, p: Passage) -> list[tuple[Array, float]]:
+        """States between which and a later one the orbit returns closely, and after which time; none of them on a boundary."""
         pairs = []
         spread = 1e-12 + np.abs(p.states - p.states.mean(axis=0)).max()
         for unit in np.unique(p.units):
             for on in (False, True):
                 at = np.flatnonzero((p.units == unit) & (p.patterns[:, unit] == on))
-                if len(at) < 2:
-                    continue
-                first = at[0]
                 for k in at[1:]:
-                    T = p.times[k] - p.times[first]
+                    T = p.times[k] - p.times[at[0]]
                     if self.longest * (1 + 1e-9) < T:
                         break
-                    gap = np.abs(p.states[k] - p.states[first]).max() / spread
-                    pairs.append((gap, T, p.states[first], int(unit)))
+                    gap = np.abs(p.states[k] - p.states[at[0]]).max() / spread
+                    pairs.append((gap, T, int(at[0]), int(k)))
         pairs.sort(key=lambda x: (x[0] > 1e-4, x[1] if x[0] <= 1e-4 else x[0]))
-        return [(z, T, unit) for gap, T, z, unit in pairs[:CANDIDATES] if gap < 0.3]
+        return [(self._between(p, i, k), T) for gap, T, i, k in pairs[:CANDIDATES] if gap < 0.3]
+
+    def _between(self, p: Passage, first: int, last: int) -> Array:
+        """The state in the middle of the longest stretch without a switch."""
+        k = first + int(np.argmax(np.diff(p.times[first : last + 1])))
+        y, _ = self._piece(p.patterns[k], p.states[k], np.eye(len(p.end)), 0.5 * (p.times[k + 1] - p.times[k]))
+        return y[: len(p.end)]
 
     def passage(self, z: Array, length: float) -> Passage | None:
         """Follow the flow and its derivative; None where it slides or ends early."""
@@ -201,19 +211,18 @@ class _Search:
         y, V = np.concatenate([y, np.zeros(grow)]), np.vstack([V, np.zeros((N - len(V), V.shape[1]))])
         return X[:N, :N] @ y + X[:N, N], X[:N, :N] @ V
 
-    def _close(self, z: Array, T: float, unit: int) -> bool:
-        """Newton steps for flow(z, T) = z on the boundary of `unit`; whether a cycle was found (known or new)."""
-        f = self.model.canonical
-        n, section = len(z), f.W2[unit]
-        offset = f.h2[unit] + f.C2[unit] @ self.s
+    def _close(self, z: Array, T: float) -> bool:
+        """Newton steps for flow(z, T) = z on the plane across the flow at z; whether a cycle was found (known or new)."""
+        n, section = len(z), None
         for _ in range(NEWTON):
             p = self.passage(z, T)
             if p is None:
                 return False
+            section = p.rate / (np.linalg.norm(p.rate) or 1.0) if section is None else section
             gap = p.end - z
             J = np.zeros((n + 1, n + 1))
             J[:n, :n], J[:n, n], J[n, :n] = p.derivative - np.eye(n), p.rate, section
-            step = np.linalg.lstsq(J, -np.append(gap, section @ z + offset), rcond=1e-13)[0]
+            step = np.linalg.lstsq(J, -np.append(gap, 0.0), rcond=1e-13)[0]
             size = 1.0 + np.abs(z).max()
             if np.abs(gap).max() <= CLOSED * size and np.abs(step[:n]).max() <= 1e-9 * size:
                 return self._book(z, T, p)
@@ -227,10 +236,9 @@ class _Search:
         if not len(p.times) or self.longest * (1 + 1e-9) < T:
             return False
         size = 1.0 + np.abs(p.states).max()
-        back = np.flatnonzero(np.abs(p.states - z).max(axis=1) <= SAME * size)
-        shorter = p.times[back][(p.times[back] > SAME * T) & (p.times[back] < (1 - SAME) * T)]
-        if len(shorter):
-            return self._close(z, float(shorter[0]), int(p.units[back[0]]))
+        again = np.abs(p.states[1:] - p.states[0]).max(axis=1, initial=0.0) <= SAME * size
+        if again.any():  # the same switch comes earlier than after a period: it was several periods
+            return self._close(z, float(p.times[1 + int(np.argmax(again))] - p.times[0]))
         k = int(np.lexsort(np.round(p.states / (1e-8 * size)).T[::-1])[0])
         if any(
             abs(c.period - T) <= SAME * T and np.abs(c.points - p.states[k]).max(axis=1).min() <= SAME * size

@@ -479,8 +479,6 @@ class Problem:
         function = getattr(model, "_function", None)  # of a Map or VectorField
         called_back = not getattr(function, "is_traceable", True)
         most = 2 if called_back else 6  # a function in Python is called for every row of a block
-            6 if getattr(function, "is_traceable", True) else 2
-        )  # a function in Python is called for every row of a block
         block = 1 << max(0, min(most, int(math.log2(max(1.0, MEMORY / (8 * n * n))))))
         wide = 1 << most
         is_map = isinstance(model.time, Discrete)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from retime.analysis.basins import Basins, find_basins
+from retime.analysis.compare import compare
 from retime.analysis.cycles import Cycles, find_cycles
 from retime.analysis.fixed_points import FixedPoints, find_fixed_points
 from retime.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
@@ -21,6 +22,7 @@ from retime.core.time import Discrete
 from retime.models import PiecewiseAffineFlow
 from retime.simulation import simulate
 
+COMPARED = 1000  # steps of the orbit that are compared one by one
 ROUNDING = 1e-8  # differences of exact quantities up to this, relative to 1 + the value, are rounding
 EXACT = "identical: the clock flow is the map at the samples"
 INSIDE = "identical where no boundary is crossed within a step; else an approximation"
@@ -35,7 +37,6 @@ class Agreement:
         clock_difference, state_difference: |flow - map|, of a list of values the largest.
         tolerance: up to which the clock flow counts as equal: rounding, or three standard errors of a measured average.
         clock_should, state_should: what theory says.
-        agrees: whether the clock flow is equal within `tolerance`; None when there was nothing to measure.
     """
 
     quantity: str
@@ -150,7 +151,13 @@ def compare_dynamics(
     points, flow_points = side.points()
     cycles = find_cycles(model, max_period, inputs=s, time_limit=time_limit, seed=seed)
     exponents = side.exponents()
-    rows = [*side.of_points(points, flow_points), *side.of_exponents(exponents), *side.of_cycles(cycles), *side.of_returns()]
+    rows = [
+        side.of_steps(),
+        *side.of_points(points, flow_points),
+        *side.of_exponents(exponents),
+        *side.of_cycles(cycles),
+        *side.of_returns(),
+    ]
     found: tuple[Basins, ...] = ()
     if basins:
         found = side.basins(basins, box, seed)
@@ -173,7 +180,9 @@ class _Side:
 
     def points(self) -> tuple[FixedPoints, FixedPoints]:
         """Fixed points of the map and of the flow."""
-        first, second = (find_fixed_points(m, inputs=self.s, time_limit=self.time_limit) for m in (self.model, self.flow))
+        first, second = (
+            find_fixed_points(m, inputs=self.s, time_limit=self.time_limit) for m in (self.model, self.flow)
+        )
         return first, second
 
     def _drift(self, points: Array, steps: int, switching: str) -> float:
@@ -189,19 +198,20 @@ class _Side:
     def of_points(self, points: FixedPoints, flow_points: FixedPoints) -> list[Agreement]:
         """Number, place and eigenvalues of fixed points."""
         size = 1.0 + np.abs(points.points).max(initial=0.0)
-        drifts = [self._drift(points.points, 1, rule) for rule in ("clock", "state")]
+        clock, state = (self._drift(points.points, 1, rule) for rule in ("clock", "state"))
         counts = (len(points), len(flow_points))
         rows = [
             Agreement("fixed points", counts[0], counts[1], counts[1], abs(counts[0] - counts[1]), abs(counts[0] - counts[1]), 0.0,
                       EXACT, "the same inside regions"),
-            Agreement("largest drift from one in a step", 0.0, *drifts, *drifts, ROUNDING * size, EXACT, "the same inside regions"),
+            Agreement("largest drift from one in a step", 0.0, clock, state, clock, state, ROUNDING * size, EXACT,
+                      "the same inside regions"),
         ]  # fmt: skip
         if len(points) and counts[0] == counts[1]:
             lead = points.eigenvalues[:, 0]
             with np.errstate(divide="ignore"):
                 rates = np.log(np.abs(lead)) / self.model.dt
             order = [int(np.argmin(np.abs(flow_points.points - z).max(axis=1))) for z in points.points]
-            own = flow_points.eigenvalues[order, 0].real
+            own = np.real(flow_points.eigenvalues[order, 0])
             gap = float(np.abs(own - rates)[np.isfinite(rates)].max(initial=0.0))
             k = int(np.argmax(rates))
             rows.append(
@@ -224,7 +234,9 @@ class _Side:
             self.notes.append(f"state switching ended early ({state.status}): {state.message}")
         return first, clock, state
 
-    def of_exponents(self, found: tuple[LyapunovSpectrum, LyapunovSpectrum, LyapunovSpectrum | None]) -> list[Agreement]:
+    def of_exponents(
+        self, found: tuple[LyapunovSpectrum, LyapunovSpectrum, LyapunovSpectrum | None]
+    ) -> list[Agreement]:
         """One row per exponent."""
         a, b, c = found
         rows = []
@@ -243,12 +255,25 @@ class _Side:
         rows = []
         for k, c in enumerate(longer[:8]):
             period = int(c.period)
-            gaps = [self._drift(c.points[:1], period, rule) for rule in ("clock", "state")]
+            clock, state = (self._drift(c.points[:1], period, rule) for rule in ("clock", "state"))
             growth = max(1.0, float(np.abs(c.multipliers).max()))
             size = (1.0 + np.abs(c.points).max()) * growth
             name = f"{period}-cycle {k}: distance after {period} dt"
-            rows.append(Agreement(name, c.residual, *gaps, *gaps, ROUNDING * size, EXACT, INSIDE))
+            rows.append(Agreement(name, c.residual, clock, state, clock, state, ROUNDING * size, EXACT, INSIDE))
         return rows
+
+    def of_steps(self) -> Agreement:
+        """The largest difference of one step, over the steps of the orbit, restarted on the map's orbit at each."""
+        count, found = min(self.steps, COMPARED), [float("nan"), float("nan")]
+        size = 1.0
+        for k, rule in enumerate(("clock", "state")):
+            with suppress(CertificateError):
+                c = compare(self.model, self.flow, self.z, steps=count, inputs=self._rows(count), switching=rule)
+                size = max(size, float(np.nanmax(c.state_size)))
+                found[k] = c.summary()["max_one_step_error"]
+        clock, state = found
+        name = f"largest error of one step, {count} steps"
+        return Agreement(name, 0.0, clock, state, clock, state, ROUNDING * size, EXACT, INSIDE)
 
     def of_returns(self) -> list[Agreement]:
         """Mean time between upward passages of the first state that moves through its mean: the period of a cycle, if there is one."""
@@ -264,7 +289,9 @@ class _Side:
         level = float(first[:, unit].mean())
         if first[:, unit].std() <= 1e-9 * (1.0 + abs(level)):
             return []
-        found = [_mean_return(p.times, p.states[:, unit], level) for p in paths] + [(float("nan"), 0.0)] * (3 - len(paths))
+        found = [_mean_return(p.times, p.states[:, unit], level) for p in paths] + [(float("nan"), 0.0)] * (
+            3 - len(paths)
+        )
         (x, e), (y, f), (w, _) = found
         if np.isnan(x):
             return []

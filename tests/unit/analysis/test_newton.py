@@ -70,7 +70,7 @@ def test_a_numpy_map_has_the_same_points_as_its_traced_twin():
 
 def test_a_gru_has_all_points_that_scipy_finds_from_many_starts(rng):
     model = gru(rng)
-    found = search_smooth(model, np.zeros(2), num_starts=64)
+    found = search_smooth(model, np.zeros(2))
     assert np.abs(model.step(found.points) - found.points).max() <= 1e-13
     solved = [
         root(lambda z: model.step(z) - z, z, jac=lambda z: model.jacobian(z) - np.eye(8))

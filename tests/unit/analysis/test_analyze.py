@@ -1,0 +1,85 @@
+"""`analyze`: one call, the same answers as the verbs, within its time."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+import retime as rt
+
+
+@pytest.fixture(scope="module")
+def analysis():
+    model = rt.zoo.load("vanderpol")
+    return model, rt.analyze(model, rt.zoo.entry("vanderpol").z0, steps=2000, max_period=2, basins=20)
+
+
+def test_its_parts_are_the_results_of_the_verbs(analysis):
+    model, found = analysis
+    z0 = rt.zoo.entry("vanderpol").z0
+    np.testing.assert_array_equal(found.fixed_points.points, rt.find_fixed_points(model).points)
+    assert found.fixed_points.complete
+    assert found.cycles.complete_up_to == 2
+    want = rt.lyapunov_spectrum(model, z0, steps=2000, num=10)
+    np.testing.assert_allclose(found.exponents.exponents, want.exponents, atol=1e-12)
+    assert len(found.regions.patterns) == len(np.unique(rt.simulate(model, z0, steps=2000).patterns, axis=0))
+    assert sum(a.fraction for a in found.basins.attractors) == pytest.approx(1)
+
+
+def test_words_say_what_was_found(analysis):
+    _, found = analysis
+    assert found.words.startswith("1 fixed point, 0 stable: complete")
+    assert "It visits" in found.words
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["words"] == found.words
+
+
+@pytest.mark.parametrize(
+    ("model", "behavior"),
+    [
+        (rt.PLRNN([0.5], [[0.1]], [1.0]), "it came to rest at a fixed point"),
+        (rt.PLRNN([-0.5], [[-0.7]], [0.3]), "it ends on a cycle of 2 steps"),
+        (rt.PLRNN([1.999], [[-3.998]], [0.999]), "it is chaotic"),
+        (rt.PLRNN([2.0], [[0.0]], [1.0]), "it diverged at t ="),
+        (rt.ContinuousPLRNN([-1.0], [[0.1]], [1.0]), "it came to rest"),
+    ],
+)
+def test_the_end_of_an_orbit_is_named(model, behavior):
+    assert rt.analyze(model, [0.1], steps=2000).behavior.startswith(behavior)
+
+
+def test_smooth_networks_and_flows_are_analyzed_too():
+    found = rt.analyze(rt.TanhRNN([[2.0]], np.zeros((1, 0)), [0.0]), [0.1], steps=200)
+    assert len(found.fixed_points) == 3
+    assert found.cycles is None
+    assert any("piecewise-affine" in note for note in found.notes)
+
+
+def test_a_converted_flow_is_analyzed_under_its_switching_rule():
+    model = rt.zoo.load("vanderpol")
+    z0 = rt.zoo.entry("vanderpol").z0
+    found = rt.analyze(rt.to_continuous(model).model, z0, switching="state", duration=40.0, max_period=0, time_limit=20)
+    assert found.fixed_points.dt is None
+    assert found.orbit.times[-1] == 40.0
+
+
+def test_a_constant_input_acts_on_every_part():
+    model = rt.PLRNN([0.5], [[0.1]], [0.0], [[1.0]])
+    found = rt.analyze(model, [0.0], steps=100, inputs=[2.0])
+    assert found.fixed_points.points[0, 0] == pytest.approx(2.0 / 0.4)
+    assert found.orbit.states[-1, 0] == pytest.approx(5.0)
+
+
+def test_without_time_it_returns_at_once_and_says_what_is_missing():
+    began = time.monotonic()
+    found = rt.analyze(rt.zoo.load("lorenz"), time_limit=0)
+    assert time.monotonic() - began < 10
+    assert not found.fixed_points.complete
+    assert "No time was left for exponents." in found.notes
+
+
+def test_wrong_arguments_are_refused():
+    with pytest.raises(TypeError, match="analyze takes a retime model"):
+        rt.analyze("file.mat")
+    with pytest.raises(ValueError, match="`time_limit` is -1"):
+        rt.analyze(rt.zoo.load("lorenz"), time_limit=-1)

@@ -1,0 +1,127 @@
+"""Limit cycles of flows: periods and multipliers against integrations and closed forms that know nothing of the search."""
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+import retime as rt
+from retime.analysis.limit_cycles import _Search
+
+
+def mckean(inner=-1.0, outer=1.0):
+    """dx/dt = y - f(x), dy/dt = -x with f of slope `inner` for |x| < 1 and `outer` beyond: a van der Pol oscillator in pieces."""
+    k = inner - outer
+    A, W1, W2 = [[-outer, 1.0], [-1.0, 0.0]], [[-k, k], [0.0, 0.0]], [[1.0, 0.0], [1.0, 0.0]]
+    return rt.PiecewiseAffineRNN(A, W1, W2, [k, 0.0], [1.0, -1.0], time=rt.Continuous())
+
+
+@pytest.fixture(scope="module")
+def oscillator():
+    model = mckean()
+    return model, rt.find_cycles(model, 20.0)
+
+
+def test_one_stable_cycle_is_found_and_closed(oscillator):
+    _, found = oscillator
+    assert len(found) == 1
+    assert found[0].stable
+    assert found[0].residual < 1e-10
+    assert len(found[0].switch_times) == 4
+    assert found.complete_up_to == 0
+    assert found.status == "heuristic"
+
+
+def test_its_period_is_that_of_an_integration_with_events(oscillator):
+    model, found = oscillator
+    settled = solve_ivp(lambda t, z: model.field(z), (0, 200), [0.5, 0.0], rtol=1e-11, atol=1e-12).y[:, -1]
+
+    def upward(t, z):
+        return z[0]
+
+    upward.direction = 1.0
+    path = solve_ivp(lambda t, z: model.field(z), (0, 40), settled, rtol=1e-12, atol=1e-13, events=upward)
+    assert abs(np.diff(path.t_events[0]).mean() - found[0].period) < 1e-8  # of the integration
+
+
+def test_its_multipliers_are_one_and_the_exponential_of_the_divergence(oscillator):
+    """In a plane the other multiplier is exp(integral of the divergence): 1 inside |x| < 1, -1 outside."""
+    _, found = oscillator
+    c = found[0]
+    spans = np.diff(np.append(c.switch_times, c.period))
+    inside = (c.patterns[:, 0] & ~c.patterns[:, 1]) @ spans
+    want = np.exp(inside - (c.period - inside))
+    assert np.abs(np.sort(np.abs(c.multipliers)) - [want, 1.0]).max() < 1e-10
+
+
+def test_points_are_the_states_at_the_switches(oscillator):
+    model, found = oscillator
+    c = found[0]
+    assert np.abs(np.abs(c.points[:, 0]) - 1.0).max() < 1e-12
+    path = rt.simulate(model, c.points[0], times=c.switch_times)
+    assert np.abs(path.states - c.points).max() < 1e-11
+
+
+def test_with_time_reversed_it_is_found_too_but_unstable():
+    forward = rt.find_cycles(mckean(), 20.0)[0]
+    model = mckean()
+    f = model.canonical
+    backward = rt.PiecewiseAffineRNN(-f.A, -f.W1, f.W2, -f.h1, f.h2, time=rt.Continuous())
+    found = rt.find_cycles(backward, 20.0, starts=forward.points[:1])
+    assert [c.stable for c in found] == [False]
+    assert abs(found[0].period - forward.period) < 1e-9
+    assert abs(np.abs(found[0].multipliers).max() * np.abs(forward.multipliers).min() - 1) < 1e-6
+
+
+def test_published_van_der_pol_network_under_state_switching(data):
+    """MATH: period 133.45 steps, where the map's is 133.43."""
+    model = rt.load(data / "vanderpol_plrnn.mat", dt=0.1)
+    z0 = rt.simulate(model, np.full(10, 0.1), steps=2000).states[-1]
+    found = rt.find_cycles(rt.to_continuous(model).model, 20.0, switching="state", starts=z0[None], time_limit=4.0)
+    assert abs(found[0].period / 0.1 - 133.45) < 0.005
+    assert found[0].stable
+    assert np.abs(found[0].multipliers - 1).min() < 1e-9  # along the orbit: saltation included
+
+
+def test_derivative_across_jumping_fields_is_that_of_finite_differences(data):
+    model = rt.load(data / "vanderpol_plrnn.mat", dt=0.1)
+    flow = rt.to_continuous(model).model
+    z = rt.simulate(model, np.full(10, 0.1), steps=2000).states[-1]
+    search = _Search(flow, np.zeros(0), 20.0, "state", np.random.default_rng(0))
+    passage = search.passage(z, 4.0)
+    assert len(passage.times) >= 3
+    step, columns = 1e-6, []
+    for i in range(10):
+        ends = [
+            rt.simulate(flow, z + sign * step * np.eye(10)[i], times=[0, 4.0], switching="state").states[-1]
+            for sign in (1, -1)
+        ]
+        columns.append((ends[0] - ends[1]) / (2 * step))
+    assert np.abs(np.array(columns).T - passage.derivative).max() < 1e-6
+
+
+def test_a_flow_that_rests_has_no_cycle_and_says_so(rng):
+    model = rt.ContinuousPLRNN(-np.ones(3), 0.1 * rng.normal(size=(3, 3)), rng.normal(size=3))
+    found = rt.find_cycles(model, 5.0)
+    assert len(found) == 0
+    assert "12 rested" in found.message
+
+
+def test_a_flow_that_diverges_says_so():
+    model = rt.ContinuousPLRNN([1.0, 2.0], np.zeros((2, 2)), [1.0, 1.0])
+    found = rt.find_cycles(model, 50.0)
+    assert len(found) == 0
+    assert found.status == "diverged"
+
+
+def test_no_time_means_no_search(oscillator):
+    model, _ = oscillator
+    found = rt.find_cycles(model, 20.0, time_limit=0)
+    assert (len(found), found.status) == (0, "time_limit")
+
+
+def test_a_period_that_is_no_time_is_refused(oscillator):
+    model, _ = oscillator
+    with pytest.raises(ValueError, match="`max_period` is -1"):
+        rt.find_cycles(model, -1)
+    with pytest.raises(ValueError, match="`switching` is 'state'; converted flows take"):
+        rt.find_cycles(model, 1.0, switching="state")

@@ -1,0 +1,82 @@
+"""`compare_dynamics`: what must agree does, what need not is measured."""
+
+import json
+
+import numpy as np
+import pytest
+
+import retime as rt
+
+
+@pytest.fixture(scope="module")
+def oscillator():
+    """The shipped van der Pol network on its limit cycle, both sides."""
+    model = rt.zoo.load("vanderpol")
+    z0 = rt.simulate(model, np.zeros(model.num_states), steps=1000).states[-1]
+    return model, rt.compare_dynamics(model, rt.to_continuous(model), z0, steps=2000, max_period=2, num=1)
+
+
+def row(result, start):
+    return next(r for r in result.rows if r.quantity.startswith(start))
+
+
+def test_the_clock_flow_agrees_in_everything_measured(oscillator):
+    _, result = oscillator
+    assert result.holds
+    assert all(r.agrees for r in result.rows)
+
+
+def test_the_state_flow_is_measured_to_be_slower_by_less_than_a_percent(oscillator):
+    _, result = oscillator
+    returns = row(result, "mean time between")
+    assert 0 < returns.state_difference / returns.map < 0.01
+
+
+def test_fixed_points_are_at_rest_under_both_rules(oscillator):
+    model, result = oscillator
+    drift = row(result, "largest drift")
+    assert max(drift.clock, drift.state) < 1e-12
+    np.testing.assert_array_equal(result.fixed_points[0].points, rt.find_fixed_points(model).points)
+
+
+def test_a_cycle_closes_after_as_many_steps_of_the_clock_flow():
+    model = rt.PLRNN([-0.5], [[-0.7]], [0.3], time=rt.Discrete(0.25))  # its 2-cycle is stable: slopes -0.5 and -1.2
+    result = rt.compare_dynamics(model, rt.to_continuous(model), steps=200, max_period=2, num=1)
+    assert [c.period for c in result.cycles] == [1, 2]
+    cycle = row(result, "2-cycle")
+    assert cycle.clock < 1e-12
+    assert cycle.state > 1e-3  # it crosses the boundary within every step
+
+
+def test_a_flow_of_other_weights_does_not_pass(oscillator):
+    """The same map with a flow whose regions were converted for slightly other weights: the check can fail."""
+    model, _ = oscillator
+    other = rt.PLRNN(model.A * 0.99, model.W, model.h, time=model.time, readout=model.readout)
+    flow, stale = rt.to_continuous(model).model, rt.to_continuous(other).model
+    patterns = np.unique(rt.simulate(model, np.zeros(model.num_states), steps=300).patterns, axis=0)
+    flow._regions.update(zip((p.tobytes() for p in patterns), stale.convert(patterns), strict=True))
+    result = rt.compare_dynamics(model, flow, steps=300, max_period=1, num=1)
+    assert not result.holds
+
+
+def test_basins_of_map_and_clock_flow_are_the_same():
+    model = rt.PLRNN([1.5], [[-1.2]], [0.1])  # left of -0.2 to minus infinity, right of it to a stable point
+    result = rt.compare_dynamics(model, rt.to_continuous(model), steps=50, max_period=1, num=1, basins=100, box=(-1, 1))
+    assert row(result, "share of starts").clock == 1.0
+    assert len(result.basins) == 3
+
+
+def test_the_result_is_plain_data(oscillator):
+    _, result = oscillator
+    assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["holds"] is True
+    assert "clock switching agrees" in repr(result)
+    assert "<table>" in result._repr_html_()
+
+
+def test_other_arguments_are_refused(oscillator):
+    model, _ = oscillator
+    flow = rt.to_continuous(model).model
+    with pytest.raises(TypeError, match="takes a piecewise-affine map first"):
+        rt.compare_dynamics(flow, flow)
+    with pytest.raises(TypeError, match="not a flow of this map"):
+        rt.compare_dynamics(rt.PLRNN([0.5], [[0.1]], [0.0]), flow)
