@@ -18,7 +18,7 @@ from retime.core.result import Result
 from retime.core.status import SearchStatus, TrajectoryStatus
 from retime.core.system import SmoothSystem, System
 from retime.core.time import Discrete
-from retime.models import PiecewiseAffineFlow
+from retime.models import PiecewiseAffineFlow, RegionwiseMap
 from retime.simulation import simulate
 
 MEMORY = 2e8  # bytes of states that are simulated at a time
@@ -180,11 +180,12 @@ def find_basins(
     not settled get four, then sixteen times the horizon more, and are then "undecided".
 
     Args:
-        model: a map or a flow. A converted flow that holds its regions for a step is followed as its map.
+        model: a map or a flow. A converted flow that holds its regions for a step is followed from sample to sample.
         box: `(n, 2)`, lowest and highest value of each state, or two numbers (low, high) for all of them.
         num: initial states >= 1; the standard error of a fraction p is sqrt(p (1 - p) / num).
         steps: for maps, the steps each start is given, 1000 by default.
-        duration: for flows, the model time each start is given; by default 200 over the size of the Jacobian in the box.
+        duration: for flows, the model time each start is given; by default 1,000 steps of a converted flow, else 200 over the
+            size of the Jacobian in the box.
         inputs: `(m,)`, a constant input; None for zero.
         max_period: longest cycle of a map that is recognized as one; longer ones are "bounded".
         slice: two indices (i, j) for the plane of states i and j through the middle of the box, or a `Plane`; adds `image`.
@@ -281,7 +282,7 @@ def _dynamics(
         if switching not in (None, "clock", "state"):
             raise ValueError(f'`switching` is {switching!r}; it must be "clock" or "state".')
         if switching != "state":
-            model, switching = model.map, None  # the same states at the sample times
+            model, switching = RegionwiseMap(model), None
     elif switching is not None:
         raise ValueError(f"`switching` is {switching!r}, but {type(model).__name__} has no choice. Drop it.")
     s = np.zeros(model.num_inputs) if inputs is None else vector("inputs", inputs, model.num_inputs)
@@ -296,7 +297,8 @@ def _dynamics(
         return _Dynamics(model, s, True, quarter, 1.0, None, min(max_period, max(quarter - 1, 1)))
     flow = _Dynamics(model, s, False, 1.0, 1.0, switching, 1)
     flow.rate = _rate(flow, box)
-    total = 200.0 / flow.rate if duration is None else positive("duration", duration, "model time")
+    longest = 1000 * model.dt if isinstance(model, PiecewiseAffineFlow) else 200.0 / flow.rate
+    total = longest if duration is None else positive("duration", duration, "model time")
     flow.quarter = total / CHUNKS[0]
     return flow
 

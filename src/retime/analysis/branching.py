@@ -23,20 +23,25 @@ from retime.core.arrays import Array
 FREE, OFF, ON = -1, 0, 1
 FEASIBLE, INFEASIBLE, STALLED = 0, 1, 2
 
-ZERO = 1e-11  # relative size of a coefficient that counts as zero
+ZERO = 1e-11  # relative size of a coefficient that is not used as a pivot
 MARGIN = 1e-9  # relative size by which a row must be impossible to cut a node off
 REFRESH = 120  # pivots after which a dictionary is computed anew
 STACK_BYTES = 2**27
 
 
 class Dictionary(NamedTuple):
-    """x_B = b + T x_N with reduced costs d >= 0: T `(R, C)`, b `(R,)`, d `(C,)`, basic `(R,)`, nonbasic `(C,)` variable indices."""
+    """x_B = b + T x_N with reduced costs d >= 0: T `(R, C)`, b `(R,)`, d `(C,)`, basic `(R,)`, nonbasic `(C,)` variable indices.
+
+    error `(R,)`: by how much the left and right side of a row can differ through rounding when no variable exceeds reach `(1,)`.
+    """
 
     T: Array
     b: Array
     d: Array
     basic: Array
     nonbasic: Array
+    error: Array
+    reach: Array
 
 
 class Stack(NamedTuple):
@@ -235,9 +240,10 @@ def pivot(T: Array, b: Array, d: Array, basic: Array, nonbasic: Array, row: int,
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _impossible(first: Dictionary, w: Stack, k: int, row: int, sign: float) -> bool:
-    """Whether a row x_r - T_r x_N = b_r excludes all solutions, recomputed from the first dictionary, by a margin.
+    """Whether a row x_r - T_r x_N = b_r excludes all solutions up to `reach`, recomputed from the first dictionary, by a margin.
 
-    sign 1: x_r >= 0 is impossible, -1: x_r = 0 is.
+    sign 1: x_r >= 0 is impossible, -1: x_r = 0 is. With any multipliers y of the first rows, sum_j c_j x_j = y b holds for every solution;
+    it is impossible when y b < 0 by more than all negative c_j x_j, rounding, and the margin can amount to.
     """
     basic, nonbasic, signs = w.basic[k], w.nonbasic[k], w.signs[k]
     R, C = first.T.shape
@@ -245,30 +251,25 @@ def _impossible(first: Dictionary, w: Stack, k: int, row: int, sign: float) -> b
     column = np.full(R + C, -1)
     for j in range(C):
         column[nonbasic[j]] = j
-    value, size = np.zeros(C), np.zeros(C)
-    left, left_size, largest, lowest = 0.0, 0.0, 0.0, 0.0
+    value = np.zeros(C)
+    left, size, negative, rounding = 0.0, 0.0, 0.0, 0.0
     for i in range(R):
         variable = first.basic[i]
-        y = 1.0 if variable == target else (-w.T[k, row, column[variable]] if column[variable] >= 0 else 0.0)
+        y = sign if variable == target else (-sign * w.T[k, row, column[variable]] if column[variable] >= 0 else 0.0)
         if y == 0.0:
             continue
         left += y * first.b[i]
-        left_size += abs(y * first.b[i])
-        largest = max(largest, abs(y))
+        size += abs(y * first.b[i])
+        rounding += abs(y) * first.error[i]
         for j in range(C):
             value[j] -= y * first.T[i, j]
-            size[j] += abs(y * first.T[i, j])
-        if not _is_zero(signs, variable) and not (sign < 0.0 and variable == target):
-            lowest = min(lowest, sign * y)
-    if lowest < -ZERO * largest or not sign * left < -MARGIN * left_size:
-        return False
+        if y < 0.0 and not _is_zero(signs, variable) and not (sign < 0.0 and variable == target):
+            negative -= y
     for j in range(C):
         variable = first.nonbasic[j]
-        if _is_zero(signs, variable) or (sign < 0.0 and variable == target):
-            continue
-        if sign * value[j] < -ZERO * max(size[j], largest):
-            return False
-    return True
+        if value[j] < 0.0 and not _is_zero(signs, variable) and not (sign < 0.0 and variable == target):
+            negative -= value[j]
+    return left + negative * first.reach[0] + rounding < -MARGIN * size
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

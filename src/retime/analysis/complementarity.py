@@ -24,7 +24,8 @@ from retime.core.progress import progress
 from retime.core.status import SearchStatus
 
 EPS = float(np.finfo(float).eps)
-RANK = 1e-12  # relative singular value below which a region's matrix counts as singular
+REACH = 1e8  # preactivations up to this, relative to the offsets, are within the scope of a proof
+SINGULAR = 8.0  # times the size and the rounding unit: relative singular value below which a region's equilibrated matrix is singular
 MAX_CONTINUA = 500
 MAX_LEAVES = 200_000
 
@@ -67,6 +68,11 @@ class Complementarity:
         """The units whose sign has any effect; the others are read off at the end."""
         return np.flatnonzero(np.abs(self.W1).max(axis=0, initial=0.0) > 0.0)
 
+    @property
+    def is_homogeneous(self) -> bool:
+        """Whether there are units but no offsets: z = 0 solves it in every region, other solutions are rays."""
+        return len(self.h2) > 0 and not self.h1.any() and not self.h2.any()
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -101,11 +107,12 @@ def solve_all(problem: Complementarity, *, deadline: float, node_limit: float) -
     units = problem.deciding
     small = replace(problem, W1=problem.W1[:, units], W2=problem.W2[units], h2=problem.h2[units])
     first = first_dictionary(small)
+    rest = [np.zeros(len(units), dtype=np.int8)] if small.is_homogeneous else []
     if first is None:
-        return Solutions([], [], SearchStatus.COMPLETE, 1, 0.0, 0)
+        return Solutions(*_checked(problem, units, rest), SearchStatus.COMPLETE, 1, 0.0, 0)
     tree = Tree(first, len(units))
     status = tree.explore(deadline, node_limit)
-    single, continua = _checked(problem, units, tree.leaves)
+    single, continua = _checked(problem, units, rest + tree.leaves)
     if len(continua) >= MAX_CONTINUA or len(tree.leaves) >= MAX_LEAVES:
         status = SearchStatus.NODE_LIMIT if status is SearchStatus.COMPLETE else status
     return Solutions(single, continua, status, tree.nodes, tree.remaining, len(tree.open))
@@ -208,25 +215,34 @@ def first_dictionary(problem: Complementarity) -> Dictionary | None:
     """x_B = b + T x_N for x = (p, n), z eliminated; None when the equations contradict each other for every sign.
 
     No inverse of L is needed: columns of z are eliminated with complete pivoting, and a direction of z that no equation determines (L
-    singular) drops out.
+    singular) drops out. Of a homogeneous problem the rays are described, by a row sum(p) + sum(n) = 1: zero, which lies in every region, would
+    let nothing be excluded.
     """
     N, Q = problem.W1.shape
     scale = np.abs(problem.L).max(axis=1, initial=0.0) + np.abs(problem.W1).max(axis=1, initial=0.0)
     scale = 1.0 / np.where(scale > 0, scale, 1.0)
     top = np.hstack([problem.L, -problem.W1, np.zeros((N, Q)), problem.h1[:, None]]) * scale[:, None]
-    M = np.vstack([top, np.hstack([-problem.W2, np.eye(Q), -np.eye(Q), problem.h2[:, None]])])
-    size = max(float(np.abs(M[:, :-1]).max(initial=0.0)), 1e-300)
-    rows = np.arange(N + Q)
-    rows, _ = _eliminate(M, rows, np.arange(N), size)
-    rows, by_n = _eliminate(M, rows, np.arange(N + Q, N + 2 * Q), size)
+    first = np.vstack([top, np.hstack([-problem.W2, np.eye(Q), -np.eye(Q), problem.h2[:, None]])])
+    last = N + 2 * Q  # the column of right-hand sides; beyond it the row operations are recorded
+    first[:, :N] *= _to_one(np.abs(first[:, :N]).max(axis=0, initial=0.0))  # z is free: its units do not matter
+    if problem.is_homogeneous:
+        first = np.vstack([first, np.concatenate([np.zeros(N), np.ones(2 * Q), [1.0]])])
+    M, size = np.hstack([first, np.eye(len(first))]), max(float(np.abs(first[:, :last]).max(initial=0.0)), 1e-300)
+    rows, _ = _eliminate(M, np.arange(len(first)), np.arange(N), size)
+    rows, by_n = _eliminate(M, rows, np.arange(N + Q, last), size)
     rows, by_p = _eliminate(M, rows, np.arange(N, N + Q), size)
-    if len(rows) and np.abs(M[rows, -1]).max() > 1e-9 * max(1.0, float(np.abs(M[:, -1]).max())):
+    if len(rows) and np.abs(M[rows, last]).max() > 1e-9 * max(1.0, float(np.abs(M[:, last]).max())):
         return None
     chosen = [*by_n, *by_p]
     at, basic = [row for row, _ in chosen], np.array([column - N for _, column in chosen], dtype=np.int64)
     nonbasic = np.setdiff1d(np.arange(2 * Q), basic)
     costs = np.random.default_rng(0).uniform(1.0, 2.0, len(nonbasic))
-    return Dictionary(-M[np.ix_(at, nonbasic + N)], M[at, -1].copy(), costs, basic, nonbasic)
+    b = M[at, last].copy()
+    reach = REACH * max(float(np.abs(b).max(initial=0.0)), float(np.abs(first[:, last]).max(initial=0.0)), 1e-300)
+    operations = np.abs(M[at, last + 1 :]) @ np.abs(first[:, :last]).max(axis=1, initial=0.0)
+    return Dictionary(
+        -M[np.ix_(at, nonbasic + N)], b, costs, basic, nonbasic, 4 * EPS * reach * operations, np.array([reach])
+    )
 
 
 def _eliminate(M: Array, rows: Array, columns: Array, size: float) -> tuple[Array, list[tuple[int, int]]]:
@@ -236,7 +252,7 @@ def _eliminate(M: Array, rows: Array, columns: Array, size: float) -> tuple[Arra
     while len(rows) and len(columns):
         block = np.abs(M[np.ix_(rows, columns)])
         i, j = np.unravel_index(int(np.argmax(block)), block.shape)
-        if block[i, j] <= 1e-12 * size:
+        if block[i, j] <= 64 * EPS * size:
             break
         row, column = int(rows[i]), int(columns[j])
         M[row] /= M[row, column]
@@ -294,20 +310,33 @@ def solve_region(problem: Complementarity, d: Array) -> Solution | None:
     A unit within rounding of its boundary (error of the solution included) counts as on either side; its bit is then read from the point.
     """
     M, c = problem.region(d)
+    rows, columns = _scales(M)
+    M, c = rows[:, None] * M * columns, rows * c
     U, sigma, Vt = np.linalg.svd(M)
-    rank = int((sigma > RANK * max(sigma[0], 1e-300)).sum())
+    rank = int((sigma > SINGULAR * len(M) * EPS * max(sigma[0], 1e-300)).sum())
     if rank < len(sigma):
-        return _continuum(problem, d, M, c, (U, sigma, Vt), rank)
-    z = Vt.T @ ((U.T @ c) / sigma)
-    z = z + Vt.T @ ((U.T @ (c - M @ z)) / sigma)
-    error = 8 * EPS * sigma[0] / sigma[-1] * float(np.linalg.norm(z))
-    return _read(problem, d, z, error, np.zeros((len(z), 0)))
+        return _continuum(problem, d, M, c, (U, sigma, Vt), rank, columns)
+    y = Vt.T @ ((U.T @ c) / sigma)
+    y = y + Vt.T @ ((U.T @ (c - M @ y)) / sigma)
+    error = 8 * EPS * sigma[0] / sigma[-1] * float(np.linalg.norm(y))
+    return _read(problem, d, columns * y, error * columns, np.zeros((len(y), 0)))
 
 
-def _read(problem: Complementarity, d: Array, z: Array, error: float, directions: Array) -> Solution | None:
+def _scales(M: Array) -> tuple[Array, Array]:
+    """Powers of two that bring the largest entry of every row, then of every column, to about 1; 1 for empty ones."""
+    rows = _to_one(np.abs(M).max(axis=1, initial=0.0))
+    return rows, _to_one(np.abs(rows[:, None] * M).max(axis=0, initial=0.0))
+
+
+def _to_one(sizes: Array) -> Array:
+    return 2.0 ** -np.round(np.log2(np.where(sizes > 0, sizes, 1.0)))
+
+
+def _read(problem: Complementarity, d: Array, z: Array, error: Array, directions: Array) -> Solution | None:
+    """The solution at z `(N,)`, known within `error` `(N,)`, when its signs are d; None when they are not."""
     a = problem.W2 @ z + problem.h2
     size = np.abs(problem.W2) @ np.abs(z) + np.abs(problem.h2)
-    noise = 16 * EPS * size + error * np.linalg.norm(problem.W2, axis=1)
+    noise = 16 * EPS * size + np.abs(problem.W2) @ error
     near = np.abs(a) <= noise
     used = np.zeros(len(d), dtype=bool)
     used[problem.deciding] = True
@@ -316,23 +345,27 @@ def _read(problem: Complementarity, d: Array, z: Array, error: float, directions
     return Solution(z, (a > 0) & ~near, near & used, directions)
 
 
-def _continuum(problem: Complementarity, d: Array, M: Array, c: Array, svd: tuple, rank: int) -> Solution | None:
-    """M z = c with a singular M: none, or an affine subspace cut by the region; the point is as far inside as possible."""
+def _continuum(
+    problem: Complementarity, d: Array, M: Array, c: Array, svd: tuple, rank: int, columns: Array
+) -> Solution | None:
+    """M y = c with a singular M, z = columns y: none, or an affine subspace cut by the region; the point is as far inside as possible."""
     U, sigma, Vt = svd
-    z = Vt[:rank].T @ ((U[:, :rank].T @ c) / sigma[:rank])
-    allowed = 1e-10 * (np.linalg.norm(c) + sigma[0] * np.linalg.norm(z)) + 1e-300
-    if np.linalg.norm(M @ z - c) > allowed:
+    y = Vt[:rank].T @ ((U[:, :rank].T @ c) / sigma[:rank])
+    allowed = 1e-10 * (np.linalg.norm(c) + sigma[0] * np.linalg.norm(y)) + 1e-300
+    if np.linalg.norm(M @ y - c) > allowed:
         return None
-    V = Vt[rank:].T
+    z = columns * y
+    V = np.linalg.qr(columns[:, None] * Vt[rank:].T)[0]
     V = np.where(np.abs(V) < 4 * EPS, 0.0, V)
     inside = _deepest(problem, d, z, V)
     if inside is None:
         return None
     x, depth = inside
     z = z + V @ x
-    if depth <= 1e-9 * (1.0 + np.abs(z).max()):  # the region touches the subspace in a lower-dimensional set
-        return _read(problem, d, z, 1e-9 * (1.0 + float(np.linalg.norm(z))), np.zeros((len(z), 0)))
-    return _read(problem, d, z, 0.0, V)
+    size = 1.0 + float(np.abs(z).max(initial=0.0))
+    if depth <= 1e-9 * size:  # the region touches the subspace in a lower-dimensional set
+        return _read(problem, d, z, np.full(len(z), 1e-9 * size), np.zeros((len(z), 0)))
+    return _read(problem, d, z, np.zeros(len(z)), V)
 
 
 def _deepest(problem: Complementarity, d: Array, z: Array, V: Array) -> tuple[Array, float] | None:

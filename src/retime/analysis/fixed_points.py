@@ -111,7 +111,7 @@ class FixedPoints(Result):
                       "minus the number of regions with a continuum of them", required=False),
         ]  # fmt: skip
         claim = "These are all fixed points." if self.complete else "These are fixed points; there may be others."
-        scope = "one constant input; arithmetic in double precision, exclusions with a relative margin of 1e-9"
+        scope = "one constant input; preactivations up to 1e8 times the offsets; double precision, its rounding and a margin of 1e-9 allowed for"
         return Certificate(
             claim, scope, tuple(conditions if self.complete else conditions[1:]), "docs/theory/analysis.md"
         )
