@@ -284,16 +284,25 @@ def _checked(problem: Complementarity, units: Array, leaves: list[Array]) -> tup
                 continua.append(found)
         elif not (found.near.any() and any(_is_same(found, other) for other in single)):
             single.append(found)
-    return [x for x in single if not (x.near.any() and any(_touches(problem, x, c) for c in continua))], continua
+    continua.sort(key=lambda c: -c.directions.shape[1])
+    kept: list[Solution] = []
+    for c in continua:
+        if not (c.near.any() and any(_is_within(problem, c, other) for other in kept)):
+            kept.append(c)
+    return [x for x in single if not (x.near.any() and any(_is_within(problem, x, c) for c in kept))], kept
 
 
-def _touches(problem: Complementarity, point: Solution, continuum: Solution) -> bool:
-    """Whether a point on a boundary is an end of a continuum."""
-    step = point.z - continuum.z
-    V, used = continuum.directions, problem.deciding
+def _is_within(problem: Complementarity, part: Solution, whole: Solution) -> bool:
+    """Whether a point on a boundary, or a continuum in one, is an end or a face of a continuum."""
+    V, used = whole.directions, problem.deciding
+    if part.directions.shape[1] >= V.shape[1]:
+        return False
+    step = part.z - whole.z
     off = step - V @ (V.T @ step)
-    sides = (continuum.bits == point.bits) | point.near
-    return bool(np.linalg.norm(off) <= 1e-8 * (1.0 + np.linalg.norm(step)) and sides[used].all())
+    turned = part.directions - V @ (V.T @ part.directions)
+    sides = (whole.bits == part.bits) | part.near
+    aligned = np.linalg.norm(off) <= 1e-8 * (1.0 + np.linalg.norm(step)) and np.abs(turned).max(initial=0.0) <= 1e-8
+    return bool(aligned and sides[used].all())
 
 
 def _is_same(a: Solution, b: Solution) -> bool:
@@ -316,8 +325,8 @@ def solve_region(problem: Complementarity, d: Array) -> Solution | None:
     rank = int((sigma > SINGULAR * len(M) * EPS * max(sigma[0], 1e-300)).sum())
     if rank < len(sigma):
         return _continuum(problem, d, M, c, (U, sigma, Vt), rank, columns)
-    y = Vt.T @ ((U.T @ c) / sigma)
-    y = y + Vt.T @ ((U.T @ (c - M @ y)) / sigma)
+    y = np.linalg.solve(M, c)
+    y = y + np.linalg.solve(M, c - M @ y)
     error = 8 * EPS * sigma[0] / sigma[-1] * float(np.linalg.norm(y))
     return _read(problem, d, columns * y, error * columns, np.zeros((len(y), 0)))
 
@@ -357,31 +366,71 @@ def _continuum(
     z = columns * y
     V = np.linalg.qr(columns[:, None] * Vt[rank:].T)[0]
     V = np.where(np.abs(V) < 4 * EPS, 0.0, V)
-    inside = _deepest(problem, d, z, V)
+    inside = _inside(problem, d, z, V)
     if inside is None:
         return None
-    x, depth = inside
-    z = z + V @ x
-    size = 1.0 + float(np.abs(z).max(initial=0.0))
-    if depth <= 1e-9 * size:  # the region touches the subspace in a lower-dimensional set
-        return _read(problem, d, z, np.full(len(z), 1e-9 * size), np.zeros((len(z), 0)))
-    return _read(problem, d, z, np.zeros(len(z)), V)
+    z, V = inside
+    relative = max(1e-13, 8 * EPS * sigma[0] / sigma[rank - 1]) if rank and V.shape[1] else 1e-9
+    error = np.full(len(z), relative * (1.0 + float(np.abs(z).max(initial=0.0))))
+    return _read(problem, d, z, error, V)
 
 
-def _deepest(problem: Complementarity, d: Array, z: Array, V: Array) -> tuple[Array, float] | None:
-    """x that makes the smallest signed preactivation of z + V x largest (at most 1), by linear programming; None when infeasible."""
+def _inside(problem: Complementarity, d: Array, z: Array, V: Array) -> tuple[Array, Array] | None:
+    """The part of z + V x on whose closed sides all units lie: a point as far inside as possible, and the directions that are left.
+
+    Units that cannot leave their boundary there are found one after the other, and the directions along which they stay are kept.
+    """
+    units = problem.deciding
+    side = np.where(d[units], 1.0, -1.0)
+    W2, h2 = side[:, None] * problem.W2[units], side * problem.h2[units]
+    tolerance = 1e-9 * (1.0 + float(np.abs(z).max(initial=0.0)))
+    pinned = np.zeros(len(units), dtype=bool)
+    while True:
+        G, a = W2 @ V, W2 @ z + h2
+        still = (np.abs(G).max(axis=1, initial=0.0) <= 1e-10 * (1e-300 + np.abs(W2).max(axis=1))) & (
+            np.abs(a) <= tolerance
+        )
+        pinned |= still
+        x, depth = _deepest(G[~pinned], a[~pinned])
+        if depth < -tolerance:
+            return None
+        z = z + V @ x
+        if depth > tolerance or not V.shape[1]:
+            return z, V
+        tight = np.flatnonzero(~pinned)[np.argmin((G @ x + a)[~pinned])]
+        for i in np.flatnonzero(~pinned & (G @ x + a <= 10 * tolerance)):
+            if _largest(G, a, i, pinned) <= tolerance:
+                tight = i
+                break
+        else:
+            return z, V  # every unit can leave its boundary, by little: the region is thin, not flat
+        pinned[tight] = True
+        row = G[tight] / np.linalg.norm(G[tight])
+        V = V @ np.linalg.svd(row[None])[2][1:].T
+
+
+def _deepest(G: Array, a: Array) -> tuple[Array, float]:
+    """x that makes the smallest entry of G x + a largest (at most 1), by linear programming, and that entry."""
+    k = G.shape[1]
+    if not len(G) or not k:
+        return np.zeros(k), float(np.min(a, initial=1.0))
+    found = _maximum(np.append(np.zeros(k), 1.0), np.hstack([-G, np.ones((len(G), 1))]), a, 1.0)
+    return (np.zeros(k), -np.inf) if found is None else (found[:k], float(found[-1]))
+
+
+def _largest(G: Array, a: Array, unit: int, pinned: Array) -> float:
+    """The largest value (at most 1) of entry `unit` of G x + a while the others are not negative and pinned ones are 0."""
+    k = G.shape[1]
+    rows, bound = [-G[~pinned], G[pinned], -G[pinned]], [a[~pinned], -a[pinned], a[pinned]]
+    left = np.hstack([np.vstack([*rows, -G[unit : unit + 1]]), np.zeros((sum(map(len, bound)) + 1, 1))])
+    left[-1, -1] = 1.0
+    found = _maximum(np.append(np.zeros(k), 1.0), left, np.concatenate([*bound, a[unit : unit + 1]]) + 1e-12, 1.0)
+    return 0.0 if found is None else float(found[-1])
+
+
+def _maximum(costs: Array, left: Array, right: Array, last: float) -> Array | None:
+    """The x with left x <= right and x[-1] <= last that makes costs x largest; None when there is none."""
     from scipy.optimize import linprog
 
-    units = problem.deciding
-    if not len(units):
-        return np.zeros(V.shape[1]), 1.0
-    side = np.where(d[units], 1.0, -1.0)[:, None]
-    G, a = side * (problem.W2[units] @ V), side[:, 0] * (problem.W2[units] @ z + problem.h2[units])
-    k = V.shape[1]
-    found = linprog(
-        np.append(np.zeros(k), -1.0), A_ub=np.hstack([-G, np.ones((len(G), 1))]), b_ub=a,
-        bounds=[(None, None)] * k + [(None, 1.0)],
-    )  # fmt: skip
-    if found.x is None or found.x[-1] < -1e-9 * (1.0 + np.abs(a).max(initial=0.0)):
-        return None
-    return found.x[:k], float(found.x[-1])
+    bounds = [(None, None)] * (len(costs) - 1) + [(None, last)]
+    return linprog(-costs, A_ub=left, b_ub=right, bounds=bounds).x

@@ -1,0 +1,437 @@
+"""Scans against closed forms of border collisions and smooth bifurcations, and against root finders of their own."""
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+
+import retime as rt
+from retime.analysis import scan as module
+from retime.analysis.continuation import Follower
+from retime.analysis.scan import scan
+
+BORDER = 1e-10  # of intervals of length about 0.1 to 1
+CROSSING = 1e-9  # eigenvalue crossings: rounding of eigenvalues of size 1
+FOLD = 1e-8  # saddle-nodes
+
+
+def tent(left, right, level=0.0):
+    """z' = left z for z < 0 and right z for z > 0, plus the level."""
+    return rt.PLRNN([left], [[right - left]], [level])
+
+
+def normal_form(left, right):
+    """The two-dimensional border-collision normal form; left and right are (trace, determinant)."""
+    M = [np.array([[t, 1.0], [-d, 0.0]]) for t, d in (left, right)]
+    return rt.PLRNN(M[0], M[1] - M[0], np.zeros(2))
+
+
+def tanh_unit(w, b):
+    return rt.TanhRNN([[w]], np.zeros((1, 0)), [b])
+
+
+def kinds(result):
+    return [e.kind for e in result.events]
+
+
+def logistic_step(z, s):
+    return (1 + s) * z - z * z
+
+
+def circle(z, s):
+    return z * z + s * s - 1
+
+
+# --- borders -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "kind", "branches"),
+    [
+        (0.5, -0.5, "border persistence", 1),
+        (-1.5, -2.0, "border persistence", 1),
+        (0.5, 1.7, "border fold", 2),
+        (1.5, -3.0, "border fold", 2),
+        (0.5, -1.5, "border flip", 2),
+        (-0.4, -2.0, "border flip", 2),
+    ],
+)
+@pytest.mark.parametrize("values", [np.linspace(-1, 1, 9), np.linspace(-1.03, 1, 8)], ids=["on a value", "between values"])
+def test_skew_tent_map_collides_with_its_border_as_its_slopes_say(left, right, kind, branches, values):
+    found = scan(tent(left, right), "h[0]", values, max_period=2)
+    (event,) = (e for e in found.events if e.period == 1)
+    assert (event.kind, event.predicted, event.border, event.unit) == (kind, kind, True, 0)
+    assert abs(event.value) <= BORDER
+    assert event.error <= BORDER
+    assert len(event.branches) >= branches
+    assert found.status == "complete"
+    assert found.complete.all()
+
+
+def test_skew_tent_branches_are_the_closed_form():
+    found = scan(tent(0.5, 1.7), "h[0]", np.linspace(-1, 1, 9))
+    left, right = sorted(found.branches, key=lambda b: b.points[0, 0, 0])
+    assert np.abs(left.points[:, 0, 0] - left.values / 0.5).max() < 1e-14
+    assert np.abs(right.points[:, 0, 0] + right.values / 0.7).max() < 1e-14
+    assert left.stable.all()
+    assert not right.stable.any()
+    assert left.values[-1] == right.values[-1] == 0.0
+
+
+def test_two_cycle_of_a_border_flip_is_the_closed_form():
+    a, b = -0.4, -2.0
+    found = scan(tent(a, b), "h[0]", np.linspace(-1, 1, 9), max_period=2)
+    (cycle,) = (x for x in found.branches if x.period == 2)
+    x = (1 + b) / (1 - a * b) * cycle.values  # the point left of the border: x = b y + mu, y = a x + mu
+    assert np.abs(cycle.points.min(axis=1)[:, 0] - x).max() < 1e-14
+    assert np.abs(cycle.multipliers[:, 0] - a * b).max() < 1e-14
+    assert cycle.values[0] == 0.0
+    assert found.branches.index(cycle) in found.events[0].branches
+
+
+def test_three_cycles_are_born_in_a_border_fold_of_cycles():
+    # of period 3: left-left-right begins where its point closest to the border reaches it, right slope -(1 + a + a^2) / a ... at a = 0.4
+    a = 0.4
+    found = scan(tent(a, -3.0, 1.0), {"W": [[-1.0]]}, np.linspace(-0.5, 1.0, 16), max_period=3)
+    (event,) = (e for e in found.events if e.period == 3)
+    assert event.kind == event.predicted == "border fold"
+    right = -3.0 - event.value
+    orbit = [0.0, 1.0]
+    orbit += [right * orbit[1] + 1.0]
+    assert a * orbit[2] + 1.0 == pytest.approx(0.0, abs=1e-9)  # the orbit of the border returns to it after three steps
+
+
+def test_feigins_criterion_agrees_with_what_is_measured_and_with_every_pattern_solved(rng):
+    seen = set()
+    for _ in range(100):
+        left, right = rng.uniform(-3, 3, (2, 2))
+        model = normal_form(left, right)
+        found = scan(model, {"h": [1.0, 0.0]}, [-0.5, 0.7])
+        at_border = [e for e in found.events if e.border]
+        (event,) = at_border
+        assert event.kind == event.predicted
+        assert abs(event.value) <= BORDER
+        seen.add(event.kind)
+        folds = np.prod([1 - t + d for t, d in (left, right)]) < 0
+        assert (event.kind == "border fold") == folds
+        if not folds:
+            assert (event.kind == "border flip") == (admissible_two_cycles(model) % 2 == 1)
+    assert seen == {"border persistence", "border fold", "border flip"}
+
+
+def admissible_two_cycles(model):
+    """How many of the levels -1 and 1 have a 2-cycle with a point on either side of the border."""
+    M = [model.A, model.A + model.W]
+    count = 0
+    for level in (-1.0, 1.0):
+        h = np.array([level, 0.0])
+        x = np.linalg.solve(np.eye(2) - M[1] @ M[0], M[1] @ h + h)
+        y = M[0] @ x + h
+        count += x[0] < 0 < y[0]
+    return count
+
+
+def test_several_crossings_and_folds_inside_one_interval_are_all_found():
+    # z = 3 clip(z, 0, 1) + mu is an S: folds at mu = 0, z = 0 and mu = -2, z = 1
+    clipped = rt.ShallowPLRNN([0.0], [[3.0, -3.0]], [[1.0], [1.0]], [0.0], [0.0, -1.0])
+    found = scan(clipped, "h1[0]", [-3.0, 1.0])
+    assert kinds(found) == ["border fold", "border fold"]
+    assert np.abs(np.array([e.value for e in found.events]) - [-2.0, 0.0]).max() <= 4 * BORDER
+    assert [float(e.point[0, 0]) for e in found.events] == pytest.approx([1.0, 0.0], abs=1e-9)
+    assert len(found.branches) == 3
+    middle = next(b for b in found.branches if not b.stable.any())
+    assert middle.values == pytest.approx([-2.0, 0.0], abs=1e-9)
+    assert all(found.branches.index(middle) in e.branches for e in found.events)
+
+
+def test_a_border_reached_by_a_weight_is_where_a_root_finder_puts_it(rng):
+    n = 5
+    A, W, h = rng.uniform(0.2, 0.8, n), 0.15 * rng.normal(size=(n, n)), rng.normal(size=n)
+    found = scan(rt.PLRNN(A, W, h), "W[0, 1]", np.linspace(-3, 3, 25))
+    borders = [e for e in found.events if e.border]
+    assert borders
+    for event in borders:
+        (index, *_) = event.branches
+        branch = found.branches[index]
+        d = branch.patterns[np.flatnonzero(branch.values < event.value)[-1], 0] if branch.values[0] < event.value else None
+        assert d is not None
+
+        def preactivation(x, d=d, unit=event.unit):
+            changed = W.copy()
+            changed[0, 1] = x
+            return np.linalg.solve(np.eye(n) - np.diag(A) - changed * d, h)[unit]
+
+        root = brentq(preactivation, event.value - 0.05, event.value + 0.05, xtol=1e-14)
+        assert event.value == pytest.approx(root, abs=BORDER)
+
+
+def test_every_fixed_point_of_every_value_is_on_a_branch(rng):
+    n = 6
+    model = rt.PLRNN(rng.uniform(0.2, 0.8, n), rng.normal(size=(n, n)), rng.normal(size=n))
+    values = np.linspace(-3, 3, 13)
+    found = scan(model, "W[0, 1]", values)
+    total = 0
+    for x in values:
+        W = model.W.copy()
+        W[0, 1] = x
+        points = rt.find_fixed_points(rt.PLRNN(model.A, W, model.h)).points
+        listed = [b.points[b.values == x][0, 0] for b in found.branches if (b.values == x).any()]
+        assert len(listed) == len(points)
+        assert all(min(np.abs(p - z).max() for z in listed) < 1e-9 for p in points)
+        total += len(points)
+    assert total > 0
+
+
+def test_units_that_cross_together_are_degenerate_and_the_branch_goes_on_where_it_is_the_only_one(rng):
+    found = scan(rt.PLRNN([0.5, 0.2, 0.1], 0.1 * rng.normal(size=(3, 3)), np.zeros(3)), {"h": [1.0, 2.0, -1.0]}, np.linspace(-1, 1, 4))
+    (event,) = found.events
+    assert (event.kind, event.border) == ("degenerate", True)
+    assert abs(event.value) <= BORDER
+    assert len(found.branches) == 1
+
+
+# --- multipliers inside a region ---------------------------------------------------------------------------------------------
+
+
+def test_neimark_sacker_inside_a_region_is_where_the_determinant_is_one():
+    trace = 0.7
+    model = normal_form((0.3, 0.2), (trace, 0.5))
+    right = rt.PLRNN(model.A, model.W, [1.0, 0.0])
+    direction = np.array([[0.0, 0.0], [-1.0, 0.0]])  # of the determinant
+    found = scan(right, {"W": direction}, np.linspace(0.0, 1.0, 8))
+    (event,) = found.events
+    assert event.kind == "Neimark-Sacker"
+    assert event.value == pytest.approx(0.5, abs=CROSSING)
+    assert event.multiplier == pytest.approx(trace / 2 + 1j * math.sqrt(1 - trace**2 / 4), abs=CROSSING)
+    assert not event.border
+
+
+def test_flip_inside_a_region_is_where_the_slope_is_minus_one():
+    found = scan(tent(0.5, 0.0, 1.0), "W[0, 0]", np.linspace(-2.0, 0.0, 8))
+    (event,) = found.events
+    assert event.kind == "flip"
+    assert event.value == pytest.approx(-1.5, abs=CROSSING)
+    (branch,) = found.branches
+    assert np.array_equal(branch.stable, branch.values > -1.5)
+
+
+def test_a_crossing_exactly_on_a_value_is_found_once():
+    found = scan(tent(0.5, 0.0, 1.0), "W[0, 0]", [-2.0, -1.5, 0.0])
+    assert kinds(found) == ["flip"]
+    assert found.events[0].value == pytest.approx(-1.5, abs=CROSSING)
+
+
+def test_a_multiplier_one_sends_the_point_to_infinity():
+    found = scan(tent(0.5, 0.0, 1.0), "W[0, 0]", np.linspace(0.0, 1.1, 8))
+    (event,) = found.events
+    assert event.kind == "degenerate"
+    assert event.value == pytest.approx(0.5, abs=CROSSING)
+    assert "infinity" in event.message
+    assert len(found.branches) == 1
+
+
+def test_flip_of_a_two_cycle_is_where_its_multiplier_is_minus_one():
+    # orbit left, right, left, right: multiplier left * right
+    found = scan(tent(0.5, -1.5, 1.0), {"A": [1.0], "W": [[-1.0]]}, np.linspace(-0.3, 0.3, 6), max_period=2)
+    flips = [e for e in found.events if e.period == 2]
+    (event,) = flips
+    assert event.kind == "degenerate" or event.kind == "flip"
+    assert abs((0.5 + event.value) * -1.5) == pytest.approx(1.0, abs=CROSSING)
+
+
+def test_hopf_of_a_continuous_network_is_where_the_trace_vanishes():
+    model = rt.ContinuousPLRNN(-np.eye(2), [[0.5, -2.0], [2.0, 0.5]], [1.0, 4.0])
+    M = model.A + model.W
+    assert (np.linalg.solve(M, -model.h) > 0).all()
+    found = scan(model, {"A": np.ones(2)}, np.linspace(0.0, 1.0, 8))
+    event = next(e for e in found.events if e.kind == "Hopf")
+    assert event.value == pytest.approx(0.5, abs=CROSSING)
+    assert event.multiplier == pytest.approx(2j, abs=CROSSING)
+
+
+def test_equilibria_of_a_flow_fold_where_the_signs_of_the_determinants_differ():
+    model = rt.ContinuousPLRNN([-1.0], [[3.0]], [0.0])
+    found = scan(model, "h[0]", np.linspace(-1, 1, 8))
+    (event,) = found.events
+    assert event.kind == event.predicted == "border fold"
+    assert abs(event.value) <= BORDER
+
+
+def test_a_converted_flow_has_the_branches_of_its_map_with_rates():
+    model = rt.PLRNN([0.5, 0.8], [[0.0, -0.3], [0.2, 0.0]], [0.4, -0.1], time=rt.Discrete(0.1))
+    values = np.linspace(-1, 1, 6)
+    one, other = scan(model, "h[1]", values), scan(rt.to_continuous(model).model, "h[1]", values)
+    assert kinds(one) == kinds(other)
+    assert kinds(one)
+    for a, b in zip(one.branches, other.branches, strict=True):
+        assert np.array_equal(a.points, b.points)
+        assert np.abs(np.exp(0.1 * b.multipliers) - a.multipliers).max() < 1e-12
+
+
+# --- parameters --------------------------------------------------------------------------------------------------------------
+
+
+def test_an_input_level_is_a_parameter():
+    model = rt.PLRNN([0.5], [[-2.0]], [0.3], [[2.0]])
+    found = scan(model, "inputs[0]", np.linspace(-1, 1, 8))
+    (event,) = found.events
+    assert event.kind == "border flip"
+    assert event.value == pytest.approx(-0.15, abs=BORDER)
+    assert found.parameter == "inputs[0]"
+
+
+def test_a_direction_and_a_function_give_the_same_scan():
+    values = np.linspace(-1, 1, 8)
+    one = scan(tent(0.5, -1.5, 0.1), {"h": [2.0]}, values)
+    other = scan(tent(0.5, -1.5, 0.1), lambda x: tent(0.5, -1.5, 0.1 + 2 * x), values)
+    assert one.events[0].value == other.events[0].value == pytest.approx(-0.05, abs=BORDER)
+    assert all(np.array_equal(a.points, b.points) for a, b in zip(one.branches, other.branches, strict=True))
+
+
+# --- smooth --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("values", [np.linspace(-2, 3, 11), np.linspace(-2.03, 3, 9)], ids=["on a value", "between values"])
+def test_tanh_unit_has_a_flip_at_minus_one_and_a_pitchfork_at_one(values):
+    found = scan(tanh_unit(1.0, 0.0), "W_rec[0, 0]", values)
+    assert kinds(found) == ["flip", "transcritical or pitchfork"]
+    assert [e.value for e in found.events] == pytest.approx([-1.0, 1.0], abs=FOLD)
+    assert len(found.events[1].branches) == len(found.branches) == 3
+    assert found.status == "heuristic"
+    assert not found.complete.any()
+
+
+@pytest.mark.parametrize("values", [np.linspace(-1, 1, 12), np.array([-1.0, 1.0])], ids=["many values", "two values"])
+def test_saddle_nodes_of_a_tanh_unit_are_the_closed_form(values):
+    w = 2.0
+    s = math.sqrt(1 - 1 / w)  # w (1 - z^2) = 1
+    place = w * s - math.atanh(s)
+    found = scan(tanh_unit(w, 0.0), "b[0]", values)
+    assert kinds(found) == ["saddle-node"] * 2
+    assert [e.value for e in found.events] == pytest.approx([-place, place], abs=FOLD)
+    assert [abs(float(e.point[0, 0])) for e in found.events] == pytest.approx([s, s], abs=1e-6)
+    assert len(found.branches) == 3
+    assert all(len(e.branches) == 2 and e.error < 1e-6 for e in found.events)
+
+
+def test_hopf_of_a_rate_network_is_the_closed_form():
+    tau = 2.0
+    model = rt.RateRNN(np.zeros((2, 2)), None, np.zeros(2), tau=tau)
+    found = scan(model, {"W_rec": [[1.0, -3.0], [3.0, 1.0]]}, np.linspace(0, 2, 6))
+    (event,) = found.events
+    assert event.kind == "Hopf"
+    assert event.value == pytest.approx(1.0, abs=FOLD)
+    assert event.multiplier == pytest.approx(3j / tau, abs=1e-7)
+
+
+def test_neimark_sacker_of_a_tanh_network_is_where_the_rotation_grows():
+    c, s = math.cos(0.7), math.sin(0.7)
+    model = rt.TanhRNN(np.zeros((2, 2)), np.zeros((2, 0)), np.zeros(2))
+    found = scan(model, {"W_rec": [[c, -s], [s, c]]}, np.linspace(0.2, 1.6, 6))
+    (event,) = (e for e in found.events if abs(e.value - 1.0) < 0.1)
+    assert event.kind == "Neimark-Sacker"
+    assert event.value == pytest.approx(1.0, abs=FOLD)
+    assert event.multiplier == pytest.approx(c + 1j * s, abs=1e-7)
+
+
+def test_transcritical_bifurcation_joins_the_branches_that_cross():
+    model = rt.Map(logistic_step, 1, num_inputs=1)
+    found = scan(model, "inputs[0]", np.linspace(-0.5, 0.77, 9))
+    (event,) = found.events
+    assert event.kind == "transcritical or pitchfork"
+    assert event.value == pytest.approx(0.0, abs=FOLD)
+    assert len(event.branches) == len(found.branches) == 2
+
+
+def test_a_closed_loop_of_equilibria_has_two_saddle_nodes_and_two_branches():
+    found = scan(rt.VectorField(circle, 1, num_inputs=1), "inputs[0]", np.linspace(-2, 2, 9))
+    assert kinds(found) == ["saddle-node"] * 2
+    assert [e.value for e in found.events] == pytest.approx([-1.0, 1.0], abs=FOLD)
+    assert len(found.branches) == 2
+    for b in found.branches:
+        assert np.abs(b.points[:, 0, 0] ** 2 + b.values**2 - 1).max() < 1e-12
+
+
+# --- orbits, budgets, results --------------------------------------------------------------------------------------------------
+
+
+def test_samples_of_a_stable_point_are_the_point_and_divergence_is_counted():
+    found = scan(tent(0.5, -0.5), "h[0]", np.linspace(-1, 1, 5), attractor=7)
+    (branch,) = found.branches
+    at_values = np.isin(branch.values, found.values)
+    assert found.attractor.shape == (5, 7, 1)
+    assert np.abs(found.attractor - branch.points[at_values]).max() < 1e-12
+    lost = scan(tent(2.0, 2.5), "h[0]", [0.5, 1.0], attractor=3)
+    assert np.isnan(lost.attractor).all()
+    assert "diverged at 2 values" in lost.message
+
+
+def test_no_time_gives_an_empty_result_that_says_so():
+    found = scan(tent(0.5, -0.5), "h[0]", [0.0, 1.0], time_limit=0.0)
+    assert found.status == "time_limit"
+    assert not found.complete.any()
+    assert "complete at 0 of 2 values" in found.message
+
+
+def test_an_interrupt_returns_what_was_found(monkeypatch):
+    known, calls = Follower.enumerate, []
+
+    def enumerate_(self, *arguments):
+        calls.append(1)
+        if len(calls) > 2:
+            raise KeyboardInterrupt
+        return known(self, *arguments)
+
+    monkeypatch.setattr(Follower, "enumerate", enumerate_)
+    found = scan(tent(0.5, -1.5), "h[0]", np.linspace(-1, 1, 9))
+    assert found.status == "interrupted"
+    assert found.complete.sum() == 2
+    assert len(found.branches) == 1
+    assert len(found.branches[0].values) == 9
+
+
+def test_a_result_prints_its_events_and_turns_into_plain_data():
+    found = scan(tent(0.5, -1.5), "h[0]", np.linspace(-1, 1, 5), max_period=2)
+    assert "border flip" in repr(found)
+    assert repr(found).startswith("Scan: 2 branches over h[0], 1 event; complete at every value")
+    data = found.to_dict()
+    assert data["events"][0]["kind"] == "border flip"
+    assert data["branches"][0]["multipliers"][0][0] == [0.5, 0.0]
+    assert repr(found.branches[0]).startswith("Branch(fixed points, 5 values from -1 to 1)")
+
+
+def test_values_are_visited_coarse_first_and_each_once():
+    for count in (1, 2, 3, 8, 21):
+        order = module._coarse_first(count)
+        assert sorted(order) == list(range(count))
+    assert module._coarse_first(9)[:3] == [0, 8, 4]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "message"),
+    [
+        ((3, "h[0]", [0.0]), {}, TypeError, "scan takes a retime model"),
+        ((tent(0.5, 0.5), "h[0]", [1.0, 0.0]), {}, ValueError, "strictly increasing"),
+        ((tent(0.5, 0.5), "h[1]", [0.0]), {}, ValueError, "index 1"),
+        ((tent(0.5, 0.5), "h[0]", [0.0]), {"max_period": 0}, ValueError, "`max_period` is 0"),
+        ((tent(0.5, 0.5), "h[0]", [0.0]), {"attractor": -1}, ValueError, "`attractor` is -1"),
+        ((tanh_unit(1.0, 0.0), "b[0]", [0.0]), {"max_period": 2}, ValueError, "cycles are followed for piecewise-affine maps"),
+    ],
+)
+def test_wrong_arguments_say_what_is_wanted(arguments, options, error, message):
+    with pytest.raises(error, match=message):
+        scan(*arguments, **options)
+
+
+def test_all_fixed_points_of_corner_patterns_are_kept_apart():
+    # two uncoupled tent maps: patterns combine, folds of one unit happen on both branches of the other
+    model = rt.PLRNN([0.5, 0.5], np.diag([1.2, 1.2]), [0.0, -0.3])
+    found = scan(model, "h[0]", np.linspace(-1.01, 1, 8))
+    folds = [e for e in found.events if e.kind == "border fold"]
+    assert len(folds) == 2
+    assert len(found.branches) == 4
+    ends = {tuple(np.round(e.point[0], 9)) for e in folds}
+    assert ends == {(0.0, -0.6), (0.0, round(0.3 / 0.7, 9))}
+    assert all(e.unit == 0 for e, _ in product(folds, [0]))
