@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,6 +27,7 @@ EPS = float(np.finfo(float).eps)
 REACH = 1e8  # preactivations up to this, relative to the offsets, are within the scope of a proof
 SINGULAR = 8.0  # times the size and the rounding unit: relative singular value below which a region's equilibrated matrix is singular
 MAX_CONTINUA = 500
+GRACE = 0.5  # seconds to look at what was found when the time is over
 MAX_LEAVES = 200_000
 
 
@@ -99,8 +100,10 @@ class Solutions:
     num_open: int
 
 
-def solve_all(problem: Complementarity, *, deadline: float, node_limit: float) -> Solutions:
-    """Every solution, unless time (`time.monotonic`) or nodes end first.
+def solve_all(
+    problem: Complementarity, *, deadline: float, node_limit: float, key: Callable[[Array], Any] | None = None
+) -> Solutions:
+    """Every solution, unless time (`time.monotonic`) or nodes end first; of patterns `(Q,)` with the same `key` only one.
 
     Cost: exponential in the number of units at worst; about 1e-8 q^2 seconds per node, some hundred nodes at 20 random units.
     """
@@ -109,10 +112,13 @@ def solve_all(problem: Complementarity, *, deadline: float, node_limit: float) -
     first = first_dictionary(small)
     rest = [np.zeros(len(units), dtype=np.int8)] if small.is_homogeneous else []
     if first is None:
-        return Solutions(*_checked(problem, units, rest), SearchStatus.COMPLETE, 1, 0.0, 0)
+        return Solutions(*_checked(problem, units, rest, deadline, None)[:2], SearchStatus.COMPLETE, 1, 0.0, 0)
     tree = Tree(first, len(units))
     status = tree.explore(deadline, node_limit)
-    single, continua = _checked(problem, units, rest + tree.leaves)
+    single, continua, left = _checked(problem, units, rest + tree.leaves, deadline, key)
+    if left and status is SearchStatus.COMPLETE:
+        status = SearchStatus.TIME_LIMIT
+    tree.open.extend(left)
     if len(continua) >= MAX_CONTINUA or len(tree.leaves) >= MAX_LEAVES:
         status = SearchStatus.NODE_LIMIT if status is SearchStatus.COMPLETE else status
     return Solutions(single, continua, status, tree.nodes, tree.remaining, len(tree.open))
@@ -269,13 +275,24 @@ def _eliminate(M: Array, rows: Array, columns: Array, size: float) -> tuple[Arra
 # --- leaves ------------------------------------------------------------------------------------------------------------
 
 
-def _checked(problem: Complementarity, units: Array, leaves: list[Array]) -> tuple[list[Solution], list[Solution]]:
-    """The solutions of the leaves: each region's equation solved directly, its signs read again; points on boundaries once."""
+def _checked(
+    problem: Complementarity, units: Array, leaves: list[Array], deadline: float, key: Callable[[Array], Any] | None
+) -> tuple[list[Solution], list[Solution], list[Array]]:
+    """The solutions of the leaves, and leaves that no time was left for: each region's equation is solved directly, and its signs are read
+    again; points on boundaries are kept once."""
     single: list[Solution] = []
     continua: list[Solution] = []
-    for signs in leaves:
+    seen: set[Any] = set()
+    late = max(deadline, time.monotonic() + GRACE)
+    for k, signs in enumerate(leaves):
         d = np.zeros(problem.W1.shape[1], dtype=bool)
         d[units] = signs == ON
+        if key is not None and key(d) in seen:
+            continue
+        if key is not None:
+            seen.add(key(d))
+        if time.monotonic() > late:
+            return single, continua, leaves[k:]
         found = solve_region(problem, d)
         if found is None:
             continue
@@ -289,7 +306,7 @@ def _checked(problem: Complementarity, units: Array, leaves: list[Array]) -> tup
     for c in continua:
         if not (c.near.any() and any(_is_within(problem, c, other) for other in kept)):
             kept.append(c)
-    return [x for x in single if not (x.near.any() and any(_is_within(problem, x, c) for c in kept))], kept
+    return [x for x in single if not (x.near.any() and any(_is_within(problem, x, c) for c in kept))], kept, []
 
 
 def _is_within(problem: Complementarity, part: Solution, whole: Solution) -> bool:
@@ -399,7 +416,7 @@ def _inside(problem: Complementarity, d: Array, z: Array, V: Array) -> tuple[Arr
             return z, V
         tight = np.flatnonzero(~pinned)[np.argmin((G @ x + a)[~pinned])]
         for i in np.flatnonzero(~pinned & (G @ x + a <= 10 * tolerance)):
-            if _largest(G, a, i, pinned) <= tolerance:
+            if _largest(G, a, int(i), pinned) <= tolerance:
                 tight = i
                 break
         else:

@@ -229,6 +229,7 @@ class _Hunt:
         self, view: AffineView, s: Array, rng: Any, deadline: float, limit: float, num_starts: int, given: Array | None
     ) -> None:
         self.view, self.s, self.rng, self.deadline = view, s, rng, deadline
+        self.first_deadline = time.monotonic() + 0.5 * limit
         self.proof_deadline = time.monotonic() + PROOF_SHARE * limit
         self.num_starts, self.given = num_starts, given
         self.found: dict[int, list[_Found]] = {}
@@ -236,6 +237,8 @@ class _Hunt:
         self.starts = self.nodes = self.complete_up_to = 0
         self.degenerate: list[int] = []
         self._expanded: dict[int, set[bytes]] = {}
+        self._keys: set[bytes] = set()  # of sequences that were solved
+        self._known: set[bytes] = set()  # of cycles that are listed
         self.status, self.order = SearchStatus.COMPLETE, 0
         self._pool: Array | None = None
 
@@ -264,8 +267,9 @@ class _Hunt:
         if k * self.view.form.num_units > PROOF_UNITS and k > 1:
             return False
         problem = Complementarity.of_cycles(self.view.form, self.s, k)
-        deadline = min(self.deadline, max(self.proof_deadline, time.monotonic() if k > 1 else self.deadline))
-        found = solve_all(problem, deadline=deadline, node_limit=node_limit)
+        deadline = self.proof_deadline if k > 1 else self.first_deadline
+        shape = (k, self.view.form.num_units)
+        found = solve_all(problem, deadline=deadline, node_limit=node_limit, key=lambda d: _turn_key(d.reshape(shape)))
         self.nodes += found.nodes
         for x in found.single:
             self._add(k, x)
@@ -313,26 +317,31 @@ class _Hunt:
         rows = np.zeros((b, k, q), dtype=np.uint8) if sequences is None else sequences.astype(np.uint8)
         found = np.full(b, 0 if sequences is None else 2, dtype=np.int64)
         solved = np.zeros(b, dtype=np.int64)
-        cores = os.cpu_count() or 1
-        edges = np.linspace(0, b, 4 * cores + 1).astype(int)
-        jobs = [(int(x), int(y)) for x, y in pairwise(edges) if y > x]
+        edges = [*range(0, b, self._at_once(k)), b]
 
         def work(job: tuple[int, int]) -> None:
-            search_from(self.arrays, starts, *job, TRIES, rows, found, solved)
+            if time.monotonic() < self.deadline:
+                search_from(self.arrays, starts, *job, TRIES, rows, found, solved)
+            else:
+                found[job[0] : job[1]] = 0
 
-        if len(jobs) == 1:
-            work(jobs[0])
-        else:
-            with ThreadPoolExecutor(cores) as pool:
-                list(pool.map(work, jobs))
-        self.starts += b
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            list(pool.map(work, pairwise(edges)))
+        self.starts += int((solved > 0).sum())
         fresh = False
-        hits = np.unique(rows[found == 1].reshape(-1, k * q), axis=0) if k * q else rows[found == 1][:1].reshape(-1, 0)
-        for bits in hits.reshape(-1, k, q).astype(bool):
-            if not any(_is_rotation(bits, f.bits) for f in self.found.get(k, [])):
+        for bits in rows[found == 1].astype(bool):
+            key = _turn_key(bits)
+            if key not in self._keys:
+                self._keys.add(key)
                 x = self._solution(k, bits)
                 fresh = (x is not None and self._add(k, x)) or fresh
         return fresh
+
+    def _at_once(self, k: int) -> int:
+        """Starts that take a core about a tenth of a second at most."""
+        n, q = self.view.form.num_states, self.view.form.num_units
+        seconds = TRIES * 2e-9 * (k * (n + 1) * n * (q / 2 + 2) + n**3 + 100)
+        return int(np.clip(0.1 / seconds, 1, 64))
 
     def _solution(self, k: int, bits: Array) -> Solution | None:
         """The cycle of a sequence of regions from its k n equations; None when it is no isolated cycle."""
@@ -396,9 +405,11 @@ class _Hunt:
         turn = _first_phase(z)
         z, bits = np.roll(z, -turn, axis=0), np.roll(bits, -turn, axis=0)
         known = self.found.setdefault(k, [])
-        if any(_is_same_cycle(z, f.points, size) for f in known):
+        near, key = bool(x.near.any()), _turn_key(bits)
+        if key in self._known or (near and any(f.near and _is_same_cycle(z, f.points, size) for f in known)):
             return False
-        known.append(_Found(z, bits, bool(x.near.any())))
+        self._known.add(key)
+        known.append(_Found(z, bits, near))
         return True
 
     def _result(self, largest: int) -> Cycles:
@@ -498,8 +509,12 @@ def _first_phase(z: Array) -> int:
     return int(np.lexsort(rows.T[::-1])[0])
 
 
-def _is_rotation(a: Array, b: Array) -> bool:
-    return any(np.array_equal(np.roll(a, -j, axis=0), b) for j in range(len(a)))
+def _turn_key(bits: Array) -> bytes:
+    """The same for all phases of a cyclic sequence of patterns `(k, q)`."""
+    rows = [row.tobytes() for row in np.packbits(bits, axis=1)] if bits.shape[1] else [b""] * len(bits)
+    first = min(rows)
+    turns = [rows[j:] + rows[:j] for j in range(len(rows)) if rows[j] == first]
+    return len(rows).to_bytes(4, "little") + b"".join(min(turns))
 
 
 def _is_same_cycle(a: Array, b: Array, size: float) -> bool:
