@@ -73,6 +73,6 @@ def _write(found: Any, data: dict[str, Any], output: Path) -> Path:
         if output.suffix == ".json":
             temporary.write_text(json.dumps(plain(data), allow_nan=False), encoding="utf-8")
         else:
-            figure = found.plot().figure
+            figure = found.plot()[0].figure
             figure.savefig(temporary, format=output.suffix[1:], dpi=150)
     return output

@@ -1,0 +1,116 @@
+"""Basins of attraction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.patches import Patch
+
+from retime.plots.orbits import _axes, _chosen
+
+if TYPE_CHECKING:
+    from retime.analysis.basins import Attractor, Basins
+
+from retime.plots.style import LEGEND, _colors
+
+
+def basins(result: Basins, *, units: Any = None, ax: Axes | None = None) -> Axes:
+    """Basins of attraction: the image of the slice, or without one the initial states in two coordinates.
+
+    The legend gives the fraction of the box that every attractor takes, with its standard error. Attractors that lie in the plane are
+    drawn on it in white (fixed points and cycles) or black (bounded sets).
+
+    Args:
+        result: from `find_basins`.
+        units: without a slice, the two indices of the coordinates; None for the first two.
+        ax: where to draw; None makes a new figure.
+
+    Returns:
+        the Axes.
+
+    Raises:
+        ValueError: indices that do not exist, or `units` for a result that has an image.
+    """
+    if result.image is not None and units is not None:
+        raise ValueError("The result has an image, whose plane is fixed; leave out `units`, or search without `slice`.")
+    ax = _axes(ax)
+    colors = _basin_colors(result.attractors)
+    if result.image is None:
+        seen = set(result.labels.tolist())
+        _starts(ax, result, units, colors)
+    else:
+        seen = set(np.unique(result.image).tolist()) | set(result.labels.tolist())
+        x, y = result.plane.extent  # type: ignore[union-attr]
+        ax.imshow(
+            result.image, origin="lower", extent=(*x, *y), aspect="auto", interpolation="nearest", alpha=0.6,
+            cmap=ListedColormap(colors), vmin=-0.5, vmax=len(colors) - 0.5,
+        )  # fmt: skip
+        _attractors(ax, result)
+        ax.set(xlabel=_axis(result.plane, 0), ylabel=_axis(result.plane, 1), xlim=x, ylim=y)
+    shown = [k for k in range(len(colors)) if k in seen]
+    handles = [Patch(color=colors[k], alpha=0.6, label=_share(result.attractors[k])) for k in shown[:LEGEND]]
+    if len(shown) > LEGEND:
+        handles.append(Patch(alpha=0.0, label=f"... {len(shown) - LEGEND} more"))
+    ax.legend(handles=handles, fontsize="small", frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return ax
+
+
+def _basin_colors(attractors: Sequence[Attractor]) -> list[Any]:
+    """The color cycle for attractors, grays for what left or did not settle."""
+    gray = {"diverged": "0.85", "undecided": "0.5"}
+    proper = iter(_colors(sum(a.kind not in gray for a in attractors)))
+    return [gray[a.kind] if a.kind in gray else next(proper) for a in attractors]
+
+
+def _share(a: Attractor) -> str:
+    name = f"{a.period}-cycle" if a.kind == "cycle" else a.kind.replace("_", " ")
+    if a.fraction in (0.0, 1.0):  # where the binomial standard error says nothing
+        low, high = a.interval
+        return f"{name}: 0 (95 %: below {high:.2g})" if a.fraction == 0.0 else f"{name}: 1 (95 %: above {low:.3g})"
+    return f"{name}: {a.fraction:.3f} $\\pm$ {a.standard_error:.3f}"
+
+
+def _axis(plane: Any, k: int) -> str:
+    """The label of an axis of a slice: of a state as in all other plots, else the name that was given."""
+    direction = (plane.first, plane.second)[k]
+    state = int(np.argmax(direction))
+    is_state = plane.names[k] == f"z{state}" and np.array_equal(direction, np.eye(len(direction))[state])
+    return f"$z_{{{state + 1}}}$" if is_state else plane.names[k]
+
+
+def _starts(ax: Axes, result: Basins, units: Any, colors: list[Any]) -> None:
+    n = result.starts.shape[1]
+    chosen = _chosen(units, n, 2)
+    if len(chosen) != min(n, 2):
+        raise ValueError(f"`units` has {len(chosen)} entries; basins are drawn in {min(n, 2)} coordinates.")
+    for k, color in enumerate(colors):
+        z = result.starts[result.labels == k][:, chosen]
+        if len(z):
+            y = z[:, 1] if n > 1 else np.zeros(len(z))
+            ax.plot(z[:, 0], y, "." if n > 1 else "|", ms=4 if n > 1 else 30, color=color, alpha=0.7)
+    ax.set_xlabel(f"$z_{{{chosen[0] + 1}}}$")
+    if n > 1:
+        ax.set_ylabel(f"$z_{{{chosen[1] + 1}}}$")
+    else:
+        ax.yaxis.set_visible(False)
+
+
+def _attractors(ax: Axes, result: Basins) -> None:
+    """Those points of the attractors that lie in the plane of the image."""
+    plane = result.plane
+    axes = np.column_stack([plane.first, plane.second])  # type: ignore[union-attr]
+    width = float(np.ptp(result.box, axis=1).max())
+    for a in result.attractors:
+        offset = a.points - plane.base  # type: ignore[union-attr]
+        if not len(offset):
+            continue
+        x = np.linalg.lstsq(axes, offset.T, rcond=None)[0]
+        inside = np.abs(axes @ x - offset.T).max(axis=0) <= 1e-6 * width
+        exact = a.kind in ("fixed_point", "cycle", "neutral")
+        if inside.any():
+            style = {"ms": 6, "mfc": "white", "mec": "black"} if exact else {"ms": 1.5, "color": "black"}
+            ax.plot(*x[:, inside], "o", **style)

@@ -1,0 +1,168 @@
+"""What changes with parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+
+from retime.core.arrays import Array
+from retime.plots.orbits import _axes, _chosen
+
+if TYPE_CHECKING:
+    from retime.analysis.scan import Branch, Event, Scan
+    from retime.analysis.stability_map import StabilityMap
+
+from retime.plots.style import _colors
+
+EVENTS = {
+    "border persistence": "|", "border fold": "<", "border flip": "v", "saddle-node": "o", "flip": "s", "Neimark-Sacker": "D", "Hopf": "D",
+    "transcritical or pitchfork": "X", "degenerate": "*",
+}  # fmt: skip
+_SPECIAL = {0: ("aperiodic or longer", "0.25"), -1: ("diverged", "0.85"), -2: ("not computed", "white")}  # of a period
+
+
+def bifurcation_diagram(scan: Scan, *, unit: int = 0, ax: Axes | None = None) -> Axes:
+    """One state of all branches over the parameter: solid where stable, dashed where not, one color per period.
+
+    Events are symbols by kind, samples of the attractor faint dots underneath. A line changes its style at the event between two values,
+    or half way between them when none was located there.
+
+    Args:
+        scan: from `scan`.
+        unit: the state that is drawn.
+        ax: where to draw; None makes a new figure.
+
+    Returns:
+        the Axes.
+
+    Raises:
+        ValueError: a unit that does not exist, or a scan that found nothing.
+    """
+    if not scan.branches and scan.attractor is None:
+        raise ValueError(
+            f"The scan found no branch and has no attractor, so there is nothing to draw ({scan.message})."
+        )
+    n = scan.branches[0].points.shape[-1] if scan.branches else scan.attractor.shape[-1]  # type: ignore[union-attr]
+    (i,) = _chosen((unit,), n, 1)
+    ax = _axes(ax)
+    if scan.attractor is not None:
+        over = np.repeat(scan.values, scan.attractor.shape[1])
+        ax.plot(over, scan.attractor[..., i].ravel(), ".", ms=2.5, mew=0, color="0.4", alpha=0.5, zorder=1)
+    periods = sorted({b.period for b in scan.branches})
+    colors = dict(zip(periods, _colors(len(periods)), strict=True))
+    for k, branch in enumerate(scan.branches):
+        for x, y, stable in _runs(branch, k, scan.events, i):
+            ax.plot(x, y, "-" if stable else "--", lw=1.6 if stable else 0.9, color=colors[branch.period], zorder=2)
+    for event in scan.events:
+        y = np.atleast_2d(event.point)[:, i]
+        marker = EVENTS.get(event.kind, "P")
+        ax.plot(
+            np.full(len(y), event.value),
+            y,
+            marker,
+            ms=6,
+            color=plt.rcParams["text.color"],
+            mfc=ax.get_facecolor(),
+            zorder=3,
+        )
+    _scan_legend(ax, scan, colors)
+    ax.set(xlabel=scan.parameter, ylabel=f"$z_{{{i + 1}}}$", xlim=(scan.values[0], scan.values[-1]))
+    return ax
+
+
+def stability_map(result: StabilityMap, *, quantity: str = "period", ax: Axes | None = None) -> Axes:
+    """A number per place of two parameters as an image, with one color of the color bar per number that occurs.
+
+    Args:
+        result: from `stability_map`.
+        quantity: "period" of the attractor, "num_points" or "num_stable" fixed points.
+        ax: where to draw; None makes a new figure.
+
+    Returns:
+        the Axes.
+
+    Raises:
+        ValueError: another quantity.
+    """
+    names = {"period": "period of the attractor", "num_points": "fixed points", "num_stable": "stable fixed points"}
+    if quantity not in names:
+        raise ValueError(f"`quantity` is {quantity!r}; it must be one of {', '.join(names)}.")
+    ax = _axes(ax)
+    numbers = np.asarray(getattr(result, quantity))
+    special = _SPECIAL if quantity == "period" else {-1: _SPECIAL[-2]}
+    found = np.unique(numbers).tolist()
+    found = [k for k in found if k not in special] + [k for k in special if k in found]
+    proper = iter(_colors(sum(k not in special for k in found)))
+    colors = [special[k][1] if k in special else next(proper) for k in found]
+    place = np.vectorize(found.index)(numbers)
+    image = ax.pcolormesh(
+        *map(_edges, result.values),
+        place.T,
+        cmap=ListedColormap(colors),
+        vmin=-0.5,
+        vmax=len(found) - 0.5,
+        rasterized=True,
+    )
+    bar = ax.figure.colorbar(image, ax=ax, ticks=range(len(found)))
+    bar.ax.set_yticklabels([special[k][0] if k in special else str(k) for k in found])
+    bar.minorticks_off()
+    doubt = "" if quantity == "period" or result.complete.all() else " found"
+    bar.set_label(names[quantity] + doubt)
+    ax.set(xlabel=result.parameters[0], ylabel=result.parameters[1])
+    return ax
+
+
+def _runs(branch: Branch, index: int, events: Sequence[Event], unit: int) -> list[tuple[Array, Array, bool]]:
+    """Pieces (values `(b,)`, states `(b, k)`, stable) of one stability, joined where it changes."""
+    x, y, stable = branch.values, branch.points[:, :, unit], np.asarray(branch.stable, dtype=bool)
+    joints = []
+    for t in np.flatnonzero(stable[1:] != stable[:-1]):
+        between = [e.value for e in events if index in e.branches and x[t] <= e.value <= x[t + 1]]
+        at = between[0] if between else 0.5 * (x[t] + x[t + 1])
+        weight = (at - x[t]) / (x[t + 1] - x[t])
+        joints.append((int(t) + 1, at, (1.0 - weight) * y[t] + weight * y[t + 1]))
+    none = (np.zeros(0), np.zeros((0, y.shape[1])))
+    runs, start, head = [], 0, none
+    for stop, *joint in [*joints, (len(x),)]:
+        tail = (np.array([joint[0]]), joint[1][None]) if joint else none
+        values, states = (
+            np.concatenate(parts) for parts in zip(head, (x[start:stop], y[start:stop]), tail, strict=True)
+        )
+        runs.append((values, states, bool(stable[start])))
+        start, head = stop, tail
+    return runs
+
+
+def _scan_legend(ax: Axes, scan: Scan, colors: dict[int, Any]) -> None:
+    """Periods where there are several, the two styles that occur, kinds of events with their numbers."""
+    if len(colors) > 1:
+        for period, color in colors.items():
+            ax.plot([], [], "-", lw=3, color=color, label="fixed point" if period == 1 else f"period {period}")
+    for stable in (True, False):
+        if any((b.stable == stable).any() for b in scan.branches):
+            style, label = ("-", "stable") if stable else ("--", "unstable")
+            ax.plot([], [], style, lw=1.6 if stable else 0.9, color="0.45", label=label)
+    kinds = [e.kind for e in scan.events]
+    for kind in dict.fromkeys(kinds):
+        count = kinds.count(kind)
+        label = kind if count == 1 else f"{kind} ({count})"
+        ax.plot(
+            [], [], EVENTS.get(kind, "P"), ms=6, color=plt.rcParams["text.color"], mfc=ax.get_facecolor(), label=label
+        )
+    if scan.attractor is not None:
+        ax.plot([], [], ".", ms=4, mew=0, color="0.5", label="attractor")
+    ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def _edges(values: Array) -> Array:
+    """Borders between values, half way, and as far beyond the ends."""
+    x = np.asarray(values, dtype=float)
+    if len(x) == 1:
+        return np.array([x[0] - 0.5, x[0] + 0.5])
+    middle = 0.5 * (x[1:] + x[:-1])
+    return np.concatenate([[2.0 * x[0] - middle[0]], middle, [2.0 * x[-1] - middle[-1]]])

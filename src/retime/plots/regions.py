@@ -1,0 +1,228 @@
+"""Regions: transition graph and map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Circle, FancyArrowPatch, Polygon
+
+from retime.analysis.affine import constant_input
+from retime.core.arrays import Array, vector
+from retime.plots.orbits import _axes, _chosen
+
+if TYPE_CHECKING:
+    from retime.analysis.enumeration import Regions
+    from retime.analysis.visits import VisitedRegions
+
+from retime.plots.style import COLORS
+
+LONG_PATTERN = 12  # more bits than this are not written out; the index of the region stands for them
+
+
+def transition_graph(visits: VisitedRegions, *, num_regions: int = 12, ax: Axes | None = None) -> Axes:
+    """The regions an orbit stays in longest, as a graph: area ~ time spent, arrows as wide as their change of region is probable.
+
+    An arrow from i to j stands for the part of all visits of i that are followed by one of j, changes to regions that are not
+    drawn included. Regions stand in a circle, each followed by the likeliest next one that is not yet placed.
+
+    Args:
+        visits: from `visited_regions`.
+        num_regions: how many are drawn at most.
+        ax: where to draw; None makes a new figure.
+
+    Returns:
+        the Axes.
+
+    Raises:
+        ValueError: num_regions < 1.
+    """
+    if isinstance(num_regions, bool) or not isinstance(num_regions, (int, np.integer)) or num_regions < 1:
+        raise ValueError(f"`num_regions` is {num_regions!r}; it must be a whole number >= 1.")
+    ax = _axes(ax)
+    shown = np.argsort(-visits.fractions, kind="stable")[:num_regions]
+    jumps = visits.jumps.toarray().astype(float)
+    P = (jumps / np.maximum(jumps.sum(axis=1, keepdims=True), 1.0))[np.ix_(shown, shown)]
+    order = _chain(P)
+    shown, P = shown[order], P[np.ix_(order, order)]
+    angle = 0.5 * np.pi - 2.0 * np.pi * np.arange(len(shown)) / len(shown)
+    at = np.column_stack([np.cos(angle), np.sin(angle)]) * (len(shown) > 1)
+    area = 1600.0 * visits.fractions[shown] / visits.fractions[shown].max() + 25.0
+    for i, j in zip(*np.nonzero(P), strict=True):
+        ax.add_patch(_arrow(at[i], at[j], P[i, j], area[i], area[j]))
+    ax.scatter(at[:, 0], at[:, 1], s=area, color="C0", edgecolors="0.2", linewidths=0.6, zorder=3)
+    for k, z, a in zip(shown, at, area, strict=True):
+        _beside(ax, z, 0.5 * a**0.5 + 3.0, f"{_name(visits.patterns[k], int(k))}\n{100 * visits.fractions[k]:.3g} %")
+    share = visits.fractions[shown].sum()
+    ax.set_title(f"{len(shown)} of {len(visits)} regions, {100 * share:.3g} % of the time", fontsize="medium")
+    ax.set(xlim=(-1.75, 1.75), ylim=(-1.45, 1.45), aspect="equal")
+    ax.set_axis_off()
+    return ax
+
+
+def region_map(
+    regions: Regions,
+    *,
+    model: Any = None,
+    inputs: Any = None,
+    units: tuple[int, int] = (0, 1),
+    at: Any = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """The regions of a box, as the polygons they are (with `model`), or as the largest circle known inside each.
+
+    A region carries its bits (its index when there are more than 12) where there is room.
+
+    Args:
+        regions: from `enumerate_regions`, of one or more states.
+        model: the system whose regions they are; needed for polygons, and for more than two states.
+        inputs: the input `(m,)` of the enumeration, for `model`.
+        units: with more than two states, the two of the plane.
+        at: with more than two states, the state `(n,)` the plane goes through; None for the middle of the box.
+        ax: where to draw; None makes a new figure.
+
+    Returns:
+        the Axes.
+
+    Raises:
+        ValueError: more than two states without `model`, or a model that does not fit. ShapeError: `at` or `inputs` of the wrong size.
+    """
+    n = regions.box.shape[0]
+    if n > 2 and model is None:
+        raise ValueError(f"The regions have {n} states; pass `model=` (and `units`) for a plane through them.")
+    if model is not None and (model.num_states, model.canonical.num_units) != (n, regions.patterns.shape[1]):
+        raise ValueError(
+            f"`model` has {model.num_states} states and {model.canonical.num_units} ReLU units, the regions {n} and "
+            f"{regions.patterns.shape[1]}; pass the model that was given to enumerate_regions."
+        )
+    ax = _axes(ax)
+    if n == 1:
+        return _intervals(ax, regions)
+    i, j = _chosen(units, n, 2)
+    ax.set(xlim=regions.box[i], ylim=regions.box[j], xlabel=f"$z_{{{i + 1}}}$", ylabel=f"$z_{{{j + 1}}}$")
+    if model is None:
+        ax.set_aspect("equal")
+    cut = None if model is None else _Plane(regions.box, model, inputs, (i, j), at)
+    for k, bits in enumerate(regions.patterns):
+        style = {"facecolor": f"C{k % COLORS}", "alpha": 0.35, "edgecolor": "0.2", "lw": 0.6}
+        if cut is None:
+            middle, width = regions.points[k], 2.0 * float(regions.radii[k])
+            ax.add_patch(Circle(tuple(middle), 0.5 * width, **style))
+        else:
+            corners = cut.polygon(bits)
+            if not len(corners):
+                continue
+            ax.add_patch(Polygon(corners, closed=True, gid=_name(bits, k), **style))
+            middle = regions.points[k] if n == 2 else _centroid(corners)
+            width = 2.0 * float(regions.radii[k]) if n == 2 else 0.7 * float(np.ptp(corners[:, 0]))
+        _label(ax, middle, width, _name(bits, k))
+    return ax
+
+
+def _name(bits: Array, k: int) -> str:
+    return "".join("01"[int(b)] for b in bits) if 0 < len(bits) <= LONG_PATTERN else f"#{k}"
+
+
+def _chain(P: Array) -> list[int]:
+    """An order in which each is followed by its likeliest successor that is left."""
+    order, left = [0], set(range(1, len(P)))
+    while left:
+        last = order[-1]
+        nearest = max(left, key=lambda j: (P[last, j] + P[j, last], -j))
+        order.append(nearest)
+        left.remove(nearest)
+    return order
+
+
+def _arrow(start: Array, end: Array, p: float, area: float, target: float) -> FancyArrowPatch:
+    return FancyArrowPatch(
+        tuple(start), tuple(end), arrowstyle="-|>", mutation_scale=5.0 + 5.0 * p, connectionstyle="arc3,rad=0.14", lw=0.3 + 3.0 * p,
+        shrinkA=0.5 * area**0.5, shrinkB=0.5 * target**0.5 + 1.0, color="0.45", alpha=0.3 + 0.7 * p, zorder=2,
+    )  # fmt: skip
+
+
+def _beside(ax: Axes, z: Array, distance: float, text: str) -> None:
+    """Text outside of the circle of nodes, so many points from the middle of its node."""
+    x, y = z if z.any() else (0.0, -1.0)
+    across = "center" if abs(x) < 0.2 else ("left" if x > 0 else "right")
+    along = "center" if abs(y) < 0.9 else ("bottom" if y > 0 else "top")
+    offset = (distance * x, distance * y)
+    ax.annotate(
+        text,
+        tuple(z),
+        offset,
+        textcoords="offset points",
+        ha=across,
+        va=along,
+        fontsize="x-small",
+        linespacing=1.0,
+        zorder=4,
+    )
+
+
+class _Plane:
+    """The plane of two states inside a box, cut into regions."""
+
+    def __init__(self, box: Array, model: Any, inputs: Any, units: tuple[int, int], at: Any) -> None:
+        base = box.mean(axis=1) if at is None else vector("at", at, len(box), " (one state)").copy()
+        base[list(units)] = 0.0
+        form = model.canonical
+        self.slopes, self.offsets = form.W2[:, list(units)], form.preactivation(base, constant_input(model, inputs))
+        (x0, x1), (y0, y1) = box[list(units)]
+        self.corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+
+    def polygon(self, bits: Array) -> Array:
+        """Corners `(k, 2)` of a region; none where the plane misses it."""
+        return _clipped(self.corners, self.slopes, self.offsets, bits)
+
+
+def _clipped(corners: Array, slopes: Array, offsets: Array, bits: Array) -> Array:
+    """The part of a polygon (or segment) where slopes x + offsets is positive for the units that are on, negative for the others.
+
+    Args:
+        corners: `(k, d)`, d = 2: of a convex polygon in order; d = 1: the two ends. slopes: `(q, d)`. offsets: `(q,)`. bits: bool `(q,)`.
+    """
+    for a, b, on in zip(slopes, offsets, bits, strict=True):
+        side = (corners @ a + b) * (1.0 if on else -1.0)
+        if (side >= 0).all():
+            continue
+        kept = []
+        for k in range(len(corners)):
+            m = (k + 1) % len(corners)
+            if side[k] >= 0:
+                kept.append(corners[k])
+            if side[k] * side[m] < 0:
+                kept.append(corners[k] + side[k] / (side[k] - side[m]) * (corners[m] - corners[k]))
+        corners = np.array(kept).reshape(-1, corners.shape[1])
+        if corners.shape[1] == 1 and len(corners):  # an edge of two ends is walked twice
+            corners = np.array([corners.min(axis=0), corners.max(axis=0)])
+        if len(corners) < corners.shape[1] + 1:
+            return corners[:0]
+    return corners
+
+
+def _centroid(corners: Array) -> Array:
+    x, y = corners.T
+    cross = x * np.roll(y, -1) - np.roll(x, -1) * y
+    if abs(cross.sum()) < 1e-300:
+        return corners.mean(axis=0)
+    return np.array([((x + np.roll(x, -1)) * cross).sum(), ((y + np.roll(y, -1)) * cross).sum()]) / (3.0 * cross.sum())
+
+
+def _label(ax: Axes, middle: Array, width: float, text: str) -> None:
+    """Text in a region, where it fits into a width in units of the horizontal axis."""
+    x0, x1 = ax.get_xlim()
+    points = ax.get_window_extent().width * 72.0 / ax.figure.dpi
+    if width / (x1 - x0) * points >= 4.2 * len(text):  # a digit of 7 points is 4.2 wide
+        ax.text(middle[0], middle[1], text, ha="center", va="center", fontsize=7, clip_on=True)
+
+
+def _intervals(ax: Axes, regions: Regions) -> Axes:
+    """One state: the ball of a region is the region."""
+    ax.set(xlim=regions.box[0], ylim=(0.0, 1.0), xlabel="$z_{1}$")
+    ax.yaxis.set_visible(False)
+    for k, (z, r) in enumerate(zip(regions.points[:, 0], regions.radii, strict=True)):
+        ax.axvspan(z - r, z + r, facecolor=f"C{k % COLORS}", alpha=0.35, edgecolor="0.2", lw=0.6)
+        _label(ax, np.array([z, 0.5]), 2.0 * r, _name(regions.patterns[k], k))
+    return ax
