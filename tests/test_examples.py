@@ -58,3 +58,15 @@ def test_the_time_algebra_example_draws_its_picture(tmp_path):
     )
     assert r.returncode == 0, r.stderr
     assert {p.name for p in tmp_path.iterdir()} == {"time.png"}
+
+
+def test_the_dynamics_example_draws_its_picture(tmp_path):
+    r = subprocess.run(
+        [sys.executable, ROOT / "examples" / "dynamics.py", "--out", tmp_path, "--steps", "2000"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert r.returncode == 0, r.stderr
+    assert {p.name for p in tmp_path.iterdir()} == {"dynamics.png"}
+    assert "3 fixed points, 0 stable; complete" in r.stdout
