@@ -59,14 +59,17 @@ def test_points_of_random_networks_are_those_of_all_patterns(rng, kind):
         view = affine_view(model)
         want = in_order(brute_force(view.form, view.is_map, s))
         found = rt.find_fixed_points(model, inputs=s)
-        assert found.complete and not found.continua
+        assert found.complete
+        assert not found.continua
         assert in_order(found.points).shape == want.shape
         np.testing.assert_allclose(in_order(found.points), want, atol=1e-8 * (1 + np.abs(want).max(initial=0)), rtol=0)
         number += len(want)
     assert number > 10
 
 
-@pytest.mark.parametrize(("name", "base"), [c for c in CASES if c not in (("relu", "flow"), ("linear", "map"), ("linear", "flow"))])
+@pytest.mark.parametrize(
+    ("name", "base"), [c for c in CASES if c not in (("relu", "flow"), ("linear", "map"), ("linear", "flow"))]
+)
 def test_points_of_every_family_are_those_of_all_patterns(rng, name, base):
     for k in range(4):
         model, _ = make(name, rng, base=base)
@@ -89,7 +92,8 @@ def test_a_network_of_a_product_of_points_loses_none(rng):
     # z' = -1 + 3 (relu(z + 1/2) - relu(z - 1/2)): -1, -1/4, 2
     found = rt.find_fixed_points(model)
     want = np.array(list(product([-1.0, -0.25, 2.0], repeat=n)))
-    assert found.complete and len(found) == len(want)
+    assert found.complete
+    assert len(found) == len(want)
     np.testing.assert_allclose(in_order(found.points), in_order(want), atol=1e-9)
     assert int(found.stable.sum()) == 2**n
 
@@ -156,7 +160,9 @@ class Piece:
             + [h1[i] + sum(W1[i][u] * h2[u] for u in on)]
             for i in range(n)
         ]
-        self.sides = [([(1 if b else -1) * x for x in W2[u]], (1 if b else -1) * h2[u]) for u, b in zip(units, bits, strict=True)]
+        self.sides = [
+            ([(1 if b else -1) * x for x in W2[u]], (1 if b else -1) * h2[u]) for u, b in zip(units, bits, strict=True)
+        ]
         found = solutions(self.rows)
         if found is not None:
             self._cut(*found)
@@ -235,7 +241,9 @@ def test_integer_networks_include_all_kinds_of_degeneracy(integer_networks):
 
 def test_integer_networks_without_continua_have_exactly_the_exact_points(integer_networks):
     cases = [(seed, found, single) for seed, found, single, wide in integer_networks if not wide]
-    wrong = [seed for seed, found, single in cases if found.complete and (found.continua or not is_listed(found, single))]
+    wrong = [
+        seed for seed, found, single in cases if found.complete and (found.continua or not is_listed(found, single))
+    ]
     assert len(cases) > 200
     assert not wrong
 
@@ -262,7 +270,9 @@ def test_integer_networks_lose_no_continuum_inside_a_region(integer_networks):
 
 def test_integer_networks_do_not_pass_a_continuum_off_as_isolated_points(integer_networks):
     cases = [row for row in integer_networks if row[3]]
-    wrong = [seed for seed, found, single, _ in cases if found.complete and not (found.continua and is_listed(found, single))]
+    wrong = [
+        seed for seed, found, single, _ in cases if found.complete and not (found.continua and is_listed(found, single))
+    ]
     assert cases
     assert not wrong
 
@@ -308,7 +318,9 @@ def test_fractions_of_arbitrary_doubles_agree_too():
         model = rt.PLRNN(rng.uniform(-1, 1, n), 2 * rng.normal(size=(n, n)), rng.normal(size=n))
         single, wide = exact_fixed_points(model)
         found = rt.find_fixed_points(model)
-        assert found.complete and not wide and is_listed(found, single)
+        assert found.complete
+        assert not wide
+        assert is_listed(found, single)
         number += len(single)
     assert number > 20
 
@@ -324,9 +336,13 @@ def test_huge_offsets_that_cancel_lose_no_point(offset):
         single, wide = exact_fixed_points(model)
         found = rt.find_fixed_points(model)
         want = np.array([[float(x) for x in z] for z in single]).reshape(-1, 2)
-        assert not wide and (not found.complete or len(found) == len(want))
+        assert not wide
+        assert not found.complete or len(found) == len(want)
         for z in want:  # the doubles W1 h2 carry an error of eps * offset, amplified by the region's condition
-            assert not found.complete or np.abs(found.points - z).max(axis=1).min() < 1e-13 * offset * (1 + np.abs(z).max()) * 10
+            assert (
+                not found.complete
+                or np.abs(found.points - z).max(axis=1).min() < 1e-13 * offset * (1 + np.abs(z).max()) * 10
+            )
 
 
 @pytest.mark.parametrize("size", [1e-12, 1e-6, 1e6, 1e12])
@@ -357,3 +373,27 @@ def test_states_of_very_different_scale_lose_no_point(size):
             assert len(found) == len(want)
             for z in want:
                 assert (np.abs(found.points - z) / (T * (1 + np.abs(z / T).max()))).max(axis=1).min() < 1e-9
+
+
+@pytest.mark.parametrize("decades", [1, 3, 6])
+def test_units_of_measurement_that_are_powers_of_two_change_nothing(decades):
+    """States and units of integer networks rescaled by powers of two, which is exact, degeneracies included."""
+    wrong, top = [], round(decades * np.log2(10))
+    for seed in range(150):
+        rng = np.random.default_rng([seed, 9])
+        model = integer_network(seed)
+        view = affine_view(model)
+        f = view.form
+        T, U = (2.0 ** rng.integers(-top, top + 1, k) for k in (f.num_states, f.num_units))
+        other = rt.PiecewiseAffineRNN(
+            f.A * T[:, None] / T, f.W1 * T[:, None] / U, f.W2 * U[:, None] / T, f.h1 * T, f.h2 * U, time=model.time
+        )  # fmt: skip
+        one, two = rt.find_fixed_points(model), rt.find_fixed_points(other)
+        if not (one.complete and two.complete):
+            continue
+        same = len(one) == len(two) and len(one.continua) == len(two.continua)
+        if same and len(one):
+            away = np.abs(one.points[:, None] - (two.points / T)[None]).max(axis=2)
+            same = max(away.min(axis=0).max(), away.min(axis=1).max()) < 1e-8 * (1 + np.abs(one.points).max())
+        wrong += [] if same else [seed]
+    assert not wrong

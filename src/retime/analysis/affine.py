@@ -10,8 +10,9 @@ from retime.core.arrays import Array, real_array
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.errors import ShapeError
 from retime.core.system import PiecewiseAffineSystem, System
-from retime.core.time import Continuous, Discrete
+from retime.core.time import Discrete
 from retime.models import PiecewiseAffineFlow, RegionwiseMap
+from retime.models.regionwise import OwnRegions
 
 SMALLEST = 2.0**-53  # what a zero eigenvalue of a map is replaced by when it becomes a rate
 
@@ -23,24 +24,40 @@ class AffineView(NamedTuple):
         form: the canonical form.
         step: the time of one of its steps, None for fields.
         dt: the step of the system that is looked at, None for flows.
+        held: for a map made by holding regions of a flow, that flow: its multipliers are those of the held regions.
     """
 
     form: PiecewiseAffineForm
     step: float | None
     dt: float | None
+    held: PiecewiseAffineFlow | None = None
 
     @property
     def is_map(self) -> bool:
         """Whether the form is a map."""
         return self.step is not None
 
-    def eigenvalues(self, w: Array) -> Array:
-        """Eigenvalues of M `(..., n)` as multipliers per step (maps) or rates (flows: 1 / model time, principal branch)."""
+    @property
+    def is_iterated(self) -> bool:
+        """Whether one step of the system at its samples is one step of the form."""
+        return self.is_map and (self.held is None or self.step == self.held.dt)
+
+    def eigenvalues(self, patterns: Array) -> Array:
+        """Spectra `(r, n)` of the regions `patterns` `(r, q)`: multipliers per step (maps) or rates (flows: 1 / model time, principal)."""
+        if self.held is not None and self.dt is not None and not self.is_iterated:
+            n = self.form.num_states
+            M = np.array([r.transition[:, 1 : 1 + n] for r in self.held.convert(patterns)]).reshape(-1, n, n)
+            return np.linalg.eigvals(M).astype(complex)
+        return self.in_time(np.linalg.eigvals(self.form.regions(patterns).M))
+
+    def in_time(self, w: Array) -> Array:
+        """Eigenvalues of matrices of the form, as those of the system."""
         w = np.asarray(w, dtype=complex)
-        if self.step == self.dt:
+        if self.step is None and self.dt is not None:
+            return np.exp(w * self.dt)
+        if self.step is None or self.dt is not None:
             return w
-        rates = w if self.step is None else np.log(np.where(w == 0, SMALLEST, w)) / self.step
-        return rates if self.dt is None else np.exp(rates * self.dt)
+        return np.log(np.where(w == 0, SMALLEST, w)) / self.step
 
 
 def affine_view(model: System) -> AffineView | None:
@@ -49,11 +66,13 @@ def affine_view(model: System) -> AffineView | None:
     if isinstance(model, PiecewiseAffineSystem):
         return AffineView(model.canonical, dt, dt)
     if isinstance(model, RegionwiseMap):
-        return affine_view(model.flow)._replace(dt=model.dt)  # type: ignore[union-attr]
+        view = affine_view(model.flow)
+        return None if view is None else view._replace(dt=model.dt, held=model.flow)
     if isinstance(model, PiecewiseAffineFlow):
-        inner = getattr(model.method, "dt", model.dt)  # a resampled flow was made with the step of its own map
-        step = None if isinstance(model.map.time, Continuous) else inner
-        return AffineView(model.canonical, step, None)
+        if isinstance(model.method, OwnRegions):  # a network in continuous time, whose regions are held for a step
+            return AffineView(model.canonical, None, None)
+        step = getattr(model.method, "dt", model.dt)  # a resampled flow was made with the step of its own map
+        return AffineView(model.canonical, step, None, None if step == model.dt else model)
     return None
 
 

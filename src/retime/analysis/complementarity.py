@@ -7,6 +7,7 @@ Fixed points of maps, equilibria of flows and cycles of a given period are all o
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from retime.core.status import SearchStatus
 EPS = float(np.finfo(float).eps)
 REACH = 1e8  # preactivations up to this, relative to the offsets, are within the scope of a proof
 SINGULAR = 8.0  # times the size and the rounding unit: relative singular value below which a region's equilibrated matrix is singular
+DUST = 2.0**-44  # entries this small, relative to the largest of a balanced problem, do not set the scale
 MAX_CONTINUA = 500
 GRACE = 0.5  # seconds to look at what was found when the time is over
 MAX_LEAVES = 200_000
@@ -69,6 +71,55 @@ class Complementarity:
         """The units whose sign has any effect; the others are read off at the end."""
         return np.flatnonzero(np.abs(self.W1).max(axis=0, initial=0.0) > 0.0)
 
+    def balanced(self) -> tuple[Complementarity, Array]:
+        """The same problem in other units, and the factors `(N,)` that turn its z into ours: powers of two, so nothing is rounded.
+
+        Rows, states, units (relu(c a) = c relu(a)) and offsets are scaled so that the logarithms of all entries are as small as possible in
+        the sense of least squares: a network written in other units gives the same balanced problem.
+        """
+        problem, states = self._in_units(*[x != 0 for x in self._blocks()])
+        sizes = [np.abs(x) for x in problem._blocks()]
+        least = DUST * max(float(x.max(initial=0.0)) for x in sizes[:3])
+        if any(((x > 0) & (x < least)).any() for x in sizes[:3]):  # rounding of zeros must not set the scale
+            return self._in_units(*[x >= least for x in sizes[:3]], *[x > 0 for x in sizes[3:]])
+        return problem, states
+
+    def _blocks(self) -> tuple[Array, ...]:
+        return self.L, self.W1, self.W2, self.h1[:, None], self.h2[:, None]
+
+    def _in_units(self, *on: Array) -> tuple[Complementarity, Array]:
+        """The problem scaled by the entries of each block that are `on`."""
+        N, Q = self.W1.shape
+        logs = [np.log2(np.where(m, np.abs(x), 1.0)) for m, x in zip(on, self._blocks(), strict=True)]
+        L, W1, W2, h1, h2 = (m.astype(float) for m in on)
+        H = np.zeros((2 * N + Q + 1, 2 * N + Q + 1))  # unknowns: rows, states, units, offsets
+        r, z, a, t = slice(0, N), slice(N, 2 * N), slice(2 * N, 2 * N + Q), slice(2 * N + Q, None)
+        H[r, z], H[r, a], H[r, t], H[z, a], H[a, t] = L, W1, h1, -W2.T, -h2
+        H += H.T
+        H[np.diag_indices_from(H)] = np.concatenate(
+            [
+                L.sum(1) + W1.sum(1) + h1[:, 0],
+                L.sum(0) + W2.sum(0),
+                W1.sum(0) + W2.sum(1) + h2[:, 0],
+                [h1.sum() + h2.sum()],
+            ]
+        )
+        g = np.concatenate(
+            [
+                logs[0].sum(1) + logs[1].sum(1) + logs[3][:, 0],
+                logs[0].sum(0) + logs[2].sum(0),
+                logs[1].sum(0) - logs[2].sum(1) - logs[4][:, 0],
+                [logs[3].sum() + logs[4].sum()],
+            ]
+        )
+        u = np.round(np.linalg.solve(H + 1e-9 * np.eye(len(H)), -g))
+        rows, states, units, offset = 2.0 ** u[r], 2.0 ** u[z], 2.0 ** u[a], float(2.0 ** u[-1])
+        problem = Complementarity(
+            rows[:, None] * self.L * states, rows[:, None] * self.W1 * units, self.W2 * states / units[:, None],
+            rows * self.h1 * offset, self.h2 * offset / units,
+        )  # fmt: skip
+        return problem, states / offset
+
     @property
     def is_homogeneous(self) -> bool:
         """Whether there are units but no offsets: z = 0 solves it in every region, other solutions are rays."""
@@ -90,7 +141,10 @@ class Solution:
 
 @dataclass(frozen=True)
 class Solutions:
-    """What a search found: `single` points and `continua`, how it ended, nodes visited, fraction of patterns not excluded."""
+    """What a search found: `single` points and `continua`, how it ended, nodes visited, fraction of patterns not excluded.
+
+    unclear: regions that could neither be excluded nor solved in double precision (nearly singular ones).
+    """
 
     single: list[Solution]
     continua: list[Solution]
@@ -98,6 +152,7 @@ class Solutions:
     nodes: int
     remaining: float
     num_open: int
+    unclear: int = 0
 
 
 def solve_all(
@@ -107,21 +162,33 @@ def solve_all(
 
     Cost: exponential in the number of units at worst; about 1e-8 q^2 seconds per node, some hundred nodes at 20 random units.
     """
-    units = problem.deciding
-    small = replace(problem, W1=problem.W1[:, units], W2=problem.W2[units], h2=problem.h2[units])
-    first = first_dictionary(small)
-    rest = [np.zeros(len(units), dtype=np.int8)] if small.is_homogeneous else []
-    if first is None:
-        return Solutions(*_checked(problem, units, rest, deadline, None)[:2], SearchStatus.COMPLETE, 1, 0.0, 0)
-    tree = Tree(first, len(units))
-    status = tree.explore(deadline, node_limit)
-    single, continua, left = _checked(problem, units, rest + tree.leaves, deadline, key)
-    if left and status is SearchStatus.COMPLETE:
-        status = SearchStatus.TIME_LIMIT
-    tree.open.extend(left)
-    if len(continua) >= MAX_CONTINUA or len(tree.leaves) >= MAX_LEAVES:
-        status = SearchStatus.NODE_LIMIT if status is SearchStatus.COMPLETE else status
-    return Solutions(single, continua, status, tree.nodes, tree.remaining, len(tree.open))
+    given = problem
+    tree, leaves = None, _Leaves(problem, np.zeros(0), key)
+    try:
+        problem, factors = given.balanced()
+        units = problem.deciding
+        small = replace(problem, W1=problem.W1[:, units], W2=problem.W2[units], h2=problem.h2[units])
+        first, leaves = first_dictionary(small), _Leaves(problem, factors, key)
+        rest = [np.zeros(len(units), dtype=np.int8)] if small.is_homogeneous else []
+        if first is None:
+            leaves.check(rest, math.inf)
+            return Solutions(*leaves.found(), SearchStatus.COMPLETE, 1, 0.0, 0, leaves.unclear)
+        tree = Tree(first, len(units))
+        status = tree.explore(deadline, node_limit)
+        left = leaves.check(rest + tree.leaves, max(deadline, time.monotonic() + GRACE))
+        if left and status is SearchStatus.COMPLETE:
+            status = SearchStatus.TIME_LIMIT
+        tree.open.extend(left)
+    except KeyboardInterrupt:
+        status = SearchStatus.INTERRUPTED
+    if tree is None:
+        return Solutions([], [], status, 0, 1.0, 1)
+    single, continua = leaves.found()
+    if status is SearchStatus.COMPLETE and (leaves.num_continua >= MAX_CONTINUA or len(tree.leaves) >= MAX_LEAVES):
+        status = SearchStatus.NODE_LIMIT
+    if status is SearchStatus.COMPLETE and leaves.unclear:
+        status = SearchStatus.HEURISTIC
+    return Solutions(single, continua, status, tree.nodes, tree.remaining, len(tree.open), leaves.unclear)
 
 
 class Tree:
@@ -151,7 +218,9 @@ class Tree:
         if time.monotonic() >= deadline:
             return SearchStatus.TIME_LIMIT
         try:
-            self._take(self._search(self.open.pop(), int(min(self._chunk, node_limit))))
+            found = self._search(self.open[-1], int(max(1, min(self._chunk, node_limit))))
+            self.open.pop()
+            self._take(found)
             return self._in_parallel(deadline, node_limit) if self.open else SearchStatus.COMPLETE
         except KeyboardInterrupt:
             return SearchStatus.INTERRUPTED
@@ -237,8 +306,9 @@ def first_dictionary(problem: Complementarity) -> Dictionary | None:
     rows, _ = _eliminate(M, np.arange(len(first)), np.arange(N), size)
     rows, by_n = _eliminate(M, rows, np.arange(N + Q, last), size)
     rows, by_p = _eliminate(M, rows, np.arange(N, N + Q), size)
-    if len(rows) and np.abs(M[rows, last]).max() > 1e-9 * max(1.0, float(np.abs(M[:, last]).max())):
-        return None
+    offsets = float(np.abs(first[:, last]).max(initial=0.0))
+    if (np.abs(M[rows, last]) > 64 * EPS * offsets * np.abs(M[rows, last + 1 :]).sum(axis=1)).any():
+        return None  # a row without variables that is not 0 = 0
     chosen = [*by_n, *by_p]
     at, basic = [row for row, _ in chosen], np.array([column - N for _, column in chosen], dtype=np.int64)
     nonbasic = np.setdiff1d(np.arange(2 * Q), basic)
@@ -275,38 +345,76 @@ def _eliminate(M: Array, rows: Array, columns: Array, size: float) -> tuple[Arra
 # --- leaves ------------------------------------------------------------------------------------------------------------
 
 
-def _checked(
-    problem: Complementarity, units: Array, leaves: list[Array], deadline: float, key: Callable[[Array], Any] | None
-) -> tuple[list[Solution], list[Solution], list[Array]]:
-    """The solutions of the leaves, and leaves that no time was left for: each region's equation is solved directly, and its signs are read
-    again; points on boundaries are kept once."""
-    single: list[Solution] = []
-    continua: list[Solution] = []
-    seen: set[Any] = set()
-    late = max(deadline, time.monotonic() + GRACE)
-    for k, signs in enumerate(leaves):
-        d = np.zeros(problem.W1.shape[1], dtype=bool)
-        d[units] = signs == ON
-        if key is not None and key(d) in seen:
-            continue
-        if key is not None:
-            seen.add(key(d))
-        if time.monotonic() > late:
-            return single, continua, leaves[k:]
-        found = solve_region(problem, d)
-        if found is None:
-            continue
-        if found.directions.shape[1]:
-            if len(continua) < MAX_CONTINUA and not any(_is_same(found, other) for other in continua):
-                continua.append(found)
-        elif not (found.near.any() and any(_is_same(found, other) for other in single)):
-            single.append(found)
-    continua.sort(key=lambda c: -c.directions.shape[1])
-    kept: list[Solution] = []
-    for c in continua:
-        if not (c.near.any() and any(_is_within(problem, c, other) for other in kept)):
-            kept.append(c)
-    return [x for x in single if not (x.near.any() and any(_is_within(problem, x, c) for c in kept))], kept, []
+class _Leaves:
+    """What the leaves of a search come to: each region's equation solved directly, its signs read again, points on boundaries kept once.
+
+    factors `(N,)` turn states of the problem into those of the user; of patterns with the same `key` only one is looked at.
+    """
+
+    def __init__(self, problem: Complementarity, factors: Array, key: Callable[[Array], Any] | None) -> None:
+        self.problem, self.factors, self.key = problem, factors, key
+        self.single: list[Solution] = []
+        self.continua: list[Solution] = []
+        self.seen: set[Any] = set()
+        self.unclear = 0
+
+    @property
+    def num_continua(self) -> int:
+        """How many regions with a continuum were met."""
+        return len(self.continua)
+
+    def check(self, leaves: list[Array], late: float) -> list[Array]:
+        """Look at rows of signs until it is too late; those that were not looked at are returned."""
+        units = self.problem.deciding
+        for k, signs in enumerate(leaves):
+            if time.monotonic() > late:
+                return leaves[k:]
+            d = np.zeros(self.problem.W1.shape[1], dtype=bool)
+            d[units] = signs == ON
+            if self.key is not None:
+                key = self.key(d)
+                if key in self.seen:
+                    continue
+                self.seen.add(key)
+            found = solve_region(self.problem, d)
+            if found is not None:
+                self._add(found)
+        return []
+
+    def _add(self, found: Solution) -> None:
+        if not solves(self.problem, found):
+            self.unclear += 1
+        elif found.directions.shape[1]:
+            if len(self.continua) < MAX_CONTINUA and not any(_is_same(found, other) for other in self.continua):
+                self.continua.append(found)
+        elif not (found.near.any() and any(_is_same(found, other) for other in self.single)):
+            self.single.append(found)
+
+    def found(self) -> tuple[list[Solution], list[Solution]]:
+        """Isolated points, and continua without those that are faces of larger ones, in the user's units."""
+        self.continua.sort(key=lambda c: -c.directions.shape[1])
+        kept: list[Solution] = []
+        for c in self.continua:
+            if not (c.near.any() and any(_is_within(self.problem, c, other) for other in kept)):
+                kept.append(c)
+        single = [x for x in self.single if not (x.near.any() and any(_is_within(self.problem, x, c) for c in kept))]
+        return [self._rescaled(x) for x in single], [self._rescaled(x) for x in kept]
+
+    def _rescaled(self, x: Solution) -> Solution:
+        V = x.directions
+        if V.shape[1]:
+            V = np.linalg.qr(self.factors[:, None] * V)[0]
+            V = np.where(np.abs(V) < 4 * EPS, 0.0, V)
+        return replace(x, z=self.factors * x.z, directions=V)
+
+
+def solves(problem: Complementarity, x: Solution) -> bool:
+    """Whether the point solves the equations as they are evaluated, to 1e-8 of the terms."""
+    relu = np.maximum(problem.W2 @ x.z + problem.h2, 0.0)
+    terms = np.abs(problem.W2) @ np.abs(x.z) + np.abs(problem.h2)
+    size = np.abs(problem.L) @ np.abs(x.z) + np.abs(problem.W1) @ terms + np.abs(problem.h1)
+    rest = np.abs(problem.L @ x.z - problem.W1 @ relu - problem.h1)
+    return bool((rest <= 1e-8 * size + 1e-11 * size.max(initial=0.0)).all())
 
 
 def _is_within(problem: Complementarity, part: Solution, whole: Solution) -> bool:
@@ -377,7 +485,7 @@ def _continuum(
     """M y = c with a singular M, z = columns y: none, or an affine subspace cut by the region; the point is as far inside as possible."""
     U, sigma, Vt = svd
     y = Vt[:rank].T @ ((U[:, :rank].T @ c) / sigma[:rank])
-    allowed = 1e-10 * (np.linalg.norm(c) + sigma[0] * np.linalg.norm(y)) + 1e-300
+    allowed = 16 * len(M) * EPS * (np.linalg.norm(c) + sigma[0] * np.linalg.norm(y)) + 1e-300
     if np.linalg.norm(M @ y - c) > allowed:
         return None
     z = columns * y

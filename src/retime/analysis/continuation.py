@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise, product
 from typing import Any, NamedTuple
 
@@ -73,6 +73,16 @@ class Stopped(Exception):
     """The time is over."""
 
 
+def join(pieces: list[Piece], events: list[Found], first: Piece, last: Piece) -> None:
+    """The ends of a loop: `last` came back to where `first` began, so that both are one piece."""
+    if last is first:
+        return
+    first.segments += last.segments
+    pieces.remove(last)
+    for e in events:
+        e.pieces = [first if p is last else p for p in e.pieces]
+
+
 def is_same(a: Array, b: Array) -> bool:
     """Whether two cycles `(k, n)` are the same but for the phase."""
     size = SAME * (1.0 + np.abs(a).max(initial=0.0))
@@ -83,12 +93,12 @@ def is_same(a: Array, b: Array) -> bool:
 
 def num_outside(w: Array, is_rate: bool, margin: float = 0.0) -> int:
     """How many multipliers are outside the unit circle, or rates right of the imaginary axis."""
-    return int(((w.real if is_rate else np.abs(w) - 1.0) > margin).sum())
+    return int(((np.real(w) if is_rate else np.abs(w) - 1.0) > margin).sum())
 
 
 def closest(w: Array, is_rate: bool) -> complex:
     """The multiplier closest to the unit circle (rate closest to the imaginary axis), upper half plane."""
-    x = complex(w[np.argmin(np.abs(w.real) if is_rate else np.abs(np.abs(w) - 1.0))])
+    x = complex(w[int(np.argmin(np.abs(np.real(w)) if is_rate else np.abs(np.abs(w) - 1.0)))])
     return complex(x.real, abs(x.imag))
 
 
@@ -196,7 +206,7 @@ class Follower:
         bits = problem.W2 @ z + problem.h2 > 0
         bits[problem.deciding] = d[problem.deciding]
         M, view = self.matrix(value, d)
-        w = view.eigenvalues(np.linalg.eigvals(M).astype(complex))
+        w = view.in_time(np.linalg.eigvals(M))
         return Sample(value, z.reshape(self.shape), bits.reshape(self.bits_shape), w, shown)
 
     # --- seeds
@@ -273,7 +283,7 @@ class Follower:
 
     def _trace(self, start: Sample, piece: Piece, sense: int) -> bool:
         """Follow a branch until it leaves the range, ends, or is back at a point that is known; whether it was a loop."""
-        here, d, segment = start.value, start.bits.ravel(), [start]
+        here, d, segment, first = start.value, start.bits.ravel(), [start], piece
         piece.segments.append(segment)
         while True:
             if time.monotonic() >= self.deadline:
@@ -292,13 +302,20 @@ class Follower:
                 segment.append(sample)
                 if t is not None and self._claimed(t, sample.z, sample.bits):
                     self._look_for_crossings(piece, segment)
-                    return bool(is_same(sample.z, start.z) and here == start.value)
+                    is_loop = bool(is_same(sample.z, start.z) and here == start.value)
+                    if is_loop:
+                        join(self.pieces, self.events, first, piece)
+                    return is_loop
                 if t is not None:
                     self.claims[t].append((sample.z, sample.bits.ravel()))
                 continue
             self._close(segment, step, d)
             self._look_for_crossings(piece, segment)
-            on = self._through_border(piece, d, step, sense) if step.kind == "border" else self._through_singular(piece, d, step, sense)
+            on = (
+                self._through_border(piece, d, step, sense)
+                if step.kind == "border"
+                else self._through_singular(piece, d, step, sense)
+            )
             if on is None:
                 return False
             piece, d, sense, here = on
@@ -357,6 +374,7 @@ class Follower:
         outside = np.flatnonzero(there.depth < 0)
         while len(outside):
             for i in outside:
+
                 def depth(x: float, i: int = int(i)) -> float:
                     place = self.solve(x, d)
                     return -1.0 if place is None else float(place.depth[i])
@@ -368,7 +386,8 @@ class Follower:
             place = self.solve(b, d)
             noise = 1e-13 * (1.0 + np.abs(there.depth).max())
             outside = np.zeros(0, dtype=int) if place is None else np.flatnonzero(place.depth < -noise)
-            outside = np.array([i for i in outside if i not in roots or abs(roots[i] - a) > abs(b - a) * (1 + 1e-9)], dtype=int)
+            left = [int(i) for i in outside if abs(roots.get(int(i), math.inf) - a) > abs(b - a) * (1 + 1e-9)]
+            outside = np.array(left, dtype=int)
             if place is not None:
                 there = place
         units = tuple(i for i, r in roots.items() if abs(r - b) <= TOGETHER * width)
@@ -391,13 +410,11 @@ class Follower:
 
     # --- borders
 
-    def _through_border(
-        self, piece: Piece, d: Array, step: Step, sense: int
-    ) -> tuple[Piece, Array, int, float] | None:
+    def _through_border(self, piece: Piece, d: Array, step: Step, sense: int) -> tuple[Piece, Array, int, float] | None:
         """Book a border crossing; where and in which region the branch goes on, None where it ends."""
-        problem, view = self.problem(step.value)
+        problem, _ = self.problem(step.value)
         place = self.solve(step.value, d)
-        z = (np.full(self.shape, np.nan) if place is None else place.z.reshape(self.shape))
+        z = np.full(self.shape, np.nan) if place is None else place.z.reshape(self.shape)
         flipped = problem.deciding[list(step.units)]
         unit = int(flipped[0] % self.bits_shape[1])
         event = Found(DEGENERATE, True, step.value, step.error, z, unit, None, [piece], self.period, "")
@@ -413,7 +430,13 @@ class Follower:
         turn = self._turn(d, other, step, sense)
         event.predicted, counts = self._criterion(step.value, d, other)
         if turn is None:
-            event.message = f"unit {unit} reaches its boundary; beyond it the equation is singular"
+            event.predicted = ""
+            event.message = f"unit {unit} reaches its boundary where the neighboring region's equation is singular"
+            event.message += (
+                " (as where a point flips inside a region, all its 2-cycles at one value)"
+                if self.period % 2 == 0
+                else ""
+            )
             return None
         gives_birth = self.is_map and self._gives_birth(d, other, step)
         event.kind = FOLD if turn < 0 else BORDER_FLIP if gives_birth else PERSISTENCE
@@ -427,16 +450,17 @@ class Follower:
                 piece.segments.append([self.sample(step.value, other, after.z, True)])
         return self._taken_up(event, piece, other, sense)
 
-    def _taken_up(
-        self, event: Found, piece: Piece, d: Array, sense: int
-    ) -> tuple[Piece, Array, int, float] | None:
+    def _taken_up(self, event: Found, piece: Piece, d: Array, sense: int) -> tuple[Piece, Array, int, float] | None:
         """The place just beyond an event, if the region's solution is admissible there."""
         on = event.value + sense * TINY * self._width(event.value)
         if not self.low <= on <= self.high:
             return None
         place = self.solve(on, d)
         if place is None or (place.depth < 0).any():
-            event.kind, event.message = DEGENERATE, event.message + "; the next crossing is as good as at the same value"
+            event.kind, event.message = (
+                DEGENERATE,
+                event.message + "; the next crossing is as good as at the same value",
+            )
             return None
         return piece, d, sense, on
 
@@ -527,9 +551,15 @@ class Follower:
         event = Found(DEGENERATE, False, step.value, step.error, last, None, complex(near), [piece], self.period, "")
         self.events.append(event)
         size = 1e3 * (1.0 + np.abs(start).max())
-        is_finite = before is not None and after is not None and np.abs(before.z).max() < size and np.abs(after.z).max() < size
+        is_finite = (
+            before is not None and after is not None and np.abs(before.z).max() < size and np.abs(after.z).max() < size
+        )
         if is_finite and after is not None and (after.depth >= 0).all() and at[1] != step.value:
-            event.message = "a multiplier is 1 and the point is one of a continuum" if self.is_map else "a rate is 0 and the point is one of a continuum"
+            event.message = (
+                "a multiplier is 1 and the point is one of a continuum"
+                if self.is_map
+                else "a rate is 0 and the point is one of a continuum"
+            )
             return piece, d, sense, at[1]
         event.message = f"{'a multiplier is 1' if self.is_map else 'a rate is 0'}: the point leaves for infinity"
         return None
@@ -549,11 +579,15 @@ class Follower:
     def _locate(self, piece: Piece, d: Array, a: Sample, b: Sample) -> None:
         def spectrum(x: float) -> Array:
             M, view = self.matrix(x, d)
-            return view.eigenvalues(np.linalg.eigvals(M).astype(complex))
+            return view.in_time(np.linalg.eigvals(M))
 
         width = abs(b.value - a.value)
         at_a, at_b = self._count(a.w), self._count(b.w)
-        brackets = list(changes(lambda x: self._count(spectrum(x)), a.value, b.value, at_a, at_b, 1e-14 * width)) if at_a != at_b else []
+        brackets = (
+            list(changes(lambda x: self._count(spectrum(x)), a.value, b.value, at_a, at_b, 1e-14 * width))
+            if at_a != at_b
+            else []
+        )
         if not brackets:  # one of the ends is the place
             ends = [abs(num) for num in (self._distance(a.w), self._distance(b.w))]
             x = a.value if ends[0] < ends[1] else b.value
@@ -605,6 +639,9 @@ MOST_STEPS = 20_000  # along one branch
 SHORTEST = 1e-9  # step, relative to the distance of values
 STRAIGHT = 0.95  # least cosine between the tangents at both ends of a step
 TURN = 1e-10  # of a step: error of a turning point along the branch
+BESIDE = (
+    1e-4  # smallest singular value of dG/dz, relative to the size of (dG/dz, dG/dx), from which on a branch is begun
+)
 REGULAR = 1e-5  # |psi dG/dx|, psi the left null vector, above which a turning point is a saddle-node
 
 
@@ -719,7 +756,7 @@ class Arclength:
             return
         E = self.extended(u)
         sizes = np.linalg.svd(E[:, :-1], compute_uv=False)
-        if self._claimed(t, u[:-1]) or sizes[-1] <= 1e-6 * max(float(sizes[0]), 1e-300):
+        if self._claimed(t, u[:-1]) or sizes[-1] <= BESIDE * float(np.linalg.norm(E)):
             return
         piece = Piece(1)
         self.pieces.append(piece)
@@ -740,7 +777,7 @@ class Arclength:
     def _trace(self, here: Spot, piece: Piece, t: int) -> bool:
         """Follow from a spot at value t along its tangent; whether the branch came back to where it began."""
         piece.segments.append([self._sample(here, True)])
-        start, length, far = here, self.longest, 1e6 * (1.0 + np.abs(here.u[:-1]).max(initial=0.0))
+        start, first, length, far = here, piece, self.longest, 1e6 * (1.0 + np.abs(here.u[:-1]).max(initial=0.0))
         for _ in range(MOST_STEPS):
             if time.monotonic() >= self.deadline:
                 raise Stopped
@@ -751,13 +788,18 @@ class Arclength:
             if ahead is None:
                 length *= 0.5
                 if length < SHORTEST * self.longest:
-                    self._end(here, piece, "the branch cannot be followed farther: the right-hand side may not be smooth here")
+                    self._end(
+                        here, piece, "the branch cannot be followed farther: the right-hand side may not be smooth here"
+                    )
                     return False
                 continue
             length = min(2.0 * length, self.longest) if here.tangent @ ahead.tangent > 0.99 else length
             piece, known = self._pass(here, ahead, piece)
             if known is not None:
-                return known == t and self._is_at(ahead, start)
+                is_loop = known == t and self._is_at(ahead, start)
+                if is_loop:
+                    join(self.pieces, self.events, first, piece)
+                return is_loop
             here = ahead
             if not np.abs(here.u[:-1]).max(initial=0.0) < far:
                 self._end(here, piece, "the point leaves for infinity")
@@ -772,7 +814,9 @@ class Arclength:
         s = self._sample(here, True)
         piece.segments[-1].append(s)
         w = closest(here.w, not self.is_map)
-        self.events.append(Found(DEGENERATE, False, s.value, self.longest * self.unit, s.z, None, w, [piece], 1, message))
+        self.events.append(
+            Found(DEGENERATE, False, s.value, self.longest * self.unit, s.z, None, w, [piece], 1, message)
+        )
 
     def _advance(self, here: Spot, length: float) -> Spot | None:
         """The next spot, at a value where there is one ahead and the branch is not too steep; None: the step was too long."""
@@ -831,7 +875,8 @@ class Arclength:
     def _at_values(self, a: Spot, b: Spot) -> list[Spot]:
         """Spots at the values strictly between two spots of one piece."""
         low, high = sorted((a.u[-1], b.u[-1]))
-        inside = self.x[(self.x > low) & (self.x < high)]
+        gap = 1e-7 * self.longest  # a value this close to a turning point has no solution of its own
+        inside = self.x[(self.x > low + gap) & (self.x < high - gap)]
         axis = np.append(np.zeros(len(a.u) - 1), 1.0)
         found = []
         for x in inside if a.u[-1] < b.u[-1] else inside[::-1]:
@@ -862,29 +907,49 @@ class Arclength:
         def steepness(share: float) -> float:
             return float(self._point(a, b, share).tangent[-1])
 
-        for tolerance in (TURN, 1e-5):
+        try:
+            spot = self._point(a, b, float(brentq(steepness, 0.0, 1.0, xtol=TURN)))  # type: ignore[arg-type]
+            if abs(spot.tangent @ (b.u - a.u)) > 0.5 * np.linalg.norm(b.u - a.u) and self._is_regular(spot.u):
+                return spot
+        except (Lost, ValueError):
+            pass
+        return self._fitted(a, b)
+
+    def _fitted(self, a: Spot, b: Spot) -> Spot:
+        """A turning point at which branches cross: there the equation is singular, so the branch is interpolated from both sides."""
+        way, shares, places = b.u - a.u, [0.0, 1.0], [a.u, b.u]
+        for share in 0.5 - 0.5 * np.cos(np.pi * np.arange(1, 12) / 12):
             try:
-                return self._point(a, b, float(brentq(steepness, 0.0, 1.0, xtol=tolerance)))  # type: ignore[arg-type]
-            except (Lost, ValueError):
+                s = self._point(a, b, float(share))
+            except Lost:
                 continue
-        return None
+            if abs(s.tangent @ way) > 0.5 * np.linalg.norm(way):  # else it is on the branch that crosses
+                shares.append(float(share))
+                places.append(s.u)
+        fit = np.polynomial.Polynomial.fit
+        degree = min(8, len(shares) - 1)
+        curves = [fit(shares, u, degree) for u in np.array(places).T]
+        turns = curves[-1].deriv().roots()
+        inside = [float(r.real) for r in turns if abs(r.imag) < 1e-6 and 0 < r.real < 1]
+        share = min(inside, key=lambda r: abs(r - 0.5), default=0.5)
+        u = np.array([c(share) for c in curves])
+        return self.spot(u, way / np.linalg.norm(way))
+
+    def _is_regular(self, u: Array) -> bool:
+        """Whether psi dG/dx is not 0 at a turning point, psi the left null vector: then it is a saddle-node."""
+        E = self.extended(u)
+        U, sizes, _ = np.linalg.svd(E[:, :-1])
+        return bool(abs(float(U[:, -1] @ E[:, -1])) > REGULAR * max(1.0, float(sizes[0])))
 
     def _folded(self, turn: Spot, a: Spot, b: Spot, piece: Piece) -> Found:
         """The event of a turning point: a saddle-node where psi dG/dx is not 0."""
-        E = self.extended(turn.u)
-        U, sizes, _ = np.linalg.svd(E[:, :-1])
-        psi = abs(float(U[:, -1] @ E[:, -1]))
-        is_regular = psi > REGULAR * max(1.0, float(sizes[0]))
-        length = float(np.linalg.norm(b.u - a.u))
-        error = 1e-13 * (1.0 + abs(turn.u[-1]))
-        if is_regular:
-            error += length * TURN + 1e-14 / psi
-        else:
-            error += 1e-4 * length**2
+        is_regular, length = self._is_regular(turn.u), float(np.linalg.norm(b.u - a.u))
+        error = 1e-12 * (1.0 + abs(turn.u[-1])) + (length * TURN if is_regular else 1e-6 * length**2)
+        smallest = float(np.linalg.svd(self.extended(turn.u)[:, :-1], compute_uv=False)[-1])
         s = self._sample(turn, True)
         kind = SADDLE_NODE if is_regular else CROSSING
         w = complex(turn.w[np.argmin(np.abs(turn.w - (1.0 if self.is_map else 0.0)))])
-        message = f"smallest singular value {sizes[-1]:.1e}"
+        message = f"smallest singular value {smallest:.1e}"
         event = Found(kind, False, s.value, error * self.unit, s.z, None, w, [piece], 1, message)
         self.events.append(event)
         return event

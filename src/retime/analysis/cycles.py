@@ -15,7 +15,7 @@ import numpy as np
 
 from retime.analysis.affine import AffineView, affine_view, constant_input, is_stable
 from retime.analysis.complementarity import Complementarity, Solution, solve_all, solve_region
-from retime.analysis.fixed_points import _short, check_budget, ordered, real_starts
+from retime.analysis.fixed_points import _short, check_budget, check_count, ordered, real_starts
 from retime.analysis.virtual_cycles import search_from
 from retime.core.arrays import Array
 from retime.core.progress import progress
@@ -202,12 +202,20 @@ def find_cycles(
         from retime.analysis.limit_cycles import find_limit_cycles
 
         return find_limit_cycles(model, max_period, s, z, time_limit=time_limit, seed=seed, switching=switching)
-    step = view.dt if view.dt is not None else view.step
-    largest = max_period if view.dt is not None else max_period / float(view.step or 1.0) * (1 + 1e-9)
-    if isinstance(max_period, bool) or not largest >= 1 or (view.dt is not None and int(max_period) != max_period):
-        raise ValueError(
-            f"`max_period` is {max_period!r}; it must be at least one step of {step}, a whole number for maps."
+    if not view.is_iterated:
+        raise TypeError(
+            f"`model` is a {type(model).__name__} that holds regions for another step than the map they come from: its steps are affine in each "
+            "region, but no ReLU network. Search the cycles of the map it was made from, or see find_basins for those it ends on."
         )
+    step = float(view.step or 1.0)
+    scale = 1.0 if view.dt is not None else (1 + 1e-9) / step
+    is_number = isinstance(max_period, (int, float, np.number)) and not isinstance(max_period, bool)
+    largest = float(max_period) * scale if is_number else float("nan")
+    if not 1 <= largest < float("inf") or (view.dt is not None and largest != int(largest)):
+        raise ValueError(
+            f"`max_period` is {max_period!r}; it must be at least one step of {step}, a whole number of steps for maps."
+        )
+    check_count("num_starts", num_starts, 1)
     with one_blas_thread():
         hunt = _Hunt(view, s, np.random.default_rng(seed), time.monotonic() + time_limit, time_limit, num_starts, z)
         return hunt.run(int(largest), node_limit)
@@ -273,7 +281,7 @@ class _Hunt:
         self.nodes += found.nodes
         for x in found.single:
             self._add(k, x)
-        if found.continua and not any(k % j == 0 for j in self.degenerate):
+        if any(self._least_period(k, _generic(c)) == k for c in found.continua):
             self.degenerate.append(k)
         if found.status is SearchStatus.INTERRUPTED:
             raise KeyboardInterrupt
@@ -394,14 +402,20 @@ class _Hunt:
 
     # --- results
 
+    def _least_period(self, k: int, z: Array) -> int:
+        """The smallest divisor j of k after which the points z `(k n,)` come again."""
+        rows = z.reshape(k, -1)
+        size = 1.0 + np.abs(rows).max(initial=0.0)
+        again = (j for j in range(1, k) if k % j == 0 and np.abs(np.roll(rows, -j, axis=0) - rows).max() <= 1e-7 * size)
+        return next(again, k)
+
     def _add(self, k: int, x: Solution) -> bool:
         """Book a solution of k steps, unless its period is shorter or it is known; whether it was new."""
         n, q = self.view.form.num_states, self.view.form.num_units
         z, bits = x.z.reshape(k, n), x.bits.reshape(k, q)
+        if self._least_period(k, x.z) < k:
+            return False
         size = 1.0 + np.abs(z).max()
-        for j in range(1, k):
-            if k % j == 0 and np.abs(np.roll(z, -j, axis=0) - z).max() <= 1e-7 * size:
-                return False
         turn = _first_phase(z)
         z, bits = np.roll(z, -turn, axis=0), np.roll(bits, -turn, axis=0)
         known = self.found.setdefault(k, [])
@@ -500,6 +514,12 @@ def _one_flipped(bits: Array, rng: Any) -> Array:
     near = np.repeat(bits.reshape(1, -1), len(flips), axis=0)
     near[np.arange(len(flips)), flips] ^= True
     return near
+
+
+def _generic(c: Solution) -> Array:
+    """A point of a continuum that is no special one."""
+    steps = np.cos(1.0 + np.arange(c.directions.shape[1]))
+    return c.z + 1e-3 * (1.0 + np.abs(c.z).max(initial=0.0)) * (c.directions @ steps)
 
 
 def _first_phase(z: Array) -> int:

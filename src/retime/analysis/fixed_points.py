@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from retime.analysis.affine import AffineView, affine_view, constant_input, is_stable, time_constants
-from retime.analysis.complementarity import Complementarity, Solution, Solutions, solve_all, solve_region
+from retime.analysis.complementarity import GRACE, Complementarity, Solution, Solutions, solve_all, solve_region, solves
 from retime.core.arrays import Array, real_array
 from retime.core.certificate import Certificate, Condition
 from retime.core.errors import ShapeError
@@ -20,9 +20,10 @@ from retime.core.result import Result
 from retime.core.status import SearchStatus
 from retime.core.system import System
 from retime.core.time import Discrete
+from retime.models import PiecewiseAffineFlow
 
 SHOWN = 20  # rows of a printed table
-MAX_SIDES = 6  # units on their boundary up to which the regions on all sides are looked at
+MAX_SIDES = 10  # units on their boundary up to which the regions on all sides are looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +48,8 @@ class FixedPoints(Result):
     Attributes:
         points: `(k, n)`, isolated ones, smallest norm first.
         eigenvalues: `(k, n)`, complex, slowest mode first: multipliers per step (maps) or rates, 1 / model time (flows).
-        stable: bool `(k,)`: all multipliers inside the unit circle, or all rates left of the imaginary axis; on a boundary, in the
-            regions on every side of it.
+        stable: bool `(k,)`: all multipliers inside the unit circle, or all rates left of the imaginary axis; on boundaries, in the
+            regions on every side (False where more than 10 boundaries meet: not every side is looked at).
         patterns: bool `(k, q)`, the region of each point; q = 0 for smooth systems.
         complete: whether it is proven that there are no others (in double precision, see `certificate`).
         on_boundary: bool `(k,)`: a preactivation is zero within rounding, so that the linearization differs from side to side.
@@ -202,20 +203,23 @@ def find_fixed_points(
         )
     check_budget("time_limit", time_limit)
     check_budget("node_limit", node_limit)
+    check_count("num_starts", num_starts, 0)
     s, deadline = constant_input(model, inputs), time.monotonic() + time_limit
     view, given = affine_view(model), real_starts(starts, model.num_states)
     with one_blas_thread():
         if view is None:
             return _smooth(model, s, given, num_starts, seed, time_limit)
         problem = Complementarity.of_points(view.form, s, view.is_map)
-        found = Solutions([], [], SearchStatus.HEURISTIC, 0, float("nan"), 0)
+        status = SearchStatus.HEURISTIC if time_limit > 0 else SearchStatus.TIME_LIMIT
+        found = Solutions([], [], status, 0, float("nan"), 0)
         if complete:
             found = solve_all(problem, deadline=deadline, node_limit=node_limit)
         if (
             found.status in (SearchStatus.HEURISTIC, SearchStatus.TIME_LIMIT, SearchStatus.NODE_LIMIT)
             and time_limit > 0
         ):
-            extra = _without_proof(view, problem, s, given, num_starts, seed)
+            late = max(deadline, time.monotonic() + GRACE)
+            extra = _without_proof(view, problem, s, given, (num_starts, seed, late))
             found = Solutions(_merged(found.single, extra), *list(vars(found).values())[1:])
         return _affine(model, view, problem, s, found)
 
@@ -228,6 +232,16 @@ def check_budget(name: str, value: float) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value >= 0:
         raise ValueError(f"`{name}` is {value!r}; it must be a number >= 0.")
+
+
+def check_count(name: str, value: Any, least: int) -> None:
+    """A whole number >= least.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"`{name}` is {value!r}; it must be a whole number >= {least}.")
 
 
 def real_starts(starts: Any, n: int) -> Array | None:
@@ -248,9 +262,10 @@ def real_starts(starts: Any, n: int) -> Array | None:
 
 
 def _without_proof(
-    view: AffineView, problem: Complementarity, s: Array, starts: Array | None, num_starts: int, seed: int
+    view: AffineView, problem: Complementarity, s: Array, starts: Array | None, options: tuple[int, int, float]
 ) -> list[Solution]:
-    """Fixed points by going from region to region: solve, read the region of the solution, solve again."""
+    """Fixed points by going from region to region until it is late: solve, read the region of the solution, solve again."""
+    num_starts, seed, late = options
     rng, n = np.random.default_rng(seed), view.form.num_states
     if starts is None:
         scale = np.abs(rng.standard_cauchy((num_starts, 1))) * (1.0 + float(np.abs(problem.h1).max(initial=0.0)))
@@ -259,9 +274,11 @@ def _without_proof(
     for z in starts:
         d = view.form.pattern(z, s)
         for _ in range(30):
+            if time.monotonic() > late:
+                return found
             M, c = problem.region(d)
             solution = solve_region(problem, d)
-            if solution is not None:
+            if solution is not None and solves(problem, solution):
                 found = _merged(found, [solution] if not solution.directions.shape[1] else [])
                 break
             d = view.form.pattern(np.linalg.lstsq(M, c, rcond=None)[0], s)
@@ -279,24 +296,32 @@ def _merged(found: list[Solution], extra: list[Solution]) -> list[Solution]:
 def _affine(model: System, view: AffineView, problem: Complementarity, s: Array, found: Solutions) -> FixedPoints:
     form, n = view.form, view.form.num_states
     single = sorted(found.single, key=lambda x: (round(float(np.linalg.norm(x.z)), 9), *np.round(x.z, 9)))
-    points = np.array([x.z for x in single]).reshape(-1, n)
-    patterns = np.array([x.bits for x in single], dtype=bool).reshape(-1, form.num_units)
-    w = np.array([_spectrum(view, x.bits) for x in single], dtype=complex).reshape(-1, n)
+    points = np.array([x.z for x in single]).reshape(len(single), n)
+    patterns = np.array([x.bits for x in single], dtype=bool).reshape(len(single), form.num_units)
     is_map = view.dt is not None
-    stable = np.array([is_stable(_spectra_around(view, x), is_map).all() for x in single], dtype=bool)
-    size = 1.0 + np.abs(points).max(axis=1, initial=0.0)
-    residuals = np.abs(form.apply(points, s) - (points if view.is_map else 0.0)).max(axis=1, initial=0.0) / size
+    w = np.array([_spectrum(view, d) for d in patterns], dtype=complex).reshape(len(single), n)
+    stable = np.array([_is_stable_around(view, x) for x in single], dtype=bool)
     continua = tuple(FixedSet(x.z, x.directions, x.bits, _spectrum(view, x.bits)) for x in found.continua)
     return FixedPoints(
         points, w, stable, patterns, found.status is SearchStatus.COMPLETE, np.array([x.near.any() for x in single], dtype=bool),
-        residuals, model.outputs(points, np.broadcast_to(s, (len(points), len(s))) if len(s) else None), continua, np.zeros((0, n)),
-        np.zeros(0), found.status, _message(found, problem), found.nodes, found.remaining, view.dt,
+        _residuals(model, view, points, s), model.outputs(points, np.broadcast_to(s, (len(points), len(s))) if len(s) else None),
+        continua, np.zeros((0, n)), np.zeros(0), found.status, _message(found, problem), found.nodes, found.remaining,
+        view.dt if is_map else None,
     )  # fmt: skip
+
+
+def _residuals(model: System, view: AffineView, points: Array, s: Array) -> Array:
+    """How far each point is from rest, relative to 1 + |z|: under the model's own step or field, of a converted flow under its map."""
+    size = 1.0 + np.abs(points).max(axis=1, initial=0.0)
+    own = view.form if isinstance(model, PiecewiseAffineFlow) else model
+    moved = own.apply(points, s) if len(points) else points
+    is_map = view.is_map if isinstance(model, PiecewiseAffineFlow) else view.dt is not None
+    return np.abs(moved - (points if is_map else 0.0)).max(axis=1, initial=0.0) / size
 
 
 def _spectrum(view: AffineView, bits: Array) -> Array:
     """Eigenvalues of one region `(n,)`, slowest first."""
-    return ordered(view.eigenvalues(np.linalg.eigvals(view.form.regions(bits[None]).M[0])), view.dt is not None)
+    return ordered(view.eigenvalues(bits[None])[0], view.dt is not None)
 
 
 def ordered(w: Array, is_map: bool) -> Array:
@@ -305,18 +330,22 @@ def ordered(w: Array, is_map: bool) -> Array:
     return w[np.lexsort((-np.imag(w), -np.round(size, 12)))]
 
 
-def _spectra_around(view: AffineView, x: Solution) -> Array:
-    """Eigenvalues of the regions on all sides of a point `(r, n)`; of one region for a point inside."""
-    units = np.flatnonzero(x.near)[:MAX_SIDES]
+def _is_stable_around(view: AffineView, x: Solution) -> bool:
+    """Whether the regions on all sides of a point are stable; of one region for a point inside."""
+    units = np.flatnonzero(x.near)
+    if len(units) > MAX_SIDES:
+        return False
     around = np.repeat(x.bits[None], 2 ** len(units), axis=0)
     around[:, units] = np.array(list(product([False, True], repeat=len(units))), dtype=bool)
-    return view.eigenvalues(np.linalg.eigvals(view.form.regions(around).M))
+    return bool(is_stable(view.eigenvalues(around), view.dt is not None).all())
 
 
 def _message(found: Solutions, problem: Complementarity) -> str:
     q = len(problem.deciding)
     if found.status is SearchStatus.COMPLETE:
         text = f"complete: the other regions of 2^{q} are excluded ({found.nodes} nodes)"
+    elif found.status is SearchStatus.HEURISTIC and found.unclear:
+        text = f"not complete: {found.unclear} nearly singular regions could not be decided in double precision; all others are excluded"
     elif found.status is SearchStatus.HEURISTIC:
         return "found from starts, no proof that there are no others"
     else:

@@ -36,7 +36,8 @@ from retime.simulation import simulate
 
 SHOWN = 30
 PROOF_SHARE = 0.6  # of the time, for finding points; the rest is for following them
-FRESH = 8  # Newton starts at every value of a smooth scan
+FRESH = 8  # Newton starts at every value of a smooth scan; eight times as many at the last one
+FAR = 1e4  # points of such starts this many times larger than those of the first value are not believed
 TRANSIENT = 1000  # steps before samples of an attractor are taken
 MERGED = 1e-6  # of the range: events of one kind this close, at one point, are one event
 
@@ -171,8 +172,8 @@ def scan(
     Piecewise-affine systems: at every value all fixed points, and cycles up to `max_period`, are found with a proof (`find_fixed_points`).
     Each is followed in both directions: inside a region it solves a linear system; where a unit reaches its boundary the branch goes
     on in the neighboring region, in the same direction (persistence) or back (fold); multipliers that cross the unit circle inside a
-    region are located by bisection. Smooth systems: points are searched from many starts at the first and last value and from a few at every
-    value, and followed by arclength; no proof.
+    region are located by bisection. Smooth systems: points are searched from many starts at the first value and from a few at every other,
+    and followed by arclength, through folds; no proof.
 
     Args:
         model: a map or flow. For a converted flow the parameters are those of its map, converted anew at every value.
@@ -252,7 +253,9 @@ class _Job:
             model, s = self.at(value)
             view = affine_view(model)
             if view is None:
-                raise TypeError(f"`parameter` returned a smooth {type(model).__name__} at {value}, a piecewise-affine one before.")
+                raise TypeError(
+                    f"`parameter` returned a smooth {type(model).__name__} at {value}, a piecewise-affine one before."
+                )
             return view, s
 
         proofs = self.deadline - (1 - PROOF_SHARE) * max(0.0, self.deadline - time.monotonic())
@@ -276,44 +279,44 @@ class _Job:
                             later.append((t, x))
                         else:
                             follower.grow(t, x)
-                    self.complete = proven.all(axis=0)
+                    self.complete = np.asarray(proven.all(axis=0))
                     advance(1)
                 for t, x in later:
                     follower.add_alone(t, x)
         if continua.any():
-            self.remarks.append(f"at {int(continua.sum())} values fixed points or cycles fill lines or planes, which are not followed")
+            self.remarks.append(
+                f"at {int(continua.sum())} values fixed points or cycles fill lines or planes, which are not followed"
+            )
 
     def smooth(self, seed: int) -> None:
-        """Points of many starts at both ends, of a few at every value, each followed along its branch."""
+        """Points of many starts at the first value, of a few at every other, each followed along its branch."""
         from retime.analysis.newton import CONVERGED, Problem, follow, search_smooth
 
         rng, last = np.random.default_rng(seed), len(self.values) - 1
         self.status = SearchStatus.HEURISTIC
-        found = []
-        for t in (0, last) if last else (0,):
-            model, s = self.at(float(self.values[t]))
-            result = search_smooth(model, s, seed=seed, time_limit=max(0.1, self.deadline - time.monotonic()))
-            if result.status is SearchStatus.INTERRUPTED:
-                raise KeyboardInterrupt
-            alone = [not len(v) for v in result.null_directions]
-            found.append((t, result.points[np.array(alone, dtype=bool)]))
-            if not all(alone):
-                self.remarks.append(f"fixed points fill a line or more at {self.values[t]:.6g}, which is not followed")
-        points = np.concatenate([z for _, z in found])
-        size = float(np.median(np.abs(points).max(axis=1))) if len(points) else 1.0
+        model, s = self.at(float(self.values[0]))
+        found = search_smooth(model, s, seed=seed, time_limit=max(0.1, self.deadline - time.monotonic()))
+        if found.status is SearchStatus.INTERRUPTED:
+            raise KeyboardInterrupt
+        alone = np.array([not len(v) for v in found.null_directions], dtype=bool)
+        if not alone.all():
+            self.remarks.append(f"fixed points fill a line or more at {self.values[0]:.6g}, which is not followed")
+        size = float(np.median(np.abs(found.points).max(axis=1))) if len(found.points) else 1.0
         branches = Arclength(self.at, self.values, self.deadline, size)
         self.followers.append(branches)
-        for t, z in found:
-            for x in z:
-                branches.grow(t, x)
+        for x in found.points[alone]:
+            branches.grow(0, x)
+        order = _coarse_first(last + 1)[1:]
         with progress("scanning", last + 1) as advance:
-            for t in range(1, last):
+            for t in order:
                 if time.monotonic() >= self.deadline:
                     raise Stopped
                 model, s = self.at(float(self.values[t]))
-                starts = (1.0 + size) * 3.0 ** rng.uniform(-2, 1, (FRESH, 1)) * rng.normal(size=(FRESH, model.num_states))
+                count = FRESH * (8 if t == last else 1)
+                scale = (1.0 + size) * 3.0 ** rng.uniform(-2, 1, (count, 1))
+                starts = scale * rng.normal(size=(count, model.num_states))
                 z, ending = follow(Problem.of(model, s, rng), starts, 1e-10, self.deadline)
-                for x in z[(ending == CONVERGED) & (np.abs(z).max(axis=1) <= 100 * (1.0 + size))]:
+                for x in z[(ending == CONVERGED) & (np.abs(z).max(axis=1) <= FAR * (1.0 + size))]:
                     branches.grow(t, x)
                 advance(1)
 
@@ -405,7 +408,12 @@ def _branch(piece: Piece, is_map: bool) -> Branch | None:
         return None
     w, z = np.array([s.w for s in kept]), np.array([s.z for s in kept])
     return Branch(
-        piece.period, np.array([s.value for s in kept]), z, w, is_stable(w, is_map), np.array([s.bits for s in kept], dtype=bool)
+        piece.period,
+        np.array([s.value for s in kept]),
+        z,
+        w,
+        is_stable(w, is_map),
+        np.array([s.bits for s in kept], dtype=bool),
     )
 
 
@@ -441,5 +449,8 @@ def _is_one(a: Found, b: Found, span: float) -> bool:
         return False
     if a.kind == CROSSING:
         return bool(np.abs(a.point - b.point).max() <= 1e-3 * size)
-    return abs(a.value - b.value) <= 1e-9 * span and is_same(a.point, b.point) and (a.kind == DEGENERATE or a.unit == b.unit)
-
+    return (
+        abs(a.value - b.value) <= 1e-9 * span
+        and is_same(a.point, b.point)
+        and (a.kind == DEGENERATE or a.unit == b.unit)
+    )

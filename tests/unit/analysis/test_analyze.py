@@ -1,7 +1,6 @@
 """`analyze`: one call, the same answers as the verbs, within its time."""
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -70,10 +69,8 @@ def test_a_constant_input_acts_on_every_part():
     assert found.orbit.states[-1, 0] == pytest.approx(5.0)
 
 
-def test_without_time_it_returns_at_once_and_says_what_is_missing():
-    began = time.monotonic()
+def test_without_time_it_returns_at_once_and_says_what_is_missing(no_hang):
     found = rt.analyze(rt.zoo.load("lorenz"), time_limit=0)
-    assert time.monotonic() - began < 10
     assert not found.fixed_points.complete
     assert "No time was left for exponents." in found.notes
 

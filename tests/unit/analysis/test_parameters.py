@@ -86,7 +86,7 @@ def test_a_parameter_that_is_none_says_what_there_is(model, parameter, error, me
 
 
 def test_a_function_must_return_a_model_of_the_same_size(model):
-    with pytest.raises(TypeError, match="returned float at 1.0"):
+    with pytest.raises(TypeError, match=r"returned float at 1\.0"):
         at(model, lambda x: x, 1.0)
     with pytest.raises(ShapeError, match="returned 1 states"):
         at(model, lambda x: rt.PLRNN([x], [[0.0]], [0.0]), 1.0)
