@@ -6,9 +6,11 @@ from retime.analysis.compare import Comparison, compare
 from retime.analysis.cycles import Cycle, Cycles, find_cycles
 from retime.analysis.enumeration import Regions, enumerate_regions
 from retime.analysis.fixed_points import FixedPoints, FixedSet, find_fixed_points
-from retime.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum, max_exponent
+from retime.analysis.lyapunov import History, LyapunovSpectrum, lyapunov_spectrum, max_exponent
 from retime.analysis.quality import SpectralDistance, StateSpaceDivergence, spectral_distance, state_space_divergence
+from retime.analysis.scan import Branch, Event, Scan, scan
 from retime.analysis.side_by_side import Agreement, DynamicsComparison, compare_dynamics
+from retime.analysis.stability_map import StabilityMap, stability_map
 from retime.analysis.visits import BoundaryDistance, EntropyRate, VisitedRegions, boundary_distance, visited_regions
 
 __all__ = [
@@ -17,17 +19,22 @@ __all__ = [
     "Attractor",
     "Basins",
     "BoundaryDistance",
+    "Branch",
     "Comparison",
     "Cycle",
     "Cycles",
     "DynamicsComparison",
     "EntropyRate",
+    "Event",
     "FixedPoints",
     "FixedSet",
+    "History",
     "LyapunovSpectrum",
     "Plane",
     "Regions",
+    "Scan",
     "SpectralDistance",
+    "StabilityMap",
     "StateSpaceDivergence",
     "VisitedRegions",
     "analyze",
@@ -40,7 +47,9 @@ __all__ = [
     "find_fixed_points",
     "lyapunov_spectrum",
     "max_exponent",
+    "scan",
     "spectral_distance",
+    "stability_map",
     "state_space_divergence",
     "visited_regions",
 ]

@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 
 import retime as rt
 from retime.analysis import scan as module
-from retime.analysis.continuation import Follower
+from retime.analysis.follow import Follower
 from retime.analysis.scan import scan
 
 BORDER = 1e-10  # of intervals of length about 0.1 to 1
