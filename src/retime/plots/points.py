@@ -259,7 +259,7 @@ def _eigenvectors(show: _Shown, result: FixedPoints, readout: Any, scale: float,
     for k in saddles:
         M = model.jacobian(result.points[k], s) if view is None else view.form.regions(result.patterns[k][None]).M[0]
         w, V = np.linalg.eig(M)
-        rates = w if view is None else view.eigenvalues(w)
+        rates = w if view is None else view.in_time(w)
         grows = np.abs(rates) > 1.0 if result.dt is not None else np.real(rates) > 0.0
         for v, up in zip(V.T[w.imag == 0].real, grows[w.imag == 0], strict=True):
             ends = readout(result.points[k] + 2.0 * PIECE * scale * np.outer([-1.0, 1.0], v))
