@@ -175,9 +175,10 @@ class _Search:
             speed = normal @ before[:n]
             if speed == 0.0:
                 return None
-            V = V + np.outer((after[:n] - before[:n]) / speed, normal @ V)
+            share = (normal @ V) / speed  # how much earlier a start beside this one arrives
+            V = V + np.outer(after[:n] - before[:n], share)
             # auxiliary states begin at 0 when the boundary is reached: a later start has moved by their rate
-            V = np.vstack([V, np.outer(after[n:] / speed, normal @ V)]) if len(after) > n else V
+            V = np.vstack([V, np.outer(after[n:], share)]) if len(after) > n else V
             now = float(t)
             states.append(y.copy())
             patterns.append(bits.copy())
