@@ -12,10 +12,11 @@ import numpy as np
 from retime.analysis.affine import affine_view, constant_input
 from retime.analysis.basins import Basins, find_basins
 from retime.analysis.cycles import Cycles, find_cycles
-from retime.analysis.fixed_points import FixedPoints, check_budget, find_fixed_points
+from retime.analysis.fixed_points import FixedPoints, check_budget, check_count, find_fixed_points, not_a_model
 from retime.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from retime.analysis.visits import VisitedRegions, visited_regions
 from retime.core.arrays import Array
+from retime.core.errors import ShapeError
 from retime.core.result import Result
 from retime.core.status import SearchStatus, TrajectoryStatus
 from retime.core.system import System, initial_states
@@ -53,12 +54,23 @@ class Analysis(Result):
     seconds: dict[str, float]
 
     @property
+    def status(self) -> SearchStatus:
+        """`interrupted` or `time_limit` when a part ended so; else whether the fixed points are proven to be all."""
+        parts = [x.status for x in (self.fixed_points, self.cycles, self.exponents, self.basins) if x is not None]
+        for status in (SearchStatus.INTERRUPTED, SearchStatus.TIME_LIMIT, SearchStatus.NODE_LIMIT):
+            if status in parts:
+                return status
+        return self.fixed_points.status
+
+    @property
     def words(self) -> str:
         """The findings as sentences."""
         text = [f"{_count(self.fixed_points)}: {self.fixed_points.message}."]
         if self.cycles is not None:
-            longer = [c for c in self.cycles if c.period != 1 or self.fixed_points.dt is None]
-            text.append(f"{len(longer)} cycles, {sum(c.stable for c in longer)} of them stable: {self.cycles.message}.")
+            longer = [c for c in self.cycles if len(c.points) > 1]
+            text.append(
+                f"{len(longer)} longer cycles, {sum(c.stable for c in longer)} of them stable: {self.cycles.message}."
+            )
         if self.exponents is not None and np.isfinite(self.exponents.exponents[0]):
             e = self.exponents
             text.append(
@@ -92,7 +104,7 @@ class Analysis(Result):
         return {
             **{name: None if part is None else part.to_dict() for name, part in parts.items()},
             "orbit": {"status": str(self.orbit.status), "message": self.orbit.message, "end": self.orbit.states[-1]},
-            "behavior": self.behavior, "words": self.words, "notes": self.notes, "seconds": self.seconds,
+            "status": str(self.status), "behavior": self.behavior, "words": self.words, "notes": self.notes, "seconds": self.seconds,
         }  # fmt: skip
 
 
@@ -121,7 +133,8 @@ def analyze(
         switching: for converted flows.
         max_period: largest period of cycles; None for 4 steps, or a tenth of the duration. 0 leaves cycles out.
         basins: number of initial states; 0 leaves basins out. box: `(n, 2)` of them; None for twice the range of the orbit.
-        time_limit: seconds; a part that begins late gets what is left. seed: of random numbers.
+        time_limit: seconds for the searches; a part that begins late gets what is left. The orbit and its exponents are not cut short: they take
+            what their length needs. seed: of random numbers.
 
     Returns:
         Analysis.
@@ -130,9 +143,14 @@ def analyze(
         TypeError: not a model. ShapeError: z0 or inputs of the wrong size.
     """
     if not isinstance(model, System):
-        raise TypeError(f"`model` is {type(model).__name__}; analyze takes a retime model or a converted flow.")
+        raise not_a_model("analyze", model)
+    _check(model, steps, duration, max_period, basins)
     check_budget("time_limit", time_limit)
     z = initial_states(model.start(np.zeros(model.num_states) if z0 is None else z0), model.num_states)
+    if z.ndim != 1:
+        raise ShapeError(
+            f"`z0` has shape {z.shape}; analyze follows one orbit: give one initial state ({model.num_states},)."
+        )
     run = _Run(model, z, constant_input(model, inputs), switching, seed, time.monotonic() + time_limit, time_limit)
     run.set_horizon(steps, duration)
     points = run.timed(
@@ -145,6 +163,19 @@ def analyze(
     found = run.basins(basins, box, orbit) if basins else None
     behavior = _behavior(model, orbit, exponents)
     return Analysis(points, cycles, orbit, exponents, regions, found, behavior, tuple(run.notes), run.seconds)
+
+
+def _check(model: System, steps: Any, duration: Any, max_period: Any, basins: Any) -> None:
+    """Refuse what the parts would refuse only after others have taken their time."""
+    check_count("steps", steps, 1)
+    check_count("basins", basins, 0)
+    for name, value in (("duration", duration), ("max_period", max_period)):
+        if value is not None:
+            check_budget(name, value)
+    if duration is not None and (duration == 0 or duration == float("inf")):
+        raise ValueError(f"`duration` is {duration!r}; it must be a positive finite model time.")
+    if duration is not None and isinstance(model.time, Discrete):
+        raise ValueError(f"`duration` was given, but {type(model).__name__} is a map: give `steps`.")
 
 
 class _Run:
@@ -244,15 +275,30 @@ def _behavior(model: Any, orbit: Trajectory, exponents: LyapunovSpectrum | None)
     z = orbit.states
     size = REPEATS * (1.0 + np.abs(z[-1]).max())
     back = np.abs(z[-PERIODS - 1 : -1][::-1] - z[-1]).max(axis=1) <= size
-    if len(back) and back.all():
-        return "it came to rest at a fixed point" if isinstance(model.time, Discrete) else "it came to rest"
-    if isinstance(model.time, Discrete) and back.any():
+    grows = _grows(z)
+    if len(back) and back.all() and not grows:
+        rest = "it came to rest at a fixed point" if isinstance(model.time, Discrete) else "it came to rest"
+        is_left = exponents is not None and exponents.exponents[0] > max(3 * exponents.standard_errors[0], 1e-12)
+        return rest + (", which is unstable: neighbors leave it" if is_left else "")
+    if isinstance(model.time, Discrete) and back.any() and not grows:
         return f"it ends on a cycle of {int(np.argmax(back)) + 1} steps"
+    if grows:
+        return "its size still grows at the end: it may leave for infinity"
     if exponents is None or exponents.status is SearchStatus.INTERRUPTED:
-        return "it stays bounded"
+        return "it stays bounded as far as it was followed"
     x, error = exponents.exponents[0], exponents.standard_errors[0]
-    if x > 3 * error and np.isfinite(error):
+    if not np.isfinite(error):
+        return "it is too short to say more"
+    if x > max(3 * error, 1e-12) and getattr(model, "num_units", 1):
         return "it is chaotic (the exponent exceeds three standard errors)"
-    if abs(x) <= 3 * error:
+    if abs(x) <= max(3 * error, 1e-12):
         return "it is periodic, quasi-periodic or only slowly settling (the exponent is 0 within three standard errors)"
-    return "it is settling (the exponent is negative)"
+    return "it is settling, or on a long cycle (the exponent is negative)"
+
+
+def _grows(z: Array) -> bool:
+    """Whether the largest state keeps growing by more than a tenth from quarter to quarter of the orbit."""
+    if len(z) < 8:
+        return False
+    first, second, third, last = (float(np.abs(part).max()) for part in np.array_split(z, 4))
+    return last > 1.1 * third and third > 1.1 * second and second > 1.1 * first

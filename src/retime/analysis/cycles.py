@@ -15,7 +15,7 @@ import numpy as np
 
 from retime.analysis.affine import AffineView, affine_view, constant_input, is_stable
 from retime.analysis.complementarity import Complementarity, Solution, solve_all, solve_region
-from retime.analysis.fixed_points import _short, check_budget, check_count, ordered, real_starts
+from retime.analysis.fixed_points import _short, check_budget, check_count, not_a_model, ordered, real_starts
 from retime.analysis.virtual_cycles import search_from
 from retime.core.arrays import Array
 from retime.core.progress import progress
@@ -185,7 +185,9 @@ def find_cycles(
 
     Backend: NumPy float64 and Numba, all cores. Source: eisenmann2023; docs/theory/analysis.md.
     """
-    view = affine_view(model) if isinstance(model, System) else None
+    if not isinstance(model, System):
+        raise not_a_model("find_cycles", model)
+    view = affine_view(model)
     if view is None:
         raise TypeError(
             f"`model` is {type(model).__name__}; find_cycles takes piecewise-affine systems. For smooth ones see find_fixed_points, or "
@@ -216,6 +218,7 @@ def find_cycles(
             f"`max_period` is {max_period!r}; it must be at least one step of {step}, a whole number of steps for maps."
         )
     check_count("num_starts", num_starts, 1)
+    check_count("seed", seed, 0)
     with one_blas_thread():
         hunt = _Hunt(view, s, np.random.default_rng(seed), time.monotonic() + time_limit, time_limit, num_starts, z)
         return hunt.run(int(largest), node_limit)

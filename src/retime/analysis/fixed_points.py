@@ -53,7 +53,7 @@ class FixedPoints(Result):
         patterns: bool `(k, q)`, the region of each point; q = 0 for smooth systems.
         complete: whether it is proven that there are no others (in double precision, see `certificate`).
         on_boundary: bool `(k,)`: a preactivation is zero within rounding, so that the linearization differs from side to side.
-        residuals: `(k,)`, largest entry of |F(z, s) - z|, or of |F(z, s)|, evaluated at the points.
+        residuals: `(k,)`, largest entry of |F(z, s) - z|, or of |F(z, s)|, evaluated at the points, relative to 1 + |z|.
         outputs: `(k, p)` of the linear readout, None without one.
         continua: lines, planes, ... of fixed points (I - M singular), one `FixedSet` per region; none of them is in `points`.
         slow_points: `(j, n)`, smooth systems only: minima of the speed that are not fixed points. speeds: `(j,)`, |F(z, s) - z| there.
@@ -198,12 +198,11 @@ def find_fixed_points(
     Backend: NumPy float64 and Numba; JAX for smooth systems. Source: cottle2009, sussillo2013; docs/theory/analysis.md.
     """
     if not isinstance(model, System):
-        raise TypeError(
-            f"`model` is {type(model).__name__}; find_fixed_points takes a retime model or a converted flow."
-        )
+        raise not_a_model("find_fixed_points", model)
     check_budget("time_limit", time_limit)
     check_budget("node_limit", node_limit)
-    check_count("num_starts", num_starts, 0)
+    check_count("num_starts", num_starts, 1)
+    check_count("seed", seed, 0)
     s, deadline = constant_input(model, inputs), time.monotonic() + time_limit
     view, given = affine_view(model), real_starts(starts, model.num_states)
     with one_blas_thread():
@@ -222,6 +221,12 @@ def find_fixed_points(
             extra = _without_proof(view, problem, s, given, (num_starts, seed, late))
             found = Solutions(_merged(found.single, extra), *list(vars(found).values())[1:])
         return _affine(model, view, problem, s, found)
+
+
+def not_a_model(verb: str, value: Any) -> TypeError:
+    """The error for something that is no system; a conversion is told apart."""
+    hint = " Pass the conversion's `.model`." if hasattr(value, "certificate") and hasattr(value, "model") else ""
+    return TypeError(f"`model` is {type(value).__name__}; {verb} takes a retime model or a converted flow.{hint}")
 
 
 def check_budget(name: str, value: float) -> None:

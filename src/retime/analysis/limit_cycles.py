@@ -25,6 +25,7 @@ CANDIDATES = 6  # closest returns of one orbit that are tried
 NEWTON = 25
 CLOSED = 1e-10  # largest distance, relative to 1 + |z|, of a closed cycle from its start after one period
 SAME = 1e-6
+ALONG = 1e-6  # how far the multiplier along the orbit may be from 1, relative to the largest one
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ def find_limit_cycles(
         ValueError: max_period is not a positive number.
     """
     longest = positive("max_period", max_period, "model time")
-    search = _Search(model, s, longest, switching, np.random.default_rng(seed))
     deadline, status = time.monotonic() + time_limit, SearchStatus.HEURISTIC
+    search = _Search(model, s, longest, switching, np.random.default_rng(seed), deadline)
     starts = search.starts(given)
     try:
         with progress("searching limit cycles", len(starts)) as advance:
@@ -76,6 +77,8 @@ def find_limit_cycles(
                     break
                 search.follow(z, is_given=len(starts) - k > STARTS)
                 advance(1)
+        if search.is_late:
+            status = SearchStatus.TIME_LIMIT
     except KeyboardInterrupt:
         status = SearchStatus.INTERRUPTED
     if status is SearchStatus.HEURISTIC and search.lost == len(starts):
@@ -87,11 +90,18 @@ def find_limit_cycles(
 class _Search:
     """The limit cycles found up to now, and how orbits ended that showed none."""
 
-    def __init__(self, model: Any, s: Array, longest: float, switching: str | None, rng: Any) -> None:
-        self.model, self.s, self.longest, self.rng = model, s, longest, rng
+    def __init__(
+        self, model: Any, s: Array, longest: float, switching: str | None, rng: Any, deadline: float = float("inf")
+    ) -> None:
+        self.model, self.s, self.longest, self.rng, self.deadline = model, s, longest, rng, deadline
+        A = model.canonical.A
+        norm = float(np.abs(A).sum(axis=1).max(initial=0.0))
+        self.short = 100.0 * (model.dt if isinstance(model, PiecewiseAffineFlow) else 1.0 / max(norm, 1e-9))
+        self.pace = 0.0  # seconds per model time of a simulation, as last measured
+        self.is_late = False
         self.options: dict[str, Any] = {"switching": switching} if isinstance(model, PiecewiseAffineFlow) else {}
         self.found: list[Cycle] = []
-        self.tried = self.lost = self.resting = self.sliding = self.open = 0
+        self.tried = self.lost = self.resting = self.sliding = self.open = self.raised = 0
 
     def starts(self, given: Array | None) -> Array:
         """States in several regions, at the scale of the boundaries."""
@@ -105,10 +115,10 @@ class _Search:
     def follow(self, z: Array, is_given: bool) -> None:
         """Let one orbit settle, look for returns, and close them; from a given state, before it settles, too."""
         self.tried += 1
-        passage = self.passage(z, WINDOW * self.longest) if is_given else None
+        passage = self.passage(z, self._affordable()) if is_given else None
         if passage is not None:
             self._close_returns(passage)
-        settled = self._run(z, SETTLE * self.longest)
+        settled = self._settled(z)
         if settled.status in (
             TrajectoryStatus.DIVERGED,
             TrajectoryStatus.NO_FLOW,
@@ -119,17 +129,45 @@ class _Search:
         if settled.status not in (TrajectoryStatus.COMPLETED, TrajectoryStatus.NONUNIQUE):
             self.sliding += 1
             return
-        passage = self.passage(settled.states[-1], WINDOW * self.longest)
+        passage = self.passage(settled.states[-1], self._affordable())
         if passage is None:
             self.sliding += 1
-        elif not len(passage.times):
+        elif not len(passage.times) and np.abs(passage.rate).max() <= 1e-6 * (1.0 + np.abs(passage.end).max()):
             self.resting += 1
         elif not self._close_returns(passage):
             self.open += 1
 
+    def _settled(self, z: Array) -> Any:
+        """The end of an orbit that was given time to settle, in pieces that double, as far as the clock allows."""
+        left, piece = SETTLE * self.longest, min(self.longest / 64.0, self.short)
+        while True:
+            piece = min(piece, left)
+            began = time.monotonic()
+            path = self._run(z, piece)
+            self.pace = (time.monotonic() - began) / piece
+            left -= piece
+            z = path.states[-1]
+            fine = path.status in (TrajectoryStatus.COMPLETED, TrajectoryStatus.NONUNIQUE)
+            if not fine or left <= 1e-9 * self.longest:
+                return path
+            piece *= 2.0
+            if time.monotonic() + self.pace * min(piece, left) > self.deadline:
+                self.is_late = True
+                return path
+
+    def _affordable(self) -> float:
+        """The time over which a return is looked for: three longest periods, less when the clock does not allow it."""
+        seconds = max(self.deadline - time.monotonic(), 0.0)
+        allowed = (
+            seconds / (20.0 * self.pace) if self.pace else float("inf")
+        )  # the derivative costs more than the orbit
+        if allowed < WINDOW * self.longest:
+            self.is_late = True
+        return float(np.clip(allowed, 1e-3 * self.longest, WINDOW * self.longest))
+
     def _close_returns(self, p: Passage) -> bool:
         """Whether one of the closest returns closes to a cycle."""
-        return any(self._close(z, T) for z, T in self._returns(p))
+        return len(p.times) > 0 and any(self._close(z, T) for z, T in self._returns(p))
 
     def _run(self, z: Array, length: float) -> Any:
         held = Inputs(np.zeros(1), self.s[None]) if len(self.s) else None
@@ -149,13 +187,20 @@ class _Search:
                     gap = np.abs(p.states[k] - p.states[at[0]]).max() / spread
                     pairs.append((gap, T, int(at[0]), int(k)))
         pairs.sort(key=lambda x: (x[0] > 1e-4, x[1] if x[0] <= 1e-4 else x[0]))
-        return [(self._between(p, i, k), T) for gap, T, i, k in pairs[:CANDIDATES] if gap < 0.3]
+        found = [(self._between(p, i, k), T) for gap, T, i, k in pairs[:CANDIDATES] if gap < 0.3]
+        return [(z, T) for z, T in found if z is not None]
 
-    def _between(self, p: Passage, first: int, last: int) -> Array:
-        """The state in the middle of the longest stretch without a switch."""
-        k = first + int(np.argmax(np.diff(p.times[first : last + 1])))
+    def _between(self, p: Passage, first: int, last: int) -> Array | None:
+        """The state in the middle of the longest stretch without a switch and without auxiliary states, which would be cut off there;
+        None when there is none."""
+        spans = np.diff(p.times[first : last + 1])
+        plain = [len(self._generator(p.patterns[first + j])[0]) == len(p.end) for j in range(len(spans))]
+        if not any(plain):
+            self.raised += 1
+            return None
+        k = first + int(np.argmax(np.where(plain, spans, -1.0)))
         y, _ = self._piece(p.patterns[k], p.states[k], np.eye(len(p.end)), 0.5 * (p.times[k + 1] - p.times[k]))
-        return y[: len(p.end)]
+        return y
 
     def passage(self, z: Array, length: float) -> Passage | None:
         """Follow the flow and its derivative; None where it slides or ends early."""
@@ -216,6 +261,8 @@ class _Search:
         """Newton steps for flow(z, T) = z on the plane across the flow at z; whether a cycle was found (known or new)."""
         n, section = len(z), None
         for _ in range(NEWTON):
+            if time.monotonic() > self.deadline or not 1e-6 * self.longest < T:
+                return False
             p = self.passage(z, T)
             if p is None:
                 return False
@@ -247,11 +294,14 @@ class _Search:
         ):
             return True
         w = ordered(np.linalg.eigvals(p.derivative).astype(complex), True)
-        others = np.delete(w, int(np.argmin(np.abs(w - 1.0))))
+        along = int(np.argmin(np.abs(w - 1.0)))
+        if abs(w[along] - 1.0) > ALONG * max(1.0, float(np.abs(w).max())):
+            return False  # the derivative does not leave the direction of the orbit alone: no cycle of the flow
+        others = np.delete(w, along)
         residual = float(np.abs(p.end - z).max() / size)
         self.found.append(
             Cycle(
-                T, np.roll(p.states, -k, axis=0), w, bool(is_stable(others, True)), np.roll(p.patterns, -k, axis=0), residual, False, T,
+                float(T), np.roll(p.states, -k, axis=0), w, bool(is_stable(others, True)), np.roll(p.patterns, -k, axis=0), residual, False, float(T),
                 np.roll((p.times - p.times[k]) % T, -k), np.roll(p.units, -k),
             )
         )  # fmt: skip
@@ -261,7 +311,7 @@ class _Search:
         """What became of the orbits."""
         parts = [f"from {self.tried} of {count} starts, no proof that there are no others"]
         reasons = {"rested": self.resting, "ended early or diverged": self.lost, "slid along a boundary": self.sliding,
-                   "did not return": self.open}  # fmt: skip
+                   "did not return": self.open, "closed only in raised regions (not followed)": self.raised}  # fmt: skip
         parts += [f"{n} {why}" for why, n in reasons.items() if n]
         end = {SearchStatus.TIME_LIMIT: "time ended", SearchStatus.INTERRUPTED: "interrupted"}.get(status)
         return "; ".join(([end] if end else []) + parts)

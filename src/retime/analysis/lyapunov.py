@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from retime.analysis.fixed_points import not_a_model
 from retime.analysis.variational import Growth, is_slim, map_growth, slim_growth, smooth_growth, switched_growth
 from retime.core.arrays import Array, increasing, positive
 from retime.core.errors import ShapeError
@@ -148,9 +149,7 @@ def lyapunov_spectrum(
     Source: benettin1980, leine2004 (saltation), kaplan1979.
     """
     if not isinstance(model, System):
-        raise TypeError(
-            f"`model` is {type(model).__name__}; lyapunov_spectrum takes a retime model or a converted flow."
-        )
+        raise not_a_model("lyapunov_spectrum", model)
     z = _started(model, z0, inputs)
     if z.ndim != 1:
         raise ShapeError(

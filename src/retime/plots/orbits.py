@@ -206,7 +206,7 @@ def stability_region(
 
 
 def _axes(ax: Axes | None) -> Axes:
-    return plt.subplots()[1] if ax is None else ax
+    return plt.subplots(layout="constrained")[1] if ax is None else ax
 
 
 def _values(trajectory: Trajectory, outputs: bool) -> Array:
