@@ -21,7 +21,7 @@ def test_analyze_prints_every_part_and_a_summary(run, file):
     assert code == 0
     for part in (
         "FixedPoints: 1 fixed point, 0 stable",
-        "Cycles: 2 found, 1 stable",
+        "Cycles: 2 found (1 of them fixed), 1 stable",
         "LyapunovSpectrum",
         "Basins",
         "Regions: 2",

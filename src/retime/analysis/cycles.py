@@ -86,7 +86,8 @@ class Cycles(Result, Sequence[Cycle]):
 
     Attributes:
         cycles: the list.
-        complete_up_to: largest period up to which it is proven that none is missing (0: none is proven).
+        complete_up_to: largest period up to which it is proven that none is missing (0: none is proven); steps of a map, model time of
+            a flow, as the periods are.
         degenerate: periods of which there is a continuum (an eigenvalue 1 of a product of regions), found during a proof; those cycles are not
             listed one by one.
         status: how the search ended. message: the same in words.
@@ -96,7 +97,7 @@ class Cycles(Result, Sequence[Cycle]):
     _plot: ClassVar[str] = "multipliers"
 
     cycles: tuple[Cycle, ...]
-    complete_up_to: int
+    complete_up_to: float
     degenerate: tuple[int, ...]
     status: SearchStatus
     message: str
@@ -123,7 +124,9 @@ class Cycles(Result, Sequence[Cycle]):
         return {p: periods.count(p) for p in dict.fromkeys(periods)}
 
     def _title(self) -> str:
-        return f"{len(self.cycles)} found, {sum(c.stable for c in self.cycles)} stable; {self.message}"
+        resting = sum(len(c.points) == 1 and not len(c.switch_times) for c in self.cycles)
+        fixed = f" ({resting} of them fixed)" if resting else ""
+        return f"{len(self.cycles)} found{fixed}, {sum(c.stable for c in self.cycles)} stable; {self.message}"
 
     def _table(self) -> tuple[Sequence[str], list[list[str]]]:
         rows = [
@@ -437,9 +440,10 @@ class _Hunt:
         ]
         if self.status is SearchStatus.COMPLETE and self.complete_up_to < largest:
             self.status = SearchStatus.HEURISTIC
+        proven = self.complete_up_to if self.view.dt is not None else self.complete_up_to * float(self.view.step or 1.0)
         return Cycles(
             tuple(cycles),
-            self.complete_up_to,
+            proven,
             tuple(self.degenerate),
             self.status,
             self._message(largest),
@@ -461,7 +465,11 @@ class _Hunt:
         return Cycle(period, f.points, w, bool(is_stable(w, True)), f.bits, float(residual), f.near, k * step)
 
     def _message(self, largest: int) -> str:
-        proven = f"complete up to period {self.complete_up_to}" if self.complete_up_to else "no period proven complete"
+        proven = (
+            f"complete up to period {self.complete_up_to}{'' if self.view.dt is not None else ' steps'}"
+            if self.complete_up_to
+            else "no period proven complete"
+        )
         text = {
             SearchStatus.COMPLETE: proven,
             SearchStatus.HEURISTIC: f"{proven}, longer ones searched from {self.starts} starts",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, ClassVar
 
@@ -23,6 +23,7 @@ from retime.core.time import Discrete
 from retime.models import PiecewiseAffineFlow
 
 SHOWN = 20  # rows of a printed table
+WALK = 30  # regions that one start leads through
 MAX_SIDES = 10  # units on their boundary up to which the regions on all sides are looked at
 
 
@@ -218,8 +219,9 @@ def find_fixed_points(
             and time_limit > 0
         ):
             late = max(deadline, time.monotonic() + GRACE)
-            extra = _without_proof(view, problem, s, given, (num_starts, seed, late))
-            found = Solutions(_merged(found.single, extra), *list(vars(found).values())[1:])
+            extra, is_interrupted = _without_proof(view, problem, s, given, (num_starts, seed, late))
+            status = SearchStatus.INTERRUPTED if is_interrupted else found.status
+            found = replace(found, single=_merged(found.single, extra), status=status)
         return _affine(model, view, problem, s, found)
 
 
@@ -268,26 +270,41 @@ def real_starts(starts: Any, n: int) -> Array | None:
 
 def _without_proof(
     view: AffineView, problem: Complementarity, s: Array, starts: Array | None, options: tuple[int, int, float]
-) -> list[Solution]:
-    """Fixed points by going from region to region until it is late: solve, read the region of the solution, solve again."""
+) -> tuple[list[Solution], bool]:
+    """Fixed points by going from region to region until it is late: solve, read the region of the solution, solve again.
+
+    Returns:
+        what was found, and whether Ctrl-C ended it.
+    """
     num_starts, seed, late = options
     rng, n = np.random.default_rng(seed), view.form.num_states
     if starts is None:
         scale = np.abs(rng.standard_cauchy((num_starts, 1))) * (1.0 + float(np.abs(problem.h1).max(initial=0.0)))
         starts = rng.normal(size=(num_starts, n)) * scale
     found: list[Solution] = []
-    for z in starts:
-        d = view.form.pattern(z, s)
-        for _ in range(30):
+    try:
+        for z in starts:
+            solution = _walked(view, problem, s, view.form.pattern(z, s), late)
+            if solution is not None and not solution.directions.shape[1]:
+                found = _merged(found, [solution])
             if time.monotonic() > late:
-                return found
-            M, c = problem.region(d)
-            solution = solve_region(problem, d)
-            if solution is not None and solves(problem, solution):
-                found = _merged(found, [solution] if not solution.directions.shape[1] else [])
                 break
-            d = view.form.pattern(np.linalg.lstsq(M, c, rcond=None)[0], s)
-    return found
+    except KeyboardInterrupt:
+        return found, True
+    return found, False
+
+
+def _walked(view: AffineView, problem: Complementarity, s: Array, d: Array, late: float) -> Solution | None:
+    """The solution at which a walk from the region d ends; None when it ends nowhere."""
+    for _ in range(WALK):
+        if time.monotonic() > late:
+            return None
+        M, c = problem.region(d)
+        solution = solve_region(problem, d)
+        if solution is not None and solves(problem, solution):
+            return solution
+        d = view.form.pattern(np.linalg.lstsq(M, c, rcond=None)[0], s)
+    return None
 
 
 def _merged(found: list[Solution], extra: list[Solution]) -> list[Solution]:

@@ -301,7 +301,8 @@ class _Search:
         residual = float(np.abs(p.end - z).max() / size)
         self.found.append(
             Cycle(
-                float(T), np.roll(p.states, -k, axis=0), w, bool(is_stable(others, True)), np.roll(p.patterns, -k, axis=0), residual, False, float(T),
+                float(T), np.roll(p.states, -k, axis=0), w, bool(is_stable(others, True)), np.roll(p.patterns, -k, axis=0), residual, False,
+                float(T),
                 np.roll((p.times - p.times[k]) % T, -k), np.roll(p.units, -k),
             )
         )  # fmt: skip

@@ -192,13 +192,13 @@ def analyze(
         float | None, typer.Option(help="Largest period of cycles (steps, or model time of a flow); 0 for no cycles.")
     ] = None,
     basins: Annotated[int, typer.Option(min=0, help="Initial states for basins of attraction; 0 for none.")] = 0,
-    time_limit: Annotated[float, typer.Option(help="Seconds for the whole analysis.")] = 60.0,
+    time_limit: Annotated[float, typer.Option(help="Seconds for the searches.")] = 60.0,
     output: Output = None,
     as_json: Json = False,
 ) -> None:
     """Fixed points (all of them, with a proof, for ReLU networks), cycles, Lyapunov exponents, regions, basins.
 
-    Exit code 1 when the time ended before the fixed points of a ReLU network were proven to be all. -o writes the numbers (.json) or a
+    Exit code 1 when the time ended, or Ctrl-C came, before the searches did; the orbit and its exponents take what their length needs. -o writes the numbers (.json) or a
     picture (.png .pdf .svg).
     """
     from retime.cli import dynamics, source

@@ -53,8 +53,8 @@ def _wrapped(part: Any) -> str:
 
 
 def _is_short(found: Any) -> bool:
-    """Whether a budget ended before the fixed points of a piecewise-affine system were proven to be all."""
-    return found.fixed_points.status in ("time_limit", "node_limit", "interrupted")
+    """Whether a budget or Ctrl-C ended a search early."""
+    return found.status in ("time_limit", "node_limit", "interrupted")
 
 
 def _regions(regions: Any) -> str:

@@ -58,6 +58,7 @@ def load_recognized(
     dt = None if dt is None else positive("dt", dt)
     file = read_arrays(path)
     if HEADER not in file.metadata:
+        family = "alrnn" if family is None and "num_relu" in options else family  # only they have linear units
         return recognize(file, family, dt, options)
     model = unpack(file)
     if family not in (None, model.family) or options:
