@@ -41,6 +41,10 @@ def test_words_say_what_was_found(analysis):
         (rt.PLRNN([1.999], [[-3.998]], [0.999]), "it is chaotic"),
         (rt.PLRNN([2.0], [[0.0]], [1.0]), "it diverged at t ="),
         (rt.ContinuousPLRNN([-1.0], [[0.1]], [1.0]), "it came to rest"),
+        (rt.PLRNN([1.02], [[0.0]], [0.1]), "its size still grows"),  # to 1e17, which is no chaos
+        (rt.LinearSystem([[1.01]], [0.0], np.zeros((1, 0))), "its size still grows"),
+        (rt.PLRNN([1.0], [[0.0]], [0.1]), "its size still grows"),  # a linear drift
+        (rt.ContinuousPLRNN([0.1], [[0.0]], [0.1]), "its size still grows"),
     ],
 )
 def test_the_end_of_an_orbit_is_named(model, behavior):
@@ -75,7 +79,43 @@ def test_without_time_it_returns_at_once_and_says_what_is_missing(no_hang):
     assert "No time was left for exponents." in found.notes
 
 
+def test_a_rotation_is_neutral_and_one_step_is_too_short():
+    t = 2 * np.pi / 100
+    turn = rt.LinearSystem([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]], [0.0, 0.0], np.zeros((2, 0)))
+    assert rt.analyze(turn, [1.0, 0.0], steps=2000).behavior.startswith("it is periodic, quasi-periodic")
+    assert rt.analyze(rt.PLRNN([0.5], [[0.0]], [0.1]), [1.0], steps=1).behavior == "it is too short to say more"
+
+
+def test_an_unstable_fixed_point_is_not_sold_as_rest():
+    found = rt.analyze(rt.TanhRNN([[2.0]], None, [0.0]), [0.0], steps=200)
+    assert found.behavior.endswith("which is unstable: neighbors leave it")
+
+
+def test_fixed_points_do_not_count_as_longer_cycles_whatever_the_time_base():
+    model = rt.PLRNN([0.5, 0.4], [[0, 0.1], [0.1, 0]], [0.1, 0.2], time=rt.Discrete(0.1))
+    for system in (model, rt.to_continuous(model).model):
+        assert "0 longer cycles" in rt.analyze(system, steps=200).words
+    assert rt.find_cycles(rt.to_continuous(model).model, 0.4).complete_up_to == pytest.approx(0.4)
+
+
+def test_an_interruption_of_a_part_is_the_status_of_the_whole(monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("retime.analysis.fixed_points.solve_region", stop)
+    found = rt.find_fixed_points(rt.zoo.load("lorenz"), complete=False)
+    assert found.status == "interrupted"
+
+
 def test_wrong_arguments_are_refused():
+    with pytest.raises(TypeError, match=r"`model` is Conversion; analyze takes .* Pass the conversion's `.model`"):
+        rt.analyze(rt.to_continuous(rt.zoo.load("lorenz")))
+    with pytest.raises(ValueError, match="`steps` is 'a'; it must be a whole number >= 1"):
+        rt.analyze(rt.zoo.load("lorenz"), steps="a")
+    with pytest.raises(ValueError, match="`duration` was given, but PLRNN is a map"):
+        rt.analyze(rt.zoo.load("lorenz"), duration=3.0)
+    with pytest.raises(ValueError, match="analyze follows one orbit"):
+        rt.analyze(rt.zoo.load("lorenz"), np.zeros((2, 24)))
     with pytest.raises(TypeError, match="analyze takes a retime model"):
         rt.analyze("file.mat")
     with pytest.raises(ValueError, match="`time_limit` is -1"):

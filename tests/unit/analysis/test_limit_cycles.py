@@ -117,6 +117,32 @@ def test_a_flow_that_diverges_says_so():
     assert found.status == "diverged"
 
 
+def test_an_orbit_without_switches_may_be_given():
+    model = rt.ContinuousPLRNN([-1.0, -1.0], np.zeros((2, 2)), [1.0, 1.0])
+    assert "rested" in rt.find_cycles(model, 2.0, starts=[[1.0, 2.0]]).message
+
+
+def test_orbits_that_leave_are_not_said_to_rest():
+    model = rt.ContinuousPLRNN([0.1, 0.1], np.zeros((2, 2)), [0.1, 0.1])
+    assert "rested" not in rt.find_cycles(model, 2.0).message
+
+
+def test_every_listed_cycle_keeps_the_direction_of_the_orbit():
+    """Random converted flows, with auxiliary states too: one multiplier is 1, and the simulated orbit comes back."""
+    listed = 0
+    for seed in (32, 139, 240):
+        g = np.random.default_rng(seed)
+        model = rt.PLRNN(g.uniform(-0.2, 0.9, 3), g.normal(size=(3, 3)) * 0.9, g.normal(size=3))
+        flow = rt.to_continuous(model, throw=False).model
+        for c in rt.find_cycles(flow, 20.0, switching="state", time_limit=2.0):
+            listed += any(r.auxiliary for r in flow.convert(c.patterns))
+            assert np.abs(c.multipliers - 1).min() < 1e-6 * max(1.0, np.abs(c.multipliers).max())
+            path = rt.simulate(flow, c.points[0], times=[0.0, c.period], switching="state")
+            if c.stable:
+                assert np.abs(path.states[-1] - c.points[0]).max() < 1e-6
+    assert listed > 0
+
+
 def test_no_time_means_no_search(oscillator):
     model, _ = oscillator
     found = rt.find_cycles(model, 20.0, time_limit=0)

@@ -73,7 +73,17 @@ def test_the_result_is_plain_data(oscillator):
     assert "<table>" in result._repr_html_()
 
 
+def test_a_diverging_orbit_is_noted_and_errors_are_relative():
+    model = rt.PLRNN([0.5], [[1.0]], [1.0])  # slope 1.5 for positive states: to infinity
+    result = rt.compare_dynamics(model, rt.to_continuous(model), [0.3], steps=2000, max_period=1, num=1)
+    assert "the map's orbit diverged" in result.message
+    assert row(result, "largest error of one step").clock < 1e-12
+    assert not [r for r in result.rows if r.quantity.startswith("mean time")]
+
+
 def test_other_arguments_are_refused(oscillator):
+    with pytest.raises(ValueError, match="compare_dynamics follows one orbit"):
+        rt.compare_dynamics(oscillator[0], rt.to_continuous(oscillator[0]), np.zeros((2, 12)))
     model, _ = oscillator
     flow = rt.to_continuous(model).model
     with pytest.raises(TypeError, match="takes a piecewise-affine map first"):
