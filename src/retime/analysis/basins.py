@@ -18,6 +18,7 @@ from retime.core.result import Result
 from retime.core.status import SearchStatus, TrajectoryStatus
 from retime.core.system import SmoothSystem, System
 from retime.core.time import Discrete
+from retime.core.trajectory import Trajectory
 from retime.models import PiecewiseAffineFlow, RegionwiseMap
 from retime.simulation import simulate
 
@@ -35,6 +36,8 @@ REST = 1e-10  # displacement that counts as none
 FAR = 1e6  # states this many times larger than the box have diverged
 REFERENCE = 2000  # states kept of a bounded attractor
 CONFIRMED = 64  # orbits of a map (a quarter as many of a flow) that are followed for longer on every bounded set
+PIECE = 0.25  # seconds that one simulation of an event-driven flow is meant to take, for the clock to be looked at
+GROUP = (8, 256)  # orbits of such a flow in one simulation: at first, and at most
 MOST_SETS = 64  # more bounded attractors than this are taken for a continuum of orbits
 _LAST = ("diverged", "undecided")
 
@@ -214,15 +217,20 @@ def find_basins(
     with np.errstate(all="ignore"):
         dynamics = _dynamics(model, bounds, steps, duration, inputs, switching, _whole("max_period", max_period, 1))
         limit = math.inf if time_limit is None else time.monotonic() + time_limit
-        census = _Census(dynamics, _Size.of(bounds), limit)
-        rng = np.random.default_rng(seed)
-        starts = bounds[:, 0] + (bounds[:, 1] - bounds[:, 0]) * rng.random((count, len(bounds)))
-        labels = census.label(starts, "following initial states")
-        rank = census.ranked(labels)
-        labels = rank[labels]
+        size = _Size.of(bounds)
+        dynamics.far = size.far
+        census = _Census(dynamics, size, limit)
+        starts = census.anyway(lambda: _drawn(bounds, count, seed))
+        found = census.label(starts, "following initial states")
+        rank = census.anyway(lambda: census.ranked(found))
+        labels = rank[found]
         image = None if plane is None else _image(census, plane, shape, rank)
-    attractors = tuple(_attractor(k, int((labels == i).sum()), count) for i, k in enumerate(census.in_order(image)))
+        attractors = census.anyway(lambda: census.counted(labels))
     return Basins(attractors, starts, labels, bounds, image, plane, dynamics.horizon, census.status, census.message())
+
+
+def _drawn(box: Array, count: int, seed: int) -> Array:
+    return box[:, 0] + (box[:, 1] - box[:, 0]) * np.random.default_rng(seed).random((count, len(box)))
 
 
 # --- arguments -------------------------------------------------------------------------------------------------------
@@ -324,19 +332,41 @@ class _Dynamics:
     rate: float
     switching: Any
     max_period: int
+    far: float = math.inf  # states beyond it have diverged
+    is_interrupted: bool = False
 
     @property
     def horizon(self) -> float:
         """Steps or model time that every start is given."""
         return float(self.quarter * CHUNKS[0])
 
-    def advance(self, z: Array) -> tuple[Array, Array]:
-        """The last states `(w, b, n)` of a quarter of the horizon, and which members (bool) stopped for another reason than
-        divergence."""
+    def advance(self, z: Array, deadline: float) -> tuple[Array, Array, Array]:
+        """The last states `(w, b, n)` of a quarter of the horizon, which members (bool) stopped for another reason than
+        divergence, and which were not finished before the deadline or Ctrl-C."""
+        length = min(int(self.quarter), SAMPLES) if self.is_map else SAMPLES
+        window = np.full((length + 1, *z.shape), np.nan)
+        window[0] = z
+        stopped, late = np.zeros(len(z), dtype=bool), np.ones(len(z), dtype=bool)
+        try:
+            if self.is_map or isinstance(self.model, SmoothSystem):
+                self._blocks(window, stopped, late, deadline)
+            else:
+                self._groups(window, stopped, late, deadline)
+        except KeyboardInterrupt:
+            self.is_interrupted = True
+        return window, stopped, late
+
+    def _blocks(self, window: Array, stopped: Array, late: Array, deadline: float) -> None:
+        """Fill the window, a block of members at a time for the memory's sake."""
+        z = window[0].copy()
         block = max(1, int(MEMORY // (8 * z.shape[1] * ((self.quarter if self.is_map else SAMPLES) + 1))))
         block = min(block, 1 << (len(z) - 1).bit_length())
-        parts = [self._advance(z[k : k + block], block) for k in range(0, len(z), block)]
-        return np.concatenate([p[0] for p in parts], axis=1), np.concatenate([p[1] for p in parts])
+        for k in range(0, len(z), block):
+            if k and time.monotonic() > deadline:
+                return
+            some = slice(k, min(k + block, len(z)))
+            window[:, some], stopped[some] = self._advance(z[some], block)
+            late[some] = False
 
     def _advance(self, z: Array, block: int) -> tuple[Array, Array]:
         count = len(z)
@@ -345,15 +375,44 @@ class _Dynamics:
         if self.is_map:
             path = simulate(self.model, z, steps=int(self.quarter), inputs=np.tile(self.s, (int(self.quarter), 1)))
         else:
-            times = np.linspace(0.0, self.quarter, SAMPLES + 1)
-            inputs = np.tile(self.s, (SAMPLES, 1))
-            options: dict[str, Any] = {"tolerance": 1e-8} if isinstance(self.model, SmoothSystem) else {}
-            path = simulate(self.model, z, times=times, inputs=self._held(inputs), switching=self.switching, **options)
-        lost = [
-            s not in (TrajectoryStatus.COMPLETED, TrajectoryStatus.NONUNIQUE, TrajectoryStatus.DIVERGED)
-            for s in path.statuses
-        ]
-        return path.states[-SAMPLES - 1 :, :count], np.array(lost)[:count]
+            path = self._flown(z, np.linspace(0.0, self.quarter, SAMPLES + 1))
+        return path.states[-SAMPLES - 1 :, :count], _lost(path)[:count]
+
+    def _flown(self, z: Array, times: Array) -> Trajectory:
+        inputs = np.tile(self.s, (len(times) - 1, 1))
+        options: dict[str, Any] = {"tolerance": 1e-8} if isinstance(self.model, SmoothSystem) else {}
+        return simulate(self.model, z, times=times, inputs=self._held(inputs), switching=self.switching, **options)
+
+    def _groups(self, window: Array, stopped: Array, late: Array, deadline: float) -> None:
+        """Fill the window of an event-driven flow, a group of members at a time: one that switches thousands of times per
+        unit of time must not keep the others waiting for a clock that nobody looks at."""
+        first, size = 0, GROUP[0]
+        while first < len(late) and time.monotonic() <= deadline:
+            some, began = slice(first, min(first + size, len(late))), time.monotonic()
+            self._group(window[:, some], stopped[some], late[some], deadline)
+            quick = time.monotonic() - began < PIECE
+            first, size = some.stop, min(2 * size, GROUP[1]) if quick else max(1, size // 2)
+
+    def _group(self, window: Array, stopped: Array, late: Array, deadline: float) -> None:
+        """Fill a window from its first row in pieces of the horizon, each sized by the time that the one before took.
+
+        Pieces end at sample times, where the auxiliary states of a raised region are zero. Members that are far away end
+        there; the NaN that remain say so.
+        """
+        grid = np.linspace(0.0, self.quarter, SAMPLES + 1)
+        tick = self.model.dt if isinstance(self.model, PiecewiseAffineFlow) else grid[1]
+        count = max(1, math.ceil(self.quarter / tick - 1e-9))
+        z, at, reach = window[0].copy(), 0, max(1, count // 64)
+        while late.any() and time.monotonic() <= deadline:
+            began, alive, end = time.monotonic(), np.flatnonzero(late), min(at + reach, count)
+            low, high = at * tick, self.quarter if end == count else end * tick
+            rows = np.flatnonzero((grid > low) & (grid <= high))
+            path = self._flown(z[alive], np.unique([low, *grid[rows], high]) - low)
+            window[np.ix_(rows, alive)] = path.states[1 : 1 + len(rows)]
+            z[alive], stopped[alive] = path.states[-1], _lost(path)
+            late[alive] = (end < count) & ~stopped[alive] & (np.abs(z[alive]) < self.far).all(axis=1)
+            at, spent = end, time.monotonic() - began
+            reach = max(1, int(reach * min(4.0, PIECE / max(spent, 1e-6))))
 
     def _held(self, rows: Array) -> Any:
         if not self.model.num_inputs:
@@ -392,6 +451,12 @@ class _Dynamics:
     def excess(self, largest: float) -> float:
         """Below 0 where attracting, in units of NEUTRAL."""
         return (largest - 1.0 if self.is_map else largest / self.rate) / NEUTRAL
+
+
+def _lost(path: Trajectory) -> Array:
+    """Which members (bool) stopped for another reason than divergence."""
+    fine = (TrajectoryStatus.COMPLETED, TrajectoryStatus.NONUNIQUE, TrajectoryStatus.DIVERGED)
+    return np.array([s not in fine for s in path.statuses])
 
 
 # --- attractors that are known ---------------------------------------------------------------------------------------
@@ -445,20 +510,43 @@ class _Census:
     has_transients: bool = False
     order: list[int] = field(default_factory=list)
 
+    def anyway(self, work: Callable[[], Any]) -> Any:
+        """The value of short work that can be done twice: after Ctrl-C it is done again, and nothing else is begun."""
+        while True:
+            try:
+                return work()
+            except KeyboardInterrupt:
+                self._interrupt()
+
+    def _interrupt(self) -> None:
+        self.status, self.deadline = SearchStatus.INTERRUPTED, -math.inf
+
     def label(self, starts: Array, what: str) -> Array:
         """Index into `known` of the attractor of each start."""
         labels = np.full(len(starts), -1)
-        group = max(1, int(MEMORY // (8 * starts.shape[1] * (SAMPLES + 1))))
-        try:
-            with progress(what, len(starts)) as advance:
-                for k in range(0, len(starts), group):
-                    z, left = starts[k : k + group], np.arange(k, min(k + group, len(starts)))
-                    for quarters in CHUNKS:
-                        z, left = self._follow(z, left, labels, quarters, advance)
-        except KeyboardInterrupt:
-            self.status, self.deadline = SearchStatus.INTERRUPTED, -math.inf
+        self.anyway(lambda: self._follow_all(starts, labels, what))
         labels[labels < 0] = self._special("undecided")
-        return self._joined(labels)
+        return self.anyway(lambda: self._joined(labels))
+
+    def _follow_all(self, starts: Array, labels: Array, what: str) -> None:
+        if self.status is SearchStatus.INTERRUPTED:
+            return
+        group = max(1, int(MEMORY // (8 * starts.shape[1] * (SAMPLES + 1))))
+        with progress(what, len(starts)) as advance:
+            for k in range(0, len(starts), group):
+                z, left = starts[k : k + group], np.arange(k, min(k + group, len(starts)))
+                for quarters in CHUNKS:
+                    z, left = self._follow(z, left, labels, quarters, advance)
+
+    def _is_over(self) -> bool:
+        """Whether the time is up; notes why."""
+        if self.dynamics.is_interrupted:
+            self._interrupt()
+        if time.monotonic() <= self.deadline:
+            return False
+        if self.status is SearchStatus.HEURISTIC:
+            self.status = SearchStatus.TIME_LIMIT
+        return True
 
     def _follow(
         self, z: Array, left: Array, labels: Array, quarters: int, advance: Callable[[int], None]
@@ -466,16 +554,17 @@ class _Census:
         """Advance the starts `left`, now at z, by quarters of the horizon; those that settle get their label."""
         window = z[None]
         for _ in range(quarters):
-            if len(left) == 0:
+            if len(left) == 0 or self._is_over():
                 return z, left
-            if time.monotonic() > self.deadline:
-                if self.status is SearchStatus.HEURISTIC:
-                    self.status = SearchStatus.TIME_LIMIT
-                return z, left
-            window, stopped = self.dynamics.advance(z)
+            window, stopped, late = self.dynamics.advance(z, self.deadline)
             self.lost += int(stopped.sum())
-            found = self._settled(window)
-            found[stopped] = self._special("undecided") if stopped.any() else -1
+            if late.any():
+                self._is_over()
+            found = np.full(len(z), -1)
+            if not late.all():
+                found[~late] = self._settled(window[:, ~late])
+            if (stopped | late).any():
+                found[stopped | late] = self._special("undecided")
             labels[left] = found
             advance(int((found >= 0).sum()))
             z, left, window = window[-1, found < 0], left[found < 0], window[:, found < 0]
@@ -557,7 +646,7 @@ class _Census:
         """A state at rest without a vanishing field: Filippov's flow can rest on a boundary."""
         if not isinstance(self.dynamics.model, PiecewiseAffineFlow):
             return False
-        window, _ = self.dynamics.advance(z[None])
+        window, _, _ = self.dynamics.advance(z[None], self.deadline)
         if not np.abs(window[:, 0] - window[-1, 0]).max() <= REST * self.size.width:
             return False
         self.known.append(_Known("fixed_point", window[-1]))
@@ -579,6 +668,8 @@ class _Census:
         """Labels of those on a known bounded set, or that keep coming back to where they were; -1 for the others."""
         labels = np.full(window.shape[1], -1)
         for k in range(window.shape[1]):
+            if self._is_over():
+                break
             x = window[:, k]
             sets = [j for j, a in enumerate(self.known) if a.kind == "bounded"]
             sample = x[:: max(1, len(x) // 32)]
@@ -605,7 +696,11 @@ class _Census:
                 continue
             window, chosen = z[None], z[rows[: CONFIRMED if self.dynamics.is_map else CONFIRMED // 4]]
             for _ in range(CHUNKS[1]):
-                window, stopped = self.dynamics.advance(chosen)
+                window, stopped, late = self.dynamics.advance(chosen, self.deadline)
+                if late.any():
+                    self._is_over()
+                    labels[rows] = -1
+                    return
                 chosen = window[-1]
                 a.is_left = bool(stopped.any() or (self._settled(window) >= 0).any())
                 if a.is_left:
@@ -639,6 +734,7 @@ class _Census:
 
     def append(self, labels: Array, rank: Array) -> Array:
         """Labels of an image in the order of `ranked`, attractors that are new there appended."""
+        self.order = self.order[: int((rank >= 0).sum())]
         rank = np.concatenate([rank, np.full(len(self.known) - len(rank), -1)])
         for k in np.unique(labels):
             if rank[k] < 0:
@@ -646,9 +742,10 @@ class _Census:
                 self.order.append(int(k))
         return rank[labels]
 
-    def in_order(self, image: Array | None) -> list[_Known]:
-        """The attractors that were reached."""
-        return [self.known[k] for k in self.order]
+    def counted(self, labels: Array) -> tuple[Attractor, ...]:
+        """The attractors that were reached, with how many of the labels in the order of `ranked` are theirs."""
+        counts = np.bincount(labels, minlength=len(self.order))
+        return tuple(_attractor(self.known[k], int(c), len(labels)) for k, c in zip(self.order, counts, strict=True))
 
     def message(self) -> str:
         """Remarks for the result."""
@@ -663,8 +760,8 @@ class _Census:
 
 
 def _image(census: _Census, plane: Plane, shape: tuple[int, int], rank: Array) -> Array:
-    labels = census.label(plane.states(shape), "drawing the slice")
-    return census.append(labels, rank).reshape(shape)
+    labels = census.label(census.anyway(lambda: plane.states(shape)), "drawing the slice")
+    return census.anyway(lambda: census.append(labels, rank)).reshape(shape)
 
 
 def _attractor(known: _Known, count: int, num: int) -> Attractor:

@@ -20,6 +20,8 @@ from retime.core.result import Result
 from retime.core.trajectory import Trajectory
 
 BLOCKS = 10  # of the jackknife
+FEW = 16  # samples below which the measures say little
+WIDE = 0.25  # a smoothing of this part of the spectrum hides its shape
 CONSTANT = 1e-12  # a spread below this part of the values is rounding
 CHUNK = 2**21  # numbers held at once by the Gaussian mixtures
 
@@ -36,7 +38,8 @@ class StateSpaceDivergence(Result):
     Attributes:
         value: the divergence; infinite when no generated point lies in the box.
         standard_error: of the sampling. Binned: delete-one-block jackknife over 10 blocks of consecutive points of each series (NaN
-            with fewer than 20 points). Mixtures: of the Monte Carlo average.
+            with fewer than 20 points). Mixtures: of the Monte Carlo average. 0 when both series are identical: their divergence is 0
+            whatever was sampled.
         method: "binned" or "gmm".
         bins: per dimension; 0 for mixtures.
         box: `(d, 2)`, the range that was binned; empty `(0, 2)` for mixtures.
@@ -230,10 +233,11 @@ def _binned_divergence(x: Array, y: Array, bins: int, box: Array, alpha: float) 
     total = float(bins) ** x.shape[1] if x.shape[1] * np.log10(bins) < 300 else np.inf
     n, m = p.blocks.sum(axis=0), q.blocks.sum(axis=0)
     mass = 1.0 if total == np.inf else alpha * total / (n.sum() + alpha * total)
-    message = _doubt(p.outside / len(x), q.outside / len(y), mass)
+    message = _joined(_few(x, y), _doubt(p.outside / len(x), q.outside / len(y), mass))
     empty = m.sum() == 0 or n.sum() == 0
     value = float("inf") if empty else _divergence(n, m, total, alpha)
     error = float("nan") if empty or min(len(x), len(y)) < 2 * BLOCKS else _jackknife(p.blocks, q.blocks, total, alpha)
+    error = 0.0 if np.array_equal(x, y) else error  # left out of one series only, a block would make them differ
     points, outside = (len(x), len(y)), (p.outside, q.outside)
     return StateSpaceDivergence(
         value, error, "binned", bins, box, occupied, mass, float("nan"), points, outside, message
@@ -275,6 +279,15 @@ def _jackknife(p: Array, q: Array, total: float, alpha: float) -> float:
     return float(np.sqrt(variance))
 
 
+def _joined(*doubts: str) -> str:
+    return "; ".join(doubt for doubt in doubts if doubt)
+
+
+def _few(x: Array, y: Array) -> str:
+    count = min(len(x), len(y))
+    return f"{count} samples are too few to say anything (use at least {FEW}, better thousands)" if count < FEW else ""
+
+
 def _doubt(lost_reference: float, lost: float, mass: float) -> str:
     doubts = []
     if lost == 1.0:
@@ -296,14 +309,14 @@ def _doubt(lost_reference: float, lost: float, mass: float) -> str:
 def _mixture_divergence(x: Array, y: Array, bandwidth: float, samples: Any, seed: int) -> StateSpaceDivergence:
     if isinstance(samples, bool) or not isinstance(samples, (int, np.integer)) or samples < 2:
         raise ValueError(f"`samples` is {samples!r}; it must be a whole number >= 2, the points drawn.")
-    sigma, rng = _varying(x) * bandwidth, np.random.default_rng(seed)
+    sigma, rng, message = _varying(x) * bandwidth, np.random.default_rng(seed), _few(x, y)
     x, y = x / sigma, y / sigma
     drawn = x[rng.integers(len(x), size=samples)] + rng.normal(size=(samples, x.shape[1]))
     ratio = _log_density(drawn, x) - _log_density(drawn, y)
     error = float(ratio.std(ddof=1) / np.sqrt(samples))
     points = (len(x), len(y))
     return StateSpaceDivergence(
-        float(ratio.mean()), error, "gmm", 0, np.zeros((0, 2)), 0, 0.0, bandwidth, points, (0, 0), ""
+        float(ratio.mean()), error, "gmm", 0, np.zeros((0, 2)), 0, 0.0, bandwidth, points, (0, 0), message
     )
 
 
@@ -382,7 +395,7 @@ def spectral_distance(
 
     Raises:
         ShapeError: different dimensions, or empty series. ValueError: values that are not finite, a constant reference, fewer than 4
-        samples, unequal time steps, or a cutoff below the first frequency.
+        samples, unequal time steps, a smoothing of as many bins as there are frequencies, or a cutoff below the first frequency.
 
     Backend: NumPy float64, SciPy. Source: mikhaeil2022 (the measure, smoothing).
     """
@@ -400,14 +413,26 @@ def spectral_distance(
     for k in range(x.shape[1]):
         _varying(x[:, k])
     frequencies = np.fft.rfftfreq(T, step)
+    if smoothing >= len(frequencies):
+        raise ValueError(
+            f"`smoothing` is {smoothing:g} bins, but {T} samples have {len(frequencies)} frequencies: nothing of the spectrum would be left. "
+            "Take fewer bins (a twentieth of the frequencies, or 0), or longer series."
+        )
     kept = _kept(frequencies, cutoff)
     F, _ = _spectrum(x, smoothing, kept)
     G, constant = _spectrum(y, smoothing, kept)
     distances = np.sqrt(((np.sqrt(F) - np.sqrt(G)) ** 2).sum(axis=0) / 2)  # equals the H above, exact for F = G
     distances = np.where(constant, 1.0, np.minimum(distances, 1.0))
     still = np.flatnonzero(constant)
-    message = f"the generated series is constant in dimension {', '.join(map(str, still))}" if len(still) else ""
+    constants = f"the generated series is constant in dimension {', '.join(map(str, still))}" if len(still) else ""
+    message = _joined(constants, _few(x, y), _wide(smoothing, int(kept.sum())))
     return SpectralDistance(float(distances.mean()), distances, frequencies[kept], F, G, float(smoothing), T, message)
+
+
+def _wide(smoothing: float, count: int) -> str:
+    if smoothing < WIDE * count:
+        return ""
+    return f"the smoothing of {smoothing:g} bins is wide for {count} frequencies and hides differences: take fewer bins or longer series"
 
 
 def _step(dt: float | None, *series: Any) -> float:

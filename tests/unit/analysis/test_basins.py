@@ -244,6 +244,68 @@ def test_ctrl_c_returns_what_was_decided(monkeypatch):
     assert found.image.shape == (2, 2)
 
 
+def interrupting(name, first, monkeypatch):
+    """Raise KeyboardInterrupt once, the `first` time that `basins.name` is called."""
+    calls, work = [], getattr(basins, name)
+
+    def interrupted(*arguments, **options):
+        calls.append(1)
+        if len(calls) == first:
+            raise KeyboardInterrupt
+        return work(*arguments, **options)
+
+    monkeypatch.setattr(basins, name, interrupted)
+
+
+@pytest.mark.parametrize("name", ["_drawn", "simulate", "_attractor"])
+def test_ctrl_c_at_any_time_returns_a_result(monkeypatch, name):
+    interrupting(name, 1, monkeypatch)
+    found = find_basins(bistable(), (-4, 4), num=20, steps=40)
+    assert found.status == "interrupted"
+    assert sum(a.count for a in found.attractors) == 20
+    assert (kinds(found) == ["undecided"]) == (name != "_attractor")
+
+
+def test_ctrl_c_keeps_the_members_that_were_simulated_before(monkeypatch):
+    interrupting("simulate", 2, monkeypatch)
+    monkeypatch.setattr(basins, "MEMORY", 8 * 1001 * 16)  # 16 of the 60 at a time, by the states of a map
+    found = find_basins(bistable(), (-4, 4), num=60, steps=4000)
+    assert found.status == "interrupted"
+    assert sum(a.count for a in found.attractors if a.kind == "fixed_point") == 16
+
+
+def test_the_clock_is_looked_at_while_a_state_switched_flow_is_followed(monkeypatch, data):
+    # one of these orbits grows along a boundary and switches 6,000 times per unit of time: a quarter of the horizon takes minutes
+    p = np.load(data / "shallow_plrnn_cycles.npz")
+    flow = rt.to_continuous(rt.ShallowPLRNN(p["A"], p["W1"], p["W2"], p["h1"], p["h2"])).model
+    switches, ends = [], []
+
+    def counted(*arguments, **options):
+        path = rt.simulate(*arguments, **options)
+        switches.append(sum(len(x) for x in path.switches[0]))
+        ends.append(path.times[-1])
+        return path
+
+    monkeypatch.setattr(basins, "simulate", counted)
+    found = find_basins(flow, (-50, 50), num=30, switching="state", time_limit=0.5)
+    assert found.status == "time_limit"
+    assert sum(a.count for a in found.attractors) == 30
+    assert len(ends) > 1
+    assert max(switches) < 100_000
+    assert ends[0] < 250  # the first piece is short
+
+
+def test_pieces_of_the_horizon_join_to_the_whole_orbit():
+    flow = rt.to_continuous(scalar_plrnn(0.5, 0.2, 1.0)).model
+    dynamics = basins._dynamics(flow, np.array([[-6.0, 6.0]]), None, 100.0, None, "state", 1)
+    z = np.linspace(-6, 6, 20)[:, None]
+    window, stopped, late = dynamics.advance(z, np.inf)
+    whole = rt.simulate(flow, z, times=np.linspace(0, 25, basins.SAMPLES + 1), switching="state")
+    assert not stopped.any()
+    assert not late.any()
+    assert np.abs(window - whole.states).max() <= 1e-12  # rounding of states up to 6
+
+
 def test_the_same_seed_gives_the_same_labels():
     a, b = (find_basins(bistable(), (-4, 4), num=50, seed=5, steps=50) for _ in range(2))
     assert np.array_equal(a.starts, b.starts)

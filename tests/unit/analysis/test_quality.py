@@ -133,6 +133,17 @@ def test_mixtures_are_taken_in_more_than_five_dimensions(rng):
     assert far.value > 10 * far.standard_error
 
 
+def test_standard_error_of_identical_series_is_zero(rng):
+    x = rng.normal(size=(500, 2))
+    got = state_space_divergence(x, x.copy())
+    assert (got.value, got.standard_error) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("d", [2, 6])
+def test_few_points_are_mentioned(rng, d):
+    assert "10 samples are too few" in state_space_divergence(*rng.normal(size=(2, 10, d))).message
+
+
 # --- spectra ------------------------------------------------------------------------------------------------------------
 
 
@@ -210,6 +221,18 @@ def test_time_step_is_that_of_the_trajectory():
     uneven = rt.simulate(flow, [1.0, 0], times=[0, 1, 3, 4, 5])
     with pytest.raises(ValueError, match="a spectrum needs equal steps"):
         spectral_distance(uneven, uneven)
+
+
+def test_a_smoothing_that_hides_the_spectrum_is_mentioned_or_refused(rng):
+    x, y = rng.normal(size=(2, 100, 1))
+    assert "20 bins is wide for 51 frequencies" in repr(spectral_distance(x, y))
+    assert spectral_distance(x, y, smoothing=3.0).message == ""
+    with pytest.raises(ValueError, match="`smoothing` is 1000 bins, but 100 samples have 51 frequencies"):
+        spectral_distance(x, y, smoothing=1000)
+
+
+def test_spectra_of_few_samples_are_mentioned(rng):
+    assert "10 samples are too few" in spectral_distance(*rng.normal(size=(2, 10, 1)), smoothing=0).message
 
 
 # --- what both refuse ---------------------------------------------------------------------------------------------------
