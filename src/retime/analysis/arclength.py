@@ -46,6 +46,7 @@ MOST_STEPS = 20_000  # along one branch
 SHORTEST = 1e-9  # step, relative to the distance of values
 STRAIGHT = 0.95  # least cosine between the tangents at both ends of a step
 TURN = 1e-10  # of a step: error of a turning point along the branch
+EPS = float(np.finfo(float).eps)
 BESIDE = (
     1e-4  # smallest singular value of dG/dz, relative to the size of (dG/dz, dG/dx), from which on a branch is begun
 )
@@ -252,7 +253,8 @@ class Arclength:
         """Book a step from a to b and its events: the piece that b is on, and the value at which a known point was met, if any."""
         turn = self._turning(a, b)
         is_rate = not self.is_map
-        if turn is not None or num_outside(a.w, is_rate, MARGIN) != num_outside(b.w, is_rate, MARGIN):
+        is_critical = self._is_critical_end(a, b) or self._is_critical_end(b, a)
+        if turn is not None or is_critical or num_outside(a.w, is_rate, MARGIN) != num_outside(b.w, is_rate, MARGIN):
             self._crossings(a, b, piece, turn)
         for s in [] if turn is None else self._at_values(a, turn):
             if (known := self._book(s, piece)) is not None:
@@ -348,6 +350,61 @@ class Arclength:
         U, sizes, _ = np.linalg.svd(E[:, :-1])
         return bool(abs(float(U[:, -1] @ E[:, -1])) > REGULAR * max(1.0, float(sizes[0])))
 
+    # --- how far an event may be off, in x
+
+    def _residual_noise(self, u: Array) -> tuple[float, float]:
+        """What G at a solution may be off (Newton's residual and rounding), and the size of dF/dz."""
+        size = float(np.linalg.norm(self.jacobian(u[:-1], u[-1])))
+        rounding = 8 * EPS * (1.0 + float(np.abs(u[:-1]).max(initial=0.0))) * (1.0 + size)
+        return float(np.abs(self.residual(u[:-1], u[-1])).max(initial=0.0)) + rounding, size
+
+    def _turning_error(self, turn: Spot, a: Spot, b: Spot, is_regular: bool) -> float:
+        """Of a turning point: where branches cross, the square root of rounding remains."""
+        target, ends = 1.0 if self.is_map else 0.0, (a, b)
+        noise, size = self._residual_noise(turn.u)
+        off = float(np.abs(turn.w - target).min())
+        if not is_regular:
+            steep = [abs(e.u[-1] - turn.u[-1]) / max(abs(np.abs(e.w - target).min() - off), 1e-300) for e in ends]
+            return float(min(self.longest, (off + math.sqrt(EPS) * (1.0 + size)) * max(steep)))
+        E, length = self.extended(turn.u), float(np.linalg.norm(b.u - a.u))
+        psi = np.linalg.svd(E[:, :-1])[0][:, -1]
+        bend = abs(b.tangent[-1] - a.tangent[-1]) / max(length, 1e-300)
+        change = max(float(np.abs(e.w - target).min()) for e in ends) / max(length, 1e-300)
+        along = min(length, (off + 16 * EPS * (1.0 + size)) / max(change, 1e-300))
+        return noise / max(abs(float(psi @ E[:, -1])), 1e-300) + bend * along**2
+
+    def _crossing_error(self, spot: Spot, is_degenerate: bool) -> float:
+        """Of a crossing multiplier: its distance to the unit circle and its noise over its slope."""
+        is_rate = not self.is_map
+
+        def distance(w: Array) -> float:
+            x = closest(w, is_rate)
+            return x.real if is_rate else abs(x) - 1.0
+
+        J = self.jacobian(spot.u[:-1], spot.u[-1])
+        residual, size = self._residual_noise(spot.u)
+        w, V = np.linalg.eig(J)
+        condition = float(np.linalg.cond(V)) if np.isfinite(V).all() else math.inf
+        noise = 16 * EPS * (1.0 + size) * condition
+        if is_degenerate:
+            noise += math.sqrt(EPS) * (1.0 + size)
+        else:  # what the point may be off, and what the multiplier changes by that
+            _, sizes, rows = np.linalg.svd(J - (np.eye(len(J)) if self.is_map else 0.0))
+            h = 1e-5 * (1.0 + float(np.abs(spot.u[:-1]).max(initial=0.0)))
+            moved = np.linalg.eigvals(self.jacobian(spot.u[:-1] + h * rows[-1], spot.u[-1]))
+            noise += abs(distance(moved) - distance(w)) / h * residual / max(float(sizes[-1]), 1e-300)
+        along = (abs(distance(spot.w)) + noise) / max(self._change_along(spot, distance), 1e-300)
+        return float(min(self.longest, along * abs(spot.tangent[-1]) + along**2))
+
+    def _change_along(self, spot: Spot, distance: Callable[[Array], float]) -> float:
+        """|d distance / ds| along the branch at a spot, by a difference along its tangent inside the range."""
+        h, places = 1e-4 * (1.0 + float(np.abs(spot.u).max())), []
+        for side in (-1, 1):
+            u = spot.u + side * h * spot.tangent
+            places.append(u if self.x[0] <= u[-1] <= self.x[-1] else spot.u)
+        before, after = (distance(np.linalg.eigvals(self.jacobian(u[:-1], u[-1]))) for u in places)
+        return abs(after - before) / max(float(np.linalg.norm(places[1] - places[0])), 1e-300)
+
     def _folded(self, turn: Spot, a: Spot, b: Spot, piece: Piece) -> Found:
         """The event of a turning point: a saddle-node where psi dG/dx is not 0."""
         is_regular, length = self._is_regular(turn.u), float(np.linalg.norm(b.u - a.u))
@@ -357,6 +414,7 @@ class Arclength:
         kind = SADDLE_NODE if is_regular else CROSSING
         w = complex(turn.w[np.argmin(np.abs(turn.w - (1.0 if self.is_map else 0.0)))])
         message = f"smallest singular value {smallest:.1e}"
+        error += self._turning_error(turn, a, b, is_regular)
         event = Found(kind, False, s.value, error * self.unit, s.z, None, w, [piece], 1, message)
         self.events.append(event)
         return event
@@ -382,9 +440,20 @@ class Arclength:
             kind, message = self._named(w)
             if kind == CROSSING and turn is not None:
                 continue
+            if kind == CROSSING and spot.u[-1] in (self.x[0], self.x[-1]) and self._is_regular(spot.u):
+                kind = SADDLE_NODE
             s = self._sample(spot, False)
-            error = (1e-13 * (1.0 + abs(spot.u[-1])) + abs(high - low) * abs(b.u[-1] - a.u[-1])) * self.unit
+            error = 1e-13 * (1.0 + abs(spot.u[-1])) + abs(high - low) * abs(b.u[-1] - a.u[-1])
+            error = (error + self._crossing_error(spot, kind in (CROSSING, SADDLE_NODE))) * self.unit
             self.events.append(Found(kind, False, s.value, error, s.z, None, w, [piece], 1, message))
+
+    def _is_critical_end(self, x: Spot, y: Spot) -> bool:
+        """Whether a multiplier is on the unit circle at x, at an end of the range, and not at y."""
+        if x.u[-1] not in (self.x[0], self.x[-1]):
+            return False
+        at_x, at_y = (closest(s.w, not self.is_map) for s in (x, y))
+        off = [abs(w.real) if not self.is_map else abs(abs(w) - 1.0) for w in (at_x, at_y)]
+        return off[0] <= MARGIN < off[1]
 
     def _named(self, w: complex) -> tuple[str, str]:
         if abs(w.imag) > 1e-7 * (1.0 + abs(w)):

@@ -173,7 +173,37 @@ class Follower:
             if abs(e.value - value) <= LOOK * self._width(value) and np.abs(e.point - z).max() <= size:
                 return
         self.claims[t].append((z, x.bits))
-        self.pieces.append(Piece(self.period, [[self.sample(value, x.bits, x.z, True)]]))
+        piece = Piece(self.period, [[self.sample(value, x.bits, x.z, True)]])
+        self.pieces.append(piece)
+        if value in (self.low, self.high) and self.low < self.high and not self._shrinks(z):
+            self._book_outside(piece, value, x)
+
+    def _book_outside(self, piece: Piece, value: float, x: Solution) -> None:
+        """The event of a point on a boundary at an end of the range that no branch inside the range comes to."""
+        problem, _ = self.problem(value)
+        units = np.flatnonzero(x.near)
+        unit = int(units[0] % self.bits_shape[1])
+        z = x.z.reshape(self.shape)
+        error = TOGETHER * self._width(value) + 4e-16 * abs(value)
+        event = Found(DEGENERATE, True, value, error, z, unit, None, [piece], self.period, "")
+        event.message = "on a boundary at the end of the range, where no branch inside the range comes to it"
+        self.events.append(event)
+        inside = self._sides(value, 1)[0][1]
+        depths = []
+        for bit in (False, True):
+            d = x.bits.copy()
+            d[units[0]] = bit
+            place = self.solve(inside, d)
+            where = np.flatnonzero(problem.deciding == units[0])
+            depths.append(math.inf if place is None or len(where) == 0 else float(place.depth[where[0]]))
+        if len(units) == 1 and max(depths) < 0:
+            event.error += (
+                float(np.abs(problem.W2[units[0]] @ x.z + problem.h2[units[0]]))
+                * abs(inside - value)
+                / min(-s for s in depths)
+            )
+            event.kind = event.predicted = FOLD
+            event.message = f"unit {unit} crosses: two branches outside the range meet at its end"
 
     def _claimed(self, t: int, z: Array, bits: Array) -> bool:
         used, size = self.problem(float(self.values[t]))[0].deciding, SAME * (1.0 + np.abs(z).max(initial=0.0))
@@ -269,7 +299,10 @@ class Follower:
         if here.sign != there.sign:
             b, there = self._pole(d, a, b, here)
         if there is not None and not (there.depth < 0).any():
-            return Step("arrived", b, 0.0, ())
+            on = self._touching(d, a, b, ()) if b in (self.low, self.high) else ()
+            return (
+                Step("border", b, TOGETHER * self._width(a) + 4e-16 * abs(b), on) if on else Step("arrived", b, 0.0, ())
+            )
         found = None if there is None else self._first_exit(d, a, b, there)
         return found or Step("singular", b, 1e-13 * abs(b - a) + 4e-16 * abs(b), ())
 
@@ -493,8 +526,13 @@ class Follower:
         """Multipliers that cross the unit circle inside a region."""
         for a, b in pairwise(segment):
             d = b.bits.ravel() if np.array_equal(a.bits, b.bits) else a.bits.ravel()
-            if self._count(a.w, MARGIN) != self._count(b.w, MARGIN):
+            at_a, at_b = self._count(a.w, MARGIN), self._count(b.w, MARGIN)
+            if at_a != at_b or any(self._is_critical_end(x, y) for x, y in ((a, b), (b, a))):
                 self._locate(piece, d, a, b)
+
+    def _is_critical_end(self, x: Sample, y: Sample) -> bool:
+        """Whether a multiplier is on the unit circle at x, an end of the range, and not at y."""
+        return x.value in (self.low, self.high) and abs(self._distance(x.w)) <= MARGIN < abs(self._distance(y.w))
 
     def _count(self, w: Array, margin: float = 0.0) -> int:
         return num_outside(w, self.is_rate, margin)
@@ -521,7 +559,9 @@ class Follower:
             z = a.z if place is None else place.z.reshape(self.shape)
             multiplier = closest(w, self.is_rate)
             kind, message = self._named(multiplier)
-            error = abs(high - low) + 4e-16 * abs(x)
+            slope = max(abs(self._distance(a.w) - self._distance(b.w)) / max(width, 1e-300), 1e-300)
+            rounding = 1e-14 * (1.0 + float(np.abs(w).max())) + abs(self._distance(w))
+            error = abs(high - low) + 4e-16 * abs(x) + min(width, rounding / slope)
             self.events.append(Found(kind, False, x, error, z, None, multiplier, [piece], self.period, message))
 
     def _distance(self, w: Array) -> float:

@@ -16,6 +16,7 @@ from retime.core.system import System
 _ENTRY = re.compile(r"\s*([A-Za-z]\w*)\s*(?:\[\s*(-?\d+(?:\s*,\s*-?\d+)*)\s*\])?\s*")
 _INSIDE = ("map", "flow", "base")  # fields of a model that was made from another one
 INPUTS = "inputs"
+RETURNED = "`parameter` returned"  # how messages begin that name the value already
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,21 @@ def _inside(model: Any) -> str | None:
     return next((name for name in _INSIDE if isinstance(getattr(model, name, None), System)), None)
 
 
+def applied(what: Parameter, model: Any, s: Array, value: float) -> tuple[Any, Array]:
+    """The model and the constant input at a value.
+
+    Raises:
+        ValueError: no model can be made there; the message names the value and the reason. TypeError, ShapeError: a function returned
+        something else than a model of the same size.
+    """
+    try:
+        return what.apply(model, s, value)
+    except Exception as error:
+        if isinstance(error, (TypeError, ShapeError)) and str(error).startswith(RETURNED):
+            raise
+        raise ValueError(f"`parameter` failed at value {value}: {type(error).__name__}: {error}") from error
+
+
 # --- an entry ------------------------------------------------------------------------------------------------------------
 
 
@@ -92,6 +108,8 @@ def _entry(model: System, text: str) -> Parameter:
     name, index = match[1], None if match[2] is None else tuple(int(k) for k in match[2].split(","))
     shown = name if index is None else f"{name}[{', '.join(map(str, index))}]"
     if name == INPUTS:
+        if model.num_inputs == 0:
+            raise ValueError(f"`parameter` is {shown!r}, but this {type(model).__name__} has no inputs.")
         at = _position(shown, (model.num_inputs,), index)
         return Parameter(shown, lambda model, s, value: (model, _put(s, at, value)))
     known = array_fields(model)
@@ -161,10 +179,10 @@ def _function(make: Callable[[float], Any]) -> Parameter:
     def apply(model: Any, s: Array, value: float) -> tuple[Any, Array]:
         made = make(float(value))
         if not isinstance(made, System):
-            raise TypeError(f"`parameter` returned {type(made).__name__} at {value}; it must return a retime model.")
+            raise TypeError(f"{RETURNED} {type(made).__name__} at {value}; it must return a retime model.")
         if (made.num_states, made.num_inputs) != (model.num_states, model.num_inputs):
             raise ShapeError(
-                f"`parameter` returned {made.num_states} states and {made.num_inputs} inputs at {value}; the model has {model.num_states} "
+                f"{RETURNED} {made.num_states} states and {made.num_inputs} inputs at {value}; the model has {model.num_states} "
                 f"and {model.num_inputs}, and all models of a scan must agree."
             )
         return made, s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,10 +14,10 @@ import numpy as np
 from retime.analysis.affine import affine_view, constant_input, is_stable
 from retime.analysis.arclength import Arclength
 from retime.analysis.complementarity import Solution
-from retime.analysis.continuation import CROSSING, DEGENERATE, Found, Piece, Stopped, is_same
+from retime.analysis.continuation import CROSSING, DEGENERATE, SAME, Found, Piece, Stopped, is_same
 from retime.analysis.fixed_points import check_budget
 from retime.analysis.follow import Follower
-from retime.analysis.parameters import Parameter, parameter_of
+from retime.analysis.parameters import Parameter, applied, parameter_of
 from retime.core.arrays import Array, increasing
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
@@ -32,6 +33,7 @@ PROOF_SHARE = 0.6  # of the time, for finding points; the rest is for following 
 FRESH = 8  # Newton starts at every value of a smooth scan; eight times as many at the last one
 FAR = 1e4  # points of such starts this many times larger than those of the first value are not believed
 TRANSIENT = 1000  # steps before samples of an attractor are taken
+TWIN = 1e-9  # of the range: a branch no longer than this has no length
 MERGED = 1e-6  # of the range: events of one kind this close, at one point, are one event
 
 
@@ -72,7 +74,8 @@ class Event:
             flip" (it goes on and a cycle of twice the period is born), "saddle-node", "flip", "Neimark-Sacker", "Hopf", "transcritical or
             pitchfork", "degenerate".
         border: whether the point is on a boundary.
-        value: of the parameter. error: how far it may be off, from the last bracket of the root finding.
+        value: of the parameter. error: how far it may be off: the last bracket of the root finding, the distance of the multiplier to the unit
+            circle and its rounding over its slope; where branches cross, the square root of rounding remains.
         point: `(k, n)`. unit: the ReLU unit that switches, None away from boundaries.
         multiplier: the one (of a conjugate pair the upper one) on the unit circle, or the rate on the imaginary axis; None on a border.
         branches: indices of the branches that take part. period: of the point.
@@ -177,28 +180,33 @@ def scan(
         inputs: `(m,)`, held for ever; None for zero.
         attractor: how many samples of an orbit to take at every value (after a transient of 1000 steps; for flows 200 times the time scale
             1 / |dF/dz|, then samples over as long a time); each value begins with the last state of the one before.
-        time_limit: seconds. seed: of starts of searches and of the orbit.
+        time_limit: seconds. A smooth model made anew by a function of the parameter (`Map(lambda ...)`) is compiled at every value, seconds
+            each: give the parameter as an input ("inputs[0]") instead. seed: of starts of searches and of the orbit.
 
     Returns:
         Scan.
 
     Raises:
         TypeError: not a model, or not a parameter. ValueError: values that do not increase, no such entry, or a period > 1 for a system that
-        is no piecewise-affine map. ShapeError: a direction of another size.
+        is no piecewise-affine map, or a parameter that fails at the first value (at a later one the branches end there, and `message` names it).
+        ShapeError: a direction of another size.
 
     Valid when: branches that are born and end again between two neighboring values (and touch none of them) are not seen, nor are two
     changes of one unit or of one multiplier that undo each other within a quarter of that distance: take more values there. Smooth
-    systems: only branches that some start leads to.
+    systems: only branches that some start leads to. Events exactly at the first or last value are told from what is inside the range (there
+    within 1e-10 of the distance of values on a border, 1e-9 of the unit circle); a smooth fold whose branches are outside is not seen.
     Cost: per value one search with proof; per branch and value 4 linear systems of the size k n.
     Backend: NumPy float64 and Numba; JAX for smooth systems. Source: dibernardo2008; nusse1992; docs/theory/analysis.md.
     """
     if not isinstance(model, System):
         raise TypeError(f"`model` is {type(model).__name__}; scan takes a retime model or a converted flow.")
     check_budget("time_limit", time_limit)
+    if np.size(values) == 0:
+        raise ValueError("`values` is empty; it must hold at least one value.")
     grid, s = increasing("values", values), constant_input(model, inputs)
     k, samples = _whole("max_period", max_period, 1), _whole("attractor", attractor, 0)
     what = parameter_of(model, parameter)
-    view = affine_view(what.apply(model, s, float(grid[0]))[0])
+    view = affine_view(applied(what, model, s, float(grid[0]))[0])
     if k > 1 and (view is None or not view.is_map):
         raise ValueError(
             f"`max_period` is {k}; cycles are followed for piecewise-affine maps, and {type(model).__name__} is none. Leave it at 1, or scan a "
@@ -212,6 +220,8 @@ def scan(
                 job.sample(samples, seed)
         except Stopped:
             job.status = SearchStatus.TIME_LIMIT
+        except _Failed:  # `failures` holds its words
+            pass
         except KeyboardInterrupt:
             job.status = SearchStatus.INTERRUPTED
         return job.result()
@@ -223,6 +233,10 @@ def _whole(name: str, value: Any, least: int) -> int:
     return int(value)
 
 
+class _Failed(Exception):
+    """The parameter makes no model at a value."""
+
+
 class _Job:
     """One scan on its way."""
 
@@ -232,10 +246,28 @@ class _Job:
         self.followers: list[Any] = []
         self.attractor: Array | None = None
         self.status, self.remarks = SearchStatus.COMPLETE, list[str]()
+        self.failures = dict[float, str]()  # values at which the parameter made no model
+        self.function: Any = None  # of the smooth system seen last
+        self.compiles_anew = False
 
     def at(self, value: float) -> tuple[Any, Array]:
-        """The model and the constant input at a value."""
-        return self.what.apply(self.model, self.s, value)
+        """The model and the constant input at a value.
+
+        Raises:
+            Stopped: the time is over. _Failed: the parameter makes no model there.
+        """
+        if time.monotonic() >= self.deadline:
+            raise Stopped
+        try:
+            model, s = applied(self.what, self.model, self.s, value)
+        except (TypeError, ValueError) as error:
+            self.failures.setdefault(value, str(error))
+            raise _Failed from error
+        if isinstance(model, SmoothSystem):
+            function = model.equation.function
+            self.compiles_anew |= self.function is not None and function != self.function
+            self.function = function
+        return model, s
 
     # --- branches
 
@@ -263,19 +295,23 @@ class _Job:
                     if time.monotonic() >= proofs:
                         self.status = SearchStatus.TIME_LIMIT
                         break
-                    found, status, fills = follower.enumerate(t, math.inf, proofs)
+                    try:
+                        found, status, fills = follower.enumerate(t, math.inf, proofs)
+                    except _Failed:
+                        continue
                     if status is SearchStatus.INTERRUPTED:
                         raise KeyboardInterrupt
                     proven[k - 1, t], continua[t] = status is SearchStatus.COMPLETE, continua[t] or fills
+                    later += [(t, x) for x in found if x.near.any()]
                     for x in found:
-                        if x.near.any():
-                            later.append((t, x))
-                        else:
-                            follower.grow(t, x)
+                        if not x.near.any():
+                            with suppress(_Failed):
+                                follower.grow(t, x)
                     self.complete = np.asarray(proven.all(axis=0))
                     advance(1)
                 for t, x in later:
-                    follower.add_alone(t, x)
+                    with suppress(_Failed):
+                        follower.add_alone(t, x)
         if continua.any():
             self.remarks.append(
                 f"at {int(continua.sum())} values fixed points or cycles fill lines or planes, which are not followed"
@@ -298,19 +334,22 @@ class _Job:
         branches = Arclength(self.at, self.values, self.deadline, size)
         self.followers.append(branches)
         for x in found.points[alone]:
-            branches.grow(0, x)
+            with suppress(_Failed):
+                branches.grow(0, x)
         order = _coarse_first(last + 1)[1:]
         with progress("scanning", last + 1) as advance:
             for t in order:
-                if time.monotonic() >= self.deadline:
-                    raise Stopped
-                model, s = self.at(float(self.values[t]))
+                try:
+                    model, s = self.at(float(self.values[t]))
+                except _Failed:
+                    continue
                 count = FRESH * (8 if t == last else 1)
                 scale = (1.0 + size) * 3.0 ** rng.uniform(-2, 1, (count, 1))
                 starts = scale * rng.normal(size=(count, model.num_states))
                 z, ending = follow(Problem.of(model, s, rng), starts, 1e-10, self.deadline)
                 for x in z[(ending == CONVERGED) & (np.abs(z).max(axis=1) <= FAR * (1.0 + size))]:
-                    branches.grow(t, x)
+                    with suppress(_Failed):
+                        branches.grow(t, x)
                 advance(1)
 
     # --- orbit
@@ -323,11 +362,12 @@ class _Job:
         z, lost = fresh, 0
         with progress("sampling orbits", len(self.values)) as advance:
             for t, value in enumerate(self.values):
-                if time.monotonic() >= self.deadline:
-                    raise Stopped
-                states = _orbit(*self.at(float(value)), z, count)
-                if not np.isfinite(states).all() and z is not fresh:
-                    states = _orbit(*self.at(float(value)), fresh, count)
+                try:
+                    states = _orbit(*self.at(float(value)), z, count)
+                    if not np.isfinite(states).all() and z is not fresh:
+                        states = _orbit(*self.at(float(value)), fresh, count)
+                except _Failed:
+                    continue
                 is_fine = bool(np.isfinite(states).all())
                 lost += not is_fine
                 z = states[-1] if is_fine else fresh
@@ -344,25 +384,34 @@ class _Job:
         pieces = [(f, p) for f in self.followers for p in f.pieces if any(p.segments)]
         made = [(p, _branch(p, is_map)) for _, p in pieces]
         made = [(p, b) for p, b in made if b is not None]
+        span = float(self.values[-1] - self.values[0]) or 1.0
+        made, twins = _without_twins(made, span)
         made.sort(key=lambda x: (x[1].period, x[1].values[0], tuple(np.round(x[1].points[0, 0], 9))))
         index = {id(p): k for k, (p, _) in enumerate(made)}
-        span = float(self.values[-1] - self.values[0]) or 1.0
+        index |= {id(p): index[id(q)] for p, q in twins}
         events = _merged([e for f in self.followers for e in f.events], span)
         found = tuple(_event(e, index) for e in sorted(events, key=lambda e: (e.value, e.period)))
         if self.status is SearchStatus.COMPLETE and not self.complete.all():
-            self.status = SearchStatus.TIME_LIMIT
+            self.status = SearchStatus.HEURISTIC if self.failures else SearchStatus.TIME_LIMIT
         return Scan(
             self.values, tuple(b for _, b in made), found, self.what.text, self.complete, self.attractor, self.status, self._message()
         )  # fmt: skip
 
     def _message(self) -> str:
+        is_affine = not any(isinstance(f, Arclength) for f in self.followers)
         proven = f"complete at {int(self.complete.sum())} of {len(self.values)} values"
         text = {
             SearchStatus.COMPLETE: "complete at every value",
-            SearchStatus.HEURISTIC: "found from starts, no proof that there are no others",
+            SearchStatus.HEURISTIC: proven if is_affine else "found from starts, no proof that there are no others",
             SearchStatus.TIME_LIMIT: f"time ended; {proven}",
             SearchStatus.INTERRUPTED: f"interrupted; {proven}",
         }[self.status]
+        if self.failures:
+            first = min(self.failures)
+            more = f" (and at {len(self.failures) - 1} more)" if len(self.failures) > 1 else ""
+            text += f"; {self.failures[first]}{more}: branches end there"
+        if self.status is SearchStatus.TIME_LIMIT and self.compiles_anew:
+            text += '; a new function is compiled at every value: give the parameter as an input ("inputs[0]") instead'
         return "; ".join([text, *self.remarks])
 
 
@@ -408,6 +457,35 @@ def _branch(piece: Piece, is_map: bool) -> Branch | None:
         is_stable(w, is_map),
         np.array([s.bits for s in kept], dtype=bool),
     )
+
+
+def _without_twins(
+    made: list[tuple[Piece, Branch]], span: float
+) -> tuple[list[tuple[Piece, Branch]], list[tuple[Piece, Piece]]]:
+    """Pieces without those of no length that repeat the end of a longer one (as at a pitchfork on the last value), and which repeats which."""
+    kept, twins = [], []
+    for p, b in made:
+        longer = None
+        if b.values[-1] - b.values[0] <= TWIN * span:
+            longer = next(
+                (q for q, c in made if q is not p and c.values[-1] - c.values[0] > TWIN * span and _holds(c, b)), None
+            )
+        if longer is None:
+            kept.append((p, b))
+        else:
+            twins.append((p, longer))
+    return kept, twins
+
+
+def _holds(long: Branch, short: Branch) -> bool:
+    """Whether the first point of one branch is on another, as precisely as points of crossing branches are known."""
+    if long.period != short.period:
+        return False
+    k = int(np.argmin(np.abs(long.values - short.values[0])))
+    size = 1.0 + float(np.abs(short.points[0]).max())
+    gap = np.abs(long.points[k] - short.points[0]).max()
+    reach = SAME if short.patterns.size else 1e-3
+    return bool(abs(long.values[k] - short.values[0]) <= 1e-9 * (1.0 + abs(short.values[0])) and gap <= reach * size)
 
 
 def _event(e: Found, index: dict[int, int]) -> Event:

@@ -19,7 +19,7 @@ from retime.analysis.fixed_points import check_budget
 from retime.analysis.parameters import parameter_of
 from retime.core.arrays import Array, increasing, vector
 from retime.core.canonical import PiecewiseAffineForm
-from retime.core.equation import double_precision
+from retime.core.equation import double_precision, evaluate
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
 from retime.core.result import Result
@@ -33,6 +33,9 @@ from retime.simulation.iterate import iterate
 
 APERIODIC, DIVERGED, UNKNOWN = 0, -1, -2
 FAR = 1e6  # states this many times larger than 1 + |z0| have diverged
+GROWN = 1e3  # growth over the last half of an orbit in regions that expand: it diverges
+FARTHEST = 10.0  # times the distance that a return after k steps and the spectral radius imply: a shorter cycle this close is meant
+SETTLED = 1e-13  # returns this close, relative to 1 + |z|, are exact: no shorter cycle can be meant
 CLOSE = 1e-7  # return after k steps, relative to 1 + |z|, that counts as a period
 BLOCK = 512  # places on the map between two looks at the clock
 STARTS, ITERATIONS = 32, 60  # of Newton's method at every place of a smooth system
@@ -120,10 +123,14 @@ def stability_map(
         StabilityMap: partial (-1, -2) when the time ended or Ctrl-C was pressed.
 
     Raises:
-        TypeError: not a model, or not two parameters. ValueError: values that do not increase, no such entry. ShapeError: a wrong size.
+        TypeError: not a model, or not two parameters. ValueError: values that do not increase, no such entry, parameters that
+        fail at a place (named in the message). ShapeError: a wrong size.
 
     Valid when: a cycle counts when the orbit returns within 1e-7, or, in a piecewise-affine map, when the orbit repeats its regions and their
-    cycle, solved for, is stable: so slow convergence is no obstacle there, elsewhere it reads as 0. Fixed points of smooth systems are
+    cycle, solved for, is stable: so slow convergence is no obstacle there, elsewhere it reads as 0. A recognized period is checked against
+    each of its divisors by solving for the shorter cycle. -1 where states grow beyond 1e6 (1 + |z0|) or, in a piecewise-affine map, where the
+    regions that the orbit repeats expand and it grew a thousandfold over its last half or its direction never leaves them; slower
+    divergence reads as 0, so take more `steps`. Fixed points of smooth systems are
     those that Newton's method finds from 32 starts.
     Cost: per place one proof (piecewise affine, about a millisecond for few units) and one orbit.
     Backend: NumPy float64 and Numba on all cores; JAX in 64 bits, all places together, for smooth maps.
@@ -155,6 +162,9 @@ def stability_map(
 def _grid(values: Any) -> tuple[Array, Array]:
     if not isinstance(values, (tuple, list)) or len(values) != 2:
         raise ValueError("`values` must be two increasing arrays, one per parameter: (values1, values2).")
+    for k in range(2):
+        if np.size(values[k]) == 0:
+            raise ValueError(f"`values[{k}]` is empty; it must hold at least one value.")
     return increasing("values[0]", values[0]), increasing("values[1]", values[1])
 
 
@@ -200,7 +210,7 @@ class _Job:
         with progress("mapping", len(self.places)) as advance:
             for k in range(0, len(self.places), BLOCK):
                 rows = range(k, min(k + BLOCK, len(self.places)))
-                models = [self.family(self.places[r]) for r in rows]
+                models = [self._made(self.places[r]) for r in rows]
                 if all(isinstance(m, SmoothSystem) for m, _ in models):
                     self._smooth(rows, models)
                     advance(len(rows))
@@ -213,6 +223,17 @@ class _Job:
             self.status = SearchStatus.TIME_LIMIT
         elif not self.complete.all():
             self.status = SearchStatus.HEURISTIC
+
+    def _made(self, place: tuple[float, float]) -> tuple[Any, Array]:
+        """The model and input at a place.
+
+        Raises:
+            ValueError: none can be made; the message names the place.
+        """
+        try:
+            return self.family(place)
+        except Exception as error:
+            raise ValueError(f"`parameters` failed at values {place}: {type(error).__name__}: {error}") from error
 
     def message(self) -> str:
         """How far it went."""
@@ -264,6 +285,8 @@ class _Job:
         for k, (model, _) in enumerate(models):
             groups.setdefault((model.equation.function, type(model.time)), []).append(k)
         for (function, _), members in groups.items():
+            if time.monotonic() >= self.deadline:
+                return
             batch = [models[k] for k in members]
             at = np.array([rows[k] for k in members])
             is_map = isinstance(batch[0][0].time, Discrete)
@@ -273,7 +296,8 @@ class _Job:
             if is_map:
                 length = 4 * self.max_period + 1
                 states = _last_states(function, P, np.tile(self.z0, (len(at), 1)), S, self.steps, length)
-                self.period[at] = [_period(z, self.max_period, self.z0) for z in states]
+                found = [_period(z, self.max_period, self.z0) for z in states]
+                self.period[at] = [_shortest(*m, z, k) for m, z, k in zip(batch, states, found, strict=True)]
                 continue
             for k, (model, s) in zip(at, batch, strict=True):
                 if time.monotonic() < self.deadline:
@@ -284,7 +308,8 @@ class _Job:
         if isinstance(model.time, Discrete):
             count = self.steps + 4 * self.max_period
             path = simulate(model, self.z0, steps=count, inputs=np.tile(s, (count, 1)))
-            return _period(path.states[self.steps :], self.max_period, self.z0)
+            z = path.states[self.steps :]
+            return _shortest(model, s, z, _period(z, self.max_period, self.z0))
         rate = float(np.linalg.norm(model.jacobian(self.z0, s), 2)) or 1.0
         options: dict[str, Any] = {"tolerance": 1e-9} if isinstance(model, SmoothSystem) else {}
         path = simulate(
@@ -311,6 +336,36 @@ def _period(z: Array, max_period: int, z0: Array) -> int:
     return APERIODIC
 
 
+def _shortest(model: Any, s: Array, z: Array, k: int) -> int:
+    """The period of a smooth map's orbit `(T, n)` that returns after k steps: a divisor where Newton's method finds a shorter cycle."""
+    if k <= 1 or not isinstance(model, SmoothSystem):
+        return k
+    gap, size = float(np.abs(z[k:] - z[:-k]).max()), 1.0 + float(np.abs(z).max())
+    if gap <= SETTLED * size:
+        return k
+    for j in (j for j in range(1, k) if k % j == 0):
+        start = len(z) - k
+        x, radius = _shorter_cycle(model, s, z[start::j].mean(axis=0), j)
+        if radius < 1.0 and np.abs(x - z[start]).max() <= FARTHEST * gap / (1.0 - radius ** (k // j)):
+            return j
+    return k
+
+
+def _shorter_cycle(model: Any, s: Array, x: Array, period: int) -> tuple[Array, float]:
+    """First point and spectral radius of the cycle that Newton's method finds from x; radius inf where it finds none."""
+    for _ in range(12):
+        y, product = x, np.eye(len(x))
+        for _ in range(period):
+            product = model.jacobian(y[None], s[None])[0] @ product
+            y = evaluate(model.equation, y[None], s[None])[0]
+        if not (np.isfinite(product).all() and np.isfinite(y).all()):
+            break
+        if np.abs(y - x).max() <= SOLVED * 1e-2 * (1.0 + np.abs(x).max()):
+            return x, float(np.abs(np.linalg.eigvals(product)).max())
+        x = x + np.linalg.lstsq(np.eye(len(x)) - product, y - x)[0]
+    return x, math.inf
+
+
 def _affine_period(view: AffineView, s: Array, z0: Array, steps: int, max_period: int) -> int:
     """The period of a piecewise-affine map's orbit; slow convergence is decided by solving for the cycle of the regions it repeats."""
     f = view.form
@@ -325,28 +380,81 @@ def _affine_period(view: AffineView, s: Array, z0: Array, steps: int, max_period
         return DIVERGED
     z, bits = states[steps:, 0], patterns[steps:, 0].astype(bool)
     found = _period(z, max_period, z0)
-    if found != APERIODIC:
-        return found
+    if found > 0:
+        return _shortest_word(driven, bits, z, found)
+    if found == DIVERGED:
+        return DIVERGED
     for k in range(1, max_period + 1):
         if np.array_equal(bits[k:], bits[:-k]):
-            return k if _attracts(driven, bits[:k], z[0]) else APERIODIC
+            if _attractor(driven, bits[:k]) is not None:
+                return k
+            sizes = np.abs(states[[steps // 2, -1], 0]).max(axis=1)
+            grows = sizes[1] > GROWN * (1.0 + sizes[0])
+            return DIVERGED if _escapes(driven, bits[:k], z[0], bool(grows)) else APERIODIC
     return APERIODIC
 
 
-def _attracts(form: PiecewiseAffineForm, bits: Array, z: Array) -> bool:
-    """Whether the cycle of a sequence of regions `(k, q)` exists and is stable."""
+def _shortest_word(form: PiecewiseAffineForm, bits: Array, z: Array, k: int) -> int:
+    """The period when the orbit returns after k steps: a divisor of k where a shorter cycle, solved for, attracts the orbit.
+
+    With a multiplier near -1 the return after twice the period falls below the tolerance before that after the period does.
+    """
+    gap = float(np.abs(z[k:] - z[:-k]).max())
+    for j in (j for j in range(1, k) if k % j == 0):
+        for start in range(0, k, j):
+            cycle = _attractor(form, bits[start : start + j])
+            if cycle is None:
+                continue
+            if np.array_equal(bits[j:], bits[:-j]):
+                return j
+            x, radius = cycle
+            if np.abs(x - z[start]).max() <= FARTHEST * gap / (1.0 - radius ** (k // j)):
+                return j
+    return k
+
+
+def _word(form: PiecewiseAffineForm, bits: Array) -> tuple[Array, Array, Array, Array]:
+    """Matrices and offsets of a sequence of regions `(k, q)`, and those of all its steps together."""
     M, c, _ = form.regions(bits)
-    product, offset = np.eye(len(z)), np.zeros(len(z))
+    product, offset = np.eye(M.shape[1]), np.zeros(M.shape[1])
     for A, b in zip(M, c, strict=True):
         product, offset = A @ product, A @ offset + b
-    if np.abs(np.linalg.eigvals(product)).max() >= 1.0:
-        return False
-    x = np.linalg.solve(np.eye(len(z)) - product, offset)
+    return M, c, product, offset
+
+
+def _attractor(form: PiecewiseAffineForm, bits: Array) -> tuple[Array, float] | None:
+    """First point and spectral radius of the cycle of a sequence of regions `(k, q)`; None where it does not exist or is not stable."""
+    M, c, product, offset = _word(form, bits)
+    radius = float(np.abs(np.linalg.eigvals(product)).max())
+    if radius >= 1.0:
+        return None
+    first = x = np.linalg.solve(np.eye(len(offset)) - product, offset)
     for k, d in enumerate(bits):
         a = form.preactivation(x)
         if (((a > 0) != d) & (np.abs(a) > 1e-9 * (1.0 + np.abs(a).max(initial=0.0)))).any():
-            return False
+            return None
         x = M[k] @ x + c[k]
+    return first, radius
+
+
+def _escapes(form: PiecewiseAffineForm, bits: Array, z: Array, grows: bool) -> bool:
+    """Whether an orbit that repeats regions `(k, q)` leaves for infinity: it grows, or the direction it expands in stays in them for ever."""
+    M, _, product, offset = _word(form, bits)
+    w, V = np.linalg.eig(product)
+    k = int(np.argmax(np.abs(w)))
+    if not np.abs(w[k]) > 1.0:
+        return False
+    if grows:
+        return True
+    if np.imag(w[k]) != 0 or np.linalg.cond(V) > 1e12:
+        return False
+    x = np.linalg.lstsq(np.eye(len(z)) - product, offset)[0]
+    direction = np.real(V[:, k]) * np.real(np.linalg.solve(V, (z - x).astype(complex))[k])
+    for step in range(2 * len(bits)):  # twice around: a negative multiplier turns the direction
+        a, d = form.preactivation(direction) - form.preactivation(np.zeros(len(z))), bits[step % len(bits)]
+        if not direction.any() or (((a > 0) != d) & (np.abs(a) > 1e-9 * np.abs(a).max(initial=0.0))).any():
+            return False
+        direction = M[step % len(bits)] @ direction
     return True
 
 

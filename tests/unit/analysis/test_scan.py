@@ -455,3 +455,92 @@ def test_a_closed_loop_of_fixed_points_has_two_border_folds_and_two_branches():
     assert [e.value for e in found.events] == pytest.approx([-1.0, 1.0], abs=BORDER)
     assert len(found.branches) == 2
     assert all(len(e.branches) == 2 for e in found.events)
+
+
+# --- ends of the range, errors, failures ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("values", [[0.0, 1.0], [-1.0, 0.0], [0.0, 0.5, 1.0], [-1.0, -0.5, 0.0]])
+def test_a_border_flip_exactly_at_an_end_is_an_event(values):
+    found = scan(tent(0.5, -1.5), "h[0]", values, max_period=2)
+    (event,) = found.events
+    assert (event.kind, event.value, event.unit) == ("border flip", 0.0, 0)
+    assert event.error <= BORDER
+
+
+@pytest.mark.parametrize(("values", "branches"), [([-1.0, 0.0], 2), ([0.0, 1.0], 1)], ids=["inside", "outside"])
+def test_a_border_fold_exactly_at_an_end_is_an_event(values, branches):
+    found = scan(tent(0.5, 1.7), "h[0]", values)
+    (event,) = found.events
+    assert (event.kind, event.value) == ("border fold", 0.0)
+    assert len(event.branches) == len(found.branches) == branches
+
+
+@pytest.mark.parametrize("values", [[-1.5, 0.0], [-2.0, -1.5]])
+def test_a_multiplier_on_the_unit_circle_at_an_end_is_an_event(values):
+    found = scan(tent(0.5, 0.0, 1.0), "W[0, 0]", values)
+    assert kinds(found) == ["flip"]
+    assert found.events[0].value == pytest.approx(-1.5, abs=CROSSING)
+
+
+@pytest.mark.parametrize(("values", "kind"), [([-1.0, 0.0], "flip"), ([0.5, 1.0], "transcritical or pitchfork")])
+def test_a_smooth_crossing_at_an_end_is_an_event(values, kind):
+    found = scan(tanh_unit(0.5, 0.0), "W_rec[0, 0]", values)
+    assert kinds(found) == [kind]
+    assert abs(found.events[0].value) == pytest.approx(1.0, abs=FOLD)
+
+
+def test_a_pitchfork_at_an_end_adds_no_branch_without_length():
+    found = scan(tanh_unit(0.5, 0.0), "W_rec[0, 0]", [1.0, 2.0])
+    assert len(found.branches) == 3
+    assert all(b.values[-1] == 2.0 for b in found.branches)
+    assert kinds(found) == ["transcritical or pitchfork"]
+
+
+def four_logistic_steps(z, s):
+    for _ in range(4):
+        z = s[0] * z * (1 - z)
+    return z
+
+
+def test_errors_of_smooth_events_cover_the_closed_form():
+    found = scan(rt.Map(four_logistic_steps, 1, num_inputs=1), "inputs[0]", np.linspace(2.75, 3.25, 12))
+    events = [e for e in found.events if e.kind == "transcritical or pitchfork"]
+    assert events
+    for e in events:  # the flip of the logistic map is at 3
+        assert abs(e.value - 3.0) <= e.error < 1e-5
+
+
+def test_a_function_that_fails_at_the_first_value_is_named_with_it():
+    with pytest.raises(ValueError, match=r"`parameter` failed at value -1\.0: ZeroDivisionError"):
+        scan(tent(0.5, 0.5), lambda x: 1 / 0, [-1.0, 1.0])
+
+
+def test_a_function_that_fails_in_the_middle_keeps_what_was_found():
+    def make(x):
+        if x > 0.6:
+            raise RuntimeError("too far")
+        return tent(0.5, -0.5, x)
+
+    found = scan(tent(0.5, 0.5), make, [-1.0, 0.4, 0.7, 1.0], attractor=2)
+    assert found.status == "heuristic"
+    assert found.complete.tolist() == [True, True, False, False]
+    assert "`parameter` failed at value 0.6" in found.message
+    assert "too far" in found.message
+    assert found.branches[0].values[[0, -1]].tolist() == [-1.0, 0.4]
+    assert np.isfinite(found.attractor[:2]).all()
+    assert np.isnan(found.attractor[2:]).all()
+
+
+def test_a_function_that_compiles_anew_stops_in_time_and_says_what_to_do():
+    def make(x):
+        return rt.Map(lambda z, s: x * z * (1 - z), 1)
+
+    found = scan(make(2.0), make, np.linspace(1.5, 3.6, 60), attractor=10, time_limit=0.5)
+    assert found.status == "time_limit"
+    assert 'give the parameter as an input ("inputs[0]")' in found.message
+
+
+def test_no_values_are_refused():
+    with pytest.raises(ValueError, match="`values` is empty; it must hold at least one value"):
+        scan(tent(0.5, 0.5), "h[0]", [])

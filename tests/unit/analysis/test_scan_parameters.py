@@ -90,3 +90,8 @@ def test_a_function_must_return_a_model_of_the_same_size(model):
         at(model, lambda x: x, 1.0)
     with pytest.raises(ShapeError, match="returned 1 states"):
         at(model, lambda x: rt.PLRNN([x], [[0.0]], [0.0]), 1.0)
+
+
+def test_an_input_of_a_model_without_inputs_is_refused():
+    with pytest.raises(ValueError, match="this PLRNN has no inputs"):
+        parameter_of(rt.PLRNN([0.5], [[0.0]], [0.0]), "inputs[0]")

@@ -150,3 +150,33 @@ def test_wrong_arguments_say_what_is_wanted(change, error, message):
     options = {k: v for k, v in arguments.items() if k not in ("model", "parameters", "values")}
     with pytest.raises(error, match=message):
         stability_map(arguments["model"], arguments["parameters"], arguments["values"], **options)
+
+
+def test_a_two_cycle_with_multiplier_near_minus_one_is_no_four_cycle():
+    found = tent_map([0.780769], [-1.264103])
+    assert found.period.tolist() == [[2]]
+
+
+def logistic(z, s):
+    return s[0] * z * (1 - z) + s[1]
+
+
+def test_slow_alternation_of_a_smooth_map_is_a_fixed_point():
+    found = stability_map(
+        rt.Map(logistic, 1, num_inputs=2), ("inputs[0]", "inputs[1]"), ([2.99, 3.2, 3.5], [0.0]), z0=[0.3], steps=1300
+    )
+    assert found.period[:, 0].tolist() == [1, 2, 4]  # the fixed point has the multiplier -0.99
+
+
+def test_slow_divergence_is_named():
+    assert tent_map([0.5], [1.0001, 1.005]).period.tolist() == [[-1, -1]]
+
+
+def test_a_function_that_fails_is_named_with_its_place():
+    with pytest.raises(ValueError, match=r"`parameters` failed at values \(0\.1, 0\.0\): ZeroDivisionError"):
+        stability_map(tent(0.5, 0.5), lambda a, b: tent(a, 1 / b), ([0.1], [0.0]))
+
+
+def test_an_empty_axis_is_refused():
+    with pytest.raises(ValueError, match=r"`values\[1\]` is empty; it must hold at least one value"):
+        stability_map(tent(0.5, 0.5), tent, ([0.1], []))
