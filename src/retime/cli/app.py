@@ -198,8 +198,8 @@ def analyze(
 ) -> None:
     """Fixed points (all of them, with a proof, for ReLU networks), cycles, Lyapunov exponents, regions, basins.
 
-    Exit code 1 when the time ended, or Ctrl-C came, before the searches did; the orbit and its exponents take what their length needs. -o writes the numbers (.json) or a
-    picture (.png .pdf .svg).
+    Exit code 1 when the time ended, or Ctrl-C came, before the searches did; the orbit and its exponents take what their length
+    needs. -o writes the numbers (.json) or a picture (.png .pdf .svg).
     """
     from retime.cli import dynamics, source
 
