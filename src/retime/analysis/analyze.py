@@ -27,6 +27,7 @@ from retime.simulation import simulate
 
 MOST_EXPONENTS = 10
 PERIODS = 64  # of an orbit that repeats
+SHARE = 0.7  # of the time that is left, for exponents
 REPEATS = 1e-8  # relative distance up to which an orbit has come back
 
 
@@ -46,7 +47,7 @@ class Analysis(Result):
     fixed_points: FixedPoints
     cycles: Cycles | None
     orbit: Trajectory
-    exponents: LyapunovSpectrum | None
+    exponents: LyapunovSpectrum
     regions: VisitedRegions | None
     basins: Basins | None
     behavior: str
@@ -71,7 +72,7 @@ class Analysis(Result):
             text.append(
                 f"{len(longer)} longer cycles, {sum(c.stable for c in longer)} of them stable: {self.cycles.message}."
             )
-        if self.exponents is not None and np.isfinite(self.exponents.exponents[0]):
+        if np.isfinite(self.exponents.exponents[0]):
             e = self.exponents
             text.append(
                 f"Largest exponent {e.exponents[0]:.5g} +- {e.standard_errors[0]:.1g} per unit of time; {self.behavior}."
@@ -133,8 +134,8 @@ def analyze(
         switching: for converted flows.
         max_period: largest period of cycles; None for 4 steps, or a tenth of the duration. 0 leaves cycles out.
         basins: number of initial states; 0 leaves basins out. box: `(n, 2)` of them; None for twice the range of the orbit.
-        time_limit: seconds for the searches; a part that begins late gets what is left. The orbit and its exponents are not cut short: they take
-            what their length needs. seed: of random numbers.
+        time_limit: seconds of work. A part that begins late gets what is left, and at least its first stretch is done; an orbit whose exponents
+            would take longer is shortened (`notes` say so). seed: of random numbers.
 
     Returns:
         Analysis.
@@ -157,8 +158,8 @@ def analyze(
         "fixed points", lambda left: find_fixed_points(model, inputs=run.given, time_limit=0.3 * left, seed=seed)
     )
     cycles = run.cycles(max_period)
-    orbit = run.simulate()
     exponents = run.exponents()
+    orbit = run.simulate()
     regions = run.timed("regions", lambda left: visited_regions(orbit)) if orbit.patterns.shape[-1] else None
     found = run.basins(basins, box, orbit) if basins else None
     behavior = _behavior(model, orbit, exponents)
@@ -231,20 +232,35 @@ class _Run:
         options = {"inputs": self.given, "seed": self.seed, **self.rule}
         return self.timed("cycles", lambda left: find_cycles(self.model, longest, time_limit=0.5 * left, **options))
 
+    def exponents(self) -> LyapunovSpectrum:
+        """The largest exponents; where their time ends before the horizon, it is shortened to what was reached."""
+        num = min(MOST_EXPONENTS, self.model.num_states)
+        options = {"inputs": self.rows, "num": num, **self.horizon, **self.rule}
+        found = self.timed(
+            "exponents", lambda left: lyapunov_spectrum(self.model, self.z, time_limit=SHARE * left, **options)
+        )
+        if found.status in (SearchStatus.TIME_LIMIT, SearchStatus.INTERRUPTED):
+            self.shorten(found.transient + found.time)
+        return found
+
+    def shorten(self, length: float) -> None:
+        """Cut the horizon."""
+        share = min(length / self.length, 1.0)
+        self.intervals = max(int(share * self.intervals), 1)
+        if "steps" in self.horizon:
+            self.horizon, self.length = {"steps": self.intervals}, self.intervals * self.model.dt
+        else:
+            times = self.horizon["times"][: self.intervals + 1]
+            self.horizon, self.length = {"times": times}, float(times[-1])
+        self.notes.append(
+            f"The orbit was followed for {self.length:.6g} of model time only: its exponents took the time there was."
+        )
+
     def simulate(self) -> Trajectory:
         """The orbit from z0."""
         return self.timed(
             "orbit", lambda left: simulate(self.model, self.z, inputs=self.rows, **self.horizon, **self.rule)
         )
-
-    def exponents(self) -> LyapunovSpectrum | None:
-        """The largest exponents, unless time is over."""
-        if time.monotonic() >= self.deadline:
-            self.notes.append("No time was left for exponents.")
-            return None
-        num = min(MOST_EXPONENTS, self.model.num_states)
-        options = {"inputs": self.rows, "num": num, **self.horizon, **self.rule}
-        return self.timed("exponents", lambda left: lyapunov_spectrum(self.model, self.z, **options))
 
     def basins(self, num: int, box: Any, orbit: Trajectory) -> Basins | None:
         """Basins in a box around the orbit."""
@@ -266,7 +282,7 @@ def _count(points: FixedPoints) -> str:
     return f"{len(points)} {name.replace('point', 'points', 1) if len(points) != 1 else name}, {int(points.stable.sum())} stable"
 
 
-def _behavior(model: Any, orbit: Trajectory, exponents: LyapunovSpectrum | None) -> str:
+def _behavior(model: Any, orbit: Trajectory, exponents: LyapunovSpectrum) -> str:
     """What the orbit does in the end, as far as its last states and its exponents tell."""
     if orbit.status is TrajectoryStatus.DIVERGED:
         return f"it diverged at t = {orbit.status_time:.6g}"
@@ -278,13 +294,13 @@ def _behavior(model: Any, orbit: Trajectory, exponents: LyapunovSpectrum | None)
     grows = _grows(z)
     if len(back) and back.all() and not grows:
         rest = "it came to rest at a fixed point" if isinstance(model.time, Discrete) else "it came to rest"
-        is_left = exponents is not None and exponents.exponents[0] > max(3 * exponents.standard_errors[0], 1e-12)
+        is_left = exponents.exponents[0] > max(3 * exponents.standard_errors[0], 1e-12)
         return rest + (", which is unstable: neighbors leave it" if is_left else "")
     if isinstance(model.time, Discrete) and back.any() and not grows:
         return f"it ends on a cycle of {int(np.argmax(back)) + 1} steps"
     if grows:
         return "its size still grows at the end: it may leave for infinity"
-    if exponents is None or exponents.status is SearchStatus.INTERRUPTED:
+    if exponents.status is SearchStatus.INTERRUPTED:
         return "it stays bounded as far as it was followed"
     x, error = exponents.exponents[0], exponents.standard_errors[0]
     if not np.isfinite(error):

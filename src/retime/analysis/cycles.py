@@ -244,7 +244,7 @@ class _Hunt:
     ) -> None:
         self.view, self.s, self.rng, self.deadline = view, s, rng, deadline
         self.first_deadline = time.monotonic() + 0.5 * limit
-        self.proof_deadline = time.monotonic() + PROOF_SHARE * limit
+        self.proof_seconds, self.proof_deadline = PROOF_SHARE * limit, float("inf")
         self.num_starts, self.given = num_starts, given
         self.found: dict[int, list[_Found]] = {}
         self.arrays = _driven_arrays(view, s)
@@ -291,6 +291,8 @@ class _Hunt:
             self.degenerate.append(k)
         if found.status is SearchStatus.INTERRUPTED:
             raise KeyboardInterrupt
+        if k == 1:  # its time includes compiling, which is not to count for longer ones
+            self.proof_deadline = time.monotonic() + self.proof_seconds
         if found.status is SearchStatus.COMPLETE:
             self.complete_up_to = k
         return found.status is SearchStatus.COMPLETE

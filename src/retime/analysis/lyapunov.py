@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from retime.analysis.fixed_points import not_a_model
-from retime.analysis.variational import Growth, is_slim, map_growth, slim_growth, smooth_growth, switched_growth
+from retime.analysis.fixed_points import check_budget, not_a_model
+from retime.analysis.variational import (
+    Growth,
+    Patience,
+    is_slim,
+    map_growth,
+    slim_growth,
+    smooth_growth,
+    switched_growth,
+)
 from retime.core.arrays import Array, increasing, positive
 from retime.core.errors import ShapeError
 from retime.core.inputs import Inputs
@@ -53,10 +62,11 @@ class LyapunovSpectrum(Result):
             for flows) along the same orbit, which is found without the vectors. None when fewer than n exponents were computed,
             when one is -inf, or with auxiliary states.
         history: `History(times (k,), exponents (k, num))`, running estimates.
-        status: how the orbit ended (`completed`, `diverged`, ...), or `interrupted`; what was measured until then is kept.
+        status: how the orbit ended (`completed`, `diverged`, ...), or `interrupted`, or `time_limit`; what was measured until
+            then is kept.
         message: the reason in words.
         time: model time that was measured.
-        transient: model time before it that was not.
+        transient: model time before it that was followed without measuring.
         end: `(n,)`, the last state, to go on from (auxiliary states of a state-switched flow are not kept).
     """
 
@@ -115,6 +125,7 @@ def lyapunov_spectrum(
     transient: float | None = None,
     tolerance: float | None = None,
     solver: Any = None,
+    time_limit: float | None = None,
 ) -> LyapunovSpectrum:
     """The Lyapunov exponents of the orbit from z0, per unit of model time.
 
@@ -136,9 +147,10 @@ def lyapunov_spectrum(
         transient: what is not measured at the beginning, while orbit and vectors settle: in steps with `steps`, in model time
             with `times`. A tenth of the horizon by default.
         tolerance, solver: for smooth flows, as for `simulate`; `diffrax.Dopri8()` by default.
+        time_limit: seconds of work, None for no limit; looked at a few times a second, after a first stretch.
 
     Returns:
-        LyapunovSpectrum. An orbit that ends early, or Ctrl-C, leaves what was measured, with a `status`.
+        LyapunovSpectrum. An orbit that ends early, the time limit, or Ctrl-C leaves what was measured, with a `status`.
 
     Raises:
         ValueError: a missing or superfluous horizon, `num` or `transient` out of range. ShapeError: z0 or inputs of the wrong size.
@@ -167,18 +179,22 @@ def lyapunov_spectrum(
         raise ValueError(
             f"`tolerance` and `solver` are for smooth flows; {type(model).__name__} needs none. Drop them."
         )
+    if time_limit is not None:
+        check_budget("time_limit", time_limit)
+    patience = Patience(np.inf if time_limit is None else time.monotonic() + time_limit)
     rule = _switching(switching)
     horizon = _horizon(model, steps, times, rule, transient)
     with one_blas_thread():
         if _is_linear(model):
             return _linear(model, z, num, horizon, inputs, rule)
         if horizon.steps:
-            growth = _of_steps(model, z, num, horizon, inputs)
+            growth = _of_steps(model, z, num, horizon, inputs, patience)
         elif is_solved:
-            growth = _of_smooth_flow(model, z, num, horizon, inputs, solver, tolerance)
+            growth = _of_smooth_flow(model, z, num, horizon, inputs, solver, tolerance, patience)
         else:
             span = (float(horizon.times[0]), float(horizon.times[-1]))
-            growth = switched_growth(model, z, span, _drive(model, inputs, horizon), horizon.transient, num)
+            drive = _drive(model, inputs, horizon)
+            growth = switched_growth(model, z, span, drive, horizon.transient, num, patience)
     return _spectrum(model, growth, horizon)
 
 
@@ -187,7 +203,8 @@ def max_exponent(model: System, z0: Any, **options: Any) -> LyapunovSpectrum:
 
     Args:
         model: any retime model. z0: `(n,)`, one initial state.
-        options: `steps` or `times`, `inputs`, `switching`, `transient`, `tolerance`, `solver`, see `lyapunov_spectrum`.
+        options: `steps` or `times`, `inputs`, `switching`, `transient`, `tolerance`, `solver`, `time_limit`: see
+            `lyapunov_spectrum`.
 
     Returns:
         LyapunovSpectrum with one entry; positive for a chaotic orbit, 0 for a cycle of a flow, negative for a fixed point.
@@ -278,14 +295,14 @@ def _drive(model: Any, inputs: Any, horizon: _Horizon) -> tuple[Array, Array, Ar
     return _pieces(m, times[:-1], rows)
 
 
-def _of_steps(model: Any, z: Array, num: int, horizon: _Horizon, inputs: Any) -> Growth:
+def _of_steps(model: Any, z: Array, num: int, horizon: _Horizon, inputs: Any, patience: Patience) -> Growth:
     rows = _rows(inputs, horizon.steps, 1, model.num_inputs, f"one row per step ({horizon.steps})")
     grow = slim_growth if is_slim(model, num) else map_growth
-    return grow(model, z, rows, horizon.transient, num)
+    return grow(model, z, rows, horizon.transient, num, patience)
 
 
 def _of_smooth_flow(
-    model: Any, z: Array, num: int, horizon: _Horizon, inputs: Any, solver: Any, tolerance: Any
+    model: Any, z: Array, num: int, horizon: _Horizon, inputs: Any, solver: Any, tolerance: Any, patience: Patience
 ) -> Growth:
     import diffrax
 
@@ -300,9 +317,8 @@ def _of_smooth_flow(
     elif inputs is not None:
         rows = _rows(inputs, len(times) - 1, 1, m, f"one row per interval of `times` ({len(times) - 1})")[:-1]
         drive = Drive(*_pieces(m, times[:-1], rows))
-    return smooth_growth(
-        model, z, (float(times[0]), float(times[-1])), drive, horizon.transient, num, solver, tolerance
-    )
+    span = (float(times[0]), float(times[-1]))
+    return smooth_growth(model, z, span, drive, horizon.transient, num, solver, tolerance, patience)
 
 
 # --- linear systems -------------------------------------------------------------------------------------------------------
@@ -385,36 +401,39 @@ def _linear_end(model: Any, z: Array, horizon: _Horizon, inputs: Any, rule: str)
 def _spectrum(model: Any, growth: Growth, horizon: _Horizon) -> LyapunovSpectrum:
     """Exponents, errors, dimension and check from the growth of vectors."""
     n, num, skipped = model.num_states, growth.logs.shape[1], horizon.transient * (model.dt if horizon.steps else 1.0)
-    time = float(growth.durations.sum())
-    status = SearchStatus.INTERRUPTED if growth.is_interrupted else growth.status
-    if time == 0:
+    measured = float(growth.durations.sum())
+    status = growth.ended or growth.status
+    if growth.ended is not None:
+        skipped = min(skipped, growth.reached)
+    if measured == 0:
         empty = np.full(num, np.nan)
         message = _reason(growth, horizon) + _nothing(skipped)
         history = History(np.zeros(0), np.zeros((0, num)))
         return LyapunovSpectrum(empty, empty, 0.0, True, None, history, status, message, 0.0, skipped, growth.end)
     sums, elapsed = np.cumsum(growth.logs, axis=0), np.cumsum(growth.durations)
     order = np.argsort(-sums[-1], kind="stable")
-    exponents = (sums[-1] / time)[order]
+    exponents = (sums[-1] / measured)[order]
     errors = _standard_errors(growth)[order]
     shown = np.unique(np.linspace(0, len(sums) - 1, min(SHOWN, len(sums))).astype(int))
     history = History(elapsed[shown], (sums[shown] / elapsed[shown, None])[:, order])
     dimension, is_bound = _dimension(exponents, errors, n)
     checked = num == n and np.isfinite(growth.volume) and np.isfinite(exponents).all()
-    error = abs(float(exponents.sum()) - growth.volume / time) if checked else None
+    error = abs(float(exponents.sum()) - growth.volume / measured) if checked else None
     message = _reason(growth, horizon)
     if np.isneginf(exponents).any():
         message += (
             f"{' ' if message else ''}{int(np.isneginf(exponents).sum())} directions are taken to zero: exponent -inf."
         )
     return LyapunovSpectrum(
-        exponents, errors, dimension, is_bound, error, history, status, message, time, skipped, growth.end
+        exponents, errors, dimension, is_bound, error, history, status, message, measured, skipped, growth.end
     )
 
 
 def _reason(growth: Growth, horizon: _Horizon) -> str:
     """Why the orbit ended early, or what is to be known of it; empty when it did not."""
-    if growth.is_interrupted:
-        return "Interrupted by Ctrl-C: what was measured until then is given."
+    if growth.ended is not None:
+        why = "Interrupted by Ctrl-C" if growth.ended is SearchStatus.INTERRUPTED else "The time limit was reached"
+        return f"{why} at t = {growth.reached + horizon.start:.6g}: what was measured until then is given."
     if not growth.message:
         return ""
     at = growth.status_time + (horizon.start if horizon.steps else 0.0)

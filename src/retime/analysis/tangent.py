@@ -379,7 +379,7 @@ SLIDE_STEP = 0.02  # ||W|| times the Runge-Kutta step on a sliding piece: error 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _orthonormalize_rows(w: Flight, N: int, lost: float) -> None:
+def orthonormalize_rows(w: Flight, N: int, lost: float) -> None:
     """Orthonormalize the vectors of w.V and add the logarithms of their lengths."""
     p = len(w.V)
     for j in range(p):
@@ -479,7 +479,7 @@ def _saltation(e: Field, before: Array, after: Array, n: int, t: float, piece: i
             w.V[j, i] = back[i] * share if i < new else 0.0
     slides = after[SLIDER] >= 0 and unit == after[SLIDER]
     if slides:  # the vectors now lie in the boundary: one dimension is lost
-        _orthonormalize_rows(w, new, LOST)
+        orthonormalize_rows(w, new, LOST)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -520,7 +520,7 @@ def _affine_piece(e: Field, region: int, n: int, t: float, span: float, piece: i
         done += part
         w.reals[1] += alpha * part
         if w.reals[1] > REACH_QR:
-            _orthonormalize_rows(w, N, 0.0)
+            orthonormalize_rows(w, N, 0.0)
     for i in range(n):
         w.reals[0] += data[i, i] * span
 
@@ -596,19 +596,27 @@ def _sliding_piece(e: Field, code: Array, n: int, t: float, span: float, piece: 
                     w.V[j - 1, i] = x
         w.reals[1] += 2.0 * norm * h
         if w.reals[1] > REACH_QR:
-            _orthonormalize_rows(w, n, 0.0)
+            orthonormalize_rows(w, n, 0.0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def follow_events(
-    e: Field, events: Events, samples: Array, start: Array, w: Flight, growth: Array, volumes: Array
-) -> None:
-    """Take w.V along an orbit: through its pieces, across its switches; the state is set anew at every anchor.
+    e: Field,
+    events: Events,
+    samples: Array,
+    code: Array,
+    w: Flight,
+    growth: Array,
+    volumes: Array,
+    t: float,
+    piece: int,
+) -> int:
+    """Take w.V from t along an orbit: through its pieces, across its switches; the state is set anew at every anchor.
 
-    start `(5,)`: the code of the region it begins in; samples `(S, n)`; growth `(K, p)`, volumes `(K,)`: logarithms per record.
+    code `(5,)`: that of the region it is in. samples `(S, n)`; growth `(K, p)`, volumes `(K,)`: logarithms per record. piece: of
+    the input. Returns the last one.
     """
-    n, p, t, piece = samples.shape[1], len(w.V), events.times[0], 0
-    code = start.copy()
+    n, p = samples.shape[1], len(w.V)
     for k in range(len(events.times)):
         span = events.times[k] - t
         if span > 0.0:
@@ -629,7 +637,7 @@ def follow_events(
                 w.y[i] = samples[now[MINUS], i]
             if now[PLUS] == -1:
                 continue
-            _orthonormalize_rows(w, n if code[SLIDER] >= 0 else n + e.extra[code[MINUS]], 0.0)
+            orthonormalize_rows(w, n if code[SLIDER] >= 0 else n + e.extra[code[MINUS]], 0.0)
             for j in range(p):
                 if now[PLUS] >= 0:
                     growth[now[PLUS], j] = w.logs[j]
@@ -637,3 +645,4 @@ def follow_events(
             if now[PLUS] >= 0:
                 volumes[now[PLUS]] = w.reals[0]
             w.reals[0] = 0.0
+    return piece

@@ -8,12 +8,13 @@ from the state are followed from switch to switch. Smooth flows are solved toget
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,12 +23,12 @@ from retime.core.arrays import Array
 from retime.core.equation import double_precision
 from retime.core.function import UserFunction
 from retime.core.progress import progress
-from retime.core.status import TrajectoryStatus
+from retime.core.status import SearchStatus, TrajectoryStatus
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.models import PiecewiseAffineFlow, RegionwiseMap
-from retime.simulation import smooth
+from retime.simulation import events, smooth
 from retime.simulation.roots import DEGREE
-from retime.simulation.run import Runs, _flow_region, _own_region, clock_runs, map_runs, state_runs
+from retime.simulation.run import Runs, _flow_region, _own_region, clock_runs, map_runs, state_job
 from retime.simulation.smooth import scan_runs
 
 RECORDS = 1024  # stretches of the orbit whose growth is kept
@@ -48,7 +49,8 @@ class Growth:
         volume: sum of log|det| of all steps that were measured, found without the vectors; NaN where it is not known.
         end: `(n,)`, the last state.
         status, status_time, message: how the orbit ended.
-        is_interrupted: Ctrl-C.
+        ended: `interrupted` or `time_limit` where the work was cut short, else None.
+        reached: model time of the orbit that was followed then, what was not measured included.
     """
 
     durations: Array
@@ -58,7 +60,34 @@ class Growth:
     status: TrajectoryStatus = TrajectoryStatus.COMPLETED
     status_time: float = float("nan")
     message: str = ""
-    is_interrupted: bool = False
+    ended: SearchStatus | None = None
+    reached: float = 0.0
+
+
+class _TimeIsUp(Exception):
+    pass
+
+
+class Patience:
+    """Until when to work: `with patience:` ends quietly at Ctrl-C, or when `check` finds that time is up; `ended` says which."""
+
+    def __init__(self, deadline: float = float("inf")) -> None:
+        self.deadline, self.ended = deadline, None
+
+    def check(self) -> None:
+        """To be called between parts of the work."""
+        if time.monotonic() >= self.deadline:
+            raise _TimeIsUp
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, *rest: Any) -> bool:
+        if kind is _TimeIsUp:
+            self.ended = SearchStatus.TIME_LIMIT
+        elif kind is KeyboardInterrupt:
+            self.ended = SearchStatus.INTERRUPTED
+        return kind in (_TimeIsUp, KeyboardInterrupt)
 
 
 def starting_vectors(num_states: int, num: int) -> Array:
@@ -267,7 +296,7 @@ class _Work:
         return (guess, True) if good < self.last else (Q, False)
 
 
-def map_growth(model: Any, z0: Array, rows: Array, transient: int, num: int) -> Growth:
+def map_growth(model: Any, z0: Array, rows: Array, transient: int, num: int, patience: Patience) -> Growth:
     """Growth along the orbit of a map or of a clock-held flow with inputs `(steps + 1, 1, m)`; the first `transient` steps are
     not measured.
 
@@ -281,30 +310,26 @@ def map_growth(model: Any, z0: Array, rows: Array, transient: int, num: int) -> 
     schedule = list(_schedule(transient, steps, size, record))
     orbit, vectors = _MapOrbit(model, z0, rows, num == n), _Vectors(tangent.blocked(starting_vectors(n, num)), num)
     logs, durations, volume, end = [np.zeros((0, num))], [np.zeros(0)], 0.0, z0
-    interrupted, runs = False, None
-    with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool, progress("measuring", steps) as advance:
-        try:
-            ahead: Future[_Chunk] = pool.submit(orbit.take, schedule[0][0])
-            for k, (count, is_measured) in enumerate(schedule):
-                chunk = ahead.result()
-                runs = chunk.runs
-                if chunk.length == count and k + 1 < len(schedule):
-                    ahead = pool.submit(orbit.take, schedule[k + 1][0])
-                if chunk.length:
-                    new = vectors.follow(chunk, record, pool)
-                    if is_measured:
-                        logs.append(new)
-                        durations.append(
-                            model.dt * np.diff(np.append(np.arange(0, chunk.length, record), chunk.length))
-                        )
-                        volume += chunk.volume
-                end = chunk.states[-1]
-                advance(chunk.length)
-                if chunk.length < count:
-                    break
-        except KeyboardInterrupt:
-            interrupted = True
-    return _growth(runs, durations, logs, volume, end, interrupted)
+    runs, at = None, 0
+    with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool, progress("measuring", steps) as advance, patience:
+        ahead: Future[_Chunk] = pool.submit(orbit.take, schedule[0][0])
+        for k, (count, is_measured) in enumerate(schedule):
+            chunk = ahead.result()
+            runs = chunk.runs
+            if chunk.length == count and k + 1 < len(schedule):
+                ahead = pool.submit(orbit.take, schedule[k + 1][0])
+            if chunk.length:
+                new = vectors.follow(chunk, record, pool)
+                if is_measured:
+                    logs.append(new)
+                    durations.append(model.dt * np.diff(np.append(np.arange(0, chunk.length, record), chunk.length)))
+                    volume += chunk.volume
+            end, at = chunk.states[-1], at + chunk.length
+            advance(chunk.length)
+            if chunk.length < count or k + 1 == len(schedule):
+                break
+            patience.check()
+    return _growth(runs, durations, logs, volume, end, patience, model.dt * at)
 
 
 def _whole_words(record: int) -> int:
@@ -313,9 +338,9 @@ def _whole_words(record: int) -> int:
 
 
 def _growth(
-    runs: Any, durations: list[Array], logs: list[Array], volume: float, end: Array, interrupted: bool
+    runs: Any, durations: list[Array], logs: list[Array], volume: float, end: Array, patience: Patience, reached: float
 ) -> Growth:
-    found = Growth(np.concatenate(durations), np.concatenate(logs), volume, end, is_interrupted=interrupted)
+    found = Growth(np.concatenate(durations), np.concatenate(logs), volume, end, ended=patience.ended, reached=reached)
     if runs is not None:
         found.status, found.status_time, found.message = runs.statuses[0], float(runs.status_times[0]), runs.messages[0]
     return found
@@ -362,28 +387,27 @@ def is_slim(model: System, num: int) -> bool:
     )
 
 
-def slim_growth(model: Any, z0: Array, rows: Array, transient: int, num: int) -> Growth:
+def slim_growth(model: Any, z0: Array, rows: Array, transient: int, num: int, patience: Patience) -> Growth:
     """Growth along the orbit of a map, orthonormalized after every step; one compiled loop."""
     n, steps = model.num_states, len(rows) - 1
     record = -(-(steps - transient) // RECORDS)
     e, z, Q = model.equation, z0, starting_vectors(n, num)
-    parts, end, at, interrupted = [np.zeros((0, num))], z0, 0, False
+    parts, end, at = [np.zeros((0, num))], z0, 0
     runs = Growth(np.zeros(0), np.zeros((0, num)), float("nan"), z0)
-    with double_precision(), progress("measuring", steps) as advance:
-        try:
-            while at < steps and runs.status is TrajectoryStatus.COMPLETED:
-                block = rows[at : min(at + smooth.CHUNK, steps), 0]
-                z, Q, found, fine, states = _tangent_scan()(e.function, e.parameters, z, Q, block)
-                good = int(np.argmin(fine)) if not np.all(fine) else len(block)
-                parts.append(np.asarray(found)[:good])
-                at += good
-                end = np.asarray(states)[good - 1] if good else end
-                if good < len(block):
-                    runs.status, runs.message = TrajectoryStatus.DIVERGED, "a state exceeded 1e150 or is not a number"
-                    runs.status_time = model.dt * (at + 1)
-                advance(good)
-        except KeyboardInterrupt:
-            interrupted = True
+    with double_precision(), progress("measuring", steps) as advance, patience:
+        while at < steps and runs.status is TrajectoryStatus.COMPLETED:
+            if at:
+                patience.check()
+            block = rows[at : min(at + smooth.CHUNK, steps), 0]
+            z, Q, found, fine, states = _tangent_scan()(e.function, e.parameters, z, Q, block)
+            good = int(np.argmin(fine)) if not np.all(fine) else len(block)
+            parts.append(np.asarray(found)[:good])
+            at += good
+            end = np.asarray(states)[good - 1] if good else end
+            if good < len(block):
+                runs.status, runs.message = TrajectoryStatus.DIVERGED, "a state exceeded 1e150 or is not a number"
+                runs.status_time = model.dt * (at + 1)
+            advance(good)
     logs = np.concatenate(parts)[transient:]
     counts = _sums(np.ones(len(logs)), record)
     return Growth(
@@ -394,7 +418,8 @@ def slim_growth(model: Any, z0: Array, rows: Array, transient: int, num: int) ->
         runs.status,
         runs.status_time,
         runs.message,
-        interrupted,
+        patience.ended,
+        model.dt * at,
     )
 
 
@@ -420,28 +445,130 @@ def _tangent_scan() -> Any:
 # --- flows whose region is read from the state --------------------------------------------------------------------------
 
 
-def switched_growth(model: Any, z0: Array, span: tuple[float, float], drive: Any, transient: float, num: int) -> Growth:
+def switched_growth(
+    model: Any, z0: Array, span: tuple[float, float], drive: Any, transient: float, num: int, patience: Patience
+) -> Growth:
     """Growth along an orbit whose region is read from the state; `drive` as for `state_runs`.
 
     The orbit is simulated event by event; then state and vectors are taken from event to event, across each switch by its
-    saltation matrix, and the state is set anew at samples.
+    saltation matrix, and the state is set anew at samples. Simulation and vectors take turns, several times a second.
     """
     n = model.num_states
     provide = _flow_region(model) if isinstance(model, PiecewiseAffineFlow) else _own_region(model.canonical)
     times, marks = _anchors(model, z0, span, transient, drive, provide)
-    runs = state_runs(model, z0[None], times, drive)
-    good = int(np.isfinite(runs.states[:, 0]).all(axis=1).sum())
-    samples = np.ascontiguousarray(runs.states[:good, 0])
-    events, codes, patterns = _events(model.canonical, runs, times[:good], marks[:good], drive)
-    e, codes, has_auxiliary = _fields(model, provide, codes, patterns, drive)
-    K = max(int(marks[:good].max(initial=-1)) + 1, 0)
-    growth, volumes = np.zeros((K, num)), np.zeros(K)
-    w = _flight(n, num, e, samples[0])
-    tangent.follow_events(e, tangent.Events(events, codes[1:]), samples, codes[0], w, growth, volumes)
-    ends = times[np.flatnonzero(marks >= 0)]
-    durations = np.diff(np.append(times[np.flatnonzero(marks == -2)[:1]], ends))[:K]
-    volume = float("nan") if has_auxiliary or num < n else float(volumes.sum())
-    return _growth(runs, [durations], [growth], volume, samples[-1], False)
+    job = state_job(model, z0[None], times, drive)
+    vectors = _SwitchedVectors(model, provide, times, marks, drive, z0, num)
+    with patience:
+        for r in job.paused(num):
+            vectors.follow(job.runs, _Seen.of_record(r), False)
+            patience.check()
+        vectors.follow(job.runs, _Seen.of_runs(job.runs), True)
+    durations, logs, volume = vectors.measured(span[0] + transient)
+    if vectors.has_auxiliary or num < n:
+        volume = float("nan")
+    end, reached = vectors.flight.y[:n].copy(), vectors.time - span[0]
+    return _growth(job.runs, [durations], [logs], volume, end, patience, reached)
+
+
+class _Seen(NamedTuple):
+    """What a simulation has found: how many samples and up to which time they are final, switches, slides `(k, 3)`."""
+
+    samples: int
+    time: float
+    at: Array
+    unit: Array
+    slides: Array
+
+    @classmethod
+    def of_record(cls, r: events.Record) -> _Seen:
+        """While it goes on: sliding that has not ended yet has end inf."""
+        switches, slides, now = r.integers[events.SWITCHES], r.slides[: r.integers[events.SLIDES]], r.reals[events.TIME]
+        if r.integers[events.SLIDING] >= 0:
+            slides = np.vstack([slides, [r.reals[events.SLIDE_START], np.inf, r.integers[events.SLIDING]]])
+        return cls(
+            int(r.integers[events.NEXT_TIME]), float(now), r.switch_times[:switches], r.switch_units[:switches], slides
+        )
+
+    @classmethod
+    def of_runs(cls, runs: Runs) -> _Seen:
+        good = int(np.isfinite(runs.states[:, 0]).all(axis=1).sum())
+        return cls(good, np.inf, np.asarray(runs.switches[0][0]), np.asarray(runs.switches[1][0]), runs.sliding[0])
+
+
+class _SwitchedVectors:
+    """Tangent vectors on their way along an orbit that is being simulated, part by part.
+
+    A part goes from behind one anchor up to and including another; what happens at the instant of the last belongs to the next.
+    """
+
+    def __init__(self, model: Any, provide: Any, times: Array, marks: Array, drive: Any, z0: Array, num: int) -> None:
+        self.model, self.provide, self.times, self.marks, self.drive = model, provide, times, marks, drive
+        K = max(int(marks.max()) + 1, 0)
+        self.growth, self.volumes, self.records = np.zeros((K, num)), np.zeros(K), 0
+        self.flight = _flight(len(z0), num, drive[1].shape[2], z0)
+        self.anchors, self.switches, self.time, self.piece = 0, 0, float(times[0]), 0
+        self.pattern, self.slider = np.zeros(model.num_units, dtype=np.uint8), -1
+        self.jumps, self.has_auxiliary = _jumps(drive), False
+
+    def follow(self, runs: Runs, seen: _Seen, is_last: bool) -> None:
+        """Take the vectors to the last anchor whose past is final."""
+        count = int(np.searchsorted(self.times[: seen.samples], seen.time))
+        if count <= self.anchors:
+            return
+        if self.anchors == 0:
+            self.pattern = np.asarray(runs.patterns[0, 0], dtype=np.uint8)
+        at, codes, patterns = self._events(seen, count, is_last)
+        e, codes, has_auxiliary = _fields(self.model, self.provide, codes, patterns, self.drive)
+        part = tangent.Events(at, codes[1:])
+        samples = np.ascontiguousarray(runs.states[:count, 0])
+        self.piece = tangent.follow_events(
+            e, part, samples, codes[0].copy(), self.flight, self.growth, self.volumes, self.time, self.piece
+        )
+        self.records = max(int(self.marks[:count].max(initial=-1)) + 1, 0)
+        self.anchors, self.time = count, float(self.times[count - 1])
+        self.pattern, self.has_auxiliary = patterns[-1], self.has_auxiliary or has_auxiliary
+
+    def measured(self, begin: float) -> tuple[Array, Array, float]:
+        """Durations `(K,)`, logarithms `(K, p)` and volume of the records, the one that was not finished included."""
+        K = self.records
+        ends = np.append(begin, self.times[np.flatnonzero(self.marks >= 0)[:K]])
+        logs, volume = self.growth[:K], float(self.volumes[:K].sum())
+        if self.time > ends[-1]:
+            w = self.flight
+            tangent.orthonormalize_rows(w, len(w.y), 0.0)
+            ends, logs, volume = np.append(ends, self.time), np.vstack([logs, w.logs]), volume + float(w.reals[0])
+        return np.diff(ends), logs, volume
+
+    def _events(self, seen: _Seen, count: int, is_last: bool) -> tuple[Array, Array, Array]:
+        """Event times `(E,)` of the part, codes `(1 + E, 5)` with indices of patterns in place of regions, the first that of
+        the beginning, and the patterns `(k, q)`."""
+        begin, end = self.time, float(self.times[count - 1])
+
+        def inside(t: Array) -> Array:
+            return (t >= begin) & ((t <= end) if is_last else (t < end))
+
+        last = int(np.searchsorted(seen.at, end, side="right" if is_last else "left"))
+        at, unit = seen.at[self.switches : last], seen.unit[self.switches : last]
+        flips = np.zeros((len(at) + 1, len(self.pattern)), dtype=np.uint8)
+        flips[0] = self.pattern
+        flips[np.arange(1, len(at) + 1), unit] = 1
+        patterns = np.bitwise_xor.accumulate(flips, axis=0)
+        anchors = range(self.anchors, count)
+        rows = [(float(self.times[k]), 0, (tangent.ANCHOR, k, int(self.marks[k]), -1, -1)) for k in anchors]
+        starts, slides = self.drive[0][1:], seen.slides
+        rows += [(float(t), 1, (tangent.INPUT, 0, 0, -1, -1)) for t in starts[inside(starts)]]
+        first = (tangent.SWITCH, 0, 0, self.slider, -1)
+        begins = {float(s[0]): int(s[2]) for s in slides[inside(slides[:, 0])]}
+        ends = {float(t) for t in slides[inside(slides[:, 1]), 1]}
+        turns, self.slider = _turns(self.model.canonical, at, unit, begins, ends, self.jumps, self.slider)
+        for t, code in turns:
+            if self.anchors == 0 and t == begin and code[3] >= 0:
+                first = code
+            else:
+                rows.append((t, 2, code))
+        rows.sort(key=lambda row: row[:2])
+        self.switches = last
+        return np.array([r[0] for r in rows]), np.array([first, *[r[2] for r in rows]], dtype=np.int64), patterns
 
 
 def _anchors(
@@ -463,29 +590,6 @@ def _anchors(
     return times, marks
 
 
-def _events(form: Any, runs: Runs, times: Array, marks: Array, drive: Any) -> tuple[Array, Array, Array]:
-    """Event times `(E,)`, codes `(1 + E, 5)` with indices of patterns in place of regions, the first the region at the start, and
-    the patterns `(k, q)`."""
-    end = times[-1]
-    at, unit = np.asarray(runs.switches[0][0]), np.asarray(runs.switches[1][0])
-    flips = np.zeros((len(at) + 1, form.num_units), dtype=np.uint8)
-    flips[0] = runs.patterns[0, 0]
-    flips[np.arange(1, len(at) + 1), unit] = 1
-    patterns = np.bitwise_xor.accumulate(flips, axis=0)
-    rows = [(float(t), 0, (tangent.ANCHOR, k, int(marks[k]), -1, -1)) for k, t in enumerate(times)]
-    starts = drive[0]
-    rows += [(float(t), 1, (tangent.INPUT, 0, 0, -1, -1)) for t in starts[1:] if times[0] < t <= end]
-    turns = _turns(form, at, unit, patterns, runs.sliding[0], _jumps(drive), times[0])
-    first = (tangent.SWITCH, 0, 0, -1, -1)
-    for t, code in turns:
-        if t == times[0] and code[3] >= 0:
-            first = code
-        elif t <= end:
-            rows.append((t, 2, code))
-    rows.sort(key=lambda row: row[:2])
-    return np.array([r[0] for r in rows]), np.array([first, *[r[2] for r in rows]], dtype=np.int64), patterns
-
-
 def _jumps(drive: Any) -> set[float]:
     """Times at which the input jumps."""
     starts, values, slopes = drive
@@ -494,16 +598,14 @@ def _jumps(drive: Any) -> set[float]:
 
 
 def _turns(
-    form: Any, at: Array, unit: Array, patterns: Array, slides: Array, jumps: set[float], start: float
-) -> list[tuple[float, tuple[int, int, int, int, int]]]:
-    """What happens at each instant at which units switch or sliding begins or ends: (time, code).
+    form: Any, at: Array, unit: Array, begins: dict[float, int], ends: set[float], jumps: set[float], slider: int
+) -> tuple[list[tuple[float, tuple[int, int, int, int, int]]], int]:
+    """What happens at each instant at which units switch or sliding begins or ends: (time, code); and the unit that slides then.
 
     Units that switch at one instant with parallel boundaries are one switch; others follow one another.
     """
-    begins = {float(s[0]): int(s[2]) for s in slides}
-    ends = {float(s[1]) for s in slides}
     instants = sorted({*map(float, at), *begins, *ends})
-    turns, slider, k = [], -1, 0
+    turns, k = [], 0
     for t in instants:
         group = []
         while k < len(at) and at[k] == t:
@@ -519,7 +621,7 @@ def _turns(
             turns += [(t, (tangent.SWITCH, k - len(group) + 1 + j, 0, -1, i)) for j, i in enumerate(group)]
         else:
             turns.append((t, (tangent.SWITCH, k, 0, slider, normals[0] if normals else -1)))
-    return turns
+    return turns, slider
 
 
 def _parallel(rows: Array) -> bool:
@@ -552,14 +654,14 @@ def _fields(model: Any, provide: Any, codes: Array, patterns: Array, drive: Any)
     return tangent.Field(data, extra, W2, C2T, starts, values, slopes), codes, bool((extra > 0).any())
 
 
-def _flight(n: int, num: int, e: tangent.Field, z: Array) -> tangent.Flight:
+def _flight(n: int, num: int, m: int, z: Array) -> tangent.Flight:
     V = np.zeros((num, 2 * n))
     V[:, :n] = starting_vectors(n, num).T
     y = np.zeros(2 * n)
     y[:n] = z
     f, g, h, zero = np.zeros((4, 2 * n))
     Y = np.zeros((2 * n, (num + 3) // 4, 4))
-    c, s = np.zeros((DEGREE + 1, 2 * n)), np.zeros((2, e.values.shape[1]))
+    c, s = np.zeros((DEGREE + 1, 2 * n)), np.zeros((2, m))
     return tangent.Flight(y, V, f, g, h, zero, c, s, Y, np.zeros(num), np.zeros(num), np.zeros(num), np.zeros(2))
 
 
@@ -578,6 +680,7 @@ def smooth_growth(
     num: int,
     solver: Any,
     tolerance: float,
+    patience: Patience,
 ) -> Growth:
     """Growth along the orbit of a smooth flow: state and vectors solved together, orthonormalized after intervals that are
     shortened until the vectors' lengths differ by at most a factor of 100, so that the solver's error stays small in each.
@@ -588,35 +691,35 @@ def smooth_growth(
     z, Q = z0, starting_vectors(model.num_states, num)
     t, begin = span[0], span[0] + transient
     step = min(LARGEST_INTERVAL, (span[1] - span[0]) / 16)
-    durations, logs, volume, end, interrupted = [], [np.zeros((0, num))], 0.0, z0, False
+    durations, logs, volume, end = [], [np.zeros((0, num))], 0.0, z0
     found = Growth(np.zeros(0), logs[0], float("nan"), z0)
-    with double_precision(), progress("measuring", 1000) as advance:
-        try:
-            while t < span[1]:
-                stop = begin if t < begin else span[1]
-                grid = solve.grid(t, min(stop, t + step * INTERVALS), step)
-                new, ratio, reason = solve(z, Q, grid)
-                if ratio < SHARPEST and step > 1e-6 * (span[1] - span[0]) and reason is None and len(new.logs):
-                    step *= max(0.2, 0.8 * np.log(SHARPEST) / np.log(max(ratio, 1e-300)))
-                    continue
-                z, Q = new.z, new.Q
-                if t >= begin:
-                    durations.append(np.diff(grid)[: len(new.logs)])
-                    logs.append(new.logs)
-                    volume += new.volume
-                end, t = z, float(grid[len(new.logs)])
-                advance(int(1000 * (grid[len(new.logs)] - grid[0]) / (span[1] - span[0])))
-                if reason is not None:
-                    found.status, found.message = reason
-                    found.status_time = t
-                    break
-                step = min(step * (1.5 if ratio > 5 * SHARPEST else 1.0), LARGEST_INTERVAL, (span[1] - span[0]) / 16)
-        except KeyboardInterrupt:
-            interrupted = True
+    with double_precision(), progress("measuring", 1000) as advance, patience:
+        while t < span[1]:
+            if t > span[0]:
+                patience.check()
+            stop = begin if t < begin else span[1]
+            grid = solve.grid(t, min(stop, t + step * INTERVALS), step)
+            new, ratio, reason = solve(z, Q, grid)
+            if ratio < SHARPEST and step > 1e-6 * (span[1] - span[0]) and reason is None and len(new.logs):
+                step *= max(0.2, 0.8 * np.log(SHARPEST) / np.log(max(ratio, 1e-300)))
+                continue
+            z, Q = new.z, new.Q
+            if t >= begin:
+                durations.append(np.diff(grid)[: len(new.logs)])
+                logs.append(new.logs)
+                volume += new.volume
+            end, t = z, float(grid[len(new.logs)])
+            advance(int(1000 * (grid[len(new.logs)] - grid[0]) / (span[1] - span[0])))
+            if reason is not None:
+                found.status, found.message = reason
+                found.status_time = t
+                break
+            step = min(step * (1.5 if ratio > 5 * SHARPEST else 1.0), LARGEST_INTERVAL, (span[1] - span[0]) / 16)
     found.durations, found.logs = _thinned(
         np.concatenate(durations) if durations else np.zeros(0), np.concatenate(logs)
     )
-    found.volume, found.end, found.is_interrupted = volume if num == len(z0) else float("nan"), end, interrupted
+    found.volume, found.end = volume if num == len(z0) else float("nan"), end
+    found.ended, found.reached = patience.ended, t - span[0]
     return found
 
 

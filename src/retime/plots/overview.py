@@ -43,7 +43,7 @@ def analysis(result: Analysis, *, units: Any = None, outputs: bool = False, figu
         panels.append(lambda ax: multipliers(result.cycles, ax=ax))  # type: ignore[arg-type]
     elif len(points):
         panels.append(lambda ax: spectrum(points, ax=ax))
-    if result.exponents is not None and not np.isnan(result.exponents.exponents).all():
+    if not np.isnan(result.exponents.exponents).all():
         panels.append(lambda ax: exponents(result.exponents, ax=ax))  # type: ignore[arg-type]
     if result.regions is not None:
         panels.append(lambda ax: transition_graph(result.regions, ax=ax))  # type: ignore[arg-type]

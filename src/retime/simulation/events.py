@@ -24,10 +24,10 @@ from retime.simulation.roots import DEGREE, DEPTH, NONE, first_negative
 from retime.simulation.taylor import affine_series, evaluate
 
 # what `advance`, `decide` and `slide` return
-DONE, NEED_REGION, BUFFER_FULL, DIVERGED, UNDEFINED, NO_FLOW, ACCUMULATE, DECIDE, SLIDE = range(9)
+DONE, NEED_REGION, BUFFER_FULL, DIVERGED, UNDEFINED, NO_FLOW, ACCUMULATE, DECIDE, SLIDE, PAUSED = range(10)
 
 # entries of Record.integers
-NEXT_TIME, PIECE, SLIDING, RESOLVE, SWITCHES, INITIAL, SLIDES, MARK, MEMBER, LAST, FRESH, EVENTS = range(12)
+NEXT_TIME, PIECE, SLIDING, RESOLVE, SWITCHES, INITIAL, SLIDES, MARK, MEMBER, LAST, FRESH, EVENTS, BREATH = range(13)
 # entries of Record.reals
 TIME, NONUNIQUE_TIME, MARK_TIME, SLIDE_START = range(4)
 
@@ -41,8 +41,9 @@ class Record(NamedTuple):
     y `(2 n,)`: state, then auxiliary states. sizes `(2 n,)`: the terms that summed up to y, to judge its rounding.
     bits `(q,)`: the pattern. entered `(q,)`: the pattern of the region that the auxiliary states belong to.
     on_boundary `(q,)`: units carried as exactly zero. want `(q,)`: the pattern to add to the table on `NEED_REGION`.
-    integers, reals: the counters above. switch_times, switch_units: buffers. slides `(., 3)`: start, end, unit of each
-    sliding interval. ends `(b, 2)`: where each member's switches and slides end in the buffers.
+    integers, reals: the counters above; BREATH: pieces that may follow before the kernel comes back, `PAUSED`.
+    switch_times, switch_units: buffers. slides `(., 3)`: start, end, unit of each sliding interval. ends `(b, 2)`:
+    where each member's switches and slides end in the buffers.
     """
 
     y: Array
@@ -173,6 +174,9 @@ def _advance(
     while r.integers[NEXT_TIME] < len(times):
         if r.integers[SLIDING] >= 0:
             return SLIDE
+        r.integers[BREATH] -= 1
+        if r.integers[BREATH] < 0:
+            return PAUSED
         if r.integers[SWITCHES] + 2 * q >= len(r.switch_times) or r.integers[SLIDES] + 2 >= len(r.slides):
             return BUFFER_FULL
         read_input(drive, r, w.s)

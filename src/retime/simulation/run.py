@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from retime.simulation import events
 from retime.simulation.arrays import RegionTable, form_arrays
 from retime.simulation.iterate import clock_steps, iterate
 from retime.simulation.taylor import flow_samples
+
+PIECES = 2**22  # of an event-driven flow of one state, between two looks at the clock
 
 
 @dataclass
@@ -49,8 +52,11 @@ def _stop(runs: Runs, member: int, status: TrajectoryStatus, time: float, messag
     runs.statuses[member], runs.status_times[member], runs.messages[member] = status, time, message
 
 
-def over_blocks(count: int, label: str, work: Callable[[int, int], None]) -> None:
-    """`work(first, last)` on blocks of members, in threads: the kernels release the interpreter lock."""
+def over_blocks(count: int, label: str, work: Callable[[int, int], None], stop: Event | None = None) -> None:
+    """`work(first, last)` on blocks of members, in threads: the kernels release the interpreter lock.
+
+    `stop` is set when one of them fails, and by Ctrl-C: work that lasts looks at it.
+    """
     cores = os.cpu_count() or 1
     blocks = min(count, 4 * cores) if cores > 1 and count > 1 else 1
     edges = np.linspace(0, count, blocks + 1).astype(int)
@@ -64,7 +70,13 @@ def over_blocks(count: int, label: str, work: Callable[[int, int], None]) -> Non
             one(0)
             return
         with ThreadPoolExecutor(min(cores, blocks)) as pool:
-            list(pool.map(one, range(blocks)))
+            try:
+                list(pool.map(one, range(blocks)))
+            except BaseException:
+                if stop is not None:
+                    stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
 
 # --- maps ------------------------------------------------------------------------------------------------------------
@@ -199,6 +211,13 @@ _STATUS = {
 
 def state_runs(model: Any, z0: Array, times: Array, drive: tuple[Array, Array, Array]) -> Runs:
     """The region is read from the state; `drive` holds starts `(k,)`, values and slopes `(k, 1 or b, m)` of the input."""
+    job = state_job(model, z0, times, drive)
+    job.run()
+    return job.runs
+
+
+def state_job(model: Any, z0: Array, times: Array, drive: tuple[Array, Array, Array]) -> StateJob:
+    """What `state_runs` does, not yet begun."""
     form = model.canonical
     if isinstance(model, PiecewiseAffineFlow):
         table = _kept_table(model, "state", _flow_region(model))
@@ -206,7 +225,7 @@ def state_runs(model: Any, z0: Array, times: Array, drive: tuple[Array, Array, A
         table = RegionTable(form.num_units, _own_region(form))
     shape = (len(times), len(z0))
     starts, values, slopes = (np.array(x, order="C") for x in drive)
-    job = _Job(
+    job = StateJob(
         form_arrays(form),
         table,
         events.Drive(starts, np.append(starts[1:], np.inf), values, slopes),
@@ -216,10 +235,8 @@ def state_runs(model: Any, z0: Array, times: Array, drive: tuple[Array, Array, A
         [np.zeros(0)] * len(z0),
         [np.zeros(0, dtype=np.int64)] * len(z0),
     )
-    over_blocks(len(z0), "simulating", partial(_event_driven, job))
-    job.runs.patterns = job.runs.patterns.view(bool)
-    job.runs.switches = (job.switch_times, job.switch_units)
-    return job.runs
+    job.breath = max(PIECES // form.num_states**2, 1)
+    return job
 
 
 def _flow_region(flow: PiecewiseAffineFlow) -> Callable[[Array], tuple[Array, int]]:
@@ -240,8 +257,8 @@ def _own_region(form: PiecewiseAffineForm) -> Callable[[Array], tuple[Array, int
 
 
 @dataclass
-class _Job:
-    """What the threads of one event-driven simulation share."""
+class StateJob:
+    """One event-driven simulation, what its threads share, and what they have found."""
 
     f: Any
     table: RegionTable
@@ -251,12 +268,44 @@ class _Job:
     runs: Runs
     switch_times: list[Array]
     switch_units: list[Array]
+    stop: Event = field(default_factory=Event)
+    breath: int = 1  # pieces from pause to pause
+
+    def run(self) -> None:
+        """Simulate all members; Ctrl-C is heard several times a second."""
+        if len(self.z0) == 1:
+            for _ in self.paused():
+                pass
+            return
+        over_blocks(len(self.z0), "simulating", self._members, self.stop)
+        self._finish()
+
+    def paused(self, work: int = 0) -> Iterator[events.Record]:
+        """Simulate the only member, pausing several times a second, with `work` times as much to do as the simulation has."""
+        self.breath = max(self.breath // (1 + work), 1)
+        seen = 0
+        with progress("simulating", len(self.times)) as advance:
+            for r in _event_driven(self, 0, 1):
+                advance(int(r.integers[events.NEXT_TIME]) - seen)
+                seen = int(r.integers[events.NEXT_TIME])
+                yield r
+        self._finish()
+
+    def _members(self, first: int, last: int) -> None:
+        for _ in _event_driven(self, first, last):
+            if self.stop.is_set():
+                return
+
+    def _finish(self) -> None:
+        self.runs.patterns = self.runs.patterns.view(bool)
+        self.runs.switches = (self.switch_times, self.switch_units)
 
 
-def _event_driven(job: _Job, first: int, last: int) -> None:
-    """Run members first..last - 1; the kernel comes back for regions, longer buffers and the rare decisions."""
+def _event_driven(job: StateJob, first: int, last: int) -> Iterator[events.Record]:
+    """Run members first..last - 1; the kernel comes back for regions, longer buffers, the rare decisions, and for a pause."""
     n, q, m = job.z0.shape[1], len(job.f.h2), job.drive.values.shape[2]
     r, w = _record(n, q, len(job.z0), first, last), events.scratch(n, q, m)
+    r.integers[events.BREATH] = job.breath
     data = (job.times, job.runs.states, job.runs.patterns)
     began = (0, 0)
     while r.integers[events.MEMBER] < last:
@@ -268,6 +317,9 @@ def _event_driven(job: _Job, first: int, last: int) -> None:
             job.table.add(r.want)
         elif code == events.BUFFER_FULL:
             r = _longer(r)
+        elif code == events.PAUSED:
+            r.integers[events.BREATH] = job.breath
+            yield r
         elif code not in (events.DECIDE, events.DONE):
             _note_end(job.runs, r, code)
             events.finish_member(r)
@@ -275,7 +327,7 @@ def _event_driven(job: _Job, first: int, last: int) -> None:
             began = _collect(job, r, member, began)
 
 
-def _undecided(job: _Job, r: events.Record, w: events.Scratch, code: int) -> int:
+def _undecided(job: StateJob, r: events.Record, w: events.Scratch, code: int) -> int:
     """The rare cases, compiled only when they arise; DECIDE when the kernel can go on."""
     from retime.simulation.sliding import decide, slide
 
@@ -293,7 +345,7 @@ def _undecided(job: _Job, r: events.Record, w: events.Scratch, code: int) -> int
 
 
 def _record(n: int, q: int, members: int, first: int, last: int) -> events.Record:
-    integers = np.zeros(12, dtype=np.int64)
+    integers = np.zeros(13, dtype=np.int64)
     integers[events.MEMBER], integers[events.LAST], integers[events.FRESH] = first, last, 1
     size = max(256, 8 * q)
     bits, entered, on_boundary, want = (np.zeros(q, dtype=np.uint8) for _ in range(4))
@@ -319,7 +371,7 @@ def _longer(r: events.Record) -> events.Record:
     return r._replace(switch_times=doubled[0], switch_units=doubled[1], slides=doubled[2])
 
 
-def _collect(job: _Job, r: events.Record, member: int, began: tuple[int, int]) -> tuple[int, int]:
+def _collect(job: StateJob, r: events.Record, member: int, began: tuple[int, int]) -> tuple[int, int]:
     """Take a finished member's switches and slides out of the buffers; returns where the next member's begin."""
     switches, slides = int(r.ends[member, 0]), int(r.ends[member, 1])
     job.switch_times[member] = r.switch_times[began[0] : switches].copy()

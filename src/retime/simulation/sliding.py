@@ -14,6 +14,7 @@ from retime.core.arrays import Array
 from retime.simulation.arrays import FormArrays, TableArrays
 from retime.simulation.events import (
     ACCUMULATE,
+    BREATH,
     BUFFER_FULL,
     DECIDE,
     DIVERGED,
@@ -25,6 +26,7 @@ from retime.simulation.events import (
     NO_FLOW,
     NOISE,
     NONUNIQUE_TIME,
+    PAUSED,
     RESOLVE,
     SLIDE_START,
     SLIDES,
@@ -239,6 +241,9 @@ def slide(
     while r.integers[NEXT_TIME] < len(times):
         if r.integers[SWITCHES] + 2 * q >= len(r.switch_times) or r.integers[SLIDES] + 2 >= len(r.slides):
             return BUFFER_FULL
+        r.integers[BREATH] -= 1
+        if r.integers[BREATH] < 0:
+            return PAUSED
         read_input(drive, r, w.s)
         if r.integers[RESOLVE]:
             code = _go_on(f, t, r, w, n)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -278,6 +280,110 @@ def test_interruption_leaves_what_was_measured(network, monkeypatch):
     assert "Ctrl-C" in r.message
 
 
+# --- orbits of flows that read the region from the state, in parts
+
+
+@pytest.fixture
+def switching():
+    """A converted flow with auxiliary states, sliding and a moving boundary among its orbits, and horizons for it."""
+    entry, other = rt.zoo.entry("vanderpol"), rt.zoo.entry("sliding")
+    return [
+        (rt.to_continuous(entry.model).model, entry.z0, {"times": [0, 20.0], "switching": "state"}),
+        (rt.to_continuous(other.model).model, other.z0, {"times": [0, 0.45], "transient": 0, "switching": "state"}),
+        (
+            rt.PiecewiseAffineRNN(
+                [[-0.5, 1.0], [-1.0, -0.2]], [[1.0], [-2.0]], [[1.0, 0.0]], [0.0, 0.1], [0.0], C1=[[0.3], [0.0]], C2=[[1.0]],
+                time=rt.Continuous(),
+            ),
+            [0.5, 0.5],
+            {"times": np.arange(0, 30, 0.3), "inputs": np.random.default_rng(0).normal(size=(99, 1))},
+        ),
+    ]  # fmt: skip
+
+
+def test_a_pause_after_every_piece_does_not_matter(switching, monkeypatch):
+    whole = [lyapunov_spectrum(model, z0, **options) for model, z0, options in switching]
+    calls, follow = [], variational._SwitchedVectors.follow
+    monkeypatch.setattr("retime.simulation.run.PIECES", 1)
+    monkeypatch.setattr(variational._SwitchedVectors, "follow", lambda *given: (calls.append(1), follow(*given)))
+    for (model, z0, options), one in zip(switching, whole, strict=True):
+        calls.clear()
+        parts = lyapunov_spectrum(model, z0, **options)
+        assert len(calls) > 5
+        np.testing.assert_array_equal(parts.exponents, one.exponents)
+        np.testing.assert_array_equal(parts.end, one.end)
+        assert parts.sum_error == one.sum_error
+
+
+# --- limits of time
+
+
+def every_kind(steps):
+    """Systems whose exponents are found in different ways, with a start and a horizon of very many steps."""
+    entry = rt.zoo.entry("vanderpol")
+    flow, many = rt.to_continuous(entry.model).model, np.random.default_rng(0)
+    W, b = many.normal(size=(80, 80)) * 2 / np.sqrt(80), many.normal(size=80)
+    return {
+        "map": (entry.model, entry.z0, {"steps": steps}),
+        "clock": (flow, entry.z0, {"steps": steps}),
+        "state": (flow, entry.z0, {"times": [0, 0.1 * steps], "switching": "state"}),
+        "one vector": (rt.TanhRNN(W, None, b), np.zeros(80), {"steps": steps, "num": 1}),
+        "smooth flow": (rt.RateRNN(W[:3, :3], None, b[:3], tau=1.0), np.zeros(3), {"times": [0, 0.1 * steps]}),
+    }
+
+
+KINDS = ["map", "clock", "state", "one vector", "smooth flow"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_time_limit_leaves_what_was_measured(kind, no_hang):
+    model, z0, options = every_kind(10**7)[kind]
+    lyapunov_spectrum(model, z0, transient=0, time_limit=0, **options)  # compiles
+    r = lyapunov_spectrum(model, z0, transient=0, time_limit=0.3, **options)
+    assert r.status == "time_limit"
+    assert 0 < r.time < 1e6
+    assert np.isfinite(r.exponents).all()
+    assert "The time limit was reached at t = " in r.message
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ctrl_c_leaves_what_was_measured(kind):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    model, z0, options = every_kind(10**7)[kind]
+    lyapunov_spectrum(model, z0, transient=0, time_limit=0, **options)
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    began = time.monotonic()
+    try:
+        r = lyapunov_spectrum(model, z0, transient=0, **options)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - began < 10
+    assert r.status == "interrupted"
+    assert 0 < r.time < 1e6
+    assert np.isfinite(r.exponents).all()
+    assert "Interrupted by Ctrl-C at t = " in r.message
+
+
+def test_what_is_measured_in_time_is_what_a_shorter_horizon_measures(switching):
+    model, z0, _ = switching[0]
+    r = lyapunov_spectrum(model, z0, times=[0, 1e5], switching="state", transient=0, time_limit=0.5)
+    again = lyapunov_spectrum(model, z0, times=[0, r.time], switching="state", transient=0)
+    np.testing.assert_allclose(again.exponents, r.exponents, rtol=0, atol=1e-2)
+
+
+def test_time_that_ends_within_the_transient_is_said(network):
+    model, z0 = network
+    r = lyapunov_spectrum(model, z0, steps=10**7, time_limit=0)
+    assert (r.status, r.time) == ("time_limit", 0)
+    assert 0 < r.transient < 10**6 * model.dt
+    assert np.isnan(r.exponents).all()
+    assert "Nothing was measured: it ended within the transient" in r.message
+
+
 # --- arguments
 
 
@@ -297,6 +403,7 @@ def test_interruption_leaves_what_was_measured(network, monkeypatch):
         ({"switching": "state"}, "only converted flows have a choice"),
         ({"tolerance": 1e-6}, "are for smooth flows"),
         ({"inputs": np.zeros((50, 2))}, "`inputs` has shape"),
+        ({"time_limit": -1}, "`time_limit` is -1; it must be a number >= 0"),
     ],
 )
 def test_wrong_argument_is_refused_with_a_reason(network, change, match):

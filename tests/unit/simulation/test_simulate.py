@@ -1,6 +1,8 @@
 """`simulate`: horizons, statuses, wrong use."""
 
 import json
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -222,3 +224,24 @@ def test_message_about_nan_outside_weights_does_not_speak_of_training(name):
     with pytest.raises(ValueError, match=f"`{name}` holds nan") as caught:
         rt.simulate(ODE, arguments.pop("z0"), **arguments)
     assert "raining" not in str(caught.value)
+
+
+@pytest.mark.parametrize("members", [1, 8])
+def test_ctrl_c_ends_a_long_simulation_at_once(members):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    entry = rt.zoo.entry("vanderpol")
+    flow = rt.to_continuous(entry.model).model
+    z0 = np.tile(entry.z0, (members, 1)) if members > 1 else entry.z0
+    rt.simulate(flow, z0, times=[0, 1.0], switching="state")
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    began = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            rt.simulate(flow, z0, times=[0, 1e6], switching="state")  # minutes
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - began < 5
