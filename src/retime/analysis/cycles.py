@@ -49,6 +49,7 @@ class Cycle(Result):
         on_boundary: whether a point lies on a boundary within rounding.
         time: period in model time.
         switch_times: `(k,)`, for a limit cycle the time since the first switch of each switch; empty for maps. switch_units: the units.
+        sliding: `(j, 3)`, begin, end and unit of each stretch that slides along a boundary (begins and ends are among `points`).
     """
 
     _plot: ClassVar[str] = "cycle"
@@ -63,6 +64,7 @@ class Cycle(Result):
     time: float
     switch_times: Array = field(default_factory=lambda: np.zeros(0))
     switch_units: Array = field(default_factory=lambda: np.zeros(0, dtype=int))
+    sliding: Array = field(default_factory=lambda: np.zeros((0, 3)))
 
     def _title(self) -> str:
         return f"period {self.period:.8g}, {'stable' if self.stable else 'unstable'}, residual {self.residual:.1e}"
@@ -76,7 +78,7 @@ class Cycle(Result):
         return {
             "period": self.period, "time": self.time, "points": self.points, "multipliers": self.multipliers, "stable": self.stable,
             "patterns": self.patterns.astype(int), "residual": self.residual, "on_boundary": self.on_boundary,
-            "switch_times": self.switch_times, "switch_units": self.switch_units,
+            "switch_times": self.switch_times, "switch_units": self.switch_units, "sliding": self.sliding,
         }  # fmt: skip
 
 
@@ -169,7 +171,8 @@ def find_cycles(
     sequences of the cycles found, and from doubled ones.
 
     Flows whose region follows the state (continuous piecewise-affine networks; converted flows with `switching="state"`): orbits are
-    simulated from several states, and where one returns, Newton steps with the exact derivative of the return close it.
+    simulated from several states, and where one returns, Newton steps with the exact derivative of the return close it, stretches
+    of sliding included.
 
     Args:
         model: a piecewise-affine map, a converted flow, or a continuous piecewise-affine network.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from retime.analysis import tangent
 from retime.analysis.affine import is_stable
 from retime.analysis.cycles import Cycle, Cycles
 from retime.analysis.fixed_points import ordered
+from retime.analysis.variational import turns
 from retime.core.arrays import Array, positive
 from retime.core.inputs import Inputs
 from retime.core.progress import progress
@@ -25,6 +27,7 @@ CANDIDATES = 6  # closest returns of one orbit that are tried
 NEWTON = 25
 CLOSED = 1e-10  # largest distance, relative to 1 + |z|, of a closed cycle from its start after one period
 SAME = 1e-6
+AT_ONCE = 1e-9  # share of the longest period within which an orbit that begins on a boundary begins to slide
 ALONG = 1e-6  # how far the multiplier along the orbit may be from 1, relative to the largest one
 
 
@@ -34,8 +37,9 @@ class Passage:
 
     Attributes:
         end `(n,)`. derivative `(n, n)`: of the end with respect to the start, saltation at switches included.
-        rate `(n,)`: the field at the end. times `(k,)`, units `(k,)`, states `(k, n)`, patterns `(k, q)`: of the switches, patterns
-            those entered.
+        rate `(n,)`: the field at the end. times `(k,)`, units `(k,)`, states `(k, n)`, patterns `(k, q)`: of the switches and of where
+            sliding begins and ends, patterns those entered. sliders `(k,)`: the unit along whose boundary the orbit slides from
+            there on, -1 for none.
     """
 
     end: Array
@@ -45,6 +49,14 @@ class Passage:
     units: Array
     states: Array
     patterns: Array
+    sliders: Array
+
+
+class _Mode(NamedTuple):
+    """What the orbit follows: the region with this pattern, or the boundary of the unit `slider` between its two sides."""
+
+    bits: Array
+    slider: int
 
 
 def find_limit_cycles(
@@ -101,7 +113,7 @@ class _Search:
         self.is_late = False
         self.options: dict[str, Any] = {"switching": switching} if isinstance(model, PiecewiseAffineFlow) else {}
         self.found: list[Cycle] = []
-        self.tried = self.lost = self.resting = self.sliding = self.open = self.raised = 0
+        self.tried = self.lost = self.resting = self.open = 0
 
     def starts(self, given: Array | None) -> Array:
         """States in several regions, at the scale of the boundaries."""
@@ -119,20 +131,14 @@ class _Search:
         if passage is not None:
             self._close_returns(passage)
         settled = self._settled(z)
-        if settled.status in (
-            TrajectoryStatus.DIVERGED,
-            TrajectoryStatus.NO_FLOW,
-            TrajectoryStatus.SWITCHES_ACCUMULATE,
-        ):
-            self.lost += 1
-            return
-        if settled.status not in (TrajectoryStatus.COMPLETED, TrajectoryStatus.NONUNIQUE):
-            self.sliding += 1
-            return
-        passage = self.passage(settled.states[-1], self._affordable())
+        passage = None
+        if settled.status in (TrajectoryStatus.COMPLETED, TrajectoryStatus.NONUNIQUE):
+            passage = self.passage(settled.states[-1], self._affordable())
         if passage is None:
-            self.sliding += 1
-        elif not len(passage.times) and np.abs(passage.rate).max() <= 1e-6 * (1.0 + np.abs(passage.end).max()):
+            self.lost += 1
+        elif not (passage.times > AT_ONCE * self.longest).any() and np.abs(passage.rate).max() <= 1e-6 * (
+            1.0 + np.abs(passage.end).max()
+        ):
             self.resting += 1
         elif not self._close_returns(passage):
             self.open += 1
@@ -167,14 +173,14 @@ class _Search:
 
     def _close_returns(self, p: Passage) -> bool:
         """Whether one of the closest returns closes to a cycle."""
-        return len(p.times) > 0 and any(self._close(z, T) for z, T in self._returns(p))
+        return len(p.times) > 0 and any(self._close(*start) for start in self._returns(p))
 
     def _run(self, z: Array, length: float) -> Any:
         held = Inputs(np.zeros(1), self.s[None]) if len(self.s) else None
         return simulate(self.model, z, times=[0.0, length], inputs=held, **self.options)
 
-    def _returns(self, p: Passage) -> list[tuple[Array, float]]:
-        """States between which and a later one the orbit returns closely, and after which time; none of them on a boundary."""
+    def _returns(self, p: Passage) -> list[tuple[Array, int, float]]:
+        """States to which the orbit returns closely, the unit on whose boundary they lie or -1, and after which time."""
         pairs = []
         spread = 1e-12 + np.abs(p.states - p.states.mean(axis=0)).max()
         for unit in np.unique(p.units):
@@ -187,51 +193,78 @@ class _Search:
                     gap = np.abs(p.states[k] - p.states[at[0]]).max() / spread
                     pairs.append((gap, T, int(at[0]), int(k)))
         pairs.sort(key=lambda x: (x[0] > 1e-4, x[1] if x[0] <= 1e-4 else x[0]))
-        found = [(self._between(p, i, k), T) for gap, T, i, k in pairs[:CANDIDATES] if gap < 0.3]
-        return [(z, T) for z, T in found if z is not None]
+        return [(*self._start(p, i, k), T) for gap, T, i, k in pairs[:CANDIDATES] if gap < 0.3]
 
-    def _between(self, p: Passage, first: int, last: int) -> Array | None:
-        """The state in the middle of the longest stretch without a switch and without auxiliary states, which would be cut off there;
-        None when there is none."""
+    def _start(self, p: Passage, first: int, last: int) -> tuple[Array, int]:
+        """A state between two switches to close the cycle at, and -1: in the middle of the longest stretch without sliding and without
+        auxiliary states, which would be cut off there. When there is none: a switch and its unit; auxiliary states begin there."""
         spans = np.diff(p.times[first : last + 1])
-        plain = [len(self._generator(p.patterns[first + j])[0]) == len(p.end) for j in range(len(spans))]
-        if not any(plain):
-            self.raised += 1
-            return None
-        k = first + int(np.argmax(np.where(plain, spans, -1.0)))
-        y, _ = self._piece(p.patterns[k], p.states[k], np.eye(len(p.end)), 0.5 * (p.times[k + 1] - p.times[k]))
-        return y
+        modes = [_Mode(p.patterns[first + j], int(p.sliders[first + j])) for j in range(len(spans))]
+        plain = np.array([m.slider < 0 and self._size(m) == len(p.end) for m in modes])
+        k = int(np.argmax(np.where(plain, spans, -1.0)))
+        if plain[k] and spans[k] > 0.0:
+            return self._piece(modes[k], p.states[first + k], np.eye(len(p.end)), 0.5 * spans[k])[0], -1
+        before = np.append(p.sliders[last - 1], p.sliders[first : last - 1])
+        crossed = before != p.units[first:last]  # not the end of sliding along that boundary
+        k = int(np.argmax(np.where(crossed, spans, -1.0)))
+        return p.states[first + k], int(p.units[first + k])
 
-    def passage(self, z: Array, length: float) -> Passage | None:
-        """Follow the flow and its derivative; None where it slides or ends early."""
+    def passage(self, z: Array, length: float, unit: int = -1) -> Passage | None:
+        """Follow the flow and its derivative; None where it ends early, or touches a boundary without crossing it.
+
+        From a state on the boundary of `unit` to the same boundary: the switch at the beginning counts, that at the end does not.
+        """
         path = self._run(z, length)
-        if len(path.sliding) or not np.isfinite(path.states).all():
+        if not np.isfinite(path.states).all():
             return None
-        form, n = self.model.canonical, len(z)
-        bits, y, V, now = path.patterns[0].copy(), z.copy(), np.eye(n), 0.0
-        states, patterns = [], []
-        for t, unit in zip(path.switch_times, path.switch_units, strict=True):
-            y, V = self._piece(bits, y, V, t - now)
-            before = self._rate(bits, y)
-            normal = form.W2[unit]
-            bits[unit] = not bits[unit]
-            y, V = y[:n], V[:n]
-            after = self._rate(bits, y)
-            speed = normal @ before[:n]
+        n, q = len(z), self.model.num_units
+        begins = {float(x[0]): int(x[2]) for x in path.sliding}
+        ends = {float(x[1]) for x in path.sliding if x[1] < length}
+        at, units = np.asarray(path.switch_times), np.asarray(path.switch_units, dtype=int)
+        flips = np.vstack([path.patterns[:1], np.eye(q, dtype=bool)[units]])
+        entered = np.logical_xor.accumulate(flips, axis=0)
+        mode, y, V, now = _Mode(entered[0], -1), z.copy(), np.eye(n), 0.0
+        first = mode
+        seen: list[tuple[float, int, Array, _Mode]] = []
+        for t, code in turns(self.model.canonical, at, units, begins, ends, set(), -1)[0]:
+            new, normal = _Mode(entered[code[tangent.MINUS]], code[tangent.SLIDER]), code[tangent.NORMAL]
+            if t <= AT_ONCE * length and new.slider >= 0 and not seen:
+                first = mode = new
+                continue
+            if unit >= 0 and t >= (1.0 - AT_ONCE) * length:
+                break
+            y, V = self._piece(mode, y, V, t - now)
+            crossed = self._across(mode, new, normal, y, V)
+            if crossed is None:
+                return None
+            y, V = crossed
+            seen.append((t, normal if normal >= 0 else mode.slider, y[:n], new))
+            mode, now = new, t
+        y, V = self._piece(mode, y, V, length - now)
+        if unit >= 0:
+            seen.insert(0, (0.0, unit, z, first))
+        return Passage(
+            y[:n], V[:n], self._rate(mode, y)[:n], np.array([x[0] for x in seen]), np.array([x[1] for x in seen], dtype=int),
+            np.array([x[2] for x in seen]).reshape(-1, n), np.array([x[3].bits for x in seen], dtype=bool).reshape(-1, q),
+            np.array([x[3].slider for x in seen], dtype=int),
+        )  # fmt: skip
+
+    def _across(self, mode: _Mode, new: _Mode, normal: int, y: Array, V: Array) -> tuple[Array, Array] | None:
+        """State and derivative behind a switch, S = I + (f+ - f-) n^T / (n^T f-); None when the boundary is only touched."""
+        n = self.model.num_states
+        before = self._rate(mode, y)[:n]
+        y, V = y[:n], V[:n]
+        after = self._rate(new, y)
+        share = np.zeros(
+            V.shape[1]
+        )  # how much earlier a start beside this one arrives; where sliding ends, the field goes on
+        if normal >= 0:
+            speed = self.model.canonical.W2[normal] @ before
             if speed == 0.0:
                 return None
-            share = (normal @ V) / speed  # how much earlier a start beside this one arrives
-            V = V + np.outer(after[:n] - before[:n], share)
-            # auxiliary states begin at 0 when the boundary is reached: a later start has moved by their rate
-            V = np.vstack([V, np.outer(after[n:], share)]) if len(after) > n else V
-            now = float(t)
-            states.append(y.copy())
-            patterns.append(bits.copy())
-        y, V = self._piece(bits, y, V, length - now)
-        return Passage(
-            y[:n], V[:n], self._rate(bits, y)[:n], np.array(path.switch_times), np.array(path.switch_units, dtype=int),
-            np.array(states).reshape(-1, n), np.array(patterns, dtype=bool).reshape(-1, form.num_units),
-        )  # fmt: skip
+            share = (self.model.canonical.W2[normal] @ V) / speed
+        # auxiliary states begin at 0 when the boundary is reached: a later start has moved by their rate
+        return y, np.vstack([V + np.outer(after[:n] - before, share), np.outer(after[n:], share)])
 
     def _generator(self, bits: Array) -> tuple[Array, Array]:
         if isinstance(self.model, PiecewiseAffineFlow):
@@ -240,15 +273,33 @@ class _Search:
         M, c, E = self.model.canonical.regions(bits[None])
         return M[0], c[0] + E[0] @ self.s
 
-    def _rate(self, bits: Array, y: Array) -> Array:
-        W, h = self._generator(bits)
+    def _sides(self, mode: _Mode) -> tuple[Array, Array, Array, Array]:
+        """W and h, without auxiliary states, of the two sides of the boundary along which a mode slides."""
+        n, found = self.model.num_states, []
+        for on in (False, True):
+            bits = mode.bits.copy()
+            bits[mode.slider] = on
+            W, h = self._generator(bits)
+            found += [W[:n, :n], h[:n]]
+        return found[0], found[1], found[2], found[3]
+
+    def _size(self, mode: _Mode) -> int:
+        """Number of states, auxiliary ones included."""
+        return self.model.num_states if mode.slider >= 0 else len(self._generator(mode.bits)[0])
+
+    def _rate(self, mode: _Mode, y: Array) -> Array:
+        if mode.slider >= 0:
+            return _filippov(self._sides(mode), self.model.canonical.W2[mode.slider], y[: self.model.num_states])[0]
+        W, h = self._generator(mode.bits)
         return W @ np.concatenate([y, np.zeros(len(W) - len(y))]) + h
 
-    def _piece(self, bits: Array, y: Array, V: Array, length: float) -> tuple[Array, Array]:
-        """State and derivative after a time inside one region; auxiliary states begin at 0."""
+    def _piece(self, mode: _Mode, y: Array, V: Array, length: float) -> tuple[Array, Array]:
+        """State and derivative after a time inside one region, or of sliding; auxiliary states begin at 0."""
         from scipy.linalg import expm
 
-        W, h = self._generator(bits)
+        if mode.slider >= 0:
+            return self._slide(mode, y, V, length)
+        W, h = self._generator(mode.bits)
         N = len(W)
         L = np.zeros((N + 1, N + 1))
         L[:N, :N], L[:N, N] = W, h
@@ -257,53 +308,88 @@ class _Search:
         y, V = np.concatenate([y, np.zeros(grow)]), np.vstack([V, np.zeros((N - len(V), V.shape[1]))])
         return X[:N, :N] @ y + X[:N, N], X[:N, :N] @ V
 
-    def _close(self, z: Array, T: float) -> bool:
-        """Newton steps for flow(z, T) = z on the plane across the flow at z; whether a cycle was found (known or new)."""
-        n, section = len(z), None
+    def _slide(self, mode: _Mode, y: Array, V: Array, length: float) -> tuple[Array, Array]:
+        """Filippov's solution and its derivative, integrated."""
+        from scipy.integrate import solve_ivp
+
+        n, sides, normal = len(y), self._sides(mode), self.model.canonical.W2[mode.slider]
+
+        def rates(t: float, x: Array) -> Array:
+            f, J = _filippov(sides, normal, x[:n])
+            return np.concatenate([f, (J @ x[n:].reshape(n, -1)).ravel()])
+
+        x = np.concatenate([y, V.ravel()])
+        end = solve_ivp(rates, (0.0, length), x, method="DOP853", rtol=1e-13, atol=1e-15 * np.abs(x).max()).y[:, -1]
+        return end[:n], end[n:].reshape(n, -1)
+
+    def _close(self, z: Array, unit: int, T: float) -> bool:
+        """Newton steps for flow(z, T) = z, z on a plane across the flow, which is the boundary of `unit` if there is one; whether a
+        cycle was found (known or new)."""
+        n, form, normal, level = len(z), self.model.canonical, None, 0.0
         for _ in range(NEWTON):
             if time.monotonic() > self.deadline or not 1e-6 * self.longest < T:
                 return False
-            p = self.passage(z, T)
+            p = self.passage(z, T, unit)
             if p is None:
                 return False
-            section = p.rate / (np.linalg.norm(p.rate) or 1.0) if section is None else section
+            if unit >= 0:
+                normal, level = form.W2[unit], float(form.W2[unit] @ z + form.h2[unit] + form.C2[unit] @ self.s)
+            elif normal is None:
+                normal = p.rate / (np.linalg.norm(p.rate) or 1.0)
             gap = p.end - z
             J = np.zeros((n + 1, n + 1))
-            J[:n, :n], J[:n, n], J[n, :n] = p.derivative - np.eye(n), p.rate, section
-            step = np.linalg.lstsq(J, -np.append(gap, 0.0), rcond=1e-13)[0]
+            J[:n, :n], J[:n, n], J[n, :n] = p.derivative - np.eye(n), p.rate, normal
+            step = np.linalg.lstsq(J, -np.append(gap, level), rcond=1e-13)[0]
             size = 1.0 + np.abs(z).max()
             if np.abs(gap).max() <= CLOSED * size and np.abs(step[:n]).max() <= 1e-9 * size:
-                return self._book(z, T, p)
+                return self._book(z, unit, T, p)
             if not np.isfinite(step).all() or not 0 < T + step[n] <= 2 * self.longest:
                 return False
             z, T = z + step[:n], T + step[n]
         return False
 
-    def _book(self, z: Array, T: float, p: Passage) -> bool:
+    def _multipliers(self, unit: int, p: Passage) -> Array | None:
+        """Floquet multipliers, the 1 along the orbit included; None when there is no such 1: no cycle of the flow.
+
+        Between boundaries they are the eigenvalues of the derivative. From a boundary to itself, of the return map on it: auxiliary
+        states begin there, for starts on the boundary only.
+        """
+        if unit < 0:
+            w = np.linalg.eigvals(p.derivative).astype(complex)
+            along = float(np.abs(w - 1.0).min())
+            return w if along <= ALONG * max(1.0, float(np.abs(w).max())) else None
+        normal = self.model.canonical.W2[unit]
+        if normal @ p.rate == 0.0:
+            return None
+        back = p.derivative - np.outer(p.rate, normal @ p.derivative) / (normal @ p.rate)
+        plane = np.linalg.svd(normal[None])[2][1:].T
+        return np.append(np.linalg.eigvals(plane.T @ back @ plane), 1.0).astype(complex)
+
+    def _book(self, z: Array, unit: int, T: float, p: Passage) -> bool:
         """Note a closed cycle once, with its least period, beginning at its smallest switch point."""
         if not len(p.times) or self.longest * (1 + 1e-9) < T:
             return False
         size = 1.0 + np.abs(p.states).max()
         again = np.abs(p.states[1:] - p.states[0]).max(axis=1, initial=0.0) <= SAME * size
         if again.any():  # the same switch comes earlier than after a period: it was several periods
-            return self._close(z, float(p.times[1 + int(np.argmax(again))] - p.times[0]))
+            return self._close(z, unit, float(p.times[1 + int(np.argmax(again))] - p.times[0]))
         k = int(np.lexsort(np.round(p.states / (1e-8 * size)).T[::-1])[0])
         if any(
             abs(c.period - T) <= SAME * T and np.abs(c.points - p.states[k]).max(axis=1).min() <= SAME * size
             for c in self.found
         ):
             return True
-        w = ordered(np.linalg.eigvals(p.derivative).astype(complex), True)
-        along = int(np.argmin(np.abs(w - 1.0)))
-        if abs(w[along] - 1.0) > ALONG * max(1.0, float(np.abs(w).max())):
-            return False  # the derivative does not leave the direction of the orbit alone: no cycle of the flow
-        others = np.delete(w, along)
+        w = self._multipliers(unit, p)
+        if w is None:
+            return False
+        w = ordered(w, True)
+        others = np.delete(w, int(np.argmin(np.abs(w - 1.0))))
         residual = float(np.abs(p.end - z).max() / size)
+        times, sliders = np.roll((p.times - p.times[k]) % T, -k), np.roll(p.sliders, -k)
         self.found.append(
             Cycle(
                 float(T), np.roll(p.states, -k, axis=0), w, bool(is_stable(others, True)), np.roll(p.patterns, -k, axis=0), residual, False,
-                float(T),
-                np.roll((p.times - p.times[k]) % T, -k), np.roll(p.units, -k),
+                float(T), times, np.roll(p.units, -k), _slides(times, sliders, T),
             )
         )  # fmt: skip
         return True
@@ -311,8 +397,24 @@ class _Search:
     def message(self, status: SearchStatus, count: int) -> str:
         """What became of the orbits."""
         parts = [f"from {self.tried} of {count} starts, no proof that there are no others"]
-        reasons = {"rested": self.resting, "ended early or diverged": self.lost, "slid along a boundary": self.sliding,
-                   "did not return": self.open, "closed only in raised regions (not followed)": self.raised}  # fmt: skip
+        reasons = {"rested": self.resting, "ended early or diverged": self.lost, "did not return": self.open}  # fmt: skip
         parts += [f"{n} {why}" for why, n in reasons.items() if n]
         end = {SearchStatus.TIME_LIMIT: "time ended", SearchStatus.INTERRUPTED: "interrupted"}.get(status)
         return "; ".join(([end] if end else []) + parts)
+
+
+def _filippov(sides: tuple[Array, Array, Array, Array], normal: Array, z: Array) -> tuple[Array, Array]:
+    """Filippov's field alpha f+ + (1 - alpha) f- `(n,)`, alpha = a- / (a- - a+), a the speed across the boundary, and its
+    derivative `(n, n)`."""
+    W_minus, h_minus, W_plus, h_plus = sides
+    minus, plus = W_minus @ z + h_minus, W_plus @ z + h_plus
+    below, above = normal @ minus, normal @ plus
+    alpha = below / (below - above)
+    change = ((1.0 - alpha) * (normal @ W_minus) + alpha * (normal @ W_plus)) / (below - above)
+    return minus + alpha * (plus - minus), W_minus + alpha * (W_plus - W_minus) + np.outer(plus - minus, change)
+
+
+def _slides(times: Array, sliders: Array, period: float) -> Array:
+    """Begin, end and unit of each stretch of sliding `(j, 3)`; switch k is at times[k], from which sliders[k] holds."""
+    ends = np.append(times[1:], period)
+    return np.array([(times[k], ends[k], sliders[k]) for k in np.flatnonzero(sliders >= 0)]).reshape(-1, 3)

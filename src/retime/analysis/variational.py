@@ -560,8 +560,8 @@ class _SwitchedVectors:
         first = (tangent.SWITCH, 0, 0, self.slider, -1)
         begins = {float(s[0]): int(s[2]) for s in slides[inside(slides[:, 0])]}
         ends = {float(t) for t in slides[inside(slides[:, 1]), 1]}
-        turns, self.slider = _turns(self.model.canonical, at, unit, begins, ends, self.jumps, self.slider)
-        for t, code in turns:
+        found, self.slider = turns(self.model.canonical, at, unit, begins, ends, self.jumps, self.slider)
+        for t, code in found:
             if self.anchors == 0 and t == begin and code[3] >= 0:
                 first = code
             else:
@@ -597,7 +597,7 @@ def _jumps(drive: Any) -> set[float]:
     return set(starts[1:][(before != values[1:, 0]).any(axis=1)].tolist())
 
 
-def _turns(
+def turns(
     form: Any, at: Array, unit: Array, begins: dict[float, int], ends: set[float], jumps: set[float], slider: int
 ) -> tuple[list[tuple[float, tuple[int, int, int, int, int]]], int]:
     """What happens at each instant at which units switch or sliding begins or ends: (time, code); and the unit that slides then.
@@ -605,7 +605,7 @@ def _turns(
     Units that switch at one instant with parallel boundaries are one switch; others follow one another.
     """
     instants = sorted({*map(float, at), *begins, *ends})
-    turns, k = [], 0
+    found, k = [], 0
     for t in instants:
         group = []
         while k < len(at) and at[k] == t:
@@ -618,10 +618,10 @@ def _turns(
         if t in jumps:
             normals, separate = [], False
         if separate:
-            turns += [(t, (tangent.SWITCH, k - len(group) + 1 + j, 0, -1, i)) for j, i in enumerate(group)]
+            found += [(t, (tangent.SWITCH, k - len(group) + 1 + j, 0, -1, i)) for j, i in enumerate(group)]
         else:
-            turns.append((t, (tangent.SWITCH, k, 0, slider, normals[0] if normals else -1)))
-    return turns, slider
+            found.append((t, (tangent.SWITCH, k, 0, slider, normals[0] if normals else -1)))
+    return found, slider
 
 
 def _parallel(rows: Array) -> bool:

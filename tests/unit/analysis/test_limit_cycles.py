@@ -143,6 +143,72 @@ def test_every_listed_cycle_keeps_the_direction_of_the_orbit():
     assert listed > 0
 
 
+# --- cycles that slide along a boundary
+
+
+def sliding_flow(n, seed):
+    """A converted random network; those below end on a cycle that slides (seeds were tried in order)."""
+    g = np.random.default_rng(5000 * n + seed)
+    A, W, h = g.uniform(0.0, 0.9, n), g.normal(size=(n, n)) * 1.2 / np.sqrt(n), g.normal(size=n) * 0.3
+    return rt.to_continuous(rt.PLRNN(A, W, h)).model, g.normal(size=n)
+
+
+def next_slide(flow, z, unit, after):
+    """The state at which the orbit from z begins to slide along the unit's boundary for the first time after a time."""
+    slides = rt.simulate(flow, z, times=[0.0, 2.5 * after], switching="state").sliding
+    t = float(next(t for t, _, u in slides if u == unit and t > after))
+    return t, rt.simulate(flow, z, times=[0.0, t], switching="state").states[-1]
+
+
+@pytest.mark.parametrize(
+    ("n", "seed", "plain"),
+    [(3, 91, True), (5, 187, True), (4, 100, False)],
+    ids=["long slide", "short slide", "raised regions all around"],
+)
+def test_a_cycle_that_slides_is_closed_and_has_the_multipliers_of_its_return_map(n, seed, plain):
+    flow, start = sliding_flow(n, seed)
+    found = rt.find_cycles(flow, 20.0, switching="state", starts=start[None], time_limit=5.0)
+    c = next(c for c in found if c.stable)
+    assert len(c.sliding) == 1
+    assert c.residual < 1e-10
+    begin, end, unit = c.sliding[0]
+    k = int(np.argmin(np.abs(c.switch_times - begin)))
+    assert np.abs(c.switch_times - end).min() < 1e-9
+    assert c.switch_units[k] == unit
+
+    path = rt.simulate(flow, start, times=[0.0, 400.0], switching="state")
+    begins = path.sliding[path.sliding[:, 2] == unit, 0]
+    assert abs(np.diff(begins)[-1] - c.period) < 1e-8
+
+    free = [
+        r.auxiliary == 0 and not on
+        for r, on in zip(flow.convert(c.patterns), np.arange(len(c.points)) == k, strict=True)
+    ]
+    assert any(free) == plain
+    t, back = next_slide(flow, c.points[k], int(unit), 0.5 * c.period)
+    assert abs(t - c.period) < 1e-9
+    np.testing.assert_allclose(back, c.points[k], rtol=0, atol=1e-9)
+    plane = np.linalg.svd(flow.canonical.W2[[int(unit)]])[2][1:]
+    ends = [[next_slide(flow, c.points[k] + e * b, int(unit), 0.5 * c.period)[1] for b in plane] for e in (1e-6, -1e-6)]
+    R = (np.array(ends[0]) - ends[1]) / 2e-6 @ plane.T
+    want = np.sort(np.abs(np.append(np.linalg.eigvals(R), 1.0)))[::-1]
+    assert np.abs(np.abs(c.multipliers) - want).max() < 1e-6
+
+
+def test_a_flow_that_comes_to_rest_while_sliding_rests():
+    g = np.random.default_rng(777 * 3 + 39)
+    A, W, h = g.uniform(-0.3, 0.9, 3), g.normal(size=(3, 3)) * 1.3 / np.sqrt(3), g.normal(size=3) * 0.3
+    found = rt.find_cycles(rt.to_continuous(rt.PLRNN(A, W, h)).model, 20.0, switching="state")
+    assert "12 rested" in found.message
+
+
+def test_orbits_that_diverge_are_not_said_to_slide():
+    g = np.random.default_rng(777 * 2 + 11)
+    A, W, h = g.uniform(0.2, 0.98, 2), g.normal(size=(2, 2)) * 0.4 / np.sqrt(2), g.normal(size=2) * 0.3
+    found = rt.find_cycles(rt.to_continuous(rt.PLRNN(A, W, h)).model, 60.0, switching="state")
+    assert "12 ended early or diverged" in found.message
+
+
 def test_no_time_means_no_search(oscillator):
     model, _ = oscillator
     found = rt.find_cycles(model, 20.0, time_limit=0)
