@@ -99,8 +99,8 @@ def is_stable(eigenvalues: Array, is_map: bool) -> Array:
 
 
 def time_constants(eigenvalues: Array, dt: float | None) -> Array:
-    """-1 / rate in model time: > 0 of a decaying mode, < 0 of a growing one, inf of a neutral one, 0 of a multiplier 0."""
+    """-1 / rate in model time: > 0 of a decaying mode, < 0 of a growing one, inf of a neutral one, 0 of an infinite rate."""
     w = np.asarray(eigenvalues)
     with np.errstate(divide="ignore"):
         rate = np.real(w) if dt is None else np.log(np.abs(w)) / dt
-        return np.where(np.isneginf(rate), 0.0, np.where(rate == 0, np.inf, -1.0 / rate))
+        return np.where(np.isinf(rate), 0.0, np.where(rate == 0, np.inf, -1.0 / rate))

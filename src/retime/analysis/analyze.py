@@ -155,7 +155,8 @@ def analyze(
     run = _Run(model, z, constant_input(model, inputs), switching, seed, time.monotonic() + time_limit, time_limit)
     run.set_horizon(steps, duration)
     points = run.timed(
-        "fixed points", lambda left: find_fixed_points(model, inputs=run.given, time_limit=0.3 * left, seed=seed)
+        "fixed points",
+        lambda left: find_fixed_points(model, inputs=run.given, time_limit=0.3 * left, seed=seed, **run.rule),
     )
     cycles = run.cycles(max_period)
     exponents = run.exponents()

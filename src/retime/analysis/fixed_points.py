@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from retime.core.status import SearchStatus
 from retime.core.system import System
 from retime.core.time import Discrete
 from retime.models import PiecewiseAffineFlow
+
+if TYPE_CHECKING:
+    from retime.analysis.sliding import RestingPoints
 
 SHOWN = 20  # rows of a printed table
 WALK = 30  # regions that one start leads through
@@ -62,6 +65,9 @@ class FixedPoints(Result):
         work: nodes of the search, or starts of the multi-start search.
         remaining: fraction of all patterns not excluded when a budget ended first; NaN without a proof to aim at.
         dt: step of the map, None for flows.
+        sliding_units: `(k,)`, for state switching: the unit along whose boundary the orbit slides that rests at the point, whose last
+            rate is then -inf (both fields push towards the boundary, which is reached in finite time) or inf; -1 for the others.
+        switching: "state" when such points were searched, "clock" for other searches in a converted flow, None for other systems.
     """
 
     _plot: ClassVar[str] = "fixed_points"
@@ -82,6 +88,8 @@ class FixedPoints(Result):
     work: int
     remaining: float
     dt: float | None
+    sliding_units: Array
+    switching: str | None = None
 
     @property
     def time_constants(self) -> Array:
@@ -114,6 +122,8 @@ class FixedPoints(Result):
         ]  # fmt: skip
         claim = "These are all fixed points." if self.complete else "These are fixed points; there may be others."
         scope = "one constant input; preactivations up to 1e8 times the offsets; double precision, its rounding and a margin of 1e-9 allowed for"
+        if self.switching == "state":
+            scope += "; points of rest by sliding along one boundary (their pieces solved to rounding), not along several at once"
         return Certificate(
             claim, scope, tuple(conditions if self.complete else conditions[1:]), "docs/theory/analysis.md"
         )
@@ -130,8 +140,18 @@ class FixedPoints(Result):
         rows = []
         for k in range(min(len(self.points), SHOWN)):
             slowest = self.time_constants[k, 0]
-            rows.append([str(k), _short(self.points[k]), self.kinds[k], f"{abs(self.eigenvalues[k, 0]):.5g}", f"{slowest:.4g}",
-                         "yes" if self.on_boundary[k] else ""])  # fmt: skip
+            slider = self.sliding_units[k]
+            where = f"slides along {slider}" if slider >= 0 else "yes" if self.on_boundary[k] else ""
+            rows.append(
+                [
+                    str(k),
+                    _short(self.points[k]),
+                    self.kinds[k],
+                    f"{abs(self.eigenvalues[k, 0]):.5g}",
+                    f"{slowest:.4g}",
+                    where,
+                ]
+            )
         if len(self.points) > SHOWN:
             rows.append(["...", f"{len(self.points) - SHOWN} more", "", "", "", ""])
         modulus = "largest |multiplier|" if self.dt is not None else "largest |rate|"
@@ -146,6 +166,8 @@ class FixedPoints(Result):
             "time_constants": self.time_constants,
             "patterns": self.patterns.astype(int),
             "on_boundary": self.on_boundary,
+            "sliding_units": self.sliding_units,
+            "switching": self.switching,
             "residuals": self.residuals,
             "outputs": self.outputs,
             "complete": self.complete,
@@ -169,6 +191,7 @@ def find_fixed_points(
     starts: Any = None,
     num_starts: int = 200,
     seed: int = 0,
+    switching: str | None = None,
 ) -> FixedPoints:
     """Find the fixed points of a map, or the equilibria of a flow, under a constant input.
 
@@ -176,9 +199,11 @@ def find_fixed_points(
 
     Piecewise-affine systems: all of them. Signs of ReLU units are fixed one at a time; a set of signs is cut off when its linear program
     (the equations without the complementarity of positive and negative parts) has no solution, shown by a row of multipliers that is
-    recomputed and must exclude all solutions by a margin. What is left is solved directly. For a converted flow these are the
-    equilibria inside regions, for both switching rules (where both fields of a boundary point at it, state switching may also rest
-    by sliding; such points are not searched). Smooth systems: damped Newton steps from many starts; no proof.
+    recomputed and must exclude all solutions by a margin. What is left is solved directly. A converted flow has the same equilibria
+    under both switching rules; under `switching="state"` it may also rest by sliding, where the fields on both sides of a boundary point
+    against each other: those points are found by solving every piece of boundary between two regions, an eigenvalue problem each (`complete`
+    then says that all were solved), or where there are too many for the time, those along which orbits slide. Points of rest on several
+    boundaries at once are not searched. Smooth systems: damped Newton steps from many starts; no proof.
 
     Args:
         model: any retime model, or the model of a conversion.
@@ -188,6 +213,7 @@ def find_fixed_points(
         starts: `(k, n)` states to start from, for searches without proof; None takes states that the system visits and noise around
             them.
         num_starts: number of starts when a search without proof begins. seed: of the random numbers.
+        switching: for converted flows, "clock" (default) or "state".
 
     Returns:
         FixedPoints: with `complete` False and a `status` when a budget ended first, Ctrl-C was pressed, or there is no proof to be had.
@@ -204,6 +230,10 @@ def find_fixed_points(
     check_budget("node_limit", node_limit)
     check_count("num_starts", num_starts, 1)
     check_count("seed", seed, 0)
+    if switching not in (None, "clock", "state") or (switching and not isinstance(model, PiecewiseAffineFlow)):
+        raise ValueError(
+            f'`switching` is {switching!r}; converted flows take "clock" or "state", other systems nothing.'
+        )
     s, deadline = constant_input(model, inputs), time.monotonic() + time_limit
     view, given = affine_view(model), real_starts(starts, model.num_states)
     with one_blas_thread():
@@ -222,7 +252,14 @@ def find_fixed_points(
             extra, is_interrupted = _without_proof(view, problem, s, given, (num_starts, seed, late))
             status = SearchStatus.INTERRUPTED if is_interrupted else found.status
             found = replace(found, single=_merged(found.single, extra), status=status)
-        return _affine(model, view, problem, s, found)
+        points = _affine(model, view, problem, s, found)
+        if not isinstance(model, PiecewiseAffineFlow):
+            return points
+        if switching != "state" or found.status is SearchStatus.INTERRUPTED:
+            return replace(points, switching="clock")
+        from retime.analysis.sliding import find_resting_points
+
+        return _with_resting(model, points, find_resting_points(model, s, deadline if complete else 0.0, seed), s)
 
 
 def not_a_model(verb: str, value: Any) -> TypeError:
@@ -328,8 +365,44 @@ def _affine(model: System, view: AffineView, problem: Complementarity, s: Array,
         points, w, stable, patterns, found.status is SearchStatus.COMPLETE, np.array([x.near.any() for x in single], dtype=bool),
         _residuals(model, view, points, s), model.outputs(points, np.broadcast_to(s, (len(points), len(s))) if len(s) else None),
         continua, np.zeros((0, n)), np.zeros(0), found.status, _message(found, problem), found.nodes, found.remaining,
-        view.dt if is_map else None,
+        view.dt if is_map else None, np.full(len(single), -1),
     )  # fmt: skip
+
+
+def _with_resting(model: System, points: FixedPoints, resting: RestingPoints, s: Array) -> FixedPoints:
+    """The list with the points at which orbits rest by sliding."""
+    rows, n = resting.found, model.num_states
+    z = np.array([r.z for r in rows]).reshape(-1, n)
+    ends = [np.append(ordered(r.rates, False), -np.inf if r.attracts else np.inf) for r in rows]
+    w = np.array(ends, dtype=complex).reshape(-1, n)
+    bits = np.array([r.bits for r in rows], dtype=bool).reshape(-1, points.patterns.shape[1])
+    stable = np.array([r.attracts for r in rows], dtype=bool) & is_stable(w, False)
+    every = np.concatenate([points.points, z])
+    order = np.lexsort(np.round(np.column_stack([every, np.linalg.norm(every, axis=1)]), 9).T)
+    is_all = resting.solved == resting.total
+    text = f"{len(rows) or 'none'} of them by sliding (" + (
+        f"all {resting.total} pieces of boundary solved)"
+        if is_all
+        else f"{resting.solved} of {resting.total} pieces of boundary solved: no proof that there are no others)"
+    )
+    status = points.status if is_all or not points.complete else SearchStatus.HEURISTIC
+    left = 0.0 if is_all else 1.0 - resting.solved / resting.total
+    return replace(
+        points,
+        points=every[order],
+        eigenvalues=np.concatenate([points.eigenvalues, w])[order],
+        stable=np.concatenate([points.stable, stable])[order],
+        patterns=np.concatenate([points.patterns, bits])[order],
+        complete=points.complete and is_all,
+        on_boundary=np.concatenate([points.on_boundary, np.ones(len(rows), dtype=bool)])[order],
+        residuals=np.concatenate([points.residuals, [r.residual for r in rows]])[order],
+        outputs=model.outputs(every[order], np.broadcast_to(s, (len(every), len(s))) if len(s) else None),
+        status=status,
+        message=f"{points.message}; {text}",
+        remaining=float(np.fmax(points.remaining, left)),
+        switching="state",
+        sliding_units=np.concatenate([points.sliding_units, [r.unit for r in rows]]).astype(int)[order],
+    )
 
 
 def _residuals(model: System, view: AffineView, points: Array, s: Array) -> Array:
@@ -404,6 +477,7 @@ def _smooth(
         np.zeros(len(points), dtype=bool), found.residuals[alone] / size,
         model.outputs(points, np.broadcast_to(s, (len(points), len(s))) if len(s) else None),
         continua, found.slow, found.speeds, found.status, _smooth_message(found), found.num_starts, float("nan"), dt,
+        np.full(len(points), -1),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from retime.analysis import tangent
 from retime.analysis.affine import is_stable
 from retime.analysis.cycles import Cycle, Cycles
 from retime.analysis.fixed_points import ordered
+from retime.analysis.sliding import Sides, filippov
 from retime.analysis.variational import turns
 from retime.core.arrays import Array, positive
 from retime.core.inputs import Inputs
@@ -273,7 +274,7 @@ class _Search:
         M, c, E = self.model.canonical.regions(bits[None])
         return M[0], c[0] + E[0] @ self.s
 
-    def _sides(self, mode: _Mode) -> tuple[Array, Array, Array, Array]:
+    def _sides(self, mode: _Mode) -> Sides:
         """W and h, without auxiliary states, of the two sides of the boundary along which a mode slides."""
         n, found = self.model.num_states, []
         for on in (False, True):
@@ -281,7 +282,7 @@ class _Search:
             bits[mode.slider] = on
             W, h = self._generator(bits)
             found += [W[:n, :n], h[:n]]
-        return found[0], found[1], found[2], found[3]
+        return Sides(*found)
 
     def _size(self, mode: _Mode) -> int:
         """Number of states, auxiliary ones included."""
@@ -289,7 +290,7 @@ class _Search:
 
     def _rate(self, mode: _Mode, y: Array) -> Array:
         if mode.slider >= 0:
-            return _filippov(self._sides(mode), self.model.canonical.W2[mode.slider], y[: self.model.num_states])[0]
+            return filippov(self._sides(mode), self.model.canonical.W2[mode.slider], y[: self.model.num_states])[0]
         W, h = self._generator(mode.bits)
         return W @ np.concatenate([y, np.zeros(len(W) - len(y))]) + h
 
@@ -315,7 +316,7 @@ class _Search:
         n, sides, normal = len(y), self._sides(mode), self.model.canonical.W2[mode.slider]
 
         def rates(t: float, x: Array) -> Array:
-            f, J = _filippov(sides, normal, x[:n])
+            f, J = filippov(sides, normal, x[:n])
             return np.concatenate([f, (J @ x[n:].reshape(n, -1)).ravel()])
 
         x = np.concatenate([y, V.ravel()])
@@ -401,17 +402,6 @@ class _Search:
         parts += [f"{n} {why}" for why, n in reasons.items() if n]
         end = {SearchStatus.TIME_LIMIT: "time ended", SearchStatus.INTERRUPTED: "interrupted"}.get(status)
         return "; ".join(([end] if end else []) + parts)
-
-
-def _filippov(sides: tuple[Array, Array, Array, Array], normal: Array, z: Array) -> tuple[Array, Array]:
-    """Filippov's field alpha f+ + (1 - alpha) f- `(n,)`, alpha = a- / (a- - a+), a the speed across the boundary, and its
-    derivative `(n, n)`."""
-    W_minus, h_minus, W_plus, h_plus = sides
-    minus, plus = W_minus @ z + h_minus, W_plus @ z + h_plus
-    below, above = normal @ minus, normal @ plus
-    alpha = below / (below - above)
-    change = ((1.0 - alpha) * (normal @ W_minus) + alpha * (normal @ W_plus)) / (below - above)
-    return minus + alpha * (plus - minus), W_minus + alpha * (W_plus - W_minus) + np.outer(plus - minus, change)
 
 
 def _slides(times: Array, sliders: Array, period: float) -> Array:

@@ -61,7 +61,7 @@ class DynamicsComparison(Result):
 
     Attributes:
         rows: one `Agreement` per quantity.
-        fixed_points: of the map and of the flow. exponents: of the map, the clock flow, the state flow (None where it has none).
+        fixed_points, exponents: of the map, the clock flow, the state flow (None where it has no exponents).
         cycles: of the map. basins: of the map, the clock flow and the state flow, empty when not asked for.
         holds: whether the clock flow agrees in everything that was measured, as it must.
         message: what could not be measured, and why.
@@ -70,7 +70,7 @@ class DynamicsComparison(Result):
     _plot: ClassVar[str] = ""
 
     rows: tuple[Agreement, ...]
-    fixed_points: tuple[FixedPoints, FixedPoints]
+    fixed_points: tuple[FixedPoints, FixedPoints, FixedPoints]
     exponents: tuple[LyapunovSpectrum, LyapunovSpectrum, LyapunovSpectrum | None]
     cycles: Cycles
     basins: tuple[Basins, ...]
@@ -154,12 +154,12 @@ def compare_dynamics(
     check_count("steps", steps, 1)
     s = None if inputs is None else np.asarray(inputs, dtype=float)
     side = _Side(model, flow, z, s, steps, min(num, model.num_states), time_limit)
-    points, flow_points = side.points()
+    points = side.points()
     cycles = find_cycles(model, max_period, inputs=s, time_limit=time_limit, seed=seed)
     exponents = side.exponents()
     rows = [
         side.of_steps(),
-        *side.of_points(points, flow_points),
+        *side.of_points(*points),
         *side.of_exponents(exponents),
         *side.of_cycles(cycles),
         *side.of_returns(),
@@ -168,7 +168,7 @@ def compare_dynamics(
     if basins:
         found = side.basins(basins, box, seed)
         rows += side.of_basins(found)
-    return DynamicsComparison(tuple(rows), (points, flow_points), exponents, cycles, found, "; ".join(side.notes))
+    return DynamicsComparison(tuple(rows), points, exponents, cycles, found, "; ".join(side.notes))
 
 
 class _Side:
@@ -184,12 +184,11 @@ class _Side:
     def _rows(self, count: int) -> Array | None:
         return None if self.s is None else np.repeat(self.s[None], count, axis=0)
 
-    def points(self) -> tuple[FixedPoints, FixedPoints]:
-        """Fixed points of the map and of the flow."""
-        first, second = (
-            find_fixed_points(m, inputs=self.s, time_limit=self.time_limit) for m in (self.model, self.flow)
-        )
-        return first, second
+    def points(self) -> tuple[FixedPoints, FixedPoints, FixedPoints]:
+        """Fixed points of the map, and of the flow under both switching rules."""
+        options: dict[str, Any] = {"inputs": self.s, "time_limit": self.time_limit}
+        first, clock = (find_fixed_points(m, **options) for m in (self.model, self.flow))
+        return first, clock, find_fixed_points(self.flow, switching="state", **options)
 
     def _drift(self, points: Array, steps: int, switching: str) -> float:
         """Largest distance from points `(k, n)` after some steps of the flow; NaN where the flow ends early."""
@@ -201,14 +200,14 @@ class _Side:
             return float(np.abs(path.states[-1] - points).max())
         return float("nan")
 
-    def of_points(self, points: FixedPoints, flow_points: FixedPoints) -> list[Agreement]:
+    def of_points(self, points: FixedPoints, flow_points: FixedPoints, state_points: FixedPoints) -> list[Agreement]:
         """Number, place and eigenvalues of fixed points."""
         size = 1.0 + np.abs(points.points).max(initial=0.0)
         clock, state = (self._drift(points.points, 1, rule) for rule in ("clock", "state"))
-        counts = (len(points), len(flow_points))
+        counts = (len(points), len(flow_points), len(state_points))
         rows = [
-            Agreement("fixed points", counts[0], counts[1], counts[1], abs(counts[0] - counts[1]), abs(counts[0] - counts[1]), 0.0,
-                      EXACT, "the same inside regions"),
+            Agreement("fixed points", *counts, abs(counts[0] - counts[1]), abs(counts[0] - counts[2]), 0.0,
+                      EXACT, "the same inside regions, and those at which it rests by sliding"),
             Agreement("largest drift from one in a step", 0.0, clock, state, clock, state, ROUNDING * size, EXACT,
                       "the same inside regions"),
         ]  # fmt: skip

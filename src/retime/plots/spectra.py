@@ -44,6 +44,7 @@ def spectrum(result: FixedPoints, *, ax: Axes | None = None) -> Axes:
     few, seen = len(result) <= COLORS, set()
     ring = min(2.0, 12.0 / max(len(result) - 1, 1))  # equal eigenvalues of several points stay visible as rings
     for k, w in enumerate(result.eigenvalues):
+        w = w[np.isfinite(w)]
         stable = bool(result.stable[k])
         color = f"C{k}" if few else (STABLE if stable else UNSTABLE)
         label = f"{k}: {result.kinds[k]}" if few else ("stable" if stable else "unstable")

@@ -90,3 +90,12 @@ def test_other_arguments_are_refused(oscillator):
         rt.compare_dynamics(flow, flow)
     with pytest.raises(TypeError, match="not a flow of this map"):
         rt.compare_dynamics(rt.PLRNN([0.5], [[0.1]], [0.0]), flow)
+
+
+def test_state_switching_may_rest_where_the_map_does_not():
+    model = rt.PLRNN([0.5, 0.2], [[1.1, -1.5], [-0.8, -0.9]], [0.1, -0.3])
+    found = rt.compare_dynamics(model, rt.to_continuous(model), steps=50, max_period=1)
+    row = next(r for r in found.rows if r.quantity == "fixed points")
+    assert (row.map, row.clock, row.state) == (0, 0, 1)
+    assert row.agrees
+    assert "by sliding" in row.state_should
