@@ -42,6 +42,11 @@ class AffineView(NamedTuple):
         """Whether one step of the system at its samples is one step of the form."""
         return self.is_map and (self.held is None or self.step == self.held.dt)
 
+    @property
+    def is_iterated_form(self) -> bool:
+        """Whether orbits of the system, near a fixed point, are those of the form: not so where regions are held for another step."""
+        return self.held is None or self.is_iterated
+
     def eigenvalues(self, patterns: Array) -> Array:
         """Spectra `(r, n)` of the regions `patterns` `(r, q)`: multipliers per step (maps) or rates (flows: 1 / model time, principal)."""
         if self.held is not None and self.dt is not None and not self.is_iterated:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from retime.analysis.affine import AffineView, affine_view, constant_input, is_stable, time_constants
 from retime.analysis.complementarity import GRACE, Complementarity, Solution, Solutions, solve_all, solve_region, solves
+from retime.analysis.local import is_stable_around
 from retime.core.arrays import Array, real_array
 from retime.core.certificate import Certificate, Condition
 from retime.core.errors import ShapeError
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 SHOWN = 20  # rows of a printed table
 WALK = 30  # regions that one start leads through
-MAX_SIDES = 10  # units on their boundary up to which the regions on all sides are looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +51,8 @@ class FixedPoints(Result):
     Attributes:
         points: `(k, n)`, isolated ones, smallest norm first.
         eigenvalues: `(k, n)`, complex, slowest mode first: multipliers per step (maps) or rates, 1 / model time (flows).
-        stable: bool `(k,)`: all multipliers inside the unit circle, or all rates left of the imaginary axis; on boundaries, in the
-            regions on every side (False where more than 10 boundaries meet: not every side is looked at).
+        stable: bool `(k,)`: all multipliers inside the unit circle, or all rates left of the imaginary axis. On a boundary the spectra of the
+            sides decide nothing; there: whether orbits from many directions all come back (measured; False where that is undecided).
         patterns: bool `(k, q)`, the region of each point; q = 0 for smooth systems.
         complete: whether it is proven that there are no others (in double precision, see `certificate`).
         on_boundary: bool `(k,)`: a preactivation is zero within rounding, so that the linearization differs from side to side.
@@ -104,7 +103,8 @@ class FixedPoints(Result):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """ "stable node", "unstable focus", "saddle", ... of each point; "neutral" where a mode neither grows nor decays."""
+        """ "stable node", "unstable focus", "saddle", ... of each point; "neutral" where a mode neither grows nor decays. On a boundary:
+        of the linearization on the side that `patterns` names."""
         return tuple(_kind(w, self.dt is not None) for w in self.eigenvalues)
 
     @property
@@ -140,18 +140,10 @@ class FixedPoints(Result):
         rows = []
         for k in range(min(len(self.points), SHOWN)):
             slowest = self.time_constants[k, 0]
-            slider = self.sliding_units[k]
+            slider, size = self.sliding_units[k], f"{abs(self.eigenvalues[k, 0]):.5g}"
             where = f"slides along {slider}" if slider >= 0 else "yes" if self.on_boundary[k] else ""
-            rows.append(
-                [
-                    str(k),
-                    _short(self.points[k]),
-                    self.kinds[k],
-                    f"{abs(self.eigenvalues[k, 0]):.5g}",
-                    f"{slowest:.4g}",
-                    where,
-                ]
-            )
+            kind = self.kinds[k] + (" on its side" if where == "yes" else "")
+            rows.append([str(k), _short(self.points[k]), kind, size, f"{slowest:.4g}", where])
         if len(self.points) > SHOWN:
             rows.append(["...", f"{len(self.points) - SHOWN} more", "", "", "", ""])
         modulus = "largest |multiplier|" if self.dt is not None else "largest |rate|"
@@ -359,7 +351,7 @@ def _affine(model: System, view: AffineView, problem: Complementarity, s: Array,
     patterns = np.array([x.bits for x in single], dtype=bool).reshape(len(single), form.num_units)
     is_map = view.dt is not None
     w = np.array([_spectrum(view, d) for d in patterns], dtype=complex).reshape(len(single), n)
-    stable = np.array([_is_stable_around(view, x) for x in single], dtype=bool)
+    stable = np.array([stable_around(view, x) for x in single], dtype=bool)
     continua = tuple(FixedSet(x.z, x.directions, x.bits, _spectrum(view, x.bits)) for x in found.continua)
     return FixedPoints(
         points, w, stable, patterns, found.status is SearchStatus.COMPLETE, np.array([x.near.any() for x in single], dtype=bool),
@@ -425,14 +417,11 @@ def ordered(w: Array, is_map: bool) -> Array:
     return w[np.lexsort((-np.imag(w), -np.round(size, 12)))]
 
 
-def _is_stable_around(view: AffineView, x: Solution) -> bool:
-    """Whether the regions on all sides of a point are stable; of one region for a point inside."""
-    units = np.flatnonzero(x.near)
-    if len(units) > MAX_SIDES:
-        return False
-    around = np.repeat(x.bits[None], 2 ** len(units), axis=0)
-    around[:, units] = np.array(list(product([False, True], repeat=len(units))), dtype=bool)
-    return bool(is_stable(view.eigenvalues(around), view.dt is not None).all())
+def stable_around(view: AffineView, x: Solution) -> bool:
+    """Whether a point is stable: by the spectrum of its region, or on a boundary by orbits from all sides."""
+    if not x.near.any():
+        return bool(is_stable(view.eigenvalues(x.bits[None]), view.dt is not None)[0])
+    return view.is_iterated_form and is_stable_around(view.form, view.is_map, x.bits, x.near)
 
 
 def _message(found: Solutions, problem: Complementarity) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from retime.analysis.affine import AffineView, affine_view, constant_input, is_stable
 from retime.analysis.complementarity import Complementarity, solve_all
-from retime.analysis.fixed_points import check_budget
+from retime.analysis.fixed_points import check_budget, stable_around
 from retime.analysis.parameters import parameter_of
 from retime.core.arrays import Array, increasing, vector
 from retime.core.canonical import PiecewiseAffineForm
@@ -269,9 +269,10 @@ class _Job:
         found = solve_all(problem, deadline=self.deadline, node_limit=math.inf)
         if found.status is SearchStatus.INTERRUPTED:
             raise KeyboardInterrupt
-        bits = np.array([x.bits for x in found.single], dtype=bool).reshape(-1, view.form.num_units)
-        w = view.eigenvalues(bits) if len(bits) else np.zeros((0, 1))
-        self.num_points[row], self.num_stable[row] = len(bits), int(is_stable(w, view.dt is not None).sum())
+        self.num_points[row], self.num_stable[row] = (
+            len(found.single),
+            sum(stable_around(view, x) for x in found.single),
+        )
         self.complete[row] = found.status is SearchStatus.COMPLETE
         base = model.map if isinstance(model, PiecewiseAffineFlow) else model
         if isinstance(base, PiecewiseAffineSystem) and isinstance(base.time, Discrete):
@@ -485,7 +486,9 @@ def _counted(function: Any, P: Any, S: Array, is_map: bool, z0: Array, seed: int
     total, stable = np.zeros(g, dtype=int), np.zeros(g, dtype=int)
     for k in range(g):
         size = 1.0 + np.abs(z[k]).max(axis=1)
-        fine = np.abs(G[k]).max(axis=1) <= SOLVED * size
+        slope = np.abs(J[k] - np.eye(n) if is_map else J[k])
+        terms = 1.0 + np.einsum("bij,bj->bi", slope, np.abs(z[k]))  # not 1 + |z|: fields may fade towards infinity
+        fine = (np.abs(G[k]) <= SOLVED * terms).all(axis=1)
         kept: list[int] = []
         for i in np.flatnonzero(fine):
             if all(np.abs(z[k, i] - z[k, j]).max() > SAME * size[i] for j in kept):

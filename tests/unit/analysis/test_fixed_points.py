@@ -403,3 +403,59 @@ def test_the_certificate_says_what_is_claimed(rng):
     assert "all fixed points" in found.certificate.claim
     cut = rt.find_fixed_points(wide_search(), node_limit=7, num_starts=2)
     assert "there may be others" in cut.certificate.claim
+
+
+# --- stability on a boundary
+
+
+def two_sided(left, right):
+    """z' = left z where z_0 < 0, right z where z_0 > 0, continuous where the matrices differ in their first column only."""
+    W = np.zeros_like(left)
+    W[:, 0] = (right - left)[:, 0]
+    return rt.PLRNN(left, W, np.zeros(len(left)))
+
+
+def test_stable_sides_that_take_turns_in_growing_are_not_stable():
+    """A dangerous border collision: both sides have their multipliers inside the unit circle, their orbits leave."""
+    net = two_sided(np.array([[-0.62, 1.0], [-0.91, 0.0]]), np.array([[-1.41, 1.0], [-0.92, 0.0]]))
+    found = rt.find_fixed_points(net)
+    assert found.on_boundary.all()
+    assert (np.abs(found.eigenvalues) < 1).all()
+    assert not found.stable.any()
+    assert "on its side" in repr(found)
+    assert np.abs(rt.simulate(net, [1e-3, 1e-3], steps=500).states[-1]).max() > 1e6
+
+
+def test_an_unstable_side_that_every_orbit_leaves_does_no_harm():
+    net = rt.PLRNN([0.5], [[-2.5]], [0.0])  # slopes 0.5 and -2: a product of -1 in two steps, then 0.5 for ever
+    assert rt.find_fixed_points(net).stable.tolist() == [True]
+    assert rt.find_fixed_points(rt.to_continuous(net).model).stable.tolist() == [True]
+
+
+def test_stability_on_a_boundary_is_that_of_orbits(rng):
+    """Random planar maps in two pieces, their orbits followed here from many directions."""
+    decided = {True: 0, False: 0}
+    turn = np.linspace(0, 2 * np.pi, 360, endpoint=False)
+    for _ in range(60):
+        t, d = rng.uniform(-1.5, 1.5, 2), rng.uniform(-0.95, 0.95, 2)
+        left, right = (np.array([[t[k], 1.0], [-d[k], 0.0]]) for k in range(2))
+        z = np.stack([np.cos(turn), np.sin(turn)])
+        for _ in range(600):
+            z = np.where(z[0] < 0, left @ z, right @ z)
+        sizes = np.linalg.norm(z, axis=0)
+        if 1e-4 < sizes.max() < 1e7:
+            continue
+        want = bool(sizes.max() <= 1e-4)
+        decided[want] += 1
+        assert rt.find_fixed_points(two_sided(left, right)).stable.tolist() == [want]
+    assert min(decided.values()) > 5
+
+
+@pytest.mark.parametrize(("damping", "growth", "is_stable"), [(-0.5, 0.2, True), (-0.2, 0.5, False)])
+def test_a_focus_in_two_halves_is_stable_when_its_turns_shrink(damping, growth, is_stable):
+    """Half a turn on each side multiplies by exp(pi a / w): the side that grows is outdone, or not."""
+    left, right = (np.array([[2 * a, 1.0], [-(a * a + 1.0), 0.0]]) for a in (damping, growth))
+    model = rt.PiecewiseAffineRNN(left, (right - left)[:, :1], [[1.0, 0.0]], np.zeros(2), [0.0], time=rt.Continuous())
+    found = rt.find_fixed_points(model)
+    assert found.on_boundary.tolist() == [True]
+    assert found.stable.tolist() == [is_stable]

@@ -3,6 +3,7 @@
 import math
 from importlib import import_module
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.optimize import brentq
@@ -180,3 +181,14 @@ def test_a_function_that_fails_is_named_with_its_place():
 def test_an_empty_axis_is_refused():
     with pytest.raises(ValueError, match=r"`values\[1\]` is empty; it must hold at least one value"):
         stability_map(tent(0.5, 0.5), tent, ([0.1], []))
+
+
+def test_points_where_a_field_fades_towards_infinity_are_not_counted():
+    """dz/dt = s - 4 z / (1 + z^2) has two zeros and tends to s far out; the Brusselator has one, at (1, b)."""
+    fading = rt.VectorField(lambda z, s: s[0] - 4 * z / (1 + z**2) + 0 * s[1], 1, 2)
+    found = stability_map(fading, ("inputs[0]", "inputs[1]"), ([0.6], [0.0]))
+    assert (found.num_points.item(), found.num_stable.item()) == (2, 1)
+    field = lambda z, s: jnp.stack([s[0] - (s[1] + 1) * z[0] + z[0] ** 2 * z[1], s[1] * z[0] - z[0] ** 2 * z[1]])  # noqa: E731
+    found = stability_map(rt.VectorField(field, 2, 2), ("inputs[0]", "inputs[1]"), ([1.0], [1.5, 2.5]))
+    assert found.num_points.tolist() == [[1, 1]]
+    assert found.num_stable.tolist() == [[1, 0]]
