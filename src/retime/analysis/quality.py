@@ -391,7 +391,8 @@ def spectral_distance(
         dt: time between samples; None: that of the trajectories, else 1.
 
     Returns:
-        SpectralDistance. A constant generated series has all its power at frequency 0: distance 1, and `message` says so.
+        SpectralDistance. A constant generated series has all its power at frequency 0, where the reference has none: distance 1; in a
+            batch its share of the mean spectrum lies there. `message` says so.
 
     Raises:
         ShapeError: different dimensions, or empty series. ValueError: values that are not finite, a constant reference, fewer than 4
@@ -420,13 +421,21 @@ def spectral_distance(
         )
     kept = _kept(frequencies, cutoff)
     F, _ = _spectrum(x, smoothing, kept)
-    G, constant = _spectrum(y, smoothing, kept)
+    G, still = _spectrum(y, smoothing, kept)
     distances = np.sqrt(((np.sqrt(F) - np.sqrt(G)) ** 2).sum(axis=0) / 2)  # equals the H above, exact for F = G
-    distances = np.where(constant, 1.0, np.minimum(distances, 1.0))
-    still = np.flatnonzero(constant)
-    constants = f"the generated series is constant in dimension {', '.join(map(str, still))}" if len(still) else ""
-    message = _joined(constants, _few(x, y), _wide(smoothing, int(kept.sum())))
+    distances = np.minimum(np.where(still == 1, 1.0, distances), 1.0)
+    # constant members: a share of the mean spectrum lies at frequency 0, where the reference has nothing
+    distances = np.where(still > 0, np.sqrt(1.0 - np.sqrt(1.0 - still) * (1.0 - distances**2)), distances)
+    message = _joined(_constants(still, y.shape[1]), _few(x, y), _wide(smoothing, int(kept.sum())))
     return SpectralDistance(float(distances.mean()), distances, frequencies[kept], F, G, float(smoothing), T, message)
+
+
+def _constants(still: Array, members: int) -> str:
+    """Which dimensions of the generated series stand still, in how many members."""
+    where = ", ".join(
+        f"{k} ({round(members * c)} of {members} series)" if members > 1 else str(k) for k, c in enumerate(still) if c
+    )
+    return f"the generated series is constant in dimension {where}" if where else ""
 
 
 def _wide(smoothing: float, count: int) -> str:
@@ -463,14 +472,14 @@ def _kept(frequencies: Array, cutoff: float | None) -> Array:
 
 
 def _spectrum(x: Array, smoothing: float, kept: Array) -> tuple[Array, Array]:
-    """Smoothed, normalized spectra `(f, d)`, averaged over the batch of `(T, b, d)`; and which dimensions `(d,)` are constant throughout.
+    """Smoothed, normalized spectra `(f, d)`, averaged over the batch of `(T, b, d)`; and the share of members `(d,)` that are constant.
 
     A constant member of a batch has no spectrum and is left out of the average.
     """
     from scipy.ndimage import gaussian_filter1d
 
     sigma = _spread(x)
-    constant = (sigma == 0).all(axis=0)
+    still = (sigma == 0).mean(axis=0)
     standard = (x - x.mean(axis=0)) / np.where(sigma > 0, sigma, np.inf)
     power = np.abs(np.fft.rfft(standard, axis=0)) ** 2
     if smoothing > 0:
@@ -478,4 +487,4 @@ def _spectrum(x: Array, smoothing: float, kept: Array) -> tuple[Array, Array]:
     power = power[kept]
     power /= np.where(sigma > 0, power.sum(axis=0), 1.0)
     mean = power.sum(axis=1) / np.maximum((sigma > 0).sum(axis=0), 1)
-    return np.where(constant, np.nan, mean), constant
+    return np.where(still == 1, np.nan, mean), still

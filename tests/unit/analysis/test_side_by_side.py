@@ -99,3 +99,29 @@ def test_state_switching_may_rest_where_the_map_does_not():
     assert (row.map, row.clock, row.state) == (0, 0, 1)
     assert row.agrees
     assert "by sliding" in row.state_should
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("scale", "seed"), [(0.5, 0), (1.2, 3)])
+def test_singular_regions_do_not_count_as_disagreement(scale, seed):
+    """The map of a ReLU network takes directions to zero in one step, its regularized flow shrinks them by 2^-53."""
+    g = np.random.default_rng(seed)
+    W, b = g.normal(size=(4, 4)) * scale, g.normal(size=4)
+    model = rt.ReluRNN(W, np.zeros((4, 0)), b)
+    found = rt.compare_dynamics(model, rt.to_continuous(model), steps=500, num=4)
+    assert found.holds
+    dead = [r for r in found.rows if r.quantity.startswith("exponent") and np.isneginf(r.map)]
+    assert dead
+    assert all(np.isfinite(r.clock) and r.clock_should.startswith("finite") for r in dead)
+
+
+def test_starts_that_are_not_decided_are_left_out_and_said():
+    model = rt.PLRNN([0.5], [[-2.0]], [1.0], time=rt.Discrete(0.1))
+    found = rt.compare_dynamics(
+        model, rt.to_continuous(model), [0.3], steps=100, basins=10, box=[[-1.0, 2.0]], time_limit=0.0
+    )
+    row = found.rows[-1]
+    assert row.quantity == "share of starts on the same attractor"
+    assert np.isnan(row.clock)
+    assert row.agrees is None
+    assert found.message.count("left out") == 3
