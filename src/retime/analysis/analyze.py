@@ -127,7 +127,7 @@ def analyze(
 
     Args:
         model: any retime model, or the model of a conversion.
-        z0: `(n,)`, where the orbit starts; None for zeros.
+        z0: `(n,)`, where the orbit starts; None for zeros, or a random state (`seed`) where zeros are a fixed point.
         steps: length of the orbit of a map or clock-held flow; for other flows `duration` says it.
         duration: model time of the orbit of a flow; None takes 1,000 steps of a converted flow, else 200.
         inputs: `(m,)`, constant; None for zero.
@@ -158,6 +158,8 @@ def analyze(
         "fixed points",
         lambda left: find_fixed_points(model, inputs=run.given, time_limit=0.3 * left, seed=seed, **run.rule),
     )
+    if z0 is None:
+        run.leave(points)
     cycles = run.cycles(max_period)
     exponents = run.exponents()
     orbit = run.simulate()
@@ -220,6 +222,13 @@ class _Run:
         found = part(max(self.deadline - began, 0.0))
         self.seconds[name] = time.monotonic() - began
         return found
+
+    def leave(self, points: FixedPoints) -> None:
+        """Begin elsewhere when the state to begin at is a fixed point: its orbit would show nothing else."""
+        size = 1e-9 * (1.0 + np.abs(self.z).max(initial=0.0))
+        if (np.abs(points.points - self.z).max(axis=1, initial=0.0) <= size).any():
+            self.z = np.random.default_rng(self.seed).normal(size=len(self.z))
+            self.notes.append("The origin is a fixed point; the orbit begins at a random state.")
 
     def cycles(self, max_period: float | None) -> Cycles | None:
         """Cycles of piecewise-affine systems."""

@@ -28,6 +28,7 @@ CANDIDATES = 6  # closest returns of one orbit that are tried
 NEWTON = 25
 CLOSED = 1e-10  # largest distance, relative to 1 + |z|, of a closed cycle from its start after one period
 SAME = 1e-6
+FAR = 1e9  # states this many times larger than 1 + |z0| have diverged
 AT_ONCE = 1e-9  # share of the longest period within which an orbit that begins on a boundary begins to slide
 ALONG = 1e-6  # how far the multiplier along the orbit may be from 1, relative to the largest one
 
@@ -132,9 +133,10 @@ class _Search:
         if passage is not None:
             self._close_returns(passage)
         settled = self._settled(z)
-        passage = None
-        if settled.status in (TrajectoryStatus.COMPLETED, TrajectoryStatus.NONUNIQUE):
-            passage = self.passage(settled.states[-1], self._affordable())
+        passage, end = None, settled.states[-1]
+        has_left = not np.abs(end).max() <= FAR * (1.0 + np.abs(z).max())
+        if not has_left and settled.status in (TrajectoryStatus.COMPLETED, TrajectoryStatus.NONUNIQUE):
+            passage = self.passage(end, self._affordable())
         if passage is None:
             self.lost += 1
         elif not (passage.times > AT_ONCE * self.longest).any() and np.abs(passage.rate).max() <= 1e-6 * (

@@ -2,6 +2,7 @@
 
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -91,6 +92,14 @@ def test_a_rotation_is_neutral_and_one_step_is_too_short():
 def test_an_unstable_fixed_point_is_not_sold_as_rest():
     found = rt.analyze(rt.TanhRNN([[2.0]], None, [0.0]), [0.0], steps=200)
     assert found.behavior.endswith("which is unstable: neighbors leave it")
+
+
+def test_an_orbit_does_not_begin_at_a_fixed_point_unless_told_to():
+    oscillator = rt.VectorField(lambda z: jnp.stack([z[1], (1 - z[0] ** 2) * z[1] - z[0]]), 2)
+    found = rt.analyze(oscillator, duration=60.0)
+    assert "The origin is a fixed point; the orbit begins at a random state." in found.notes
+    assert np.ptp(found.orbit.states[-1000:, 0]) > 3.9  # twice an amplitude of 2
+    assert rt.analyze(oscillator, np.zeros(2), duration=20.0).behavior.endswith("which is unstable: neighbors leave it")
 
 
 def test_fixed_points_do_not_count_as_longer_cycles_whatever_the_time_base():
