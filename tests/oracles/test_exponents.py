@@ -182,6 +182,21 @@ def test_sliding_takes_one_direction_to_zero():
     assert "exponent -inf" in got.message
 
 
+def test_sliding_that_ends_in_a_raised_region_starts_its_auxiliary_states():
+    g = np.random.default_rng(36046)
+    A, W, h = g.uniform(-0.2, 0.95, 4), g.normal(size=(4, 4)) * 0.6, g.normal(size=4) * 0.3
+    flow = rt.to_continuous(rt.PLRNN(A, W, h)).model
+    z0 = rt.simulate(flow, g.normal(size=4), times=[0, 600.0], switching="state").states[-1]
+    times = np.array([0, 8.3])
+    path = rt.simulate(flow, z0, times=times, switching="state")
+    assert len(path.sliding) == 2
+    assert not flow.region(path.patterns[-1]).auxiliary
+    got = lyapunov_spectrum(flow, z0, times=times, switching="state", transient=0, num=2)
+    ends = [rt.simulate(flow, z0 + e * np.eye(4), times=times, switching="state").states[-1] for e in (1e-6, -1e-6)]
+    R = np.linalg.qr((ends[0] - ends[1]).T / 2e-6 @ starting_vectors(4, 2))[1]
+    np.testing.assert_allclose(8.3 * got.exponents, np.log(np.abs(np.diag(R))), rtol=0, atol=1e-6)
+
+
 def test_largest_exponent_alone_is_that_of_the_spectrum(data):
     model = rt.load(data / "lorenz_plrnn.mat", dt=0.1)
     whole = lyapunov_spectrum(model, np.zeros(10), steps=10_000)

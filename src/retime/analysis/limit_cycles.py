@@ -254,20 +254,21 @@ class _Search:
 
     def _across(self, mode: _Mode, new: _Mode, normal: int, y: Array, V: Array) -> tuple[Array, Array] | None:
         """State and derivative behind a switch, S = I + (f+ - f-) n^T / (n^T f-); None when the boundary is only touched."""
-        n = self.model.num_states
+        n, W2 = self.model.num_states, self.model.canonical.W2
         before = self._rate(mode, y)[:n]
         y, V = y[:n], V[:n]
         after = self._rate(new, y)
-        share = np.zeros(
-            V.shape[1]
-        )  # how much earlier a start beside this one arrives; where sliding ends, the field goes on
-        if normal >= 0:
-            speed = self.model.canonical.W2[normal] @ before
-            if speed == 0.0:
-                return None
-            share = (self.model.canonical.W2[normal] @ V) / speed
-        # auxiliary states begin at 0 when the boundary is reached: a later start has moved by their rate
-        return y, np.vstack([V + np.outer(after[:n] - before, share), np.outer(after[n:], share)])
+        if normal < 0 and (mode.slider < 0 or new.slider >= 0):
+            return y, V
+        # sliding ends by itself where the side that is entered no longer pushes back; the field goes on without a jump
+        gradient = W2[normal] if normal >= 0 else W2[mode.slider] @ self._generator(new.bits)[0][:n, :n]
+        speed = gradient @ before
+        if speed == 0.0:
+            return None
+        share = (gradient @ V) / speed  # how much earlier a start beside this one arrives
+        jump = after[:n] - before if normal >= 0 else np.zeros(n)
+        # auxiliary states begin at 0 when the switch is reached: a later start has moved by their rate
+        return y, np.vstack([V + np.outer(jump, share), np.outer(after[n:], share)])
 
     def _generator(self, bits: Array) -> tuple[Array, Array]:
         if isinstance(self.model, PiecewiseAffineFlow):

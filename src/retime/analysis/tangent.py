@@ -452,10 +452,25 @@ def _field_of(e: Field, code: Array, n: int, t: float, piece: int, w: Flight, ou
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _exit(e: Field, region: int, unit: int, n: int, piece: int, f: Array, gradient: Array) -> float:
+    """Gradient of the speed at which the region's field leaves the unit's boundary, and how fast that grows while sliding with f: sliding
+    ends when it is 0."""
+    data, N, growth = e.data[region], n + e.extra[region], 0.0
+    for j in range(n):
+        gradient[j] = _along(e, unit, n, data[j])
+        growth += gradient[j] * f[j]
+    for j in range(e.values.shape[1]):
+        growth += e.slopes[piece, j] * _along(e, unit, n, data[N + 1 + j])
+    return growth
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _saltation(e: Field, before: Array, after: Array, n: int, t: float, piece: int, w: Flight) -> None:
     """Take state and vectors across a boundary.
 
     S = P + (f+ - P f-) n^T / (n^T f- + g'),  P leaves auxiliary states behind, g' the speed of the boundary.
+
+    Where sliding ends by itself the field goes on without a jump, but auxiliary states begin there, sooner or later for starts beside.
     """
     unit, f = after[NORMAL], w.f
     _field_of(e, before, n, t, piece, w, f)
@@ -471,10 +486,16 @@ def _saltation(e: Field, before: Array, after: Array, n: int, t: float, piece: i
     if unit >= 0:
         passed = (_along(e, unit, n, back) + _drift(e, piece, unit)) / speed
         w.reals[0] += np.log(abs(passed)) if after[SLIDER] < 0 else -np.inf
+    ends = unit < 0 and before[SLIDER] >= 0 and after[SLIDER] < 0 and new > n
+    if ends:
+        speed = _exit(e, after[MINUS], before[SLIDER], n, piece, f, w.h)
     for j in range(len(w.V)):
         share = _along(e, unit, n, w.V[j]) / speed if unit >= 0 else 0.0
         for i in range(n):
             w.V[j, i] += (back[i] - f[i]) * share
+        if ends and speed != 0.0:
+            for i in range(n):
+                share += w.h[i] * w.V[j, i] / speed
         for i in range(n, 2 * n):
             w.V[j, i] = back[i] * share if i < new else 0.0
     slides = after[SLIDER] >= 0 and unit == after[SLIDER]

@@ -195,6 +195,22 @@ def test_a_cycle_that_slides_is_closed_and_has_the_multipliers_of_its_return_map
     assert np.abs(np.abs(c.multipliers) - want).max() < 1e-6
 
 
+def test_a_cycle_whose_sliding_ends_in_a_raised_region_is_closed():
+    """Auxiliary states begin where sliding ends, sooner or later for starts beside: without that the derivative has no multiplier 1."""
+    g = np.random.default_rng(36046)
+    A, W, h = g.uniform(-0.2, 0.95, 4), g.normal(size=(4, 4)) * 0.6, g.normal(size=4) * 0.3
+    flow = rt.to_continuous(rt.PLRNN(A, W, h)).model
+    z = rt.simulate(flow, g.normal(size=4), times=[0, 600.0], switching="state").states[-1]
+    c = next(c for c in rt.find_cycles(flow, 20.0, switching="state", starts=z[None], time_limit=5.0) if c.stable)
+    ends = [int(np.argmin(np.abs(c.switch_times - t))) for t in c.sliding[:, 1]]
+    assert any(flow.region(c.patterns[k]).auxiliary for k in ends)
+    assert np.abs(c.multipliers - 1).min() < 1e-9
+    search = _Search(flow, np.zeros(0), 20.0, "state", np.random.default_rng(0))
+    passage = search.passage(z, 5.0)
+    sides = [rt.simulate(flow, z + e * np.eye(4), times=[0, 5.0], switching="state").states[-1] for e in (1e-6, -1e-6)]
+    assert np.abs((sides[0] - sides[1]).T / 2e-6 - passage.derivative).max() < 1e-7
+
+
 def test_a_flow_that_comes_to_rest_while_sliding_rests():
     g = np.random.default_rng(777 * 3 + 39)
     A, W, h = g.uniform(-0.3, 0.9, 3), g.normal(size=(3, 3)) * 1.3 / np.sqrt(3), g.normal(size=3) * 0.3
