@@ -38,6 +38,10 @@ REFERENCE = 2000  # states kept of a bounded attractor
 CONFIRMED = 64  # orbits of a map (a quarter as many of a flow) that are followed for longer on every bounded set
 PIECE = 0.25  # seconds that one simulation of an event-driven flow is meant to take, for the clock to be looked at
 GROUP = (8, 256)  # orbits of such a flow in one simulation: at first, and at most
+PROBES = (16, 4)  # orbits by which the default horizon of a flow is measured: at first, and after half of the doublings
+DOUBLINGS = 10  # of that horizon, at most
+RETURNS = 8  # returns of an orbit of a flow near its start that are tried as the period of a limit cycle
+WIDEST = 32  # states of a flow, at most, for limit cycles to be solved for
 MOST_SETS = 64  # more bounded attractors than this are taken for a continuum of orbits
 _LAST = ("diverged", "undecided")
 
@@ -47,20 +51,23 @@ class Attractor:
     """What orbits end on, and how many.
 
     Attributes:
-        kind: "fixed_point", "cycle" (of a map), "bounded" (limit cycle, torus, chaos), "neutral" (at rest or periodic, but
-            neither attracting nor repelling: line attractors, centers), "diverged" or "undecided".
-        period: of a fixed point of a map 1, of a cycle its number of steps; 0 otherwise.
-        points: `(k, n)`: the point, the points of the cycle in their order, or samples of the set; `(0, n)` when there are none.
+        kind: "fixed_point", "cycle" (of a map, or the limit cycle of a flow), "bounded" (torus, chaos, and cycles that were not
+            solved for), "neutral" (at rest or periodic, but neither attracting nor repelling: line attractors, centers),
+            "diverged" or "undecided". A cycle of a converted flow that is switched by its state is "bounded".
+        period: of a cycle; for maps a whole number of steps, 1 for fixed points; for flows model time, solved for to a relative
+            error near 1e-8; 0 otherwise.
+        points: `(k, n)`: the point, the points of the cycle in their order (of a flow, at equal steps of time over one period),
+            or samples of the set; `(0, n)` when there are none.
         count: how many initial states of the box end here.
         fraction: count / num.
         standard_error: sqrt(fraction (1 - fraction) / num), binomial; 0 at fractions 0 and 1, where `interval` tells more.
         interval: (low, high), Wilson's 95 % interval of the fraction.
-        largest: modulus of the largest multiplier of a fixed point or cycle of a map, largest real part of the eigenvalues
-            (1 / model time) at an equilibrium of a flow; NaN otherwise.
+        largest: modulus of the largest multiplier of a fixed point or cycle of a map, or of a limit cycle apart from the 1
+            along it; largest real part of the eigenvalues (1 / model time) at an equilibrium of a flow; NaN otherwise.
     """
 
     kind: str
-    period: int
+    period: float
     points: Array
     count: int
     fraction: float
@@ -73,8 +80,14 @@ class Attractor:
         return dict(vars(self))
 
     def __repr__(self) -> str:
-        name = f"{self.period}-cycle" if self.kind == "cycle" else self.kind
-        return f"Attractor({name}, {self.fraction:.4g} +- {self.standard_error:.2g})"
+        return f"Attractor({self.name}, {self.fraction:.4g} +- {self.standard_error:.2g})"
+
+    @property
+    def name(self) -> str:
+        """The kind, of a cycle with its period."""
+        if self.kind != "cycle":
+            return self.kind
+        return f"cycle of period {self.period:.6g}" if isinstance(self.period, float) else f"{self.period}-cycle"
 
 
 class Plane(NamedTuple):
@@ -153,7 +166,7 @@ class Basins(Result):
 
 def _row(k: int, a: Attractor) -> list[str]:
     low, high = a.interval
-    period = str(a.period) if a.period else ""
+    period = f"{a.period:.8g}" if a.period else ""
     largest = "" if math.isnan(a.largest) else f"{a.largest:.4g}"
     return [str(k), a.kind, period, f"{a.fraction:.4f} +- {a.standard_error:.4f}", f"{low:.4f} to {high:.4f}", largest]
 
@@ -179,8 +192,9 @@ def find_basins(
     for (Newton; exact where the system is affine), its multipliers are inside the unit circle (its eigenvalues have
     negative real parts), and a start counts for it when its orbit arrived there: so a slow passage is no attractor.
     Orbits that stay bounded and come back to where they were are grouped by the states they visit; some of every group are
-    followed for four horizons more, and where one of them leaves, the group is a transient and goes on. Starts that have
-    not settled get four, then sixteen times the horizon more, and are then "undecided".
+    followed for four horizons more, and where one of them leaves, the group is a transient and goes on. A limit cycle of a
+    flow is solved for by shooting (Newton), and counts as one when its multipliers are inside the unit circle. Starts that
+    have not settled get four, then sixteen times the horizon more, and are then "undecided".
 
     Args:
         model: a map or a flow. A converted flow that holds its regions for a step is followed from sample to sample.
@@ -188,7 +202,8 @@ def find_basins(
         num: initial states >= 1; the standard error of a fraction p is sqrt(p (1 - p) / num).
         steps: for maps, the steps each start is given, 1000 by default.
         duration: for flows, the model time each start is given; by default 1,000 steps of a converted flow, else 200 over the
-            size of the Jacobian in the box.
+            size of the Jacobian in the box, doubled until most of 16 orbits rest or come back to where they were within
+            a quarter of it (at most 1,024 times as long).
         inputs: `(m,)`, a constant input; None for zero.
         max_period: longest cycle of a map that is recognized as one; longer ones are "bounded".
         slice: two indices (i, j) for the plane of states i and j through the middle of the box, or a `Plane`; adds `image`.
@@ -215,11 +230,14 @@ def find_basins(
     count = _whole("num", num, 1)
     plane, shape = _plane(slice, bounds), _resolution(resolution)
     with np.errstate(all="ignore"):
-        dynamics = _dynamics(model, bounds, steps, duration, inputs, switching, _whole("max_period", max_period, 1))
         limit = math.inf if time_limit is None else time.monotonic() + time_limit
+        dynamics = _dynamics(model, bounds, steps, duration, inputs, switching, _whole("max_period", max_period, 1))
         size = _Size.of(bounds)
         dynamics.far = size.far
         census = _Census(dynamics, size, limit)
+        if not dynamics.is_map and duration is None and not isinstance(dynamics.model, PiecewiseAffineFlow):
+            quarter = dynamics.quarter
+            census.anyway(lambda: census.lengthen(quarter, _drawn(bounds, PROBES[0], 0)))
         starts = census.anyway(lambda: _drawn(bounds, count, seed))
         found = census.label(starts, "following initial states")
         rank = census.anyway(lambda: census.ranked(found))
@@ -378,9 +396,9 @@ class _Dynamics:
             path = self._flown(z, np.linspace(0.0, self.quarter, SAMPLES + 1))
         return path.states[-SAMPLES - 1 :, :count], _lost(path)[:count]
 
-    def _flown(self, z: Array, times: Array) -> Trajectory:
+    def _flown(self, z: Array, times: Array, tolerance: float = 1e-8) -> Trajectory:
         inputs = np.tile(self.s, (len(times) - 1, 1))
-        options: dict[str, Any] = {"tolerance": 1e-8} if isinstance(self.model, SmoothSystem) else {}
+        options: dict[str, Any] = {"tolerance": tolerance} if isinstance(self.model, SmoothSystem) else {}
         return simulate(self.model, z, times=times, inputs=self._held(inputs), switching=self.switching, **options)
 
     def _groups(self, window: Array, stopped: Array, late: Array, deadline: float) -> None:
@@ -417,9 +435,17 @@ class _Dynamics:
     def _held(self, rows: Array) -> Any:
         if not self.model.num_inputs:
             return None
-        if self.switching == "state":
-            return Inputs(np.zeros(1), self.s[None])
+        if self.switching == "state" or (isinstance(self.model, SmoothSystem) and not self.is_map):
+            return Inputs(np.zeros(1), self.s[None])  # one piece: no step ends at a sample for the input's sake
         return rows
+
+    def path(self, z: Array, duration: float, pieces: int = 1) -> tuple[Array, Array]:
+        """Times `(k,)` and accurate states `(k, b, n)` of a flow from z `(b, n)`, SAMPLES in each of equal pieces of a duration;
+        always as many, so that one program is compiled."""
+        times, parts = np.linspace(0.0, duration, pieces * SAMPLES + 1), [z[None]]
+        for _ in range(pieces):
+            parts.append(self._flown(parts[-1][-1], times[: SAMPLES + 1], 1e-12).states[1:])
+        return times, np.concatenate(parts)
 
     def right(self, z: Array) -> Array:
         """F at one state `(n,)`."""
@@ -482,12 +508,15 @@ class _Known:
 
     kind: str
     points: Array
-    period: int = 0
+    period: float = 0
     largest: float = math.nan
     radius: float = 0.0
     tree: Any = None
     is_confirmed: bool = False  # of a bounded set: orbits were followed for longer
-    is_left: bool = False  # ... and left it
+    is_left: bool = False  # ... and ended elsewhere
+    is_void: bool = False  # ... and did not stay within it, but went on: it was a part of something larger, or drifts
+    orbits: Any = None  # ... or stayed: the last states `(w, b, n)` of these orbits
+    loop: Any = None  # of a limit cycle, its states over one period
 
     def distance(self, z: Array) -> Array:
         """From states `(b, n)` to the nearest point."""
@@ -508,6 +537,8 @@ class _Census:
     lost: int = 0
     has_left_out_sets: bool = False
     has_transients: bool = False
+    slow: int = 0  # starts that were followed to the end of their time and are undecided
+    tried: float = 0.0  # longest window in which trial orbits neither rest nor come back; 0 when they do
     order: list[int] = field(default_factory=list)
 
     def anyway(self, work: Callable[[], Any]) -> Any:
@@ -521,12 +552,43 @@ class _Census:
     def _interrupt(self) -> None:
         self.status, self.deadline = SearchStatus.INTERRUPTED, -math.inf
 
+    def lengthen(self, quarter: float, z: Array) -> None:
+        """Double the quarter of the horizon until most orbits from z `(b, n)` end within it: rest, diverge or come back."""
+        share = 1.0 / len(z)  # that one orbit stands for
+        for k in range(DOUBLINGS + 1):
+            self.dynamics.quarter = self.tried = quarter * 2.0**k
+            if self._is_over():
+                break
+            window, stopped, late = self.dynamics.advance(z, self.deadline)
+            if stopped.any() or late.any():
+                break
+            gone = ~(np.abs(window[-1]) < self.size.far).all(axis=1)
+            z = window[-1, ~gone & ~self._is_at_an_end(window)]
+            if len(z) * share <= 0.1:
+                self.tried = 0.0
+                return
+            if k >= DOUBLINGS // 2:
+                z, share = z[: PROBES[1]], share * max(1.0, len(z) / PROBES[1])
+        self.dynamics.quarter = quarter
+
+    def _is_at_an_end(self, window: Array) -> Array:
+        """Whether (bool) orbits settle at a point, or come back to where they were and neither shrink nor grow."""
+        quarters, unit = np.array_split(window, 4), self.size.width
+        earlier, later = (np.ptp(x, axis=0).max(axis=1) for x in quarters[2:])
+        ends = (later <= 1e-2 * unit) & ((later < 0.5 * earlier) | (later <= REST * unit))
+        for k in np.flatnonzero(~ends):
+            ends[k] = _comes_back(window[:, k], unit) and not _drifts(window[:, k])
+        return ends
+
     def label(self, starts: Array, what: str) -> Array:
         """Index into `known` of the attractor of each start."""
         labels = np.full(len(starts), -1)
         self.anyway(lambda: self._follow_all(starts, labels, what))
+        self.slow += int((labels < 0).sum())
         labels[labels < 0] = self._special("undecided")
-        return self.anyway(lambda: self._joined(labels))
+        labels = self.anyway(lambda: self._joined(labels))
+        self.anyway(lambda: self._close(labels))
+        return labels
 
     def _follow_all(self, starts: Array, labels: Array, what: str) -> None:
         if self.status is SearchStatus.INTERRUPTED:
@@ -551,8 +613,11 @@ class _Census:
     def _follow(
         self, z: Array, left: Array, labels: Array, quarters: int, advance: Callable[[int], None]
     ) -> tuple[Array, Array]:
-        """Advance the starts `left`, now at z, by quarters of the horizon; those that settle get their label."""
-        window = z[None]
+        """Advance the starts `left`, now at z, by quarters of the horizon; those that settle get their label. Whether the
+        others come back is seen in the last fourth of these quarters."""
+        window, recent = z[None], []
+        thin = max(1, quarters // CHUNKS[1]) if not self.dynamics.is_map else 1
+        most = quarters // 4 if not self.dynamics.is_map else min(quarters // 4, 4)
         for _ in range(quarters):
             if len(left) == 0 or self._is_over():
                 return z, left
@@ -568,7 +633,9 @@ class _Census:
             labels[left] = found
             advance(int((found >= 0).sum()))
             z, left, window = window[-1, found < 0], left[found < 0], window[:, found < 0]
-        found = self._recurrent(window)
+            most = min(most, max(1, int(2 * MEMORY // max(window.nbytes, 1))))
+            recent = [*(x[:, found < 0] for x in recent), window[::-1][::thin][::-1]][-most:]
+        found = self._recurrent(np.concatenate(recent))
         self._confirm(window[-1], found)
         labels[left] = found
         advance(int((found >= 0).sum()))
@@ -625,8 +692,10 @@ class _Census:
     def _solve(self, z: Array, period: int) -> bool:
         """Solve for the fixed point or cycle near z; whether a new attracting one was found."""
         p = _newton(self.dynamics, z, period)
+        if (p is None or np.abs(p - z).max() > RETURN * self.size.width) and self._resting(z):
+            return True
         if p is None:
-            return self._resting(z)
+            return False
         _, J, orbit = self.dynamics.around(p, period)
         largest = self.dynamics.largest(J)
         if not self.dynamics.excess(largest) < -1:
@@ -671,7 +740,7 @@ class _Census:
             if self._is_over():
                 break
             x = window[:, k]
-            sets = [j for j, a in enumerate(self.known) if a.kind == "bounded"]
+            sets = [j for j, a in enumerate(self.known) if a.kind == "bounded" and not a.is_void]
             sample = x[:: max(1, len(x) // 32)]
             own = [j for j in sets if _overlap(self.known[j], sample) >= 0.9]
             stays = [j for j in own if not self.known[j].is_left]
@@ -705,13 +774,36 @@ class _Census:
                 a.is_left = bool(stopped.any() or (self._settled(window) >= 0).any())
                 if a.is_left:
                     break
-            a.is_left |= any(_overlap(a, window[:, k]) < 0.5 for k in range(len(chosen)))
-            labels[rows] = -1 if a.is_left else j
+            a.is_void = not a.is_left and any(_overlap(a, window[:, k]) < 0.5 for k in range(len(chosen)))
+            labels[rows] = -1 if a.is_left or a.is_void else j
             a.is_confirmed = True
+            a.orbits = None if a.is_left or a.is_void else window
+
+    def _close(self, labels: Array) -> None:
+        """Note period and states of those bounded sets of a flow that are limit cycles."""
+        flow = self.dynamics
+        if flow.is_map or isinstance(flow.model, PiecewiseAffineFlow) or len(self._probe) > WIDEST:
+            return
+        for a in [self.known[k] for k in np.unique(labels)]:
+            if a.orbits is not None:
+                self._solve_cycle(a, a.orbits)
+                a.orbits = None
+
+    def _solve_cycle(self, a: _Known, orbits: Array) -> None:
+        """Note period and states of one bounded set, with `orbits` on it, if it is a limit cycle."""
+        found = _limit_cycle(self.dynamics, orbits[-1, 0], self.deadline)
+        if found is None:
+            return
+        from scipy.spatial import KDTree
+
+        period, largest, loop = found
+        apart = KDTree(loop).query(orbits.reshape(-1, loop.shape[1]))[0]
+        if np.quantile(apart, 0.95) <= 0.02 * _spread(loop):  # jumps may be too quick for the samples of the loop
+            a.period, a.largest, a.loop = period, largest, loop[:-1:8]
 
     def _joined(self, labels: Array) -> Array:
         """Labels with the bounded sets joined that turned out to be one when more of their states were known."""
-        sets = [k for k, a in enumerate(self.known) if a.kind == "bounded" and not a.is_left]
+        sets = [k for k, a in enumerate(self.known) if a.kind == "bounded" and not (a.is_left or a.is_void)]
         for n, j in enumerate(sets):
             for k in sets[:n]:
                 if (
@@ -745,7 +837,10 @@ class _Census:
     def counted(self, labels: Array) -> tuple[Attractor, ...]:
         """The attractors that were reached, with how many of the labels in the order of `ranked` are theirs."""
         counts = np.bincount(labels, minlength=len(self.order))
-        return tuple(_attractor(self.known[k], int(c), len(labels)) for k, c in zip(self.order, counts, strict=True))
+        number = int if self.dynamics.is_map else float
+        return tuple(
+            _attractor(self.known[k], int(c), len(labels), number) for k, c in zip(self.order, counts, strict=True)
+        )
 
     def message(self) -> str:
         """Remarks for the result."""
@@ -756,7 +851,20 @@ class _Census:
             parts.append(f"More than {MOST_SETS} different bounded sets: orbits seem to fill a continuum.")
         if self.has_transients and "undecided" in [self.known[k].kind for k in self.order]:
             parts.append("Some of the undecided still wander on a set that others have left (a chaotic transient).")
+        if self.status is SearchStatus.HEURISTIC and self.slow and not self.has_left_out_sets:
+            parts.append(self._why_undecided())
         return " ".join(parts)
+
+    def _why_undecided(self) -> str:
+        flow = self.dynamics
+        unit, name = ("steps", "steps") if flow.is_map else ("units of time", "duration")
+        text = (
+            f"Within {flow.horizon * sum(CHUNKS) / CHUNKS[0]:.4g} {unit}, {self.slow} undecided neither arrived at an attracting point or "
+            "cycle nor came back to where they had been"
+        )
+        if self.tried:
+            text += f"; nor did trial orbits in windows up to {self.tried:.4g}, so the default `duration` is a guess"
+        return f"{text}. If they are slow, give a longer `{name}` than {flow.horizon:.4g}."
 
 
 def _image(census: _Census, plane: Plane, shape: tuple[int, int], rank: Array) -> Array:
@@ -764,10 +872,11 @@ def _image(census: _Census, plane: Plane, shape: tuple[int, int], rank: Array) -
     return census.anyway(lambda: census.append(labels, rank)).reshape(shape)
 
 
-def _attractor(known: _Known, count: int, num: int) -> Attractor:
+def _attractor(known: _Known, count: int, num: int, number: Callable[[float], float]) -> Attractor:
     p = count / num
     error = math.sqrt(p * (1 - p) / num)
-    return Attractor(known.kind, known.period, known.points, count, p, error, wilson(count, num), known.largest)
+    kind, points = (known.kind, known.points) if known.loop is None else ("cycle", known.loop)
+    return Attractor(kind, number(known.period), points, count, p, error, wilson(count, num), known.largest)
 
 
 def wilson(count: int, num: int, z: float = 1.959963984540054) -> tuple[float, float]:
@@ -830,21 +939,83 @@ def _least_period(orbit: Array, tolerance: float) -> int:
     return k
 
 
+def _limit_cycle(flow: _Dynamics, z: Array, deadline: float) -> tuple[float, float, Array] | None:
+    """Period, largest multiplier and states `(16 SAMPLES + 1, n)` of an attracting limit cycle near z, or None."""
+    if time.monotonic() > deadline:
+        return None
+    times, states = flow.path(z[None], 2 * flow.quarter, 24)
+    orbit = states[:, 0]
+    if not np.isfinite(orbit).all():
+        return None
+    spread, side, away = _spread(orbit), (orbit - z) @ flow.right(z), np.linalg.norm(orbit - z, axis=1)
+    passes = np.flatnonzero((side[:-1] < 0) & (side[1:] >= 0) & (np.minimum(away[:-1], away[1:]) <= 0.1 * spread))
+    for k in passes[:RETURNS]:
+        part = -side[k] / (side[k + 1] - side[k])
+        found = _shoot(flow, z, float(times[k] + part * (times[k + 1] - times[k])), spread)
+        if found is not None or time.monotonic() > deadline:
+            return found
+    return None
+
+
+def _shoot(flow: _Dynamics, z: Array, period: float, spread: float) -> tuple[float, float, Array] | None:
+    """The attracting limit cycle that Newton's method on (state, period) reaches, as `_limit_cycle` gives it."""
+    n, x, T, step, largest = len(z), z, period, 1e-4 * spread, math.inf
+    for k in range(10):
+        around = np.concatenate([x[None], x + step * np.eye(n), x - step * np.eye(n)])
+        ends = flow.path(around, T)[1][-1]
+        if not np.isfinite(ends).all():
+            return None
+        M = (ends[1 : n + 1] - ends[n + 1 :]).T / (2 * step)
+        largest = _transverse(M)
+        A = np.block([[M - np.eye(n), flow.right(ends[0])[:, None]], [flow.right(x)[None], np.zeros((1, 1))]])
+        change = np.linalg.lstsq(A, np.append(x - ends[0], 0.0))[0]
+        x, T = x + change[:n], T + float(change[n])
+        if not (0.5 * period < T < 2 * period and np.linalg.norm(x - z) <= 0.1 * spread) or (k > 0 and largest > 2):
+            return None
+        if np.linalg.norm(change[:n]) <= 1e-9 * spread and abs(change[n]) <= 1e-9 * T:
+            break
+    else:
+        return None
+    # multipliers are differences of orbits, known to about 1e-7
+    return (T, largest, flow.path(x[None], T, 16)[1][:, 0]) if largest < 1 - 1e-5 else None
+
+
+def _transverse(M: Array) -> float:
+    """The largest modulus of the multipliers without the one next to 1, which belongs to the direction of the flow."""
+    multipliers = np.linalg.eigvals(M)
+    return float(np.abs(np.delete(multipliers, np.argmin(np.abs(multipliers - 1)))).max(initial=0.0))
+
+
 def _comes_back(x: Array, width: float) -> bool:
     """Whether the last quarter of an orbit `(w, n)` lies where its first half was, which drifting or shrinking orbits do not."""
     w = len(x)
-    first, last = x[: w // 2], x[-(w // 4) :]
-    spread, later = _spread(first), _spread(last)
-    if w < 16 or not 0.5 * spread <= _spread(x[w // 2 :]) <= 2 * spread or later <= 1e-6 * width:
+    first, second, last = x[: w // 2], x[w // 2 :], x[-(w // 4) :]
+    if w < 16 or _spread(last) <= 1e-6 * width:
+        return False
+    sizes = [f(first) for f in (_spread, _bulk) if 0.5 * f(first) <= f(second) <= 2 * f(first)]
+    if not sizes:
         return False
     from scipy.spatial import KDTree
 
     distance = KDTree(first).query(last)[0]
-    return bool(np.median(distance) <= 0.1 * spread and distance.mean() <= 0.15 * spread)
+    return bool(np.median(distance) <= 0.1 * max(sizes) and distance.mean() <= 0.15 * max(sizes))
+
+
+def _drifts(x: Array) -> bool:
+    """Whether an orbit `(w, n)` shrinks, or grows, from each quarter to the next."""
+    sizes = np.array([np.linalg.norm(part.std(axis=0)) for part in np.array_split(x, 4)])
+    changes = np.diff(sizes)
+    return bool((changes < 0).all() or (changes > 0).all()) and abs(sizes[-1] - sizes[0]) > 1e-2 * sizes[0]
 
 
 def _spread(x: Array) -> float:
     return float(np.linalg.norm(x.max(axis=0) - x.min(axis=0)))
+
+
+def _bulk(x: Array) -> float:
+    """The spread without the rarest states, such as the jumps of a relaxation oscillation."""
+    low, high = np.quantile(x, [0.05, 0.95], axis=0)
+    return float(np.linalg.norm(high - low))
 
 
 def _overlap(a: _Known, x: Array) -> float:
@@ -858,6 +1029,8 @@ def _enlarge(a: _Known, x: Array) -> None:
 
     if len(a.points) >= REFERENCE:
         return
+    if len(x) > SAMPLES + 1:  # many orbits tell more than many states of one
+        x = x[np.sort(np.random.default_rng(0).permutation(len(x))[: SAMPLES + 1])]
     a.points = np.concatenate([a.points, x])
     half = KDTree(a.points[::2])
     apart = half.query(a.points[1::2])[0]

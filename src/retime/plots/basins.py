@@ -22,7 +22,7 @@ def basins(result: Basins, *, units: Any = None, ax: Axes | None = None) -> Axes
     """Basins of attraction: the image of the slice, or without one the initial states in two coordinates.
 
     The legend gives the fraction of the box that every attractor takes, with its standard error. Attractors that lie in the plane are
-    drawn on it in white (fixed points and cycles) or black (bounded sets).
+    drawn on it in white (fixed points, cycles of maps) or black (limit cycles, bounded sets).
 
     Args:
         result: from `find_basins`.
@@ -67,7 +67,7 @@ def _basin_colors(attractors: Sequence[Attractor]) -> list[Any]:
 
 
 def _share(a: Attractor) -> str:
-    name = f"{a.period}-cycle" if a.kind == "cycle" else a.kind.replace("_", " ")
+    name = a.name.replace("_", " ")
     if a.fraction in (0.0, 1.0):  # where the binomial standard error says nothing
         low, high = a.interval
         return f"{name}: 0 (95 %: below {high:.2g})" if a.fraction == 0.0 else f"{name}: 1 (95 %: above {low:.3g})"
@@ -110,7 +110,7 @@ def _attractors(ax: Axes, result: Basins) -> None:
             continue
         x = np.linalg.lstsq(axes, offset.T, rcond=None)[0]
         inside = np.abs(axes @ x - offset.T).max(axis=0) <= 1e-6 * width
-        exact = a.kind in ("fixed_point", "cycle", "neutral")
+        exact = a.kind in ("fixed_point", "neutral") or (a.kind == "cycle" and not isinstance(a.period, float))
         if inside.any():
             style = {"ms": 6, "mfc": "white", "mec": "black"} if exact else {"ms": 1.5, "color": "black"}
             ax.plot(*x[:, inside], "o", **style)

@@ -125,11 +125,71 @@ def test_chaos_is_one_bounded_attractor_and_the_rest_escapes():
     assert np.abs(chaos.points[:, 1]).max() <= 0.386  # 0.3 times the attractor's reach in x, 1.2854
 
 
-def test_a_limit_cycle_of_a_flow_is_bounded_and_one():
-    vdp = rt.VectorField(lambda z: jnp.stack([z[1], (1 - z[0] ** 2) * z[1] - z[0]]), 2)
-    found = find_basins(vdp, (-3, 3), num=6, duration=40.0)
-    assert kinds(found) == ["bounded"]
-    assert np.abs(found.attractors[0].points[:, 0]).max() == pytest.approx(2.0086, abs=0.02)  # its amplitude; sampled
+def test_a_limit_cycle_is_found_within_the_default_horizon_and_has_its_period():
+    # in the corners of the box the Jacobian is ten times as large as on the cycle
+    vdp = rt.VectorField(lambda z: jnp.stack([z[1], 3 * (1 - z[0] ** 2) * z[1] - z[0]]), 2)
+    found = find_basins(vdp, (-3, 3), num=6)
+    assert kinds(found) == ["cycle"]
+    cycle = found.attractors[0]
+    assert (cycle.fraction, found.message) == (1.0, "")
+    assert abs(cycle.period - 8.8590954997) <= 1e-8  # digits given; SciPy at 1e-13 has the same
+    assert np.abs(cycle.points[:, 0]).max() == pytest.approx(2.0233, abs=1e-3)  # its amplitude; sampled
+    assert "cycle of period 8.8591" in repr(cycle)
+    assert "8.8590955" in repr(found)
+    assert isinstance(found.to_dict()["attractors"][0]["period"], float)
+    # a quarter of this horizon is shorter than the period, the windows of the retries are not
+    short = find_basins(vdp, (-3, 3), num=6, duration=30.0)
+    assert [a.name for a in short.attractors] == [cycle.name]
+
+
+def test_a_cycle_beside_an_equilibrium_has_its_multiplier_and_its_basin():
+    # dr/dt = 0.1 r (r^2 - 1/4) (1 - r^2), dangle/dt = s: stable r = 0 and 1, boundary 1/2, slope -0.15 at 1
+    def field(z, s):
+        r2 = z @ z
+        return 0.1 * (r2 - 0.25) * (1 - r2) * z + s[0] * jnp.stack([-z[1], z[0]])
+
+    found = find_basins(rt.VectorField(field, 2, 1), (-1.5, 1.5), num=40, inputs=[1.0])
+    assert kinds(found) == ["cycle", "fixed_point"]
+    assert np.array_equal(found.labels == 1, np.linalg.norm(found.starts, axis=1) < 0.5)
+    cycle = found.attractors[0]
+    assert abs(cycle.period - 2 * np.pi) <= 1e-8
+    assert abs(cycle.largest - np.exp(-0.3 * np.pi)) <= 1e-6  # by differences of orbits
+    assert np.abs(np.linalg.norm(cycle.points, axis=1) - 1).max() <= 1e-8
+    assert isinstance(found.attractors[1].period, float)
+
+
+def test_a_limit_cycle_of_a_continuous_plrnn_closes_and_two_frequencies_do_not():
+    A, W, h = np.array([-1.0, -1.0]), np.array([[2.5, -4.0], [4.0, 0.5]]), np.array([1.0, -1.0])
+    model = rt.ContinuousPLRNN(A, W, h)
+    found = find_basins(model, (-3, 3), num=10)
+    assert kinds(found) == ["cycle"]
+    cycle = found.attractors[0]
+    end = rt.simulate(model, cycle.points[0], times=[0.0, cycle.period]).states[-1]
+    assert np.abs(end - cycle.points[0]).max() <= 1e-9
+    q, O = np.sqrt(2), np.zeros((2, 2))
+    pair = rt.ContinuousPLRNN(np.append(A, q * A), np.block([[W, O], [O, q * W]]), np.append(h, q * h))
+    torus = find_basins(pair, (-3, 3), num=5)
+    assert [(a.kind, a.period) for a in torus.attractors] == [("bounded", 0)]
+
+
+def test_the_lorenz_attractor_is_one_bounded_set_and_no_transient():
+    def field(z):
+        return jnp.stack([10 * (z[1] - z[0]), z[0] * (28 - z[2]) - z[1], z[0] * z[1] - 8 / 3 * z[2]])
+
+    model, box = rt.VectorField(field, 3), [[-20, 20], [-30, 30], [0, 50]]
+    found = find_basins(model, box, num=3)
+    assert (kinds(found), found.message) == (["bounded"], "")
+    short = find_basins(model, box, num=2, duration=2.0)
+    assert kinds(short)[0] in ("bounded", "undecided")
+    assert "transient" not in short.message
+
+
+def test_what_stays_undecided_is_explained():
+    found = find_basins(rt.ContinuousPLRNN([0.0], [[0.0]], [1.0]), (1, 2), num=2)  # dz/dt = 1
+    assert kinds(found) == ["undecided"]
+    assert "2 undecided neither arrived at an attracting point" in found.message
+    assert "the default `duration` is a guess" in found.message
+    assert "give a longer `duration` than 200" in found.message
 
 
 def test_a_continuous_plrnn_is_followed_as_a_flow():
@@ -153,6 +213,14 @@ def test_a_state_switched_flow_rests_where_its_map_does():
     found = find_basins(flow, (0.5, 6), num=20, switching="state", duration=100.0)
     assert kinds(found) == ["fixed_point"]
     assert abs(found.attractors[0].points[0, 0] - 1 / 0.3) <= 1e-9
+
+
+def test_a_state_switched_flow_rests_on_a_boundary_where_its_regions_push_against_each_other():
+    # -1.5 z + 1 has the repelling 0.4, to which Newton goes from the 0 where the flow rests
+    flow = rt.to_continuous(scalar_plrnn(0.5, -2.0, 1.0)).model
+    found = find_basins(flow, (-2, 2), num=10, switching="state")
+    assert kinds(found) == ["fixed_point"]
+    assert abs(found.attractors[0].points[0, 0]) <= 1e-12
 
 
 def test_a_constant_input_moves_the_boundary():
