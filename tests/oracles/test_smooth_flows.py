@@ -182,3 +182,14 @@ def test_default_solver_is_that_of_diffrax_to_rounding(rng, inputs):
     ours = rt.simulate(model, np.zeros(3), times=times, inputs=rows).states
     theirs = rt.simulate(model, np.zeros(3), times=times, inputs=rows, solver=diffrax.Dopri8()).states
     assert np.abs(ours - theirs).max() < 1e-11
+
+
+def test_steps_that_end_just_before_a_new_input_do_not_end_the_run():
+    """A constant input, given at many times: slivers of 1e-16 before them once were taken for a blow-up."""
+    field = lambda z, s: jnp.stack([z[0] - z[0] ** 3 / 3 - z[1] + s[0], 0.08 * (z[0] + 0.7 - 0.8 * z[1])])  # noqa: E731
+    model, times = rt.VectorField(field, 2, 1), np.linspace(0, 60, 257)
+    z0 = np.random.default_rng(5).uniform(-3, 3, (120, 2))
+    path = rt.simulate(model, z0, times=times, inputs=np.full((256, 1), 0.5), tolerance=1e-8)
+    whole = rt.simulate(model, z0, times=times, inputs=rt.Inputs(np.zeros(1), [[0.5]]), tolerance=1e-8)
+    assert set(path.statuses) == {"completed"}
+    assert np.abs(path.states - whole.states).max() < 1e-5

@@ -44,7 +44,8 @@ class Branch:
     Attributes:
         period: k; 1 for fixed points.
         values: increasing `(b,)`: those of the scan, and in between those of border events and folds. At a border event the multipliers
-            are those of the side of smaller values.
+            are those of the side of smaller values. In smooth systems a point at which branches cross or turn is listed on each of them,
+            with the multiplier 1 (rate 0), so not as stable.
         points: `(b, k, n)`, the points of a cycle in their order. multipliers: `(b, n)`, complex, of the whole cycle; of a flow its rates,
             1 / model time. stable: bool `(b,)`. patterns: bool `(b, k, q)`, q = 0 for smooth systems.
     """
@@ -74,8 +75,9 @@ class Event:
             flip" (it goes on and a cycle of twice the period is born), "saddle-node", "flip", "Neimark-Sacker", "Hopf", "transcritical or
             pitchfork", "degenerate".
         border: whether the point is on a boundary.
-        value: of the parameter. error: how far it may be off: the last bracket of the root finding, the distance of the multiplier to the unit
-            circle and its rounding over its slope; where branches cross, the square root of rounding remains.
+        value: of the parameter. error: how far it may be off: the last bracket of the root finding, and rounding of the multiplier over its
+            slope. In smooth systems the equation is singular where branches cross: the value is interpolated from points of the branch on
+            both sides, and the error is the difference to interpolations of lower order; half the distance of two points if that fails.
         point: `(k, n)`. unit: the ReLU unit that switches, None away from boundaries.
         multiplier: the one (of a conjugate pair the upper one) on the unit circle, or the rate on the imaginary axis; None on a border.
         branches: indices of the branches that take part. period: of the point.
@@ -173,8 +175,9 @@ def scan(
 
     Args:
         model: a map or flow. For a converted flow the parameters are those of its map, converted anew at every value.
-        parameter: "W[0, 1]", "h[2]", "A[0]" (on the diagonal), "inputs[0]": the value replaces the entry; a dictionary {"W": direction,
-            ...}: field + value direction; or a function value -> model.
+        parameter: "W[0, 1]", "h[2]", "A[0]" (on the diagonal), "inputs[0]": the value replaces the entry; "tau", "h", "inputs" (a number or
+            vector without an index): it replaces all entries; a dictionary {"W": direction, ...}: field + value direction; or a function
+            value -> model.
         values: increasing `(T,)`.
         max_period: longest cycle of a piecewise-affine map that is searched.
         inputs: `(m,)`, held for ever; None for zero.
@@ -324,6 +327,8 @@ class _Job:
         rng, last = np.random.default_rng(seed), len(self.values) - 1
         self.status = SearchStatus.HEURISTIC
         model, s = self.at(float(self.values[0]))
+        with suppress(_Failed):
+            self.at(float(self.values[-1]))  # whether it is another function there, before the time is spent
         found = search_smooth(model, s, seed=seed, time_limit=max(0.1, self.deadline - time.monotonic()))
         if found.status is SearchStatus.INTERRUPTED:
             raise KeyboardInterrupt
@@ -381,6 +386,9 @@ class _Job:
     def result(self) -> Scan:
         """What was found, in order."""
         is_map = isinstance(self.model.time, Discrete)
+        for follower in self.followers:
+            if isinstance(follower, Arclength):
+                follower.audit()
         pieces = [(f, p) for f in self.followers for p in f.pieces if any(p.segments)]
         made = [(p, _branch(p, is_map)) for _, p in pieces]
         made = [(p, b) for p, b in made if b is not None]

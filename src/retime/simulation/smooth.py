@@ -248,6 +248,8 @@ def _solver() -> Any:
     import equinox as eqx
     import jax.numpy as jnp
 
+    from retime.simulation.steps import ReachingController
+
     def input_at(drive: Any, t: Any) -> Any:
         if isinstance(drive, UserFunction):
             return drive(t[None])
@@ -260,9 +262,10 @@ def _solver() -> Any:
     ) -> Any:
         t0, tolerance = t0[0], tolerance[0]  # arrays, so that another value is not another program
         smallest = 4e-16 * jnp.maximum(jnp.abs(t0), jnp.abs(ts[-1]))
-        control: Any = diffrax.PIDController(rtol=tolerance, atol=tolerance, dtmin=smallest, force_dtmin=False)
+        limits: Any = {"rtol": tolerance, "atol": tolerance, "dtmin": smallest, "force_dtmin": False}
+        control: Any = diffrax.PIDController(**limits)
         if jumps is not None:
-            control = diffrax.ClipStepSizeController(control, jump_ts=jumps)
+            control = diffrax.ClipStepSizeController(ReachingController(**limits, jumps=jumps), jump_ts=jumps)
 
         def field(t: Any, y: Any, _: Any) -> Any:
             return function(jnp, p, y, jnp.zeros(m) if drive is None else input_at(drive, t))

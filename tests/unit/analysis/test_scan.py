@@ -8,6 +8,8 @@ import pytest
 from scipy.optimize import brentq
 
 import retime as rt
+from retime.analysis import arclength
+from retime.analysis.arclength import Arclength
 from retime.analysis.follow import Follower
 from retime.analysis.scan import scan
 
@@ -359,6 +361,156 @@ def test_a_closed_loop_of_equilibria_has_two_saddle_nodes_and_two_branches():
     assert len(found.branches) == 2
     for b in found.branches:
         assert np.abs(b.points[:, 0, 0] ** 2 + b.values**2 - 1).max() < 1e-12
+
+
+# --- smooth branches that cross ---------------------------------------------------------------------------------------------
+
+
+def cubic(c, r):
+    return c[0] * r + c[1] * r * r + c[2] * r**3
+
+
+def transcritical(c, d, s0):
+    """dz/dt = 0 on z = c(s - s0) and on z = d(s - s0), c and d cubic polynomials without a constant."""
+    return rt.VectorField(lambda z, s: (z - cubic(c, s - s0)) * (cubic(d, s - s0) - z), 1, num_inputs=1)
+
+
+def pitchfork(c, k, s0, sign=1.0):
+    """dz/dt = 0 on z = c(s - s0), and on a curve through s0 that turns there."""
+
+    def rate(z, s):
+        r = s - s0
+        y = z - cubic(c, r)
+        return y * (sign * (r + k * y * r) - y * y)
+
+    return rt.VectorField(rate, 1, num_inputs=1)
+
+
+def grids(s0):
+    """Values that do not hold s0, and values that do, with as many on either side."""
+    hit = np.concatenate([np.linspace(s0 - 0.9, s0, 5), np.linspace(s0, s0 + 0.8, 5)[1:]])
+    return [np.linspace(s0 - 0.89, s0 + 0.81, 9), hit]
+
+
+def check_crossing(found, s0, counts, branches):
+    """One crossing at s0 of so many branches; the points listed before, at and after it; stability that changes there only."""
+    (event,) = (e for e in found.events if abs(e.value - s0) < 0.05)
+    assert event.kind == "transcritical or pitchfork"
+    assert abs(event.value - s0) <= event.error < 1e-8
+    assert len(event.branches) == branches
+    near = [x for x in found.values if abs(x - s0) < 0.3]
+    for x in near:
+        listed = sum(int((b.values == x).sum()) for b in found.branches)
+        assert listed == counts[int(np.sign(x - s0)) + 1]
+        if x == s0:
+            assert not any(b.stable[b.values == x].any() for b in found.branches)
+    assert not [e for e in found.events if e.kind == "degenerate"]
+
+
+def check_stability(found):
+    """No neighboring points of a branch differ in stability without an event of that branch between them."""
+    for k, b in enumerate(found.branches):
+        for i in np.flatnonzero(b.stable[1:] != b.stable[:-1]):
+            assert any(
+                k in e.branches and b.values[i] - e.error - 1e-9 <= e.value <= b.values[i + 1] + e.error + 1e-9
+                for e in found.events
+            )
+
+
+@pytest.mark.parametrize("is_hit", [False, True], ids=["between values", "on a value"])
+@pytest.mark.parametrize("kind", ["transcritical", "pitchfork", "subcritical"])
+def test_curved_branches_that_cross_keep_apart_and_have_one_event(kind, is_hit, rng):
+    for _ in range(2):
+        s0 = rng.uniform(-0.3, 0.3)
+        c, d = rng.uniform(-1, 1, (2, 3))
+        c[0], d[0] = c[0] + 1.5, d[0] - 1.5  # slopes that differ, so that no second crossing is near
+        is_two = kind == "transcritical"
+        model = transcritical(c, d, s0) if is_two else pitchfork(c, 0.3, s0, 1.0 if kind == "pitchfork" else -1.0)
+        found = scan(model, "inputs[0]", grids(s0)[is_hit])
+        counts = (2, 2, 2) if is_two else (1, 3, 3) if kind == "pitchfork" else (3, 3, 1)
+        check_crossing(found, s0, counts, 2 if is_two else 3)
+        check_stability(found)
+
+
+@pytest.mark.parametrize("values", [[-1.0, -0.5, 0.0], [0.0, 0.5, 1.0]], ids=["last", "first"])
+def test_a_crossing_of_curved_branches_at_an_end_is_an_event_of_both(values):
+    found = scan(transcritical((1, 1, 0), (-1, 1, 0), 0.0), "inputs[0]", values)
+    (event,) = found.events
+    assert (event.kind, sorted(event.branches)) == ("transcritical or pitchfork", [0, 1])
+    assert abs(event.value) <= event.error < 1e-8
+    assert [len(b.values) for b in found.branches] == [3, 3]
+
+
+@pytest.mark.parametrize("values", [np.linspace(2.5, 3.7, 13), np.linspace(2.8, 3.2, 9)], ids=["coarse", "fine"])
+def test_two_logistic_steps_have_the_point_and_the_cycle_as_branches_that_cross_at_three(values):
+    def steps(z, s):
+        z = s[0] * z * (1 - z)
+        return s[0] * z * (1 - z)
+
+    found = scan(rt.Map(steps, 1, num_inputs=1), "inputs[0]", values)
+    assert [e.kind for e in found.events if abs(e.value - 3.0) < 0.1] == ["transcritical or pitchfork"]
+    for b in found.branches:
+        r, z = b.values, b.points[:, 0, 0]
+        half = np.sqrt(np.maximum((r - 3.0) * (r + 1.0), 0.0))
+        curves = [0 * r, 1 - 1 / r, (r + 1 + half) / (2 * r), (r + 1 - half) / (2 * r)]
+        assert min(np.abs(z - c).max() for c in curves) < 1e-6
+    for x in values:
+        listed = sum(int((b.values == x).sum()) for b in found.branches)
+        assert listed == (2 if x < 3.0 - 1e-9 else 4)
+    check_stability(found)
+
+
+@pytest.mark.parametrize("values", [np.linspace(0.1, 1.5, 8), np.linspace(0.13, 1.5, 8)])
+def test_epidemic_threshold_lists_each_branch_once_at_every_value(values):
+    found = scan(rt.VectorField(lambda z, s: s * z * (1 - z) - 0.5 * z, 1, num_inputs=1), "inputs[0]", values)
+    (event,) = found.events
+    assert abs(event.value - 0.5) <= event.error < 1e-8
+    assert sorted(event.branches) == [0, 1]
+    assert [len(b.values) for b in found.branches] == [8, 8]
+    check_stability(found)
+
+
+def test_two_rates_that_cross_at_once_by_symmetry_are_reported_as_degenerate():
+    W = -6 * (np.ones((3, 3)) - np.eye(3))
+    model = rt.RateRNN(W, np.ones((3, 1)), np.zeros(3), tau=1.0, activation="logistic", form="rate")
+    found = scan(model, "inputs[0]", np.linspace(-1, 14, 31))
+    z = 0.5 * (1 + np.array([-1, 1]) / math.sqrt(3))  # all states equal, 6 z (1 - z) = 1
+    places = np.log(z / (1 - z)) + 12 * z
+    events = [e for e in found.events if e.kind == "degenerate"]
+    assert [abs(e.value - x) <= e.error < 1e-7 for e, x in zip(events, places, strict=True)] == [True, True]
+    assert all("2 rates are 0 at once" in e.message for e in events)
+    assert kinds(found).count("saddle-node") == kinds(found).count("transcritical or pitchfork") == 6
+    assert len(found.branches) == 13  # one symmetric; two units equal: 3 closed curves of two folds; none equal: 6
+    check_stability(found)
+
+
+def test_a_change_of_stability_that_is_not_located_is_an_event_as_wide_as_its_interval(monkeypatch):
+    monkeypatch.setattr(Arclength, "_brackets", lambda self, a, b: iter(()))
+    model = rt.RateRNN(np.zeros((2, 2)), None, np.zeros(2), tau=1.0)
+    found = scan(model, {"W_rec": [[1.0, -3.0], [3.0, 1.0]]}, [0.0, 0.8, 1.4])
+    (event,) = found.events
+    assert event.kind == "Hopf"
+    assert event.value - event.error == pytest.approx(0.8)
+    assert event.value + event.error == pytest.approx(1.4)
+    assert "not located" in event.message
+
+
+def test_a_point_that_leaves_for_infinity_is_seen_early_and_said(monkeypatch):
+    # Henon map: a z^2 + (1 - b) z - 1 = 0; at a = 0 one of the points is at infinity
+    monkeypatch.setattr(arclength, "MOST_STEPS", 500)
+    found = scan(rt.Map(henon, 2, num_inputs=1), "inputs[0]", np.linspace(-0.2, 0.5, 15))
+    lost = [e for e in found.events if e.kind == "degenerate"]
+    assert len(lost) == 2
+    for e in lost:
+        assert e.message == "the point leaves for infinity"
+        assert abs(e.value) <= e.error < 1e-3
+    assert [e.kind for e in found.events if e not in lost] == ["saddle-node", "flip"]
+    assert found.events[0].value == pytest.approx(-0.1225, abs=FOLD)
+    assert found.events[-1].value == pytest.approx(0.3675, abs=FOLD)
+
+
+def henon(z, s):
+    return (1 - s[0] * z[0] ** 2 + z[1]) * np.array([1.0, 0.0]) + 0.3 * z[0] * np.array([0.0, 1.0])
 
 
 # --- orbits, budgets, results --------------------------------------------------------------------------------------------------

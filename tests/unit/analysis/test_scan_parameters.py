@@ -65,6 +65,12 @@ def test_all_entries_of_a_vector_are_set_without_an_index():
     assert np.array_equal(np.broadcast_to(made.tau, 2), [3.0, 3.0])
 
 
+def test_a_scan_of_a_name_without_an_index_turns_all_entries():
+    made = rt.scan(rt.PLRNN([0.5, 0.5], np.zeros((2, 2)), [7.0, 9.0]), "h", [1.0, 2.0])
+    assert made.parameter == "h"
+    assert made.branches[0].points[:, 0].tolist() == [[2.0, 2.0], [4.0, 4.0]]
+
+
 @pytest.mark.parametrize(
     ("parameter", "error", "message"),
     [
