@@ -217,10 +217,14 @@ def checked_solver(solver: Any) -> Any:
     return solver
 
 
+def _room(count: int) -> int:
+    """The next power of four, at least 64: so few lengths are compiled."""
+    return 1 << max(6, 2 * (((count - 1).bit_length() + 1) // 2))
+
+
 def _padded_times(ts: Array) -> Array:
-    """Sample times padded by the last one to a power of two, so that few lengths are compiled."""
-    size = 1 << (len(ts) - 1).bit_length()
-    return np.append(ts, np.full(size - len(ts), ts[-1]))
+    """Sample times, the last one repeated."""
+    return np.append(ts, np.full(_room(len(ts)) - len(ts), ts[-1]))
 
 
 def _pieces_within(drive: Drive, times: Array, member: int) -> tuple[Drive, Array | None]:
@@ -233,9 +237,9 @@ def _pieces_within(drive: Drive, times: Array, member: int) -> tuple[Drive, Arra
 
 
 def _padded(drive: Drive) -> Drive:
-    """Pieces repeated up to a power of two, the copies beginning far beyond the end."""
+    """Pieces with the last one repeated, the copies beginning far beyond the end."""
     k = len(drive.starts)
-    extra = (1 << (k - 1).bit_length()) - k
+    extra = _room(k) - k if k > 1 else 0
     late = drive.starts[-1] + 1e6 * (1.0 + np.abs(drive.starts[-1])) * np.arange(1, extra + 1)
     return Drive(
         np.append(drive.starts, late), *[np.concatenate([x, np.repeat(x[-1:], extra, axis=0)]) for x in drive[1:]]
