@@ -244,6 +244,8 @@ class _Search:
             seen.append((t, normal if normal >= 0 else mode.slider, y[:n], new))
             mode, now = new, t
         y, V = self._piece(mode, y, V, length - now)
+        if not (np.isfinite(y).all() and np.isfinite(V).all()):
+            return None
         if unit >= 0:
             seen.insert(0, (0.0, unit, z, first))
         return Passage(
@@ -323,7 +325,8 @@ class _Search:
             return np.concatenate([f, (J @ x[n:].reshape(n, -1)).ravel()])
 
         x = np.concatenate([y, V.ravel()])
-        end = solve_ivp(rates, (0.0, length), x, method="DOP853", rtol=1e-13, atol=1e-15 * np.abs(x).max()).y[:, -1]
+        solved = solve_ivp(rates, (0.0, length), x, method="DOP853", rtol=1e-13, atol=1e-15 * np.abs(x).max())
+        end = solved.y[:, -1] if solved.success else np.full(len(x), np.nan)
         return end[:n], end[n:].reshape(n, -1)
 
     def _close(self, z: Array, unit: int, T: float) -> bool:

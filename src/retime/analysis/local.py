@@ -17,7 +17,7 @@ from retime.core.time import Continuous, Discrete
 from retime.models import PiecewiseAffineRNN
 from retime.simulation import simulate
 
-DIRECTIONS = 64  # and their opposites, and twice as many at the end of the first orbits
+DIRECTIONS = 64  # and their opposites
 STEPS = (500, 4000, 32000)  # of a map, or tenths of the time scale of a flow, until orbits have shrunk or grown
 SHRUNK, GROWN = 1e-3, 1e6
 

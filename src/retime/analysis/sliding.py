@@ -129,8 +129,9 @@ class _Search:
 
     def solve(self, on: Array, unit: int) -> None:
         """Points of rest on the pieces of the boundary of `unit` beside the patterns `on` `(r, q)`, whose bit `unit` is set."""
-        self.solved += len(on)
-        for bits, sides, alpha, y in self._candidates(on, unit):
+        candidates, singular = self._candidates(on, unit)
+        self.solved += len(on) - singular
+        for bits, sides, alpha, y in candidates:
             self._book(bits, unit, sides, alpha, y)
 
     def _plane(self, unit: int) -> tuple[Array, Array]:
@@ -140,8 +141,9 @@ class _Search:
         level = float(form.h2[unit] + form.C2[unit] @ self.s)
         return -level * normal / (normal @ normal), np.linalg.svd(normal[None])[2][1:].T
 
-    def _candidates(self, on: Array, unit: int) -> list[tuple[Array, Sides, float, Array]]:
-        """(bits, sides, alpha, y) of the solutions of the equation, wherever on the plane they lie."""
+    def _candidates(self, on: Array, unit: int) -> tuple[list[tuple[Array, Sides, float, Array]], int]:
+        """(bits, sides, alpha, y) of the solutions of the equation, wherever on the plane they lie; and how many pieces have an equation
+        that is singular for every alpha (points of rest there may fill lines), which is not solved."""
         n, normal = self.flow.num_states, self.flow.canonical.W2[unit]
         off = on.copy()
         off[:, unit] = False
@@ -150,17 +152,20 @@ class _Search:
         h = np.array([(r.h + r.E @ self.s)[:n] for r in regions]).reshape(2, -1, n)
         fine = np.array([r.status is not RegionStatus.TIME_VARYING for r in regions]).reshape(2, -1).all(axis=0)
         if not normal.any() or not fine.any():
-            return []
+            return [], 0
         z0, B = self._plane(unit)
         ends = np.concatenate([W @ B, (W @ z0 + h)[..., None]], axis=-1)
         P, Q = ends[0], ends[1] - ends[0]
         size = np.abs(ends).max(axis=(0, 2, 3))
         jumps = fine & (np.abs(Q).max(axis=(1, 2)) > 1e-12 * size)
-        found = []
+        found, singular = [], 0
         for k in np.flatnonzero(jumps):
+            if _is_singular(P[k] + PROBE * Q[k]) and _is_singular(P[k] + (1.0 - PROBE) * Q[k]):
+                singular += 1
+                continue
             sides = Sides(W[0, k], h[0, k], W[1, k], h[1, k])
             found += [(on[k], sides, alpha, y) for alpha, y in _pencil(P[k], Q[k])]
-        return found
+        return found, singular
 
     def _book(self, bits: Array, unit: int, sides: Sides, alpha: float, y: Array) -> None:
         """Keep a solution that lies beside the regions it was found for."""
@@ -184,6 +189,11 @@ class _Search:
         field, J = filippov(sides, normal, z)
         rates = np.linalg.eigvals(B.T @ J @ B).astype(complex)
         self.found.append(Resting(z, bits, unit, rates, bool(normal @ off > 0), float(np.abs(field).max() / size)))
+
+
+def _is_singular(A: Array) -> bool:
+    sizes = np.linalg.svd(A / np.maximum(np.abs(A).max(axis=0), 1e-300), compute_uv=False)
+    return bool(sizes[-1] <= 1e-13 * sizes[0])
 
 
 def _pencil(P: Array, Q: Array) -> list[tuple[float, Array]]:

@@ -142,6 +142,18 @@ def test_a_result_reads_well_and_is_plain_data():
     found.plot()
 
 
+def test_pieces_on_which_points_of_rest_may_fill_lines_are_not_called_solved():
+    """A network beside a unit with slope 1 on both sides of its own boundary: its direction rests everywhere."""
+    g = np.random.default_rng(777 * 3 + 39)
+    A, W, h = g.uniform(-0.3, 0.9, 3), g.normal(size=(3, 3)) * 1.3 / np.sqrt(3), g.normal(size=3) * 0.3
+    wide = np.zeros((4, 4))
+    wide[:3, :3] = W
+    flow = rt.to_continuous(rt.PLRNN(np.append(A, 1.0), wide, np.append(h, 0.0))).model
+    found = rt.find_fixed_points(flow, switching="state")
+    assert not found.complete
+    assert "no proof that there are no others" in found.message
+
+
 def test_inputs_move_the_boundaries():
     """Under a held input the network is the one with the input's effect in its offsets."""
     g = np.random.default_rng(777 * 3 + 39)
