@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from retime.core.arrays import Array
+from retime.core.kernel import kernel
 from retime.simulation.taylor import REACH, affine_series, evaluate
 
 AIM = 1e6  # growth of the first vector over that of the last between two orthonormalizations
@@ -32,7 +32,7 @@ def blocked(Q: Array) -> Array:
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def multiply(M: Array, Y: Array, new: Array) -> None:
     """new = M Y."""
     n = len(M)
@@ -48,7 +48,7 @@ def multiply(M: Array, Y: Array, new: Array) -> None:
             new[i, j, 0], new[i, j, 1], new[i, j, 2], new[i, j, 3] = a, b, c, d
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _subtract(Y: Array, n: int, block: int, lane: int) -> None:
     """Take column (block, lane), of length 1, out of the columns after it."""
     for b in range(block, Y.shape[1]):
@@ -69,7 +69,7 @@ def _subtract(Y: Array, n: int, block: int, lane: int) -> None:
             Y[i, b, 3] -= x * v
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _largest(Y: Array, n: int) -> float:
     largest = 0.0
     for j in range(Y.shape[1]):
@@ -81,7 +81,7 @@ def _largest(Y: Array, n: int) -> float:
     return np.sqrt(largest)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _gram_schmidt(Y: Array, n: int, r: Array, lost: float) -> None:
     """Orthonormalize the columns in place, r their lengths; a length of at most lost * (the longest before) is 0: dead."""
     largest = _largest(Y, n) if lost > 0.0 else 0.0
@@ -100,7 +100,7 @@ def _gram_schmidt(Y: Array, n: int, r: Array, lost: float) -> None:
             _subtract(Y, n, block, lane)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def orthonormalize(Y: Array, n: int, r: Array, again: Array, lost: float) -> float:
     """Orthonormalize the first n entries of the columns in place, twice where rounding asks for it; r `(p,)` their lengths.
 
@@ -123,7 +123,7 @@ def orthonormalize(Y: Array, n: int, r: Array, again: Array, lost: float) -> flo
     return low / high
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _copy(source: Array, target: Array) -> None:
     for i in range(source.shape[0]):
         for j in range(source.shape[1]):
@@ -131,7 +131,7 @@ def _copy(source: Array, target: Array) -> None:
                 target[i, j, k] = source[i, j, k]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _is_singular(M: Array) -> bool:
     """Whether M is singular to rounding, rows and columns scaled to largest entry 1: elimination with complete pivoting."""
     n = len(M)
@@ -180,7 +180,7 @@ class Steps(NamedTuple):
     word_index: Array
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _follow(s: Steps, length: int, first: int, last: int, Q: Array, growth: Array, work: Array, pace: int) -> int:
     """Take Q through steps first..last - 1 and add the logarithms of its growth; `pace` steps at a time at first.
 
@@ -220,7 +220,7 @@ def _follow(s: Steps, length: int, first: int, last: int, Q: Array, growth: Arra
     return pace
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def follow_records(
     s: Steps,
     length: int,
@@ -247,7 +247,7 @@ def follow_records(
     return pace
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _agree(Q: Array, other: Array) -> bool:
     """Whether the vectors are the same up to their signs."""
     for j in range(Q.shape[1]):
@@ -261,7 +261,7 @@ def _agree(Q: Array, other: Array) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def repair_records(
     s: Steps,
     length: int,
@@ -291,7 +291,7 @@ def repair_records(
     return last
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def number_rows(rows: Array, index: Array, first: Array, slots: Array) -> int:
     """Number the different rows of `(T, q)` integers in the order in which they appear.
 
@@ -378,7 +378,7 @@ REACH_QR = 6.0  # orthonormalize when alpha * time exceeds this: growth rates di
 SLIDE_STEP = 0.02  # ||W|| times the Runge-Kutta step on a sliding piece: error about 1e-9 per 1 / ||W||
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def orthonormalize_rows(w: Flight, N: int, lost: float) -> None:
     """Orthonormalize the vectors of w.V and add the logarithms of their lengths."""
     p = len(w.V)
@@ -393,7 +393,7 @@ def orthonormalize_rows(w: Flight, N: int, lost: float) -> None:
     w.reals[1] = 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _field(e: Field, region: int, n: int, t: float, piece: int, w: Flight, out: Array) -> None:
     """The region's field at w.y, with its auxiliary states."""
     data, N, m = e.data[region], n + e.extra[region], w.s.shape[1]
@@ -408,7 +408,7 @@ def _field(e: Field, region: int, n: int, t: float, piece: int, w: Flight, out: 
             out[i] += data[j, i] * w.y[j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _drift(e: Field, piece: int, unit: int) -> float:
     """Speed of a unit's preactivation that is due to the input."""
     drift = 0.0
@@ -417,7 +417,7 @@ def _drift(e: Field, piece: int, unit: int) -> float:
     return drift
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _along(e: Field, unit: int, n: int, v: Array) -> float:
     value = 0.0
     for i in range(n):
@@ -425,7 +425,7 @@ def _along(e: Field, unit: int, n: int, v: Array) -> float:
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _sliding_field(
     e: Field, minus: int, plus: int, unit: int, n: int, t: float, piece: int, w: Flight, out: Array
 ) -> None:
@@ -439,7 +439,7 @@ def _sliding_field(
         out[i] = w.g[i] + alpha * (w.h[i] - w.g[i])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _field_of(e: Field, code: Array, n: int, t: float, piece: int, w: Flight, out: Array) -> int:
     """The field that a code names, into out; returns its number of states."""
     if code[SLIDER] >= 0:
@@ -451,7 +451,7 @@ def _field_of(e: Field, code: Array, n: int, t: float, piece: int, w: Flight, ou
     return n + int(e.extra[code[MINUS]])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _exit(e: Field, region: int, unit: int, n: int, piece: int, f: Array, gradient: Array) -> float:
     """Gradient of the speed at which the region's field leaves the unit's boundary, and how fast that grows while sliding with f: sliding
     ends when it is 0."""
@@ -464,7 +464,7 @@ def _exit(e: Field, region: int, unit: int, n: int, piece: int, f: Array, gradie
     return growth
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _saltation(e: Field, before: Array, after: Array, n: int, t: float, piece: int, w: Flight) -> None:
     """Take state and vectors across a boundary.
 
@@ -503,7 +503,7 @@ def _saltation(e: Field, before: Array, after: Array, n: int, t: float, piece: i
         orthonormalize_rows(w, new, LOST)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _advance(WT: Array, N: int, scaling: Array, f0: Array, f1: Array, y: Array, span: float, c: Array) -> None:
     """y after a time of dy/dt = W y + f0 + t f1."""
     left = span
@@ -517,7 +517,7 @@ def _advance(WT: Array, N: int, scaling: Array, f0: Array, f1: Array, y: Array, 
             f0[i] += tau * f1[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _affine_piece(e: Field, region: int, n: int, t: float, span: float, piece: int, w: Flight) -> None:
     """State and vectors after a time inside one region, orthonormalized as often as needed."""
     data, N, m = e.data[region], n + e.extra[region], w.s.shape[1]
@@ -546,7 +546,7 @@ def _affine_piece(e: Field, region: int, n: int, t: float, span: float, piece: i
         w.reals[0] += data[i, i] * span
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _sliding_slope(
     e: Field, code: Array, n: int, t: float, piece: int, v: Array, dv: Array, w: Flight, alpha: float, total: float
 ) -> None:
@@ -566,7 +566,7 @@ def _sliding_slope(
         dv[i] += change * (w.h[i] - w.g[i])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _sliding_rates(e: Field, code: Array, n: int, t: float, piece: int, X: Array, out: Array, w: Flight) -> None:
     """Rates of the state X[0] and of the vectors X[1:], all `(2 n,)`."""
     for i in range(n):
@@ -579,7 +579,7 @@ def _sliding_rates(e: Field, code: Array, n: int, t: float, piece: int, X: Array
         _sliding_slope(e, code, n, t, piece, X[j], out[j], w, below / total, total)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _sliding_piece(e: Field, code: Array, n: int, t: float, span: float, piece: int, w: Flight) -> None:
     """State and vectors after a time of sliding, by classical Runge-Kutta steps."""
     m, p = w.s.shape[1], len(w.V)
@@ -620,7 +620,7 @@ def _sliding_piece(e: Field, code: Array, n: int, t: float, span: float, piece: 
             orthonormalize_rows(w, n, 0.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def follow_events(
     e: Field,
     events: Events,

@@ -9,14 +9,14 @@ Source: eisenmann2023 (SCYFI).
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from retime.core.arrays import Array
+from retime.core.kernel import kernel
 from retime.simulation.arrays import FormArrays
 from retime.simulation.iterate import LIMIT
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def compose(f: FormArrays, sequence: Array, P: Array, new: Array, row: Array) -> None:
     """P `(n, n + 1)` = [M_k ... M_1, c]: the regions of `sequence` `(k, q)` one after the other; new, row are work arrays."""
     n, q, diagonal, selects = len(P), len(f.h2), len(f.diagonal) > 0, len(f.selection) > 0
@@ -50,7 +50,7 @@ def compose(f: FormArrays, sequence: Array, P: Array, new: Array, row: Array) ->
                 P[i, j] = new[i, j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _unit_row(W2: Array, selection: Array, selects: bool, u: int, P: Array, row: Array) -> None:
     """row = W2[u] P."""
     n = len(P)
@@ -66,7 +66,7 @@ def _unit_row(W2: Array, selection: Array, selects: bool, u: int, P: Array, row:
             row[j] += x * P[i, j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def solve(M: Array, x: Array) -> bool:
     """Gaussian elimination with partial pivoting in place, M `(n, n)`, x the right-hand side and then the solution; False when singular."""
     n = len(x)
@@ -94,7 +94,7 @@ def solve(M: Array, x: Array) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def read_orbit(f: FormArrays, z: Array, follow: Array, virtual: bool, sequence: Array, at: Array, a: Array) -> bool:
     """Patterns of k points from z `(n,)`: of the virtual orbit along `follow`, or of the real one; False when it grows without bound.
 
@@ -136,7 +136,7 @@ def read_orbit(f: FormArrays, z: Array, follow: Array, virtual: bool, sequence: 
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def search_from(
     f: FormArrays, starts: Array, first: int, last: int, tries: int, sequences: Array, found: Array, solved: Array
 ) -> None:
@@ -173,7 +173,7 @@ def search_from(
                     sequence[i, j] = actual[i, j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _same(a: Array, b: Array) -> bool:
     for i in range(a.shape[0]):
         for j in range(a.shape[1]):

@@ -7,15 +7,15 @@ costs more than the step of a small network.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from retime.core.arrays import Array
+from retime.core.kernel import kernel
 from retime.simulation.arrays import FormArrays, TableArrays
 
 LIMIT = 1e150  # a state beyond this has diverged: products of two states would overflow
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def preactivate(f: FormArrays, z: Array, s: Array, a: Array) -> None:
     """a = W2 z + C2 s + h2."""
     q = len(a)
@@ -35,7 +35,7 @@ def preactivate(f: FormArrays, z: Array, s: Array, a: Array) -> None:
             a[i] += x * f.C2T[j, i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def read_pattern(f: FormArrays, z: Array, s: Array, a: Array, bits: Array) -> None:
     """bits = (W2 z + C2 s + h2) > 0, with a the values."""
     preactivate(f, z, s, a)
@@ -43,7 +43,7 @@ def read_pattern(f: FormArrays, z: Array, s: Array, a: Array, bits: Array) -> No
         bits[i] = a[i] > 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def iterate(f: FormArrays, states: Array, inputs: Array, patterns: Array, first: int, last: int, done: Array) -> None:
     """Iterate members first..last - 1 of states `(T, b, n)` from states[0]; done `(b,)`, given as
     T - 1, becomes each one's last finite step.
@@ -95,7 +95,7 @@ def iterate(f: FormArrays, states: Array, inputs: Array, patterns: Array, first:
             read_pattern(f, states[steps, member], inputs[steps, member if own else 0], a, patterns[steps, member])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def find_region(t: TableArrays, bits: Array) -> int:
     """Number of the region with these bits, or -1."""
     word = 0
@@ -117,7 +117,7 @@ def find_region(t: TableArrays, bits: Array) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def clock_steps(
     f: FormArrays, t: TableArrays, states: Array, inputs: Array, patterns: Array, last: int, done: Array, at: Array
 ) -> bool:

@@ -8,9 +8,9 @@ Source: filippov1988; docs/theory/flows.md.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from retime.core.arrays import Array
+from retime.core.kernel import kernel
 from retime.simulation.arrays import FormArrays, TableArrays
 from retime.simulation.events import (
     ACCUMULATE,
@@ -59,7 +59,7 @@ from retime.simulation.taylor import REMAINDER, TINY
 MOST = 8  # simultaneous boundaries up to which all patterns are tried
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def decide(f: FormArrays, t: TableArrays, drive: Drive, n: int, r: Record, w: Scratch) -> int:
     """Find a pattern whose field takes every boundary unit to its side, or a boundary to slide on.
 
@@ -85,16 +85,16 @@ def decide(f: FormArrays, t: TableArrays, drive: Drive, n: int, r: Record, w: Sc
     return code
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _bounces(t: TableArrays, r: Record, trial: Array) -> bool:
     """Whether a raised region is left and entered again at once, which sets its auxiliary states to 0."""
     for i in range(len(trial)):
         if trial[i] != r.entered[i]:
             return False
-    return t.extra[find_region(t, trial)] > 0
+    return bool(t.extra[find_region(t, trial)] > 0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _fits(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, trial: Array) -> int:
     """DONE when `trial`, entered with auxiliary states 0, is consistent; UNDEFINED when not."""
     region = find_region(t, trial)
@@ -105,7 +105,7 @@ def _fits(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, trial: A
     return DONE if consistent(f, t.data[region], n, n + t.extra[region], False, r, w, trial) else UNDEFINED
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _flip_until_consistent(
     f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, units: Array, trial: Array
 ) -> int:
@@ -126,13 +126,13 @@ def _flip_until_consistent(
     return UNDEFINED
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _set_bits(trial: Array, units: Array, word: int) -> None:
     for j in range(len(units)):
         trial[units[j]] = (word >> j) & 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _try_all(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, units: Array, trial: Array) -> int:
     for word in range(1 << len(units)):
         _set_bits(trial, units, word)
@@ -142,7 +142,7 @@ def _try_all(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, units
     return UNDEFINED
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _note_other_solutions(
     f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, units: Array, trial: Array
 ) -> int:
@@ -159,7 +159,7 @@ def _note_other_solutions(
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _adopt(r: Record, trial: Array, twice: bool) -> None:
     """Make `trial` the pattern; a flip booked at this very time is taken back, or noted again if it happened `twice`."""
     for i in range(len(trial)):
@@ -182,7 +182,7 @@ def _adopt(r: Record, trial: Array, twice: bool) -> None:
 # --- sliding ---------------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _start_sliding(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, units: Array, trial: Array) -> int:
     """Slide on one of the boundaries with the other units on consistent sides; UNDEFINED if none works."""
     for unit in units:
@@ -200,7 +200,7 @@ def _start_sliding(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int,
     return UNDEFINED
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _slides(
     f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, unit: int, others: Array, trial: Array
 ) -> int:
@@ -220,7 +220,7 @@ def _slides(
     return code
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _first_sign(p: Array) -> float:
     """The first coefficient of x, x^2, ... that is not rounding; 0 when there is none."""
     size = 0.0
@@ -232,7 +232,7 @@ def _first_sign(p: Array) -> float:
     return 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def slide(
     f: FormArrays, t: TableArrays, drive: Drive, times: Array, out: Array, patterns: Array, r: Record, w: Scratch
 ) -> int:
@@ -268,7 +268,7 @@ def slide(
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _go_on(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int) -> int:
     """Another unit has reached its boundary, or the input has jumped: slide on if that is consistent, else DECIDE."""
     unit = r.integers[SLIDING]
@@ -291,7 +291,7 @@ def _go_on(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int) -> int:
     return code
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _end(r: Record, plus: bool) -> None:
     """Stop sliding towards the given side, to be confirmed by `decide`."""
     unit = r.integers[SLIDING]
@@ -302,7 +302,7 @@ def _end(r: Record, plus: bool) -> None:
     r.integers[RESOLVE] = 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _series(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, bits: Array, tau: float) -> tuple[int, float]:
     """Fill w.c with Filippov's solution: field alpha f+ + (1 - alpha) f-, alpha = a- / (a- - a+), by recurrence.
 
@@ -351,7 +351,7 @@ def _series(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, bits: 
     return DONE, _cut(w, n, q, tau)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _field_terms(
     data: Array, N: int, n: int, s: Array, f0: Array, f1: Array, z: Array, k: int, tau: float, out: Array
 ) -> None:
@@ -365,7 +365,7 @@ def _field_terms(
             out[i] += x * data[j, i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _cut(w: Scratch, n: int, q: int, tau: float) -> float:
     """Shorten the step until the last two coefficients are at rounding level."""
     scale, shrink = 0.0, 1.0

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from retime.core.arrays import Array
+from retime.core.kernel import kernel
 from retime.simulation.roots import DEGREE
 
 REACH = 4.0  # largest alpha * step, alpha a bound of ||W^j||^(1/j): rounding grows like its exponential
@@ -13,7 +13,7 @@ REMAINDER = 2.0**-55  # relative size of what the series leaves out
 TINY = 1e-290  # below this a remainder is nothing, however small the state: a decayed state must not stop the steps
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def affine_series(
     WT: Array, N: int, scaling: Array, f0: Array, f1: Array, y: Array, tau: float, c: Array
 ) -> tuple[float, int]:
@@ -64,7 +64,7 @@ def affine_series(
     return tau, DEGREE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _remainder(size: float, norm: float, alpha: float, k: int) -> float:
     """Bound of the terms after k, given the size of term k and ||W|| step, alpha step."""
     if alpha >= 0.9 * (k + 3):
@@ -72,7 +72,7 @@ def _remainder(size: float, norm: float, alpha: float, k: int) -> float:
     return size * (norm / (k + 1) + alpha * alpha / ((k + 1) * (k + 2)) / (1.0 - alpha / (k + 3)))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def evaluate(c: Array, degree: int, N: int, x: float, y: Array) -> None:
     """y = sum_k c_k x^k for k <= degree."""
     for i in range(N):
@@ -82,7 +82,7 @@ def evaluate(c: Array, degree: int, N: int, x: float, y: Array) -> None:
             y[i] = y[i] * x + c[k, i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def flow_samples(WT: Array, scaling: Array, f0: Array, y0: Array, times: Array, out: Array) -> None:
     """States at increasing times >= 0 of dy/dt = W y + f0 from y0 at time 0; out `(len(times), n)`, n <= N."""
     N, n = len(y0), out.shape[1]
