@@ -1,6 +1,7 @@
-"""Fixtures of all tests; `families.py`, `references.py` and `relays.py` beside this file hold models and solvers."""
+"""Fixtures of all tests; `families.py`, `references.py`, `relays.py` and `interrupts.py` beside this file serve several of them."""
 
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,29 @@ def one_thread():
     """One BLAS thread: on small matrices, and beside JAX's own threads, more of them mostly wait for each other."""
     with one_blas_thread():
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def clock_of_work():
+    """Limits of time count the processor time of this process, and a third of it: what else the machine does changes no result."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: time.process_time() / 3)
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """A KeyboardInterrupt that a test raises itself and the library lets through fails that test; it does not end the run."""
+    pressed = []
+    before = signal.signal(signal.SIGINT, lambda *given: (pressed.append(1), signal.default_int_handler(*given)))
+    try:
+        return (yield)
+    except KeyboardInterrupt as error:
+        if pressed:  # by the person who runs the tests
+            raise
+        raise AssertionError("The interrupt of this test was not caught.") from error
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
@@ -35,13 +59,13 @@ def data():
 
 @pytest.fixture
 def no_hang():
-    """Fail instead of hanging: an alarm that interrupts Python after 20 s (kernels return to Python between events)."""
+    """Fail instead of hanging, after a minute of processor time (kernels return to Python between events)."""
 
     def stop(*_):
         raise TimeoutError("The call did not return.")
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(20)
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, 60)
     yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.signal(signal.SIGPROF, before)

@@ -1,8 +1,8 @@
 """Compiled loops: one decorator for every kernel, with a cache on disk that is an advantage and never a condition.
 
 Numba keeps compiled code beside the source file, or else under the user's cache folder. Where neither can be written (a container
-without a home, a package installed by root), where the disk is full or what lies there is damaged, kernels are compiled anew in each
-process, which one line on the logger "retime" says. The environment variable NUMBA_CACHE_DIR names another folder.
+without a home, a package installed by root) or the disk is full, kernels are compiled anew in each process, which one line on the
+logger "retime" says; what is damaged is replaced. The environment variable NUMBA_CACHE_DIR names another folder.
 """
 
 from __future__ import annotations
@@ -38,26 +38,24 @@ class _KernelCache(FunctionCache):
         return (*super()._index_key(sig, codegen), _sources())
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The compiled code, or None: what cannot be read is compiled again."""
+        """The compiled code, or None where there is none that can be read."""
         try:
             return super().load_overload(sig, target_context)
-        except Exception as error:  # a damaged index raises whatever its bytes spell
-            _say_once(error)
+        except Exception:  # a damaged file raises whatever its bytes spell; saving replaces it or says that it cannot
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep the compiled code where that is possible."""
         try:
             super().save_overload(sig, data)
-        except Exception as error:
-            if not isinstance(error, OSError):
-                self._start_again(sig, data)
-            else:
-                _say_once(error)
+        except OSError as error:
+            _say_once(error)
+        except Exception:  # the index is damaged
+            self._begin_anew(sig, data)
 
-    def _start_again(self, sig: Any, data: Any) -> None:
+    def _begin_anew(self, sig: Any, data: Any) -> None:
         try:
-            self.flush()  # an index that cannot be read is replaced by an empty one
+            self.flush()
             super().save_overload(sig, data)
         except Exception as error:
             _say_once(error)

@@ -1,12 +1,12 @@
 """`find_cycles`: against counting formulas, brute force over all sequences of regions, published and degenerate cases."""
 
-import signal
 from itertools import product
 
 import numpy as np
 import pytest
 
 import retime as rt
+from interrupts import interrupt
 from retime.core.errors import ShapeError
 
 
@@ -324,20 +324,19 @@ def test_a_time_limit_is_kept(no_hang):
 
 
 def test_an_interrupted_search_returns_the_cycles_found():
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    rng = np.random.default_rng(4)
-    model = rt.PLRNN(rng.uniform(-0.9, 0.9, 20), rng.normal(size=(20, 20)) * 0.5, rng.normal(size=20))
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, 0.8)
-    try:
-        found = rt.find_cycles(model, 200)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    assert found.status == "interrupted"
-    assert "interrupted at period" in found.message
+    code = """
+import numpy as np
+import retime as rt
+rng = np.random.default_rng(4)
+model = rt.PLRNN(rng.uniform(-0.9, 0.9, 20), rng.normal(size=(20, 20)) * 0.5, rng.normal(size=20))
+rt.find_cycles(model, 200, time_limit=0.05)
+ready()
+found = rt.find_cycles(model, 2000, time_limit=1e6)
+answer(status=found.status, message=found.message)
+"""
+    (found,) = interrupt(code)
+    assert found["status"] == "interrupted"
+    assert "interrupted at period" in found["message"]
 
 
 @pytest.mark.parametrize("period", [0, -1, 2.5, True, float("nan"), float("inf"), "3", None])
