@@ -9,6 +9,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
+@pytest.mark.slow
 def test_the_papers_examples_draw_their_figures(tmp_path):
     r = subprocess.run(
         [sys.executable, ROOT / "examples" / "icml2020.py", "--out", tmp_path],
@@ -21,6 +22,7 @@ def test_the_papers_examples_draw_their_figures(tmp_path):
     assert "van der Pol state" in r.stdout
 
 
+@pytest.mark.slow
 def test_the_papers_examples_draw_given_files(tmp_path, data):
     args = [
         "--vanderpol",

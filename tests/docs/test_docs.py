@@ -38,7 +38,13 @@ def test_the_pages_with_code_are_found() -> None:
     assert {"docs/index.md", "docs/theory/conversion.md", "docs/theory/flows.md", "docs/guides/files.md"} <= names
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def _named(page: Path) -> object:
+    """The README and the first page run by default, the longer ones with the slow tests."""
+    first = page.name in ("README.md", "index.md")
+    return pytest.param(page, id=str(page.relative_to(ROOT)), marks=[] if first else [pytest.mark.slow])
+
+
+@pytest.mark.parametrize("page", [_named(p) for p in PAGES])
 def test_code_on_a_page_runs_and_prints_what_the_page_shows(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +122,7 @@ def test_the_pages_hold_no_path_of_a_machine() -> None:
         assert re.search(r"(?<![\w.])/(?:work|tmp|home|root|Users)/", page.read_text(encoding="utf-8")) is None, page
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     for name in ("mkdocs", "material", "mkdocstrings_handlers.python"):
         pytest.importorskip(name, reason="the docs extra is not installed")

@@ -56,6 +56,7 @@ def differs(result):
 
 @pytest.mark.parametrize("method", ["euler", "adams_2", "rk4", "tustin"])
 @pytest.mark.parametrize("name", ["rate_current", "vector_field"])
+@pytest.mark.slow
 def test_rescaling_and_discretizing_commute_when_the_step_is_rescaled(name, method):
     method = (ALWAYS | EQUILIBRIUM)[method]
     assert commutes(
@@ -132,6 +133,7 @@ def test_rescaling_and_linearizing_always_commute_for_piecewise_affine_systems(n
 
 @pytest.mark.parametrize("name", SMOOTH)
 @pytest.mark.parametrize("method", ALWAYS)
+@pytest.mark.slow
 def test_methods_affine_in_the_field_and_linearizing_commute_at_any_base_point(name, method):
     result = rt.interchange(flow(name)[0], "linearize", "discretize", at=BASE, dt=DT, method=ALWAYS[method], inputs=S)
     assert commutes(result)

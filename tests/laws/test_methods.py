@@ -68,6 +68,7 @@ def test_every_method_has_an_expected_order():
 
 
 @pytest.mark.parametrize("name", METHODS)
+@pytest.mark.slow
 def test_observed_order_on_a_rate_network(name):
     observed = orders(*flow("rate_current"), np.array([1.0, -0.5, 0.3, 0.8]), METHODS[name], 2.0, steps_for(name))
     assert abs(observed[-1] - ORDERS[name]) <= 0.1
@@ -117,6 +118,7 @@ def fixed_point(model, equation):
 
 
 @pytest.mark.parametrize("name", METHODS)
+@pytest.mark.slow
 def test_fixed_points_are_kept_by_every_method(name):
     model, equation = flow("rate_current")
     z = fixed_point(model, equation)
@@ -194,6 +196,7 @@ def test_one_step_multiplies_a_mode_by_the_stability_function(name):
 
 
 @pytest.mark.parametrize("name", R)
+@pytest.mark.slow
 def test_a_step_of_the_nonlinear_machinery_has_the_same_stability_function(name):
     """The same modes as a vector field, whose steps are not closed forms."""
     rate = -1.3 + 2.1j
@@ -275,6 +278,7 @@ def test_imaginary_limit_is_the_root_of_the_stability_polynomial(name):
 
 
 @pytest.mark.parametrize("name", [n for n in METHODS if n not in RATIONALS])
+@pytest.mark.slow
 def test_simulation_decays_below_the_largest_stable_step_and_grows_above(name):
     model = mode(-1.0 + 2.0j)
     limit = rt.max_stable_dt(model, METHODS[name], at=np.zeros(2))
@@ -318,6 +322,7 @@ def test_largest_stable_step_of_a_network_is_where_its_fixed_point_loses_stabili
 
 
 @pytest.mark.parametrize("name", SMOOTH_MAPS)
+@pytest.mark.slow
 def test_euler_undoes_the_euler_field(name, rng):
     model, _ = make_smooth(name, rng, readout=True)
     field = rt.to_continuous(model, method=rt.EulerField()).model
@@ -450,6 +455,7 @@ def test_rescaling_stays_in_the_family_where_it_is_closed(name, cls):
 
 
 @pytest.mark.parametrize("method", [rt.Euler(), rt.RungeKutta(rt.RK4), rt.AdamsBashforth(3), rt.Tustin()], ids=repr)
+@pytest.mark.slow
 def test_discretized_systems_are_rescaled_without_changing_their_orbit(method, rng):
     model, _ = flow("hopfield")
     map_ = rt.to_discrete(model, 0.1, method=method).model
@@ -474,6 +480,7 @@ def test_rescaled_flow_follows_the_same_orbit_slower(rng):
 
 
 @pytest.mark.parametrize(("kind", "name", "base"), [c for c in ALL if "numpy" not in c[1]])
+@pytest.mark.slow
 def test_linearization_agrees_to_first_order(kind, name, base, rng):
     model, equation = any_model(kind, name, base, rng)
     z, s = rng.normal(size=(5, N)), rng.normal(size=(5, M))

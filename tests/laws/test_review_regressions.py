@@ -75,6 +75,7 @@ def test_certificate_of_an_exact_step_holds_for_stiff_and_fast_systems(A, dt):
     assert rt.to_discrete(linear(A), dt, method=rt.ZeroOrderHold()).certificate.holds
 
 
+@pytest.mark.slow
 def test_one_step_error_of_an_implicit_method_is_measured_on_a_stiff_system():
     field = rt.VectorField(lambda z: jnp.array([-z[0], -1e6 * (z[1] - jnp.cos(z[0]))]), 2)
     conversion = rt.to_discrete(field, 0.1, method=rt.RungeKutta(rt.IMPLICIT_EULER))
@@ -139,6 +140,7 @@ def test_there_and_back_by_first_order_hold_is_not_the_same_system():
     assert not result.condition.holds
 
 
+@pytest.mark.slow
 def test_a_map_that_leads_away_is_still_measured_somewhere():
     conversion = rt.to_continuous(rt.Map(lambda z: jnp.exp(z) + 1, 1), method=rt.EulerField())
     assert "the origin and 16 standard normal draws, because" in conversion.certificate.claim
@@ -172,6 +174,7 @@ def test_synonyms_of_activations_are_the_activations():
     assert rt.HopfieldNetwork([[0.0]], [0.0], activation="sigmoid").activation == "logistic"
 
 
+@pytest.mark.slow
 def test_status_time_of_a_blow_up_is_when_it_happens():
     path = rt.simulate(rt.VectorField(lambda z: z * z, 1), [1.0], times=[0, 100.0])
     assert path.status == "diverged"

@@ -83,6 +83,7 @@ def test_batch_of_map_orbits_with_shared_inputs_is_one_by_one(name, rng):
 
 
 @pytest.mark.parametrize("name", SOLVED)
+@pytest.mark.slow
 def test_simulated_flow_is_the_equation_solved(name, rng):
     """Irregular times; each member of the batch has its own input, held between times."""
     model, equation = smooth(name)

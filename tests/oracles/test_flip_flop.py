@@ -35,6 +35,7 @@ def test_loading_keeps_every_weight(network, data):
         assert np.array_equal(network.readout.b, dense["bias:0"][()])
 
 
+@pytest.mark.slow
 def test_a_thousand_trials_end_at_the_corners_their_last_pulses_name(network, rng):
     s = pulses(TRIALS, rng)
     path = rt.simulate(network, np.zeros((TRIALS, 400)), steps=STEPS, inputs=s)
@@ -71,6 +72,7 @@ def test_its_rate_form_discretized_by_euler_with_dt_equal_tau_gives_the_same_orb
     assert np.abs(rt.simulate(same, z0, steps=STEPS, inputs=s).states - want).max() <= 1e-12
 
 
+@pytest.mark.slow
 def test_at_a_tenth_of_the_step_it_settles_in_the_same_eight_states(network, rate):
     corners = np.array(list(product([-1.0, 1.0], repeat=3)))
     s = np.zeros((40, 8, 3))

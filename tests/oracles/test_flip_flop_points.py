@@ -41,6 +41,7 @@ def test_eight_stable_points_are_the_corners_of_the_cube(network, stable):
         assert (np.abs(outputs - corner).max(axis=1) < 0.06).sum() == 1
 
 
+@pytest.mark.slow
 def test_driven_trials_all_end_on_stable_points_that_were_found(network, stable, rng):
     s = np.zeros((250, 64, 3))
     s[10:30] = rng.choice([-1, 1], size=(64, 3))

@@ -38,6 +38,7 @@ def solved(equation, z0, times, s, breaks=()):
 
 
 @pytest.mark.parametrize("hold", ["zero", "linear"])
+@pytest.mark.slow
 def test_given_inputs_between_their_own_times(hold, network, rng):
     """Pieces that begin before the simulation, within its intervals and after its end."""
     model, equation = network
@@ -57,6 +58,7 @@ def test_given_inputs_between_their_own_times(hold, network, rng):
     np.testing.assert_allclose(path.states, want, rtol=0, atol=2e-7)
 
 
+@pytest.mark.slow
 def test_inputs_as_functions_of_time_written_with_jax(network, rng):
     model, equation = network
     z0 = rng.normal(size=N)
@@ -65,6 +67,7 @@ def test_inputs_as_functions_of_time_written_with_jax(network, rng):
     np.testing.assert_allclose(path.states, want, rtol=0, atol=2e-7)
 
 
+@pytest.mark.slow
 def test_inputs_as_functions_of_time_written_with_numpy(network, rng):
     model, equation = network
     z0 = rng.normal(size=N)
@@ -73,6 +76,7 @@ def test_inputs_as_functions_of_time_written_with_numpy(network, rng):
     np.testing.assert_allclose(path.states, want, rtol=0, atol=2e-7)
 
 
+@pytest.mark.slow
 def test_a_smaller_tolerance_gives_a_smaller_error(network, rng):
     model, equation = network
     z0, times = rng.normal(size=N), np.linspace(0, 10, 9)
@@ -88,6 +92,7 @@ def test_a_smaller_tolerance_gives_a_smaller_error(network, rng):
     assert errors[1] <= 1e-8
 
 
+@pytest.mark.slow
 def test_more_samples_than_one_call_takes(network, rng):
     """10,000 irregular samples: three calls of the solver."""
     model, equation = network
@@ -103,6 +108,7 @@ def test_more_samples_than_one_call_takes(network, rng):
         np.testing.assert_allclose(path.states[:, k], want, rtol=0, atol=1e-6)  # hundreds of steps of 1e-9
 
 
+@pytest.mark.slow
 def test_stiff_system_with_an_implicit_solver():
     """Van der Pol, mu = 1000, by an implicit solver against SciPy's Radau."""
     mu = 1e3
@@ -146,6 +152,7 @@ def test_time_of_a_single_blow_up_is_reported():
     assert "diverged at t = " in repr(path)
 
 
+@pytest.mark.slow
 def test_exponential_growth_ends_beyond_the_largest_number():
     model = rt.VectorField(lambda z: 40.0 * z, 1)
     path = rt.simulate(model, [1.0], times=np.linspace(0, 20, 41))
@@ -157,6 +164,7 @@ def test_exponential_growth_ends_beyond_the_largest_number():
     assert np.abs(fine).max() < 1e150
 
 
+@pytest.mark.slow
 def test_field_that_is_not_defined_ends_the_run():
     """dz/dt = -sqrt z from 1, a field that is not a number below 1/2."""
     model = rt.VectorField(lambda z: -jnp.sqrt(z) - jnp.where(z > 0.5, 0.0, jnp.nan), 1)
@@ -175,6 +183,7 @@ def test_flow_without_inputs_given_is_driven_by_zero(network, rng):
 
 
 @pytest.mark.parametrize("inputs", [None, "held"])
+@pytest.mark.slow
 def test_default_solver_is_that_of_diffrax_to_rounding(rng, inputs):
     model = rt.RateRNN(rng.normal(size=(3, 3)), rng.normal(size=(3, 1)), rng.normal(size=3), tau=1.0)
     times = np.linspace(0, 10, 101)
@@ -184,6 +193,7 @@ def test_default_solver_is_that_of_diffrax_to_rounding(rng, inputs):
     assert np.abs(ours - theirs).max() < 1e-11
 
 
+@pytest.mark.slow
 def test_steps_that_end_just_before_a_new_input_do_not_end_the_run():
     """A constant input, given at many times: slivers of 1e-16 before them once were taken for a blow-up."""
     field = lambda z, s: jnp.stack([z[0] - z[0] ** 3 / 3 - z[1] + s[0], 0.08 * (z[0] + 0.7 - 0.8 * z[1])])  # noqa: E731

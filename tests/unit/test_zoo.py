@@ -90,6 +90,7 @@ def test_reference_system_has_its_published_equation(name, rng):
         assert np.allclose(model.apply(z), REFERENCE[name](z), atol=1e-13 * 100)
 
 
+@pytest.mark.slow
 def test_chua_as_a_network_follows_the_same_orbit_as_the_vector_field():
     entry, times = rt.zoo.entry("chua_network"), np.linspace(0, 5, 51)
     exact = rt.simulate(entry.model, entry.z0, times=times).states

@@ -94,6 +94,7 @@ def test_an_unstable_fixed_point_is_not_sold_as_rest():
     assert found.behavior.endswith("which is unstable: neighbors leave it")
 
 
+@pytest.mark.slow
 def test_an_orbit_does_not_begin_at_a_fixed_point_unless_told_to():
     oscillator = rt.VectorField(lambda z: jnp.stack([z[1], (1 - z[0] ** 2) * z[1] - z[0]]), 2)
     found = rt.analyze(oscillator, duration=60.0)

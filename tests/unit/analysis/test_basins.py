@@ -70,6 +70,7 @@ def test_standard_errors_are_the_scatter_over_seeds():
     assert np.std(fractions, ddof=1) == pytest.approx(np.mean(errors), rel=0.3)
 
 
+@pytest.mark.slow
 def test_a_flow_with_two_wells_is_halved_and_the_slow_passage_between_is_no_attractor():
     model = rt.VectorField(lambda z: z - z**3, 1)
     found = find_basins(model, (-1.5, 1.5), num=60, duration=40.0)
@@ -125,6 +126,7 @@ def test_chaos_is_one_bounded_attractor_and_the_rest_escapes():
     assert np.abs(chaos.points[:, 1]).max() <= 0.386  # 0.3 times the attractor's reach in x, 1.2854
 
 
+@pytest.mark.slow
 def test_a_limit_cycle_is_found_within_the_default_horizon_and_has_its_period():
     # in the corners of the box the Jacobian is ten times as large as on the cycle
     vdp = rt.VectorField(lambda z: jnp.stack([z[1], 3 * (1 - z[0] ** 2) * z[1] - z[0]]), 2)
@@ -142,6 +144,7 @@ def test_a_limit_cycle_is_found_within_the_default_horizon_and_has_its_period():
     assert [a.name for a in short.attractors] == [cycle.name]
 
 
+@pytest.mark.slow
 def test_a_cycle_beside_an_equilibrium_has_its_multiplier_and_its_basin():
     # dr/dt = 0.1 r (r^2 - 1/4) (1 - r^2), dangle/dt = s: stable r = 0 and 1, boundary 1/2, slope -0.15 at 1
     def field(z, s):
@@ -172,6 +175,7 @@ def test_a_limit_cycle_of_a_continuous_plrnn_closes_and_two_frequencies_do_not()
     assert [(a.kind, a.period) for a in torus.attractors] == [("bounded", 0)]
 
 
+@pytest.mark.slow
 def test_the_lorenz_attractor_is_one_bounded_set_and_no_transient():
     def field(z):
         return jnp.stack([10 * (z[1] - z[0]), z[0] * (28 - z[2]) - z[1], z[0] * z[1] - 8 / 3 * z[2]])

@@ -98,6 +98,7 @@ def test_cycles_of_the_tent_map_are_as_many_as_counted():
     check(tent(), found)
 
 
+@pytest.mark.slow
 def test_cycles_of_the_tent_map_without_proof_are_as_many():
     found = rt.find_cycles(tent(), 6, node_limit=0)
     assert found.counts == {k: lyndon(k) for k in range(1, 7)}

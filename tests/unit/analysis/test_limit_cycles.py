@@ -127,6 +127,7 @@ def test_orbits_that_leave_are_not_said_to_rest():
     assert "rested" not in rt.find_cycles(model, 2.0).message
 
 
+@pytest.mark.slow
 def test_every_listed_cycle_keeps_the_direction_of_the_orbit():
     """Random converted flows, with auxiliary states too: one multiplier is 1, and the simulated orbit comes back."""
     listed = 0

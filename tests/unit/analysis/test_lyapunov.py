@@ -66,6 +66,7 @@ def test_converted_linear_map_keeps_its_exponents():
 # --- orbits
 
 
+@pytest.mark.slow
 def test_fixed_point_of_a_network_has_the_exponents_of_its_matrix():
     r = lyapunov_spectrum(rt.PLRNN([0.5, 0.9], np.zeros((2, 2)), [0.1, 0.1]), [1.0, 1.0], steps=500)
     np.testing.assert_allclose(r.exponents, np.log([0.9, 0.5]), rtol=0, atol=1e-10)
@@ -77,6 +78,7 @@ def test_few_vectors_find_the_leading_exponents_whatever_the_order_of_units():
     assert abs(r.exponents[0] - np.log(0.9)) <= 1e-10
 
 
+@pytest.mark.slow
 def test_one_core_and_many_give_the_same(network, monkeypatch):
     model, z0 = network
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
@@ -125,6 +127,7 @@ def test_map_with_regions_held_is_measured_as_itself():
     assert r.sum_error <= 1e-6
 
 
+@pytest.mark.slow
 def test_many_states_and_few_vectors_agree_with_matrices(rng, monkeypatch):
     n = 80
     model = rt.TanhRNN(rng.normal(size=(n, n)) * 1.6 / np.sqrt(n), np.zeros((n, 0)), rng.normal(size=n) * 0.1)
@@ -300,6 +303,7 @@ def switching():
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_pause_after_every_piece_does_not_matter(switching, monkeypatch):
     whole = [lyapunov_spectrum(model, z0, **options) for model, z0, options in switching]
     calls, follow = [], variational._SwitchedVectors.follow
@@ -335,6 +339,7 @@ KINDS = ["map", "clock", "state", "one vector", "smooth flow"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_time_limit_leaves_what_was_measured(kind, no_hang):
     model, z0, options = every_kind(10**7)[kind]
     lyapunov_spectrum(model, z0, transient=0, time_limit=0, **options)  # compiles
@@ -365,6 +370,7 @@ for kind in KINDS:
         assert "Interrupted by Ctrl-C at t = " in a["message"]
 
 
+@pytest.mark.slow
 def test_what_is_measured_in_time_is_what_a_shorter_horizon_measures(switching):
     model, z0, _ = switching[0]
     r = lyapunov_spectrum(model, z0, times=[0, 1e5], switching="state", transient=0, time_limit=0.5)

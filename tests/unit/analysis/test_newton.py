@@ -68,6 +68,7 @@ def test_a_numpy_map_has_the_same_points_as_its_traced_twin():
         assert same_sets(found.points, want, EXACT)
 
 
+@pytest.mark.slow
 def test_a_gru_has_all_points_that_scipy_finds_from_many_starts(rng):
     model = gru(rng)
     found = search_smooth(model, np.zeros(2))

@@ -419,6 +419,7 @@ def check_stability(found):
 
 @pytest.mark.parametrize("is_hit", [False, True], ids=["between values", "on a value"])
 @pytest.mark.parametrize("kind", ["transcritical", "pitchfork", "subcritical"])
+@pytest.mark.slow
 def test_curved_branches_that_cross_keep_apart_and_have_one_event(kind, is_hit, rng):
     s0 = rng.uniform(-0.3, 0.3)
     c, d = rng.uniform(-1, 1, (2, 3))
@@ -460,6 +461,7 @@ def test_two_logistic_steps_have_the_point_and_the_cycle_as_branches_that_cross_
 
 
 @pytest.mark.parametrize("values", [np.linspace(0.1, 1.5, 8), np.linspace(0.13, 1.5, 8)])
+@pytest.mark.slow
 def test_epidemic_threshold_lists_each_branch_once_at_every_value(values):
     found = scan(rt.VectorField(lambda z, s: s * z * (1 - z) - 0.5 * z, 1, num_inputs=1), "inputs[0]", values)
     (event,) = found.events
@@ -469,6 +471,7 @@ def test_epidemic_threshold_lists_each_branch_once_at_every_value(values):
     check_stability(found)
 
 
+@pytest.mark.slow
 def test_two_rates_that_cross_at_once_by_symmetry_are_reported_as_degenerate():
     W = -6 * (np.ones((3, 3)) - np.eye(3))
     model = rt.RateRNN(W, np.ones((3, 1)), np.zeros(3), tau=1.0, activation="logistic", form="rate")
@@ -494,6 +497,7 @@ def test_a_change_of_stability_that_is_not_located_is_an_event_as_wide_as_its_in
     assert "not located" in event.message
 
 
+@pytest.mark.slow
 def test_a_point_that_leaves_for_infinity_is_seen_early_and_said(monkeypatch):
     # Henon map: a z^2 + (1 - b) z - 1 = 0; at a = 0 one of the points is at infinity
     monkeypatch.setattr(arclength, "MOST_STEPS", 500)
@@ -654,6 +658,7 @@ def four_logistic_steps(z, s):
     return z
 
 
+@pytest.mark.slow
 def test_errors_of_smooth_events_cover_the_closed_form():
     found = scan(rt.Map(four_logistic_steps, 1, num_inputs=1), "inputs[0]", np.linspace(2.75, 3.25, 12))
     events = [e for e in found.events if e.kind == "transcritical or pitchfork"]

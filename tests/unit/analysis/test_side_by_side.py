@@ -48,6 +48,7 @@ def test_a_cycle_closes_after_as_many_steps_of_the_clock_flow():
     assert cycle.state > 1e-3  # it crosses the boundary within every step
 
 
+@pytest.mark.slow
 def test_a_flow_of_other_weights_does_not_pass(oscillator):
     """The same map with a flow whose regions were converted for slightly other weights: the check can fail."""
     model, _ = oscillator

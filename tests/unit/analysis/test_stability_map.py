@@ -183,6 +183,7 @@ def test_an_empty_axis_is_refused():
         stability_map(tent(0.5, 0.5), tent, ([0.1], []))
 
 
+@pytest.mark.slow
 def test_points_where_a_field_fades_towards_infinity_are_not_counted():
     """dz/dt = s - 4 z / (1 + z^2) has two zeros and tends to s far out; the Brusselator has one, at (1, b)."""
     fading = rt.VectorField(lambda z, s: s[0] - 4 * z / (1 + z**2) + 0 * s[1], 1, 2)

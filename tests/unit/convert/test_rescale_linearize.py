@@ -59,6 +59,7 @@ def test_samples_of_a_converted_flow_are_rescaled_with_it(rng):
         np.testing.assert_allclose(slow.step(z, s), step.step(z, s), rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_linearization_along_a_trajectory_is_one_system_per_sample(rng):
     path = rt.simulate(RATE, [1.0, -0.5], times=np.linspace(0, 1, 5), inputs=rng.normal(size=(4, 1)))
     s = rng.normal(size=(5, 1))

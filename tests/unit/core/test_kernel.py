@@ -86,7 +86,14 @@ def test_another_folder_can_be_named(run, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
-@pytest.mark.parametrize("damage", [b"", b"garbage\n", b"\x80\x05X\xff\xff\xff\xff"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"garbage\n",
+        pytest.param(b"", marks=pytest.mark.slow),
+        pytest.param(b"\x80\x05X\xff\xff\xff\xff", marks=pytest.mark.slow),
+    ],
+)
 def test_a_damaged_cache_is_replaced(run, tmp_path, suffix, damage):
     run(RUN)
     files = list(tmp_path.rglob(f"*.{suffix}"))

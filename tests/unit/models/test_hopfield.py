@@ -37,6 +37,7 @@ def test_energy_falls_at_the_rate_of_its_closed_form(activation, rng):
 
 
 @pytest.mark.parametrize("activation", ["tanh", "logistic"])
+@pytest.mark.slow
 def test_energy_decreases_along_every_orbit_of_a_symmetric_network(activation, rng):
     model = symmetric(rng, activation)
     path = rt.simulate(model, 2 * rng.normal(size=(6, 4)), times=np.linspace(0, 20, 65))
@@ -51,6 +52,7 @@ def test_energy_is_finite_where_the_rates_saturate():
     np.testing.assert_allclose(model.energy([1e3]), np.log(2), rtol=0, atol=1e-15)  # integral of artanh to 1
 
 
+@pytest.mark.slow
 def test_stored_patterns_are_fixed_points_and_attract():
     patterns = np.array([[1, 1, 1, 1, -1, -1, -1, -1], [1, -1, 1, -1, 1, -1, 1, -1]])  # orthogonal
     model = rt.HopfieldNetwork.storing(patterns, gain=8.0)
