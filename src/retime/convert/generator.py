@@ -1,0 +1,119 @@
+"""Generators of one step, and how well they reach it: every block against its own size."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from retime.core.arrays import Array
+from retime.core.status import RegionStatus
+
+EPSILON = 2.0**-53
+
+
+class Generator(NamedTuple):
+    """A logarithm L `(N, N)` of `target` `(N, N)`, N = n + auxiliary; the first n rows and columns are the map's.
+
+    `null` `(n, n)` projects on the generalized null space of the map, None where it has none. The target is M; M + 2^-53 null
+    when `status` is regularized; M (I - null) + null when it is time-varying. `paired`: equal negative blocks are turned in
+    planes that M does not determine; else L is a function of M.
+    """
+
+    L: Array
+    target: Array
+    status: RegionStatus
+    margin: float
+    rotation: float
+    null: Array | None = None
+    paired: bool = False
+
+
+def margins(w: Array) -> Array:
+    """Signed distance of spectra `(..., n)` to (-inf, 0]; minus the largest modulus among eigenvalues that lie on it."""
+    distance = np.where(np.real(w) > 0, np.abs(w), np.abs(np.imag(w)))
+    on_axis = np.where(distance == 0, np.abs(w), -1.0).max(axis=-1, initial=-1.0)
+    return np.where(on_axis >= 0, -on_axis, distance.min(axis=-1, initial=np.inf))
+
+
+class Residuals(NamedTuple):
+    """Per region `(r,)`: of M against |M|, and the largest of the offset's and each input's against its own column."""
+
+    map: Array
+    inputs: Array
+
+
+def residuals(L: Array, H: Array, target: Array, F: Array, weights: Array) -> Residuals:
+    """How far one step of stacks L `(r, N, N)`, H `(r, N, k)` is from target `(r, N, N)` and F `(r, n, k)`, Frobenius norms.
+
+    Given and measured in balanced units, where state i counts in weights_i `(r, n)`; in the states' own units as well. The
+    larger one is returned, so neither a large unit nor a large input hides an error. Columns are scaled before they are
+    exponentiated: what is measured of M does not depend on them.
+    """
+    from scipy.linalg import expm
+
+    r, N, k = H.shape
+    n = F.shape[1]
+    power = _powers(L, H)
+    X, padded = np.zeros((r, N + k, N + k)), np.zeros((r, N, k))
+    X[:, :N, :N], X[:, :N, N:], padded[:, :n] = L, H * power, F * power
+    error = expm(X)[:, :N]
+    error[:, :, :N] -= target
+    error[:, :, N:] -= padded
+    of_map = np.maximum(
+        _ratio(error[:, :, :N], target[:, :n, :n]),
+        _ratio(_in_units(error[:, :n, :n], weights), _in_units(target[:, :n, :n], weights)),
+    )
+    own = weights[:, :, None]
+    columns = np.maximum(
+        _column_ratio(error[:, :, N:], padded), _column_ratio(own * error[:, :n, N:], own * padded[:, :n])
+    )
+    return Residuals(of_map, columns.max(axis=1, initial=0.0))
+
+
+def _powers(L: Array, H: Array) -> Array:
+    """Powers of two `(r, 1, k)` that make the columns of H small beside the largest of L."""
+    norm, size = np.abs(L).sum(axis=1).max(axis=1, initial=0.0), np.abs(H).sum(axis=1)
+    aim = 2.0**-10 * np.where(norm > 0, norm, 1.0)
+    exponent = np.floor(np.log2(aim[:, None] / np.where(size > 0, size, 1.0)))
+    return np.exp2(np.clip(exponent, -900, 900))[:, None, :]
+
+
+def _in_units(X: Array, weights: Array) -> Array:
+    return X * (weights[:, :, None] / weights[:, None, :])
+
+
+def _ratio(error: Array, size: Array) -> Array:
+    """||error|| / ||size|| of stacks; a size of 0 counts as 2^-53."""
+    whole = np.linalg.norm(size, axis=(1, 2))
+    return _finite(np.linalg.norm(error, axis=(1, 2)) / np.where(whole > 0, whole, EPSILON))
+
+
+def _column_ratio(error: Array, size: Array) -> Array:
+    whole, part = np.linalg.norm(size, axis=1), np.linalg.norm(error, axis=1)
+    return _finite(np.where(part > 0, part / np.where(whole > 0, whole, EPSILON), 0.0))
+
+
+def _finite(x: Array) -> Array:
+    return np.where(np.isfinite(x), x, np.inf)
+
+
+def inputs_of(L: Array, F: Array) -> Array:
+    """H `(N, k)` with integral_0^1 exp(L t) dt H = [F; 0], F `(n, k)`: what an offset or input per step becomes per time.
+
+    The integral is singular only where L turns by a multiple of 2 pi, which no generator here does.
+
+    Raises:
+        numpy.linalg.LinAlgError: the integral is singular or not finite.
+    """
+    from scipy.linalg import expm
+
+    N, (n, k) = len(L), F.shape
+    if not k or not N:
+        return np.zeros((N, k))
+    X, padded = np.zeros((2 * N, 2 * N)), np.zeros((N, k))
+    scale = 2.0**-10 * max(1.0, float(np.abs(L).sum(axis=0).max()))
+    X[:N, :N], X[:N, N:], padded[:n] = L, scale * np.eye(N), F
+    integral = expm(X)[:N, N:] / scale
+    H = np.linalg.solve(integral, padded)
+    return H + np.linalg.solve(integral, padded - integral @ H)
