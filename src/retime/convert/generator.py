@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from retime.convert.exact import difference, exact_exponential
 from retime.core.arrays import Array
 from retime.core.status import RegionStatus
 
@@ -60,6 +61,30 @@ def residuals(L: Array, H: Array, target: Array, F: Array, weights: Array) -> Re
     error = expm(X)[:, :N]
     error[:, :, :N] -= target
     error[:, :, N:] -= padded
+    return _relative(error, target, padded, weights)
+
+
+def exact_residuals(L: Array, H: Array, target: Array, F: Array, weights: Array) -> tuple[float, float]:
+    """`residuals` of one region, its exponential in exact arithmetic; in double precision for more than 40 rows."""
+    N, k = H.shape
+    if N + k > _LARGEST or not (np.isfinite(L).all() and np.isfinite(H).all()):
+        found = residuals(L[None], H[None], target[None], F[None], weights[None])
+        return float(found.map[0]), float(found.inputs[0])
+    power = _powers(L[None], H[None])[0]
+    X, G = np.zeros((N + k, N + k)), np.zeros((N, N + k))
+    X[:N, :N], X[:N, N:] = L, H * power
+    G[:, :N], G[: len(F), N:] = target, F * power
+    error = difference(exact_exponential(X)[:N], G)
+    found = _relative(error[None], target[None], G[None, :, N:], weights[None])
+    return float(found.map[0]), float(found.inputs[0])
+
+
+_LARGEST = 40
+
+
+def _relative(error: Array, target: Array, padded: Array, weights: Array) -> Residuals:
+    """The larger of the two measures, in balanced and in the states' own units, of errors `(r, N, N + k)`."""
+    n, N = weights.shape[1], target.shape[1]
     of_map = np.maximum(
         _ratio(error[:, :, :N], target[:, :n, :n]),
         _ratio(_in_units(error[:, :n, :n], weights), _in_units(target[:, :n, :n], weights)),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retime.convert.eigen_log import Candidate, logs_by_eigenvectors
-from retime.convert.generator import EPSILON, Generator, inputs_of, residuals
+from retime.convert.generator import EPSILON, Generator, exact_residuals, inputs_of, residuals
 from retime.convert.schur_log import log_by_schur
 from retime.core.arrays import Array
 from retime.core.balance import balancing, reachable
@@ -20,6 +20,7 @@ from retime.core.region import RegionFlow
 from retime.core.status import RegionStatus
 from retime.models.flow import register
 
+MEASURED = 5e-13  # what double precision measures above this is measured again exactly
 _CHUNK = 256
 _CHUNK_ENTRIES = 2**18  # entries of the augmented matrices of one chunk: bounds the memory of its temporaries
 
@@ -81,15 +82,10 @@ class MatrixLog:
         self, log: Candidate | None, M: Array, F: Array, weights: Array, keep: Array | None
     ) -> Candidate | None:
         """The better of the fast result and the careful one; the inputs follow once the map's logarithm is settled."""
-        generator, of_map = (None, np.inf) if log is None else (log.generator, log.of_map)
-        if of_map > self.tolerance:
-            careful = log_by_schur(M, weights, keep, self.tolerance)
-            if careful is not None and (generator is None or careful.residual < of_map):
-                generator, of_map = careful
-        if generator is None:
-            return None
-        found = _with_inputs(generator, of_map, F, weights, keep)
-        return log if log is not None and log.generator is generator and log.of_inputs <= found.of_inputs else found
+        if log is not None and log.of_map <= self.tolerance:
+            return min(log, _with_inputs(log.generator, log.of_map, F, weights, keep), key=lambda x: x.of_inputs)
+        found = log_by_schur(M, weights, keep, self.tolerance, None if log is None else log.generator)
+        return None if found is None else _with_inputs(found.generator, found.residual, F, weights, keep)
 
 
 def _with_inputs(generator: Generator, of_map: float, F: Array, weights: Array, keep: Array | None) -> Candidate:
@@ -98,7 +94,10 @@ def _with_inputs(generator: Generator, of_map: float, F: Array, weights: Array, 
     if keep is not None and not generator.paired:
         H[: len(F)] *= keep @ (moved != 0)
     found = residuals(generator.L[None], H[None], generator.target[None], moved[None], weights[None])
-    return Candidate(generator, H, of_map, float(found.inputs[0]))
+    of_inputs = float(found.inputs[0])
+    if of_inputs > MEASURED:
+        of_inputs = exact_residuals(generator.L, H, generator.target, moved, weights)[1]
+    return Candidate(generator, H, of_map, of_inputs)
 
 
 def _moved(generator: Generator, F: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from retime.convert.generator import EPSILON, Generator, margins, residuals
+from retime.convert.generator import EPSILON, Generator, exact_residuals, margins, residuals
 from retime.convert.spectrum import ZeroSplit, split_negative, split_zero
 from retime.core.arrays import Array
 from retime.core.quiet import logm
@@ -15,6 +15,7 @@ from retime.core.status import RegionStatus
 
 _ANGLES = (1e-6, 1e-3, 1e-2, 0.03, 0.1, 0.3, 0.6)
 _ZEROS = (1e-12, 1e-10, 1e-8)
+_NEAR = 1e-2  # residuals in double precision above this are not looked at again
 
 
 class Measured(NamedTuple):
@@ -28,20 +29,34 @@ class Measured(NamedTuple):
         return self.residual > 5 * tolerance, len(self.generator.L), self.residual
 
 
-def log_by_schur(M: Array, weights: Array, keep: Array | None, tolerance: float) -> Measured | None:
+def log_by_schur(
+    M: Array, weights: Array, keep: Array | None, tolerance: float, first: Generator | None = None
+) -> Measured | None:
     """The logarithm of M `(n, n)`: the tightest reading of "zero" that works, then the fewest auxiliary states.
 
-    Decided by M alone, whatever its offset and inputs. None where no reading gives a finite one.
+    Decided by M alone, whatever its offset and inputs; `first` is one that was found already. None where no reading gives a
+    finite one. What double precision measures to be no better than 5 `tolerance` is measured again exactly before it is judged.
     """
-    best: Measured | None = None
+    tried = [] if first is None else [_measured(M, first, weights, keep)]
     for zero in (len(M) * np.finfo(float).eps, *_ZEROS):
-        for generator in _readings_of(M, zero):
-            found = _measured(M, generator, weights, keep)
-            if best is None or found.rank(tolerance) < best.rank(tolerance):
-                best = found
+        tried += [_measured(M, generator, weights, keep) for generator in _readings_of(M, zero)]
+        best = min(tried, key=lambda x: x.rank(tolerance), default=None)
         if best is not None and best.residual <= 5 * tolerance:
+            return best
+    return _exactly_measured(tried, weights, tolerance)
+
+
+def _exactly_measured(tried: list[Measured], weights: Array, tolerance: float) -> Measured | None:
+    """The best of those that come near, fewest auxiliary states first."""
+    near = sorted((x for x in tried if np.isfinite(x.residual)), key=lambda x: (len(x.generator.L), x.residual))
+    found = []
+    for x in [x for x in near if x.residual <= _NEAR] or near[:1]:
+        nothing = np.zeros((len(x.generator.L), 0))
+        residual, _ = exact_residuals(x.generator.L, nothing, x.generator.target, nothing[: len(weights)], weights)
+        found.append(Measured(x.generator, residual))
+        if residual <= 5 * tolerance:
             break
-    return best
+    return min(found, key=lambda x: x.rank(tolerance), default=None)
 
 
 def _readings_of(M: Array, zero: float) -> Iterator[Generator]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import numpy as np
-from scipy.linalg import schur, solve_sylvester
+from scipy.linalg import lapack, schur, solve_sylvester
 
 from retime.core.arrays import Array
 
@@ -82,21 +83,51 @@ def split_negative(M: Array, angle: float, pair_tolerance: float | None) -> Nega
     Source: culver1966 (each Jordan block of a negative eigenvalue an even number of times).
     """
     n = len(M)
-    negative, rest = invariant_bases(M, lambda x: x.real < 0 and abs(x.imag) <= np.tan(angle) * -x.real)
+    negative, rest, N = invariant_bases(M, lambda x: x.real < 0 and abs(x.imag) <= np.tan(angle) * -x.real)
     if negative.shape[1] < 2 or pair_tolerance is None:
         return NegativeSplit(rest, np.zeros((n, 0)), np.zeros((0, 0)), negative)
-    N = np.linalg.lstsq(negative, M @ negative, rcond=None)[0]
     paired, J, unpaired = pair_jordan_blocks(N, pair_tolerance)
     return NegativeSplit(rest, negative @ paired, J, negative @ unpaired)
 
 
-def invariant_bases(M: Array, choose) -> tuple[Array, Array]:
-    """Bases of the invariant subspaces of the chosen and of the other eigenvalues, by an ordered real Schur form."""
-    T, Q, k = cast(tuple[Array, Array, int], schur(M, output="real", sort=lambda re, im: bool(choose(complex(re, im)))))
+class InvariantBases(NamedTuple):
+    """Bases `(n, k)` and `(n, n - k)` of complementary invariant subspaces, and M on the first one `(k, k)`."""
+
+    chosen: Array
+    rest: Array
+    block: Array
+
+
+def invariant_bases(M: Array, choose: Callable[[complex], bool]) -> InvariantBases:
+    """Of the chosen and of the other eigenvalues, by a real Schur form that is ordered once its eigenvalues are known.
+
+    Reordering moves eigenvalues that are nearly multiple by more than rounding; which ones were chosen does not change with it.
+
+    Raises:
+        numpy.linalg.LinAlgError: blocks are too close to be swapped.
+    """
+    T, Q = cast(tuple[Array, Array], schur(M, output="real"))
+    select = np.array([choose(x) for x in _diagonal_blocks(T)], dtype=np.int32)
+    k = int(select.sum())
     if 0 < k < len(M):
+        T, Q, *_, info = lapack.dtrsen(select, T, Q, job="N")
+        if info:
+            raise np.linalg.LinAlgError("The Schur form could not be reordered.")
         X = solve_sylvester(T[:k, :k], -T[k:, k:], -T[:k, k:])
-        return Q[:, :k], Q[:, :k] @ X + Q[:, k:]
-    return Q[:, :k], Q[:, k:]
+        return InvariantBases(Q[:, :k], Q[:, :k] @ X + Q[:, k:], T[:k, :k])
+    if not k:
+        return InvariantBases(Q[:, :0], Q, T[:0, :0])
+    return InvariantBases(Q, Q[:, :0], T)
+
+
+def _diagonal_blocks(T: Array) -> list[complex]:
+    """Eigenvalues of a real Schur form in the order of its diagonal."""
+    values, i = [], 0
+    while i < len(T):
+        size = 2 if i + 1 < len(T) and T[i + 1, i] != 0 else 1
+        values += [complex(x) for x in np.linalg.eigvals(T[i : i + size, i : i + size])]
+        i += size
+    return values
 
 
 def pair_jordan_blocks(N: Array, tolerance: float) -> tuple[Array, Array, Array]:
@@ -104,11 +135,13 @@ def pair_jordan_blocks(N: Array, tolerance: float) -> tuple[Array, Array, Array]
     paired, turns, unpaired = [np.zeros((len(N), 0))], [], []
     basis, left = np.eye(len(N)), N
     for seed in _separate(np.linalg.eigvals(N).real, tolerance):
-        chosen, rest = invariant_bases(left, lambda x, seed=seed: abs(x - seed) <= 2 * tolerance * abs(seed))
+        chosen, rest, block = invariant_bases(left, lambda x, seed=seed: abs(x - seed) <= 2 * tolerance * abs(seed))
         if chosen.shape[1] < 2:
             continue
-        block = np.linalg.lstsq(chosen, left @ chosen, rcond=None)[0]
-        twins, singles = _twins(jordan_chains(block - np.trace(block) / len(block) * np.eye(len(block))))
+        Z = block - np.trace(block) / len(block) * np.eye(len(block))
+        size = float(np.linalg.norm(block, 2))
+        part = float(np.linalg.norm(Z, 2)) / size
+        twins, singles = _twins(jordan_chains(Z / (size * (part if part > 1e-8 else 1.0))))
         if not twins:
             continue
         for first, second in twins:
@@ -128,7 +161,10 @@ def _separate(values: Array, tolerance: float) -> list[float]:
 
 
 def jordan_chains(Z: Array, tolerance: float = 1e-8) -> list[Array]:
-    """Chains [v, Z v, ..., Z^(s-1) v] `(k, s)` of a nilpotent Z that together are a basis, longest first."""
+    """Chains [v, Z v, ..., Z^(s-1) v] `(k, s)` of a nilpotent Z that together are a basis, longest first.
+
+    Chains of one length begin with orthonormal vectors and end with orthogonal ones, the longest first.
+    """
     k, chains = len(Z), []
     scale = max(1.0, float(np.linalg.norm(Z)))
     kernels = [np.zeros((k, 0))]
@@ -138,7 +174,9 @@ def jordan_chains(Z: Array, tolerance: float = 1e-8) -> list[Array]:
         kernels.append(_null_space(power, tolerance))
     for s in range(len(kernels) - 1, 0, -1):
         spanned = [kernels[s - 1], *[_power_apply(Z, c[:, :1], c.shape[1] - s) for c in chains if c.shape[1] > s]]
-        for v in _complement(np.hstack(spanned), kernels[s], tolerance).T:
+        new = _complement(np.hstack(spanned), kernels[s], tolerance)
+        ends = np.linalg.svd(_power_apply(Z, new, s - 1), full_matrices=False)[2] if new.shape[1] else np.zeros((0, 0))
+        for v in (new @ ends.T).T:
             chains.append(np.hstack([_power_apply(Z, v[:, None], j) for j in range(s)]))
     return chains
 
@@ -147,9 +185,14 @@ def _twins(chains: list[Array]) -> tuple[list[tuple[Array, Array]], list[Array]]
     twins, singles = [], []
     for length in sorted({c.shape[1] for c in chains}, reverse=True):
         same = [c for c in chains if c.shape[1] == length]
-        twins += list(zip(same[0::2], same[1::2], strict=False))
+        twins += [(a, b * _alike(a, b)) for a, b in zip(same[0::2], same[1::2], strict=False)]
         singles += same[-1:] if len(same) % 2 else []
     return twins, singles
+
+
+def _alike(a: Array, b: Array) -> float:
+    """The factor that makes the vectors of chain b as long as those of chain a on (geometric) average: J turns one into the other."""
+    return float(np.exp(np.mean(np.log(np.linalg.norm(a, axis=0) / np.linalg.norm(b, axis=0)))))
 
 
 def _turn(sizes: list[int]) -> Array:
