@@ -1,12 +1,13 @@
-"""Condition number of the matrix logarithm from its Frechet derivative."""
+"""What errors do to the matrix logarithm, and to one step of its exponential, from Frechet derivatives."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from retime.core.arrays import Array
+from retime.core.balance import balancing
 
-_ZERO = 2.0**-53
+_ZERO = _ROUNDING = 2.0**-53
 
 
 def log_condition(M: Array, on_axis: bool, iterations: int = 12) -> float:
@@ -69,9 +70,40 @@ def _by_blocks(M: Array, iterations: int) -> float:
         if size == 0 or not np.isfinite(size):
             break
         norm, X = np.sqrt(size), Z / size
-    return norm * float(np.linalg.norm(M)) / max(float(np.linalg.norm(logm(M))), _ZERO)
+    try:
+        return norm * float(np.linalg.norm(M)) / max(float(np.linalg.norm(logm(M))), _ZERO)
+    except np.linalg.LinAlgError:
+        return float("inf")
 
 
 def _start(n: int) -> Array:
     X = np.cos(1.0 + np.arange(n * n, dtype=float)).reshape(n, n) + 1e-3
     return X / np.linalg.norm(X)
+
+
+def step_rounding(L: Array, H: Array, n: int, draws: int = 4) -> float:
+    """Largest relative change of one step of (L `(N, N)`, H `(N, k)`) when each entry is rounded, over random draws.
+
+    Of the map of the first n states against its norm, of each column of inputs against its own; the larger of the states' units
+    and balanced ones. To first order. Cost: O((N + k)^3) per draw. Source: higham2008, chapter 10.
+    """
+    from scipy.linalg import expm, expm_frechet
+
+    (N, k), rng = H.shape, np.random.default_rng(0)
+    with np.errstate(all="ignore"):
+        w = np.ones(N + k)
+        w[:n] = balancing(expm(L)[None, :n, :n])[0]
+        X = np.zeros((N + k, N + k))
+        X[:N] = np.hstack([L, H * 2.0 ** -np.rint(np.log2(np.abs(H).sum(axis=0) + 1e-300))]) * (w / w[:N, None])
+        step, worst = expm(X), 0.0
+        for _ in range(draws):
+            change = expm_frechet(X, _ROUNDING * X * rng.uniform(-1, 1, X.shape), compute_expm=False)
+            for units in (np.ones(N + k), w):
+                scale = units[:n, None] / units
+                change_here, step_here = change[:n] * scale, step[:n] * scale
+                columns = np.linalg.norm(step_here[:, N:], axis=0)
+                moved = np.linalg.norm(change_here[:, N:], axis=0)
+                parts = np.where(moved > 0, moved / columns, 0.0)
+                of_map = np.linalg.norm(change_here[:, :n]) / np.linalg.norm(step_here[:, :n])
+                worst = max(worst, float(of_map), float(parts.max(initial=0.0)))
+    return worst if np.isfinite(worst) else float("inf")

@@ -1,0 +1,61 @@
+"""Jordan blocks of a matrix that is known to rounding, by ranks: whether a logarithm is the only real one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from retime.core.arrays import Array
+
+_CLUSTERS = (
+    1e-9,
+    1e-7,
+    1e-5,
+    1e-4,
+    1e-3,
+    1e-2,
+    0.1,
+    0.3,
+)  # distances within which eigenvalues may be one, per their size
+
+
+def is_unique_logarithm(M: Array, error: float) -> bool:
+    """Whether M `(n, n)`, known to a relative `error`, has one real logarithm: real positive eigenvalues, no block twice.
+
+    Rounding moves an eigenvalue with a block of size p by the p-th root of it, so no eigenvalue is compared with another:
+    x is an eigenvalue where M - x is singular to rounding, and it has one block where its null space is a line.
+
+    Source: culver1966, theorem 2.
+    """
+    tolerance = 64 * len(M) * error * float(np.linalg.norm(M, 2))
+    w = np.linalg.eigvals(M)
+    if (np.real(w) <= 0).any():
+        return False
+    x = np.real(w)
+    singular = np.linalg.svd(M - x[:, None, None] * np.eye(len(M)), compute_uv=False)
+    nullity = (singular <= tolerance).sum(axis=1)
+    if (nullity[np.imag(w) != 0] == 0).any():
+        return False
+    return all(_differ(M, center, w, tolerance) for center in x[nullity > 1])
+
+
+def _differ(M: Array, center: float, w: Array, tolerance: float) -> bool:
+    """Whether the blocks of the eigenvalue at `center` have different sizes; False where no cluster is nilpotent to rounding."""
+    for distance in _CLUSTERS:
+        x = float(np.mean(np.real(w[np.abs(w - center) <= distance * abs(center)])))
+        sizes = _block_sizes(M - x * np.eye(len(M)), tolerance)
+        if sum(sizes) == int((np.abs(w - center) <= distance * abs(center)).sum()):
+            return len(set(sizes)) == len(sizes)
+    return False
+
+
+def _block_sizes(Z: Array, tolerance: float) -> list[int]:
+    """Sizes of the Jordan blocks of eigenvalue 0 of Z, by how far each power's range shrinks."""
+    nullities = []
+    while len(Z):
+        U, singular, _ = np.linalg.svd(Z)
+        keep = int((singular > tolerance).sum())
+        if keep == len(Z):
+            break
+        nullities.append(len(Z) - keep)
+        Z = U[:, :keep].T @ Z @ U[:, :keep]
+    return [sum(count > k for count in nullities) for k in range(nullities[0] if nullities else 0)]
