@@ -89,7 +89,7 @@ def _assemble(
         L[:, i, i] = np.log(-value)
         H[:, n:] = np.pi / (value - 1)[:, :, None] * (u @ F)
         target[:, i, i] = value
-    found = residuals(L, H, target, F, weights)
+    found = residuals(L, H, target, F, M, weights)
     return _candidates(L, H, target, RegionStatus.RAISED if a else RegionStatus.PRINCIPAL, w, found)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from retime.convert.exact import difference, exact_exponential
+from retime.convert.exact import ExactStep
 from retime.core.arrays import Array
 from retime.core.status import RegionStatus
 
@@ -17,8 +17,8 @@ class Generator(NamedTuple):
     """A logarithm L `(N, N)` of `target` `(N, N)`, N = n + auxiliary; the first n rows and columns are the map's.
 
     `null` `(n, n)` projects on the generalized null space of the map, None where it has none. The target is M; M + 2^-53 null
-    when `status` is regularized; M (I - null) + null when it is time-varying. `paired`: equal negative blocks are turned in
-    planes that M does not determine; else L is a function of M.
+    when `status` is regularized; null and the part of M beside it when it is time-varying. `paired`: equal negative blocks are turned in
+    planes that M does not determine; else L is a function of M. `dropped`: the largest singular value, relative to M, that was read as zero.
     """
 
     L: Array
@@ -28,6 +28,7 @@ class Generator(NamedTuple):
     rotation: float
     null: Array | None = None
     paired: bool = False
+    dropped: float = 0.0
 
 
 def margins(w: Array) -> Array:
@@ -44,8 +45,10 @@ class Residuals(NamedTuple):
     inputs: Array
 
 
-def residuals(L: Array, H: Array, target: Array, F: Array, weights: Array) -> Residuals:
+def residuals(L: Array, H: Array, target: Array, F: Array, M: Array, weights: Array) -> Residuals:
     """How far one step of stacks L `(r, N, N)`, H `(r, N, k)` is from target `(r, N, N)` and F `(r, n, k)`, Frobenius norms.
+
+    Relative to M `(r, n, n)` and to each column of F.
 
     Given and measured in balanced units, where state i counts in weights_i `(r, n)`; in the states' own units as well. The
     larger one is returned, so neither a large unit nor a large input hides an error. Columns are scaled before they are
@@ -61,34 +64,46 @@ def residuals(L: Array, H: Array, target: Array, F: Array, weights: Array) -> Re
     error = expm(X)[:, :N]
     error[:, :, :N] -= target
     error[:, :, N:] -= padded
-    return _relative(error, target, padded, weights)
+    return _relative(error, M, padded, weights)
 
 
-def exact_residuals(L: Array, H: Array, target: Array, F: Array, weights: Array) -> tuple[float, float]:
-    """`residuals` of one region, its exponential in exact arithmetic; in double precision for more than 40 rows."""
-    N, k = H.shape
-    if N + k > _LARGEST or not (np.isfinite(L).all() and np.isfinite(H).all()):
-        found = residuals(L[None], H[None], target[None], F[None], weights[None])
-        return float(found.map[0]), float(found.inputs[0])
-    power = _powers(L[None], H[None])[0]
-    X, G = np.zeros((N + k, N + k)), np.zeros((N, N + k))
-    X[:N, :N], X[:N, N:] = L, H * power
-    G[:, :N], G[: len(F), N:] = target, F * power
-    error = difference(exact_exponential(X)[:N], G)
-    found = _relative(error[None], target[None], G[None, :, N:], weights[None])
-    return float(found.map[0]), float(found.inputs[0])
+def exact_step(generator: Generator) -> ExactStep | None:
+    """One step in exact arithmetic; None for more than 40 states, where it would take seconds, or a generator that is not finite."""
+    L = generator.L
+    return (
+        ExactStep.of(L) if len(L) <= _LARGEST and np.isfinite(L).all() and np.abs(L).max(initial=0.0) < 1e30 else None
+    )
+
+
+def residual_of_map(step: ExactStep, generator: Generator, M: Array, weights: Array) -> float:
+    """`residuals(...).map` of one region, measured exactly."""
+    error, nothing = step.error_of_map(generator.target), np.zeros((1, len(generator.L), 0))
+    return float(_relative(error[None], M[None], nothing, weights[None]).map[0])
+
+
+def exact_inputs(step: ExactStep, generator: Generator, F: Array, weights: Array, mask: Array) -> tuple[Array, float]:
+    """H `(N, k)` for F `(n, k)` with zeros where `mask` `(N, k)` is False, and its residual measured exactly.
+
+    Raises:
+        numpy.linalg.LinAlgError: the integral is singular.
+    """
+    N, size = len(generator.L), np.abs(F).max(axis=0, initial=0.0)
+    power = np.exp2(-np.rint(np.log2(np.where(size > 0, size, 1.0))))
+    padded = np.zeros((N, F.shape[1]))
+    padded[: len(F)] = F * power
+    H = step.inputs_of(padded) * mask
+    error = np.hstack([np.zeros((N, N)), step.error_of_inputs(H, padded)])
+    found = _relative(error[None], generator.target[None, : len(F), : len(F)], padded[None], weights[None])
+    return H / power, float(found.inputs[0])
 
 
 _LARGEST = 40
 
 
-def _relative(error: Array, target: Array, padded: Array, weights: Array) -> Residuals:
+def _relative(error: Array, M: Array, padded: Array, weights: Array) -> Residuals:
     """The larger of the two measures, in balanced and in the states' own units, of errors `(r, N, N + k)`."""
-    n, N = weights.shape[1], target.shape[1]
-    of_map = np.maximum(
-        _ratio(error[:, :, :N], target[:, :n, :n]),
-        _ratio(_in_units(error[:, :n, :n], weights), _in_units(target[:, :n, :n], weights)),
-    )
+    n, N = weights.shape[1], padded.shape[1]
+    of_map = np.maximum(_ratio(error[:, :, :N], M), _ratio(_in_units(error[:, :n, :n], weights), _in_units(M, weights)))
     own = weights[:, :, None]
     columns = np.maximum(
         _column_ratio(error[:, :, N:], padded), _column_ratio(own * error[:, :n, N:], own * padded[:, :n])

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from retime.convert.eigen_log import Candidate, logs_by_eigenvectors
-from retime.convert.generator import EPSILON, Generator, exact_residuals, inputs_of, residuals
+from retime.convert.exact import ExactStep
+from retime.convert.generator import EPSILON, Generator, exact_inputs, exact_step, inputs_of, residuals
 from retime.convert.schur_log import log_by_schur
 from retime.core.arrays import Array
 from retime.core.balance import balancing, reachable
@@ -85,18 +86,25 @@ class MatrixLog:
         if log is not None and log.of_map <= self.tolerance:
             return min(log, _with_inputs(log.generator, log.of_map, F, weights, keep), key=lambda x: x.of_inputs)
         found = log_by_schur(M, weights, keep, self.tolerance, None if log is None else log.generator)
-        return None if found is None else _with_inputs(found.generator, found.residual, F, weights, keep)
+        return None if found is None else _with_inputs(found.generator, found.residual, F, weights, keep, found.step)
 
 
-def _with_inputs(generator: Generator, of_map: float, F: Array, weights: Array, keep: Array | None) -> Candidate:
+def _with_inputs(
+    generator: Generator, of_map: float, F: Array, weights: Array, keep: Array | None, step: ExactStep | None = None
+) -> Candidate:
+    """Offset and inputs of a generator; what double precision does not settle is settled exactly."""
     moved = _moved(generator, F)
-    H = inputs_of(generator.L, moved)
+    mask = np.ones((len(generator.L), F.shape[1]))
     if keep is not None and not generator.paired:
-        H[: len(F)] *= keep @ (moved != 0)
-    found = residuals(generator.L[None], H[None], generator.target[None], moved[None], weights[None])
+        mask[: len(F)] = keep @ (moved != 0)
+    H = inputs_of(generator.L, moved) * mask
+    size = generator.target[None, : len(F), : len(F)]
+    found = residuals(generator.L[None], H[None], generator.target[None], moved[None], size, weights[None])
     of_inputs = float(found.inputs[0])
     if of_inputs > MEASURED:
-        of_inputs = exact_residuals(generator.L, H, generator.target, moved, weights)[1]
+        step = exact_step(generator) if step is None else step
+        if step is not None:
+            H, of_inputs = exact_inputs(step, generator, moved, weights, mask)
     return Candidate(generator, H, of_map, of_inputs)
 
 
@@ -115,12 +123,12 @@ def _region(log: Candidate | None, M: Array, F: Array, weights: Array, dt: float
     W, H = L * (units[:, None] / units) / dt, units[:, None] * H / dt
     bound, ramp = 0.0, None
     if generator.null is not None:
-        null = generator.null * (weights[:, None] / weights)
+        null, target = (X * (weights[:, None] / weights) for X in (generator.null, generator.target[:n, :n]))
         if generator.status is RegionStatus.REGULARIZED:
             bound = EPSILON * float(np.linalg.norm(null, 2))
         else:
             M, F = M * (weights[:, None] / weights), F * weights[:, None]
-            ramp = np.hstack([null @ F[:, :1], (M - np.eye(n)) @ null, null @ F[:, 1:]])
+            ramp = np.hstack([null @ F[:, :1], M - target, null @ F[:, 1:]])
     for array in (W, H):
         array.setflags(write=False)
     return RegionFlow(

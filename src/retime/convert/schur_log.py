@@ -7,26 +7,35 @@ from typing import NamedTuple
 
 import numpy as np
 
-from retime.convert.generator import EPSILON, Generator, exact_residuals, margins, residuals
+from retime.convert.exact import ExactStep
+from retime.convert.generator import EPSILON, Generator, exact_step, margins, residual_of_map, residuals
 from retime.convert.spectrum import ZeroSplit, split_negative, split_zero
 from retime.core.arrays import Array
+from retime.core.frechet import step_rounding
 from retime.core.quiet import logm
+from retime.core.region import LOOSE, STRICT
 from retime.core.status import RegionStatus
 
 _ANGLES = (1e-6, 1e-3, 1e-2, 0.03, 0.1, 0.3, 0.6)
+_PAIRS = (1e-12, 1e-9, 1e-6, 1e-4, 1e-3, 1e-2, 0.03, 0.1)
 _ZEROS = (1e-12, 1e-10, 1e-8)
+_SEEMING = 1e-7  # residuals in double precision that can be those of its own rounding
 _NEAR = 1e-2  # residuals in double precision above this are not looked at again
 
 
 class Measured(NamedTuple):
-    """A generator and its residual."""
+    """A generator and its residual; `step` where that was measured exactly."""
 
     generator: Generator
     residual: float
+    step: ExactStep | None = None
 
     def rank(self, tolerance: float) -> tuple[bool, int, float]:
-        """Good residuals first, then few auxiliary states."""
-        return self.residual > 5 * tolerance, len(self.generator.L), self.residual
+        """Good residuals first, then few auxiliary states. What is interpolated has no residual: there it is what was read as zero."""
+        miss = self.residual
+        if self.generator.status is RegionStatus.TIME_VARYING:
+            miss = max(miss, self.generator.dropped)
+        return miss > 5 * tolerance, len(self.generator.L), miss
 
 
 def log_by_schur(
@@ -41,21 +50,37 @@ def log_by_schur(
     for zero in (len(M) * np.finfo(float).eps, *_ZEROS):
         tried += [_measured(M, generator, weights, keep) for generator in _readings_of(M, zero)]
         best = min(tried, key=lambda x: x.rank(tolerance), default=None)
-        if best is not None and best.residual <= 5 * tolerance:
-            return best
-    return _exactly_measured(tried, weights, tolerance)
+        if best is not None and not best.rank(tolerance)[0]:
+            return _smaller(M, tried, best, weights) or best
+    return _exactly_measured(M, tried, weights, tolerance)
 
 
-def _exactly_measured(tried: list[Measured], weights: Array, tolerance: float) -> Measured | None:
-    """The best of those that come near, fewest auxiliary states first."""
+def _smaller(M: Array, tried: list[Measured], best: Measured, weights: Array) -> Measured | None:
+    """One with fewer states than the best that double precision only seems to measure as worse."""
+    size = len(best.generator.L)
+    for x in sorted(
+        (x for x in tried if len(x.generator.L) < size and x.residual <= _SEEMING), key=lambda x: x.residual
+    ):
+        step = exact_step(x.generator)
+        if step is not None and x.generator.status is not RegionStatus.TIME_VARYING:
+            residual = residual_of_map(step, x.generator, M, weights)
+            if residual <= STRICT:
+                return Measured(x.generator, residual, step)
+    return None
+
+
+def _exactly_measured(M: Array, tried: list[Measured], weights: Array, tolerance: float) -> Measured | None:
+    """The one with the fewest auxiliary states that is as good as rounding allows, else the best of those that come near."""
     near = sorted((x for x in tried if np.isfinite(x.residual)), key=lambda x: (len(x.generator.L), x.residual))
-    found = []
-    for x in [x for x in near if x.residual <= _NEAR] or near[:1]:
-        nothing = np.zeros((len(x.generator.L), 0))
-        residual, _ = exact_residuals(x.generator.L, nothing, x.generator.target, nothing[: len(weights)], weights)
-        found.append(Measured(x.generator, residual))
-        if residual <= 5 * tolerance:
-            break
+    found: list[Measured] = []
+    for x in [x for x in near if x.residual <= _NEAR] or sorted(near, key=lambda x: x.residual)[:1]:
+        step = exact_step(x.generator)
+        if step is not None:
+            x = Measured(x.generator, residual_of_map(step, x.generator, M, weights), step)
+        found.append(x)
+        L, good = x.generator.L, x.rank(0.0)[2]
+        if good <= max(5 * tolerance, min(8 * step_rounding(L, np.zeros((len(L), 0)), len(weights)), LOOSE)):
+            return x
     return min(found, key=lambda x: x.rank(tolerance), default=None)
 
 
@@ -79,7 +104,7 @@ def _measured(M: Array, generator: Generator, weights: Array, keep: Array | None
     if keep is not None and not generator.paired:
         L[:n, :n] *= keep
     nothing = np.zeros((1, len(L), 0))
-    of_map = residuals(L[None], nothing, generator.target[None], nothing[:, :n], weights[None]).map
+    of_map = residuals(L[None], nothing, generator.target[None], nothing[:, :n], M[None], weights[None]).map
     return Measured(generator, float(of_map[0]))
 
 
@@ -93,15 +118,20 @@ def _readings(T: Array) -> list[tuple[float, float | None]]:
         if int((angles <= angle).sum()) > count:
             readings.append((angle, None))
             count = int((angles <= angle).sum())
-    return readings + [(angle, pair) for angle, _ in readings for pair in _pair_tolerances(np.real(w)[angles <= angle])]
+    return readings + [(angle, pair) for angle, _ in readings for pair in _pair_tolerances(w[angles <= angle])]
 
 
 def _pair_tolerances(negative: Array) -> list[float]:
-    """Relative distances that merge the values into different clusters, from rounding to a tenth."""
-    ordered = np.sort(negative)
-    gaps = np.diff(ordered) / np.abs(ordered[:-1])
-    counts = [(x, int((gaps <= x).sum())) for x in (1e-12, 1e-9, 1e-6, 1e-4, 1e-3, 1e-2, 0.03, 0.1)]
-    return [x for (x, count), before in zip(counts, [0, *[c for _, c in counts]], strict=False) if count > before]
+    """Relative distances that merge the values, nearly negative, into different clusters, from rounding to a tenth."""
+    ordered = negative[np.argsort(np.real(negative), kind="stable")]
+    size = np.abs(ordered)
+    distances = np.concatenate([np.diff(np.real(ordered)) / size[:-1], np.abs(np.imag(ordered)) / size])
+    counts = [int((distances <= x).sum()) for x in _PAIRS]
+    return (
+        [x for x, count, before in zip(_PAIRS, counts, [0, *counts], strict=False) if count > before]
+        if len(size) > 1
+        else []
+    )
 
 
 def _log_of_invertible(T: Array, angle: float, pair: float | None) -> Generator:
@@ -153,5 +183,6 @@ def _with_zero(M: Array, split: ZeroSplit, inner: Generator) -> Generator:
         L[:n, :n] += np.log(EPSILON) * null
         target[:n, :n], status = M + EPSILON * null, RegionStatus.REGULARIZED
     else:
-        target[:n, :n], status = M - M @ null + null, RegionStatus.TIME_VARYING
-    return Generator(L, target, status, min(inner.margin, 0.0), inner.rotation, null, inner.paired)
+        target[:n, :n], status = split.R @ split.T @ split.Rl + null, RegionStatus.TIME_VARYING
+    margin = min(inner.margin, 0.0)
+    return Generator(L, target, status, margin, inner.rotation, null, inner.paired, split.dropped)

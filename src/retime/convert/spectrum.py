@@ -14,13 +14,15 @@ from retime.core.arrays import Array
 class ZeroSplit(NamedTuple):
     """M = R T Rl + nilpotent, Rl R = I; T `(r, r)` is invertible, P = I - R Rl projects on the generalized null space.
 
-    `nilpotency` is the size of the largest Jordan block of eigenvalue 0: 0 (none), 1 (semisimple), or more.
+    `nilpotency` is the size of the largest Jordan block of eigenvalue 0: 0 (none), 1 (semisimple), or more. `dropped` is the
+    largest singular value that was taken for zero, relative to the largest of M.
     """
 
     R: Array
     Rl: Array
     T: Array
     nilpotency: int
+    dropped: float = 0.0
 
 
 def split_zero(M: Array, tolerance: float) -> ZeroSplit:
@@ -29,21 +31,21 @@ def split_zero(M: Array, tolerance: float) -> ZeroSplit:
     Only ranks of matrices are decided (singular values below `tolerance` times the largest of M), never eigenvalues:
     an eigenvalue 0 with a Jordan block of size p moves by eps^(1/p) under rounding, a singular value by eps.
     """
-    cut = tolerance * max(float(np.linalg.norm(M, 2)), np.finfo(float).tiny)
-    R, ranks = _range_of_powers(M, cut)
+    size = max(float(np.linalg.norm(M, 2)), np.finfo(float).tiny)
+    R, ranks, dropped = _range_of_powers(M, tolerance * size)
     if not ranks:
         return ZeroSplit(R, R.T, M, 0)
-    S, _ = _range_of_powers(M.T, cut, ranks)
+    S, _, _ = _range_of_powers(M.T, tolerance * size, ranks)
     Rl = np.linalg.solve(S.T @ R, S.T) if R.shape[1] else S.T
-    return ZeroSplit(R, Rl, Rl @ M @ R, len(ranks))
+    return ZeroSplit(R, Rl, Rl @ M @ R, len(ranks), dropped / size)
 
 
-def _range_of_powers(M: Array, cut: float, given: list[int] | None = None) -> tuple[Array, list[int]]:
-    """Orthonormal basis of the range of M^k once it no longer shrinks, and the ranks of M, M^2, ..., M^k.
+def _range_of_powers(M: Array, cut: float, given: list[int] | None = None) -> tuple[Array, list[int], float]:
+    """Orthonormal basis of the range of M^k once it no longer shrinks, the ranks of M, M^2, ..., M^k, and what was cut off.
 
     `given` ranks are used instead of decided: those of the transpose are the same.
     """
-    R, T, ranks = np.eye(len(M)), M, []
+    R, T, ranks, dropped = np.eye(len(M)), M, [], 0.0
     while len(T):
         U, singular, _ = np.linalg.svd(T)
         keep = int((singular > cut).sum())
@@ -51,10 +53,11 @@ def _range_of_powers(M: Array, cut: float, given: list[int] | None = None) -> tu
             keep = given[len(ranks)] if len(ranks) < len(given) else len(T)
         if keep == len(T):
             break
+        dropped = max(dropped, float(singular[keep]))
         R = R @ U[:, :keep]
         T = R.T @ M @ R
         ranks.append(keep)
-    return R, ranks
+    return R, ranks, dropped
 
 
 class NegativeSplit(NamedTuple):

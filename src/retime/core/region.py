@@ -12,7 +12,7 @@ from retime.core.balance import balancing
 from retime.core.status import RegionStatus
 
 STRICT = 1e-12  # residual of a region that reproduces its map whatever its condition
-LOOSE = 1e-9  # and the largest with which one may count as reproduced
+LOOSE = 1e-8  # and the largest with which one may count as reproduced
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -76,7 +76,7 @@ class RegionFlow:
     def limit(self) -> float:
         """Largest residual with which the region counts as reproduced: 1e-12, or 8 times what rounding alone does to a step.
 
-        `rounding` is measured only where 1e-12 is exceeded. Never more than 1e-9: what double precision cannot hold to that is
+        `rounding` is measured only where 1e-12 is exceeded. Never more than 1e-8: what double precision cannot hold to that is
         not reproduced.
         """
         return STRICT if self.residual <= STRICT else float(np.clip(8 * self.rounding, STRICT, LOOSE))
