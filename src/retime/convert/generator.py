@@ -8,6 +8,7 @@ import numpy as np
 
 from retime.convert.exact import ExactStep
 from retime.core.arrays import Array
+from retime.core.exponential import small_columns
 from retime.core.status import RegionStatus
 
 EPSILON = 2.0**-53
@@ -58,7 +59,7 @@ def residuals(L: Array, H: Array, target: Array, F: Array, M: Array, weights: Ar
 
     r, N, k = H.shape
     n = F.shape[1]
-    power = _powers(L, H)
+    power = small_columns(L, H)
     X, padded = np.zeros((r, N + k, N + k)), np.zeros((r, N, k))
     X[:, :N, :N], X[:, :N, N:], padded[:, :n] = L, H * power, F * power
     error = expm(X)[:, :N]
@@ -97,6 +98,28 @@ def exact_inputs(step: ExactStep, generator: Generator, F: Array, weights: Array
     return H / power, float(found.inputs[0])
 
 
+def newton_step(L: Array, error: Array) -> Array | None:
+    """The change of L `(N, N)` that changes exp(L) by `error`, by eigenvectors; None where they are too ill-conditioned.
+
+    Directions that exp does not see (eigenvalues that differ by 2 pi i) are left out.
+    """
+    with np.errstate(all="ignore"):
+        w, V = np.linalg.eig(L)
+        if not np.isfinite(V).all() or np.linalg.cond(V) > 1e10:
+            return None
+        d = w[:, None] - w[None, :]
+        small = np.abs(d) < 1e-4
+        slope = np.where(
+            small,
+            np.exp((w[:, None] + w[None, :]) / 2),
+            np.subtract.outer(np.exp(w), np.exp(w)) / np.where(small, 1, d),
+        )
+        Y = np.linalg.solve(V, error @ V)
+        seen = np.abs(slope) > 1e-8 * np.sqrt(np.abs(np.multiply.outer(np.exp(w), np.exp(w))))
+        change = np.real(V @ np.where(seen, Y / np.where(seen, slope, 1), 0) @ np.linalg.inv(V))
+    return change if np.isfinite(change).all() else None
+
+
 _LARGEST = 40
 
 
@@ -109,14 +132,6 @@ def _relative(error: Array, M: Array, padded: Array, weights: Array) -> Residual
         _column_ratio(error[:, :, N:], padded), _column_ratio(own * error[:, :n, N:], own * padded[:, :n])
     )
     return Residuals(of_map, columns.max(axis=1, initial=0.0))
-
-
-def _powers(L: Array, H: Array) -> Array:
-    """Powers of two `(r, 1, k)` that make the columns of H small beside the largest of L."""
-    norm, size = np.abs(L).sum(axis=1).max(axis=1, initial=0.0), np.abs(H).sum(axis=1)
-    aim = 2.0**-10 * np.where(norm > 0, norm, 1.0)
-    exponent = np.floor(np.log2(aim[:, None] / np.where(size > 0, size, 1.0)))
-    return np.exp2(np.clip(exponent, -900, 900))[:, None, :]
 
 
 def _in_units(X: Array, weights: Array) -> Array:

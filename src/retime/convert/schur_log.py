@@ -8,15 +8,15 @@ from typing import NamedTuple
 import numpy as np
 
 from retime.convert.exact import ExactStep
-from retime.convert.generator import EPSILON, Generator, exact_step, margins, residual_of_map, residuals
-from retime.convert.spectrum import ZeroSplit, split_negative, split_zero
+from retime.convert.generator import EPSILON, Generator, exact_step, margins, newton_step, residual_of_map, residuals
+from retime.convert.spectrum import ZeroSplit, is_negative, schur_eigenvalues, split_negative, split_zero
 from retime.core.arrays import Array
 from retime.core.frechet import step_rounding
 from retime.core.quiet import logm
-from retime.core.region import LOOSE, STRICT
+from retime.core.region import LOOSE, STRICT, many
 from retime.core.status import RegionStatus
 
-_ANGLES = (1e-6, 1e-3, 1e-2, 0.03, 0.1, 0.3, 0.6)
+_ANGLES = (1e-14, 1e-6, 1e-3, 1e-2, 0.03, 0.1, 0.3, 0.6)
 _PAIRS = (1e-12, 1e-9, 1e-6, 1e-4, 1e-3, 1e-2, 0.03, 0.1)
 _ZEROS = (1e-12, 1e-10, 1e-8)
 _SEEMING = 1e-7  # residuals in double precision that can be those of its own rounding
@@ -35,7 +35,7 @@ class Measured(NamedTuple):
         miss = self.residual
         if self.generator.status is RegionStatus.TIME_VARYING:
             miss = max(miss, self.generator.dropped)
-        return miss > 5 * tolerance, len(self.generator.L), miss
+        return miss > 5 * tolerance * many(len(self.generator.target)), len(self.generator.L), miss
 
 
 def log_by_schur(
@@ -63,9 +63,9 @@ def _smaller(M: Array, tried: list[Measured], best: Measured, weights: Array) ->
     ):
         step = exact_step(x.generator)
         if step is not None and x.generator.status is not RegionStatus.TIME_VARYING:
-            residual = residual_of_map(step, x.generator, M, weights)
-            if residual <= STRICT:
-                return Measured(x.generator, residual, step)
+            exact = _improved(Measured(x.generator, residual_of_map(step, x.generator, M, weights), step), M, weights)
+            if exact.residual <= STRICT * many(len(weights)):
+                return exact
     return None
 
 
@@ -76,12 +76,32 @@ def _exactly_measured(M: Array, tried: list[Measured], weights: Array, tolerance
     for x in [x for x in near if x.residual <= _NEAR] or sorted(near, key=lambda x: x.residual)[:1]:
         step = exact_step(x.generator)
         if step is not None:
-            x = Measured(x.generator, residual_of_map(step, x.generator, M, weights), step)
+            x = _improved(Measured(x.generator, residual_of_map(step, x.generator, M, weights), step), M, weights)
         found.append(x)
-        L, good = x.generator.L, x.rank(0.0)[2]
-        if good <= max(5 * tolerance, min(8 * step_rounding(L, np.zeros((len(L), 0)), len(weights)), LOOSE)):
+        L, is_linear = x.generator.L, x.generator.status is not RegionStatus.TIME_VARYING
+        if is_linear and x.residual <= min(8 * step_rounding(L, np.zeros((len(L), 0)), len(weights)), LOOSE):
             return x
-    return min(found, key=lambda x: x.rank(tolerance), default=None)
+    return min(
+        found,
+        key=lambda x: (x.generator.status is RegionStatus.TIME_VARYING and x.rank(tolerance)[0], x.rank(tolerance)),
+        default=None,
+    )
+
+
+def _improved(x: Measured, M: Array, weights: Array) -> Measured:
+    """By Newton steps on exp(L) = target with the error measured exactly, as long as they help."""
+    for _ in range(3):
+        step = x.step
+        change = None if step is None else newton_step(x.generator.L, step.error_of_map(x.generator.target))
+        if change is None:
+            return x
+        generator = x.generator._replace(L=x.generator.L - change)
+        after = exact_step(generator)
+        residual = np.inf if after is None else residual_of_map(after, generator, M, weights)
+        if not residual < 0.5 * x.residual:
+            return x
+        x = Measured(generator, residual, after)
+    return x
 
 
 def _readings_of(M: Array, zero: float) -> Iterator[Generator]:
@@ -110,15 +130,14 @@ def _measured(M: Array, generator: Generator, weights: Array, keep: Array | None
 
 def _readings(T: Array) -> list[tuple[float, float | None]]:
     """Angles to the negative axis and pair tolerances to try: only those that read this spectrum differently."""
-    w = np.linalg.eigvals(T)
-    angles = np.pi - np.abs(np.angle(w))
-    readings: list[tuple[float, float | None]] = [(0.0, None)]
-    count = int((angles <= 0.0).sum())
+    w = schur_eigenvalues(T)
+    angles, count = [0.0], int(is_negative(w, 0.0).sum())
     for angle in _ANGLES:
-        if int((angles <= angle).sum()) > count:
-            readings.append((angle, None))
-            count = int((angles <= angle).sum())
-    return readings + [(angle, pair) for angle, _ in readings for pair in _pair_tolerances(w[angles <= angle])]
+        if int(is_negative(w, angle).sum()) > count:
+            angles.append(angle)
+            count = int(is_negative(w, angle).sum())
+    pairs = [(angle, pair) for angle in angles for pair in _pair_tolerances(w[is_negative(w, angle)])]
+    return [(angle, None) for angle in angles] + pairs
 
 
 def _pair_tolerances(negative: Array) -> list[float]:

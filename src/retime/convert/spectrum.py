@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from scipy.linalg import lapack, schur, solve_sylvester
@@ -86,11 +86,16 @@ def split_negative(M: Array, angle: float, pair_tolerance: float | None) -> Nega
     Source: culver1966 (each Jordan block of a negative eigenvalue an even number of times).
     """
     n = len(M)
-    negative, rest, N = invariant_bases(M, lambda x: x.real < 0 and abs(x.imag) <= np.tan(angle) * -x.real)
+    negative, rest, N = invariant_bases(M, lambda x: bool(is_negative(x, angle)))
     if negative.shape[1] < 2 or pair_tolerance is None:
         return NegativeSplit(rest, np.zeros((n, 0)), np.zeros((0, 0)), negative)
     paired, J, unpaired = pair_jordan_blocks(N, pair_tolerance)
     return NegativeSplit(rest, negative @ paired, J, negative @ unpaired)
+
+
+def is_negative(x: Any, angle: float) -> Any:
+    """Which of the complex numbers x lie within `angle` radians of the negative axis; 0: on it."""
+    return (np.real(x) < 0) & (np.abs(np.imag(x)) <= np.tan(angle) * -np.real(x))
 
 
 class InvariantBases(NamedTuple):
@@ -110,7 +115,7 @@ def invariant_bases(M: Array, choose: Callable[[complex], bool]) -> InvariantBas
         numpy.linalg.LinAlgError: blocks are too close to be swapped.
     """
     T, Q = cast(tuple[Array, Array], schur(M, output="real"))
-    select = np.array([choose(x) for x in _diagonal_blocks(T)], dtype=np.int32)
+    select = np.array([choose(x) for x in _on_diagonal(T)], dtype=np.int32)
     k = int(select.sum())
     if 0 < k < len(M):
         T, Q, *_, info = lapack.dtrsen(select, T, Q, job="N")
@@ -123,7 +128,12 @@ def invariant_bases(M: Array, choose: Callable[[complex], bool]) -> InvariantBas
     return InvariantBases(Q, Q[:, :0], T)
 
 
-def _diagonal_blocks(T: Array) -> list[complex]:
+def schur_eigenvalues(M: Array) -> Array:
+    """The eigenvalues `(n,)`, complex, by which `invariant_bases` chooses: nearly multiple ones differ between algorithms."""
+    return np.array(_on_diagonal(schur(M, output="real")[0]) if len(M) else [], dtype=complex)
+
+
+def _on_diagonal(T: Array) -> list[complex]:
     """Eigenvalues of a real Schur form in the order of its diagonal."""
     values, i = [], 0
     while i < len(T):

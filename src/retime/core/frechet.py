@@ -82,7 +82,9 @@ def _start(n: int) -> Array:
 
 
 def step_rounding(L: Array, H: Array, n: int, draws: int = 4) -> float:
-    """Largest relative change of one step of (L `(N, N)`, H `(N, k)`) when each entry is rounded, over random draws.
+    """Largest relative change of one step of (L `(N, N)`, H `(N, k)`) when L and the columns of H are rounded, over random draws.
+
+    Rounded in balanced units by 2^-53 of their norms: what an algorithm without errors of its own must be allowed.
 
     Of the map of the first n states against its norm, of each column of inputs against its own; the larger of the states' units
     and balanced ones. To first order. Cost: O((N + k)^3) per draw. Source: higham2008, chapter 10.
@@ -97,7 +99,7 @@ def step_rounding(L: Array, H: Array, n: int, draws: int = 4) -> float:
         X[:N] = np.hstack([L, H * 2.0 ** -np.rint(np.log2(np.abs(H).sum(axis=0) + 1e-300))]) * (w / w[:N, None])
         step, worst = expm(X), 0.0
         for _ in range(draws):
-            change = expm_frechet(X, _ROUNDING * X * rng.uniform(-1, 1, X.shape), compute_expm=False)
+            change = expm_frechet(X, _noise(X, N, rng), compute_expm=False)
             for units in (np.ones(N + k), w):
                 scale = units[:n, None] / units
                 change_here, step_here = change[:n] * scale, step[:n] * scale
@@ -107,3 +109,12 @@ def step_rounding(L: Array, H: Array, n: int, draws: int = 4) -> float:
                 of_map = np.linalg.norm(change_here[:, :n]) / np.linalg.norm(step_here[:, :n])
                 worst = max(worst, float(of_map), float(parts.max(initial=0.0)))
     return worst if np.isfinite(worst) else float("inf")
+
+
+def _noise(X: Array, N: int, rng: np.random.Generator) -> Array:
+    """Random errors of 2^-53 of the Frobenius norm of the first N columns of X together, and of each further one."""
+    E = np.zeros_like(X)
+    E[:N] = rng.normal(size=(N, len(X)))
+    E[:, :N] *= np.linalg.norm(X[:, :N]) / np.linalg.norm(E[:, :N])
+    E[:, N:] *= np.linalg.norm(X[:, N:], axis=0) / np.linalg.norm(E[:, N:], axis=0)
+    return _ROUNDING * E

@@ -9,10 +9,16 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.balance import balancing
+from retime.core.exponential import linear_step
 from retime.core.status import RegionStatus
 
 STRICT = 1e-12  # residual of a region that reproduces its map whatever its condition
 LOOSE = 1e-8  # and the largest with which one may count as reproduced
+
+
+def many(states: int) -> float:
+    """What `STRICT` is multiplied by for more than 16 states: rounding grows with their number."""
+    return max(1.0, states / 16)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,13 +64,9 @@ class RegionFlow:
     @cached_property
     def transition(self) -> Array:
         """exp of the augmented generator over one step, first n rows: `(n, 1 + n + m)` acting on (1, z, s)."""
-        from scipy.linalg import expm
-
-        n, N, m = self.num_states, len(self.h), self.E.shape[1]
-        L = np.zeros((N + 1 + m, N + 1 + m))
-        L[:N] = np.hstack([self.W, self.h[:, None], self.E])
-        X = expm(self.dt * L)[:n]
-        step = np.hstack([X[:, N : N + 1], X[:, :n], X[:, N + 1 :]])
+        n = self.num_states
+        E, X = linear_step(self.dt * self.W, self.dt * np.column_stack([self.h, self.E]))
+        step = np.hstack([X[:n, :1], E[:n, :n], X[:n, 1:]])
         return step if self.ramp is None else step + self.ramp
 
     @cached_property
@@ -76,10 +78,11 @@ class RegionFlow:
     def limit(self) -> float:
         """Largest residual with which the region counts as reproduced: 1e-12, or 8 times what rounding alone does to a step.
 
-        `rounding` is measured only where 1e-12 is exceeded. Never more than 1e-8: what double precision cannot hold to that is
-        not reproduced.
+        The 1e-12 are for up to 16 states and grow with their number. `rounding` is measured only where they are exceeded.
+        Never more than 1e-8: what double precision cannot hold to that is not reproduced.
         """
-        return STRICT if self.residual <= STRICT else float(np.clip(8 * self.rounding, STRICT, LOOSE))
+        strict = STRICT * many(len(self.h))
+        return strict if self.residual <= strict else float(np.clip(8 * self.rounding, strict, LOOSE))
 
     @property
     def reproduces(self) -> bool:
@@ -90,7 +93,7 @@ class RegionFlow:
     def rounding(self) -> float:
         """What rounding the entries of W, h and E to double precision does to one step, in the terms of `residual`.
 
-        The largest of 4 random roundings (seed 0), to first order.
+        The largest of 4 random errors of 2^-53 of their norms (seed 0), to first order.
         """
         from retime.core.frechet import step_rounding
 
