@@ -17,6 +17,8 @@ _CLUSTERS = (
     0.3,
 )  # distances within which eigenvalues may be one, per their size
 
+_DOUBT = 300.0  # a second singular value within this factor of rounding may be one of the same eigenvalue
+
 
 def is_unique_logarithm(M: Array, error: float) -> bool:
     """Whether M `(n, n)`, known to a relative `error`, has one real logarithm: real positive eigenvalues, no block twice.
@@ -32,19 +34,21 @@ def is_unique_logarithm(M: Array, error: float) -> bool:
         return False
     x = np.real(w)
     singular = np.linalg.svd(M - x[:, None, None] * np.eye(len(M)), compute_uv=False)
-    nullity = (singular <= tolerance).sum(axis=1)
-    if (nullity[np.imag(w) != 0] == 0).any():
+    if (singular[np.imag(w) != 0, -1] > tolerance).any():
         return False
-    return all(_differ(M, center, w, tolerance) for center in x[nullity > 1])
+    several = (singular <= _DOUBT * tolerance).sum(axis=1) > 1
+    return all(_differ(M, center, w, tolerance) for center in x[several])
 
 
 def _differ(M: Array, center: float, w: Array, tolerance: float) -> bool:
     """Whether the blocks of the eigenvalue at `center` have different sizes; False where no cluster is nilpotent to rounding."""
     for distance in _CLUSTERS:
-        x = float(np.mean(np.real(w[np.abs(w - center) <= distance * abs(center)])))
-        sizes = _block_sizes(M - x * np.eye(len(M)), tolerance)
-        if sum(sizes) == int((np.abs(w - center) <= distance * abs(center)).sum()):
-            return len(set(sizes)) == len(sizes)
+        cluster = np.real(w[np.abs(w - center) <= distance * abs(center)])
+        if len(cluster) > 1:
+            Z = M - float(np.mean(cluster)) * np.eye(len(M))
+            readings = [_block_sizes(Z, factor * tolerance) for factor in (1.0, _DOUBT)]
+            if all(sum(sizes) == len(cluster) for sizes in readings):
+                return all(len(set(sizes)) == len(sizes) for sizes in readings)
     return False
 
 
