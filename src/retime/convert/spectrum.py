@@ -28,9 +28,12 @@ class ZeroSplit(NamedTuple):
 def split_zero(M: Array, tolerance: float) -> ZeroSplit:
     """Separate the generalized null space of M by the ranges of its powers.
 
-    Only ranks of matrices are decided (singular values below `tolerance` times the largest of M), never eigenvalues:
+    Only ranks of matrices are decided (singular values below `tolerance` times the largest of M, and of M with rows and columns of
+    equal size), never eigenvalues:
     an eigenvalue 0 with a Jordan block of size p moves by eps^(1/p) under rounding, a singular value by eps.
     """
+    if _is_regular(M, tolerance):
+        return ZeroSplit(np.eye(len(M)), np.eye(len(M)), M, 0)
     size = max(float(np.linalg.norm(M, 2)), np.finfo(float).tiny)
     R, ranks, dropped = _range_of_powers(M, tolerance * size)
     if not ranks:
@@ -38,6 +41,19 @@ def split_zero(M: Array, tolerance: float) -> ZeroSplit:
     S, _, _ = _range_of_powers(M.T, tolerance * size, ranks)
     Rl = np.linalg.solve(S.T @ R, S.T) if R.shape[1] else S.T
     return ZeroSplit(R, Rl, Rl @ M @ R, len(ranks), dropped / size)
+
+
+def _is_regular(M: Array, tolerance: float) -> bool:
+    """Whether M has full rank once its rows and columns are made equally large: entries are known relative to themselves."""
+    rows = np.abs(M).max(axis=1, initial=0.0)
+    if not len(M) or not rows.all():
+        return not len(M)
+    even = M / rows[:, None]
+    columns = np.abs(even).max(axis=0)
+    if not columns.all():
+        return False
+    singular = np.linalg.svd(even / columns, compute_uv=False)
+    return bool(singular[-1] > tolerance * singular[0])
 
 
 def _range_of_powers(M: Array, cut: float, given: list[int] | None = None) -> tuple[Array, list[int], float]:

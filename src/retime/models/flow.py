@@ -168,6 +168,10 @@ class PiecewiseAffineFlow(System):
         return f"PiecewiseAffineFlow(of {self.map!r}, {len(self._regions)} regions converted)"
 
 
+_NILPOTENT = (
+    "has a nilpotent part of index > 1 (a zero eigenvalue that is not semisimple, as far as double precision can tell)"
+)
+_UNKNOWN = "has no logarithm that double precision can compute (entries too large, or too different in size)"
 _NO_FLOW = Condition("zero eigenvalues are semisimple", False, -1.0, "minus the number of regions where they are not")
 
 
@@ -176,9 +180,9 @@ def _refuse_time_varying(flows: Sequence[RegionFlow], patterns: Array) -> None:
         if flow.status is RegionStatus.TIME_VARYING:
             region = _named(d)
             raise CertificateError(
-                f"{region} has a nilpotent part of index > 1 (a zero eigenvalue that is not semisimple): no autonomous "
-                "linear ODE reaches its map. Convert with to_continuous(model, throw=False) to interpolate that part in "
-                "time; the flow then still equals the map at the sample times.",
+                f"{region} {_NILPOTENT if np.isfinite(flow.margin) else _UNKNOWN}: no autonomous linear ODE reaches its map. "
+                "Convert with to_continuous(model, throw=False) to interpolate that part in time; the flow then still equals the "
+                "map at the sample times.",
                 Certificate("the region has an autonomous linear flow", region, (_NO_FLOW,)),
             )
 
