@@ -9,7 +9,7 @@ import numpy as np
 
 from retime.convert.exact import ExactStep
 from retime.convert.generator import EPSILON, Generator, exact_step, margins, newton_step, residual_of_map, residuals
-from retime.convert.spectrum import ZeroSplit, is_negative, schur_eigenvalues, split_negative, split_zero
+from retime.convert.spectrum import NegativeSplit, ZeroSplit, is_negative, schur_eigenvalues, split_negative, split_zero
 from retime.core.arrays import Array
 from retime.core.frechet import step_rounding
 from retime.core.quiet import logm
@@ -112,7 +112,10 @@ def _readings_of(M: Array, zero: float) -> Iterator[Generator]:
         return
     for angle, pair in readings:
         try:
-            inner = _log_of_invertible(split.T, angle, pair)
+            parts = split_negative(split.T, angle, pair)
+            if pair is not None and not len(parts.J):
+                continue  # nothing was paired: the same as without pairing
+            inner = _log_of_invertible(split.T, parts)
         except (np.linalg.LinAlgError, ValueError):
             continue
         yield inner if split.nilpotency == 0 else _with_zero(M, split, inner)
@@ -153,10 +156,9 @@ def _pair_tolerances(negative: Array) -> list[float]:
     )
 
 
-def _log_of_invertible(T: Array, angle: float, pair: float | None) -> Generator:
+def _log_of_invertible(T: Array, parts: NegativeSplit) -> Generator:
     """T split into rest + paired + unpaired; every part has a real logarithm of its own."""
     n = len(T)
-    parts = split_negative(T, angle, pair) if n else split_negative(np.zeros((0, 0)), angle, pair)
     P = np.linalg.inv(np.hstack([parts.rest, parts.paired, parts.unpaired]))
     P_rest, P_pair, P_raise = np.split(P, np.cumsum([parts.rest.shape[1], parts.paired.shape[1]]))
     rest, _ = _log_of(P_rest @ T @ parts.rest)

@@ -19,7 +19,12 @@ def log_condition(M: Array, on_axis: bool, iterations: int = 12) -> float:
 
     Cost: O(n^3) per iteration. Source: higham2008, chapters 3 and 11.
     """
-    M = np.asarray(M) * np.exp(-1e-3j if on_axis else 0j)
+    with np.errstate(all="ignore"):
+        condition = _log_condition(np.asarray(M) * np.exp(-1e-3j if on_axis else 0j), iterations)
+    return condition if np.isfinite(condition) else float("inf")
+
+
+def _log_condition(M: Array, iterations: int) -> float:
     w, V = np.linalg.eig(M)
     scale = max(float(np.linalg.norm(M)), _ZERO)
     zero = np.abs(w) <= 4 * _ZERO * scale * len(M)

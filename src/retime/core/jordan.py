@@ -28,6 +28,7 @@ def is_unique_logarithm(M: Array, error: float) -> bool:
 
     Source: culver1966, theorem 2.
     """
+    M = M * 2.0 ** -np.rint(np.log2(max(float(np.abs(M).max(initial=0.0)), 1e-300)))
     tolerance = 64 * len(M) * error * float(np.linalg.norm(M, 2))
     w = np.linalg.eigvals(M)
     if (np.real(w) <= 0).any():
