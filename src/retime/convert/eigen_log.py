@@ -28,6 +28,8 @@ def logs_by_eigenvectors(M: Array, F: Array, weights: Array, keep: Array | None)
     and nearly equal, or V is singular. `weights` `(r, n)` are the units of the states (see `residuals`), `keep` `(r, n, n)` the entries
     of L that can differ from zero.
     """
+    if not M.shape[1]:
+        return [None] * len(M)
     w, V = np.linalg.eig(M)
     size = np.abs(w)
     negative = (np.imag(w) == 0) & (np.real(w) < 0)

@@ -92,8 +92,10 @@ class FirstOrderHold(Integrator):
         X = _exponential(model.A, np.hstack([model.E, model.b[:, None]]), dt)
         Phi, G1, offset, G2 = X[:, :n], X[:, n : n + m], X[:, n + m], X[:, n + m + 1 : n + 2 * m + 1]
         readout: Any = (np.eye(n), np.zeros(n)) if model.readout is None else model.readout
-        D = readout[0] @ G2 + (0 if model.D is None else model.D)
-        return replace(model, A=Phi, b=offset, E=G1 - G2 + Phi @ G2, D=D, readout=readout, time=Discrete(dt))
+        with np.errstate(all="ignore"):
+            D = finite_step(readout[0] @ G2 + (0 if model.D is None else model.D), dt)
+            E = finite_step(G1 - G2 + Phi @ G2, dt)
+        return replace(model, A=Phi, b=offset, E=E, D=D, readout=readout, time=Discrete(dt))
 
     def amplification(self, z: Array) -> Array:
         """|exp(z)|."""

@@ -73,7 +73,7 @@ class MatrixLog:
             weights = balancing(M)
             B, G = M * (weights[:, None, :] / weights[:, :, None]), F / weights[:, :, None]
             keep = None if (B != 0).all() else reachable(B)
-            found = logs_by_eigenvectors(B, G, weights, keep) if M.shape[1] else [None] * len(M)
+            found = logs_by_eigenvectors(B, G, weights, keep)
             for k, log in enumerate(found):
                 if log is None or max(log.of_map, log.of_inputs) > self.tolerance:
                     found[k] = self._careful(log, B[k], G[k], weights[k], None if keep is None else keep[k])

@@ -140,7 +140,7 @@ def _readings(T: Array) -> list[tuple[float, float | None]]:
             angles.append(angle)
             count = int(is_negative(w, angle).sum())
     pairs = [(angle, pair) for angle in angles for pair in _pair_tolerances(w[is_negative(w, angle)])]
-    return [(angle, None) for angle in angles] + pairs
+    return [*((angle, None) for angle in angles), *pairs]
 
 
 def _pair_tolerances(negative: Array) -> list[float]:

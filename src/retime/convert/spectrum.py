@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-from scipy.linalg import lapack, schur, solve_sylvester
+from scipy.linalg import get_lapack_funcs, schur, solve_sylvester
 
 from retime.core.arrays import Array
+
+_REORDER: Any = get_lapack_funcs("trsen", dtype=np.float64)
 
 
 class ZeroSplit(NamedTuple):
@@ -134,7 +136,7 @@ def invariant_bases(M: Array, choose: Callable[[complex], bool]) -> InvariantBas
     select = np.array([choose(x) for x in _on_diagonal(T)], dtype=np.int32)
     k = int(select.sum())
     if 0 < k < len(M):
-        T, Q, *_, info = lapack.dtrsen(select, T, Q, job="N")
+        T, Q, *_, info = _REORDER(select, T, Q, job="N")
         if info:
             raise np.linalg.LinAlgError("The Schur form could not be reordered.")
         X = solve_sylvester(T[:k, :k], -T[k:, k:], -T[:k, k:])
