@@ -126,11 +126,11 @@ _LARGEST = 40
 def _relative(error: Array, M: Array, padded: Array, weights: Array) -> Residuals:
     """The larger of the two measures, in balanced and in the states' own units, of errors `(r, N, N + k)`."""
     n, N = weights.shape[1], padded.shape[1]
-    of_map = np.maximum(_ratio(error[:, :, :N], M), _ratio(_in_units(error[:, :n, :n], weights), _in_units(M, weights)))
-    own = weights[:, :, None]
-    columns = np.maximum(
-        _column_ratio(error[:, :, N:], padded), _column_ratio(own * error[:, :n, N:], own * padded[:, :n])
-    )
+    of_map, columns = _ratio(error[:, :, :N], M), _column_ratio(error[:, :, N:], padded)
+    if (weights != 1).any():
+        own = weights[:, :, None]
+        of_map = np.maximum(of_map, _ratio(_in_units(error[:, :n, :n], weights), _in_units(M, weights)))
+        columns = np.maximum(columns, _column_ratio(own * error[:, :n, N:], own * padded[:, :n]))
     return Residuals(of_map, columns.max(axis=1, initial=0.0))
 
 

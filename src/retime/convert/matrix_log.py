@@ -77,7 +77,8 @@ class MatrixLog:
             for k, log in enumerate(found):
                 if log is None or max(log.of_map, log.of_inputs) > self.tolerance:
                     found[k] = self._careful(log, B[k], G[k], weights[k], None if keep is None else keep[k])
-            return [_region(log, B[k], G[k], weights[k], dt) for k, log in enumerate(found)]
+            plain = (weights == 1).all(axis=1).tolist()
+            return [_region(log, B[k], G[k], weights[k], plain[k], dt) for k, log in enumerate(found)]
 
     def _careful(
         self, log: Candidate | None, M: Array, F: Array, weights: Array, keep: Array | None
@@ -115,12 +116,14 @@ def _moved(generator: Generator, F: Array) -> Array:
     return F - generator.null @ F
 
 
-def _region(log: Candidate | None, M: Array, F: Array, weights: Array, dt: float) -> RegionFlow:
-    """In the units of the network's states; auxiliary states keep the balanced ones."""
+def _region(log: Candidate | None, M: Array, F: Array, weights: Array, plain: bool, dt: float) -> RegionFlow:
+    """In the units of the network's states (`plain`: these are the balanced ones); auxiliary states keep the balanced ones."""
     generator, H, of_map, of_inputs = _interpolated(M, F) if log is None else log
     n, L = len(M), generator.L
-    units = np.concatenate([weights, np.ones(len(L) - n)])
-    W, H = L * (units[:, None] / units) / dt, units[:, None] * H / dt
+    if not plain:
+        units = np.concatenate([weights, np.ones(len(L) - n)])
+        L, H = L * (units[:, None] / units), units[:, None] * H
+    W, H = L / dt, H / dt
     bound, ramp = 0.0, None
     if generator.null is not None:
         null, target = (X * (weights[:, None] / weights) for X in (generator.null, generator.target[:n, :n]))

@@ -73,8 +73,9 @@ def _balanced(size: Array) -> Array:
 
 def reachable(M: Array) -> Array:
     """Which entries `(r, n, n)` of powers, and so of functions, of a stack M `(r, n, n)` can differ from zero."""
-    n = M.shape[1]
-    reach = (M != 0) | np.eye(n, dtype=bool)
-    for _ in range(max(n - 1, 1).bit_length()):
-        reach = (reach.astype(np.float64) @ reach.astype(np.float64)) > 0
-    return reach
+    reach = ((M != 0) | np.eye(M.shape[1], dtype=bool)).astype(np.float32)
+    while True:
+        longer = np.minimum(reach @ reach, 1)
+        if (longer == reach).all():
+            return reach > 0
+        reach = longer
