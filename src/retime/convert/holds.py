@@ -11,6 +11,7 @@ from retime.convert.integrators import Integrator, Interchanges, exponential_fac
 from retime.core.arrays import Array
 from retime.core.canonical import AffineRegions
 from retime.core.errors import CertificateError
+from retime.core.exponential import linear_step
 from retime.core.region import RegionFlow
 from retime.core.status import RegionStatus
 from retime.core.system import PiecewiseAffineSystem, System
@@ -91,8 +92,10 @@ class FirstOrderHold(Integrator):
         X = _exponential(model.A, np.hstack([model.E, model.b[:, None]]), dt)
         Phi, G1, offset, G2 = X[:, :n], X[:, n : n + m], X[:, n + m], X[:, n + m + 1 : n + 2 * m + 1]
         readout: Any = (np.eye(n), np.zeros(n)) if model.readout is None else model.readout
-        D = readout[0] @ G2 + (0 if model.D is None else model.D)
-        return replace(model, A=Phi, b=offset, E=G1 - G2 + Phi @ G2, D=D, readout=readout, time=Discrete(dt))
+        with np.errstate(all="ignore"):
+            D = finite_step(readout[0] @ G2 + (0 if model.D is None else model.D), dt)
+            E = finite_step(G1 - G2 + Phi @ G2, dt)
+        return replace(model, A=Phi, b=offset, E=E, D=D, readout=readout, time=Discrete(dt))
 
     def amplification(self, z: Array) -> Array:
         """|exp(z)|."""
@@ -131,18 +134,16 @@ class Resampled:
 
 def _exponential(A: Array, E: Array, dt: float) -> Array:
     """First rows of exp: (Phi, integral_0^dt exp(A t) dt E, integral_0^dt exp(A (dt - t)) t/dt dt E), `(n, n + 2 m)`."""
-    from scipy.linalg import expm
-
-    (n, m), size = E.shape, len(A) + 2 * E.shape[1]
-    L = np.zeros((size, size))
-    L[:n, :n], L[:n, n : n + m] = dt * A, dt * E
-    L[n : n + m, n + m :] = np.eye(m)
+    n, m = E.shape
+    L, H = np.zeros((n + m, n + m)), np.zeros((n + m, m))
+    L[:n, :n], L[:n, n:], H[n:] = dt * A, dt * E, np.eye(m)
     with np.errstate(all="ignore"):
-        X = expm(L)[:n]
-    return finite_step(X, dt)
+        Phi, inputs = linear_step(dt * A, dt * E)
+        _, ramps = linear_step(L, H)
+    return finite_step(np.hstack([Phi, inputs, ramps[:n]]), dt)
 
 
 def _held(model: LinearSystem, dt: float) -> LinearSystem:
     n, m = model.E.shape
-    X = _exponential(model.A, np.hstack([model.E, model.b[:, None]]), dt)
+    X = finite_step(np.hstack(linear_step(dt * model.A, dt * np.hstack([model.E, model.b[:, None]]))), dt)
     return replace(model, A=X[:, :n], b=X[:, n + m], E=X[:, n : n + m], time=Discrete(dt))

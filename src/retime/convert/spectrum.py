@@ -2,47 +2,68 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
 
 import numpy as np
-from scipy.linalg import schur, solve_sylvester
+from scipy.linalg import get_lapack_funcs, schur, solve_sylvester
 
 from retime.core.arrays import Array
+
+_REORDER: Any = get_lapack_funcs("trsen", dtype=np.float64)
 
 
 class ZeroSplit(NamedTuple):
     """M = R T Rl + nilpotent, Rl R = I; T `(r, r)` is invertible, P = I - R Rl projects on the generalized null space.
 
-    `nilpotency` is the size of the largest Jordan block of eigenvalue 0: 0 (none), 1 (semisimple), or more.
+    `nilpotency` is the size of the largest Jordan block of eigenvalue 0: 0 (none), 1 (semisimple), or more. `dropped` is the
+    largest singular value that was taken for zero, relative to the largest of M.
     """
 
     R: Array
     Rl: Array
     T: Array
     nilpotency: int
+    dropped: float = 0.0
 
 
 def split_zero(M: Array, tolerance: float) -> ZeroSplit:
     """Separate the generalized null space of M by the ranges of its powers.
 
-    Only ranks of matrices are decided (singular values below `tolerance` times the largest of M), never eigenvalues:
+    Only ranks of matrices are decided (singular values below `tolerance` times the largest of M, and of M with rows and columns of
+    equal size), never eigenvalues:
     an eigenvalue 0 with a Jordan block of size p moves by eps^(1/p) under rounding, a singular value by eps.
     """
-    cut = tolerance * max(float(np.linalg.norm(M, 2)), np.finfo(float).tiny)
-    R, ranks = _range_of_powers(M, cut)
+    if _is_regular(M, tolerance):
+        return ZeroSplit(np.eye(len(M)), np.eye(len(M)), M, 0)
+    size = max(float(np.linalg.norm(M, 2)), np.finfo(float).tiny)
+    R, ranks, dropped = _range_of_powers(M, tolerance * size)
     if not ranks:
         return ZeroSplit(R, R.T, M, 0)
-    S, _ = _range_of_powers(M.T, cut, ranks)
+    S, _, _ = _range_of_powers(M.T, tolerance * size, ranks)
     Rl = np.linalg.solve(S.T @ R, S.T) if R.shape[1] else S.T
-    return ZeroSplit(R, Rl, Rl @ M @ R, len(ranks))
+    return ZeroSplit(R, Rl, Rl @ M @ R, len(ranks), dropped / size)
 
 
-def _range_of_powers(M: Array, cut: float, given: list[int] | None = None) -> tuple[Array, list[int]]:
-    """Orthonormal basis of the range of M^k once it no longer shrinks, and the ranks of M, M^2, ..., M^k.
+def _is_regular(M: Array, tolerance: float) -> bool:
+    """Whether M has full rank once its rows and columns are made equally large: entries are known relative to themselves."""
+    rows = np.abs(M).max(axis=1, initial=0.0)
+    if not len(M) or not rows.all():
+        return not len(M)
+    even = M / rows[:, None]
+    columns = np.abs(even).max(axis=0)
+    if not columns.all():
+        return False
+    singular = np.linalg.svd(even / columns, compute_uv=False)
+    return bool(singular[-1] > tolerance * singular[0])
+
+
+def _range_of_powers(M: Array, cut: float, given: list[int] | None = None) -> tuple[Array, list[int], float]:
+    """Orthonormal basis of the range of M^k once it no longer shrinks, the ranks of M, M^2, ..., M^k, and what was cut off.
 
     `given` ranks are used instead of decided: those of the transpose are the same.
     """
-    R, T, ranks = np.eye(len(M)), M, []
+    R, T, ranks, dropped = np.eye(len(M)), M, [], 0.0
     while len(T):
         U, singular, _ = np.linalg.svd(T)
         keep = int((singular > cut).sum())
@@ -50,10 +71,11 @@ def _range_of_powers(M: Array, cut: float, given: list[int] | None = None) -> tu
             keep = given[len(ranks)] if len(ranks) < len(given) else len(T)
         if keep == len(T):
             break
+        dropped = max(dropped, float(singular[keep]))
         R = R @ U[:, :keep]
         T = R.T @ M @ R
         ranks.append(keep)
-    return R, ranks
+    return R, ranks, dropped
 
 
 class NegativeSplit(NamedTuple):
@@ -82,21 +104,61 @@ def split_negative(M: Array, angle: float, pair_tolerance: float | None) -> Nega
     Source: culver1966 (each Jordan block of a negative eigenvalue an even number of times).
     """
     n = len(M)
-    negative, rest = invariant_bases(M, lambda x: x.real < 0 and abs(x.imag) <= np.tan(angle) * -x.real)
+    negative, rest, N = invariant_bases(M, lambda x: bool(is_negative(x, angle)))
     if negative.shape[1] < 2 or pair_tolerance is None:
         return NegativeSplit(rest, np.zeros((n, 0)), np.zeros((0, 0)), negative)
-    N = np.linalg.lstsq(negative, M @ negative, rcond=None)[0]
     paired, J, unpaired = pair_jordan_blocks(N, pair_tolerance)
     return NegativeSplit(rest, negative @ paired, J, negative @ unpaired)
 
 
-def invariant_bases(M: Array, choose) -> tuple[Array, Array]:
-    """Bases of the invariant subspaces of the chosen and of the other eigenvalues, by an ordered real Schur form."""
-    T, Q, k = cast(tuple[Array, Array, int], schur(M, output="real", sort=lambda re, im: bool(choose(complex(re, im)))))
+def is_negative(x: Any, angle: float) -> Any:
+    """Which of the complex numbers x lie within `angle` radians of the negative axis; 0: on it."""
+    return (np.real(x) < 0) & (np.abs(np.imag(x)) <= np.tan(angle) * -np.real(x))
+
+
+class InvariantBases(NamedTuple):
+    """Bases `(n, k)` and `(n, n - k)` of complementary invariant subspaces, and M on the first one `(k, k)`."""
+
+    chosen: Array
+    rest: Array
+    block: Array
+
+
+def invariant_bases(M: Array, choose: Callable[[complex], bool]) -> InvariantBases:
+    """Of the chosen and of the other eigenvalues, by a real Schur form that is ordered once its eigenvalues are known.
+
+    Reordering moves eigenvalues that are nearly multiple by more than rounding; which ones were chosen does not change with it.
+
+    Raises:
+        numpy.linalg.LinAlgError: blocks are too close to be swapped.
+    """
+    T, Q = cast(tuple[Array, Array], schur(M, output="real"))
+    select = np.array([choose(x) for x in _on_diagonal(T)], dtype=np.int32)
+    k = int(select.sum())
     if 0 < k < len(M):
+        T, Q, *_, info = _REORDER(select, T, Q, job="N")
+        if info:
+            raise np.linalg.LinAlgError("The Schur form could not be reordered.")
         X = solve_sylvester(T[:k, :k], -T[k:, k:], -T[:k, k:])
-        return Q[:, :k], Q[:, :k] @ X + Q[:, k:]
-    return Q[:, :k], Q[:, k:]
+        return InvariantBases(Q[:, :k], Q[:, :k] @ X + Q[:, k:], T[:k, :k])
+    if not k:
+        return InvariantBases(Q[:, :0], Q, T[:0, :0])
+    return InvariantBases(Q, Q[:, :0], T)
+
+
+def schur_eigenvalues(M: Array) -> Array:
+    """The eigenvalues `(n,)`, complex, by which `invariant_bases` chooses: nearly multiple ones differ between algorithms."""
+    return np.array(_on_diagonal(schur(M, output="real")[0]) if len(M) else [], dtype=complex)
+
+
+def _on_diagonal(T: Array) -> list[complex]:
+    """Eigenvalues of a real Schur form in the order of its diagonal."""
+    values, i = [], 0
+    while i < len(T):
+        size = 2 if i + 1 < len(T) and T[i + 1, i] != 0 else 1
+        values += [complex(x) for x in np.linalg.eigvals(T[i : i + size, i : i + size])]
+        i += size
+    return values
 
 
 def pair_jordan_blocks(N: Array, tolerance: float) -> tuple[Array, Array, Array]:
@@ -104,11 +166,13 @@ def pair_jordan_blocks(N: Array, tolerance: float) -> tuple[Array, Array, Array]
     paired, turns, unpaired = [np.zeros((len(N), 0))], [], []
     basis, left = np.eye(len(N)), N
     for seed in _separate(np.linalg.eigvals(N).real, tolerance):
-        chosen, rest = invariant_bases(left, lambda x, seed=seed: abs(x - seed) <= 2 * tolerance * abs(seed))
+        chosen, rest, block = invariant_bases(left, lambda x, seed=seed: abs(x - seed) <= 2 * tolerance * abs(seed))
         if chosen.shape[1] < 2:
             continue
-        block = np.linalg.lstsq(chosen, left @ chosen, rcond=None)[0]
-        twins, singles = _twins(jordan_chains(block - np.trace(block) / len(block) * np.eye(len(block))))
+        Z = block - np.trace(block) / len(block) * np.eye(len(block))
+        size = float(np.linalg.norm(block, 2))
+        part = float(np.linalg.norm(Z, 2)) / size
+        twins, singles = _twins(jordan_chains(Z / (size * (part if part > 1e-8 else 1.0))))
         if not twins:
             continue
         for first, second in twins:
@@ -128,7 +192,10 @@ def _separate(values: Array, tolerance: float) -> list[float]:
 
 
 def jordan_chains(Z: Array, tolerance: float = 1e-8) -> list[Array]:
-    """Chains [v, Z v, ..., Z^(s-1) v] `(k, s)` of a nilpotent Z that together are a basis, longest first."""
+    """Chains [v, Z v, ..., Z^(s-1) v] `(k, s)` of a nilpotent Z that together are a basis, longest first.
+
+    Chains of one length begin with orthonormal vectors and end with orthogonal ones, the longest first.
+    """
     k, chains = len(Z), []
     scale = max(1.0, float(np.linalg.norm(Z)))
     kernels = [np.zeros((k, 0))]
@@ -138,7 +205,9 @@ def jordan_chains(Z: Array, tolerance: float = 1e-8) -> list[Array]:
         kernels.append(_null_space(power, tolerance))
     for s in range(len(kernels) - 1, 0, -1):
         spanned = [kernels[s - 1], *[_power_apply(Z, c[:, :1], c.shape[1] - s) for c in chains if c.shape[1] > s]]
-        for v in _complement(np.hstack(spanned), kernels[s], tolerance).T:
+        new = _complement(np.hstack(spanned), kernels[s], tolerance)
+        ends = np.linalg.svd(_power_apply(Z, new, s - 1), full_matrices=False)[2] if new.shape[1] else np.zeros((0, 0))
+        for v in (new @ ends.T).T:
             chains.append(np.hstack([_power_apply(Z, v[:, None], j) for j in range(s)]))
     return chains
 
@@ -147,9 +216,14 @@ def _twins(chains: list[Array]) -> tuple[list[tuple[Array, Array]], list[Array]]
     twins, singles = [], []
     for length in sorted({c.shape[1] for c in chains}, reverse=True):
         same = [c for c in chains if c.shape[1] == length]
-        twins += list(zip(same[0::2], same[1::2], strict=False))
+        twins += [(a, b * _alike(a, b)) for a, b in zip(same[0::2], same[1::2], strict=False)]
         singles += same[-1:] if len(same) % 2 else []
     return twins, singles
+
+
+def _alike(a: Array, b: Array) -> float:
+    """The factor that makes the vectors of chain b as long as those of chain a on (geometric) average: J turns one into the other."""
+    return float(np.exp(np.mean(np.log(np.linalg.norm(a, axis=0) / np.linalg.norm(b, axis=0)))))
 
 
 def _turn(sizes: list[int]) -> Array:

@@ -39,7 +39,8 @@ def to_continuous(
             `FormalLog(order)` for any map; a smooth map (tanh, GRU, LSTM, ...) has no default, because in general no ODE of its
             own dimension has it as its flow.
         throw: raise CertificateError when a region that is asked for has no autonomous linear flow (status
-            `time_varying`); False interpolates that part in time instead.
+            `time_varying`), or when its flow does not reproduce its map (`RegionFlow.limit`); False interpolates the first in
+            time, and leaves the second to the certificate.
         states, inputs: `(k, n)`, `(k, m)`, where the certificate of an embedding measures its one-step error; None: the origin
             and 16 random ones.
 
@@ -51,7 +52,7 @@ def to_continuous(
 
     Raises:
         TypeError: not a map, or a method that does not take it. ValueError: a smooth map without a method. CertificateError: a
-        LinearSystem without an autonomous flow, with `throw`.
+        LinearSystem without an autonomous flow, or with one that double precision does not hold, with `throw`.
 
     Valid when: `switching="clock"`: always, for every initial state and input. `switching="state"`: on steps in which no
     boundary is crossed. Source: monfared2020; culver1966; docs/theory/conversion.md, docs/theory/time.md.

@@ -1,12 +1,13 @@
-"""Condition number of the matrix logarithm from its Frechet derivative."""
+"""What errors do to the matrix logarithm, and to one step of its exponential, from Frechet derivatives."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from retime.core.arrays import Array
+from retime.core.balance import balancing
 
-_ZERO = 2.0**-53
+_ZERO = _ROUNDING = 2.0**-53
 
 
 def log_condition(M: Array, on_axis: bool, iterations: int = 12) -> float:
@@ -18,7 +19,12 @@ def log_condition(M: Array, on_axis: bool, iterations: int = 12) -> float:
 
     Cost: O(n^3) per iteration. Source: higham2008, chapters 3 and 11.
     """
-    M = np.asarray(M) * np.exp(-1e-3j if on_axis else 0j)
+    with np.errstate(all="ignore"):
+        condition = _log_condition(np.asarray(M) * np.exp(-1e-3j if on_axis else 0j), iterations)
+    return condition if np.isfinite(condition) else float("inf")
+
+
+def _log_condition(M: Array, iterations: int) -> float:
     w, V = np.linalg.eig(M)
     scale = max(float(np.linalg.norm(M)), _ZERO)
     zero = np.abs(w) <= 4 * _ZERO * scale * len(M)
@@ -69,9 +75,51 @@ def _by_blocks(M: Array, iterations: int) -> float:
         if size == 0 or not np.isfinite(size):
             break
         norm, X = np.sqrt(size), Z / size
-    return norm * float(np.linalg.norm(M)) / max(float(np.linalg.norm(logm(M))), _ZERO)
+    try:
+        return norm * float(np.linalg.norm(M)) / max(float(np.linalg.norm(logm(M))), _ZERO)
+    except np.linalg.LinAlgError:
+        return float("inf")
 
 
 def _start(n: int) -> Array:
     X = np.cos(1.0 + np.arange(n * n, dtype=float)).reshape(n, n) + 1e-3
     return X / np.linalg.norm(X)
+
+
+def step_rounding(L: Array, H: Array, n: int, draws: int = 4) -> float:
+    """Largest relative change of one step of (L `(N, N)`, H `(N, k)`) when L and the columns of H are rounded, over random draws.
+
+    Rounded in balanced units by 2^-53 of their norms: what an algorithm without errors of its own must be allowed.
+
+    Of the map of the first n states against its norm, of each column of inputs against its own; the larger of the states' units
+    and balanced ones. To first order. Cost: O((N + k)^3) per draw. Source: higham2008, chapter 10.
+    """
+    from scipy.linalg import expm, expm_frechet
+
+    (N, k), rng = H.shape, np.random.default_rng(0)
+    with np.errstate(all="ignore"):
+        w = np.ones(N + k)
+        w[:n] = balancing(expm(L)[None, :n, :n])[0]
+        X = np.zeros((N + k, N + k))
+        X[:N] = np.hstack([L, H * 2.0 ** -np.rint(np.log2(np.abs(H).sum(axis=0) + 1e-300))]) * (w / w[:N, None])
+        step, worst = expm(X), 0.0
+        for _ in range(draws):
+            change = expm_frechet(X, _noise(X, N, rng), compute_expm=False)
+            for units in (np.ones(N + k), w):
+                scale = units[:n, None] / units
+                change_here, step_here = change[:n] * scale, step[:n] * scale
+                columns = np.linalg.norm(step_here[:, N:], axis=0)
+                moved = np.linalg.norm(change_here[:, N:], axis=0)
+                parts = np.where(moved > 0, moved / columns, 0.0)
+                of_map = np.linalg.norm(change_here[:, :n]) / np.linalg.norm(step_here[:, :n])
+                worst = max(worst, float(of_map), float(parts.max(initial=0.0)))
+    return worst if np.isfinite(worst) else float("inf")
+
+
+def _noise(X: Array, N: int, rng: np.random.Generator) -> Array:
+    """Random errors of 2^-53 of the Frobenius norm of the first N columns of X together, and of each further one."""
+    E = np.zeros_like(X)
+    E[:N] = rng.normal(size=(N, len(X)))
+    E[:, :N] *= np.linalg.norm(X[:, :N]) / np.linalg.norm(E[:, :N])
+    E[:, N:] *= np.linalg.norm(X[:, N:], axis=0) / np.linalg.norm(E[:, N:], axis=0)
+    return _ROUNDING * E

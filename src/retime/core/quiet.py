@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ import numpy as np
 
 from retime.core.arrays import Array
 
+_FILTERS = threading.Lock()  # filters of warnings belong to the process: threads that change them take turns
+
 
 def logm(G: Array) -> Array:
     """scipy.linalg.logm without its warnings: callers measure the residual.
@@ -21,11 +24,11 @@ def logm(G: Array) -> Array:
     """
     from scipy import linalg
 
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
+    with _FILTERS, warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
             X = linalg.logm(G)
-        except ValueError as error:
+        except (ValueError, OverflowError, ZeroDivisionError) as error:
             raise np.linalg.LinAlgError("The logarithm is not finite.") from error
     if not np.isfinite(X).all():
         raise np.linalg.LinAlgError("The logarithm is not finite.")

@@ -8,7 +8,17 @@ from functools import cached_property
 import numpy as np
 
 from retime.core.arrays import Array
+from retime.core.balance import balancing
+from retime.core.exponential import linear_step
 from retime.core.status import RegionStatus
+
+STRICT = 1e-12  # residual of a region that reproduces its map whatever its condition
+LOOSE = 1e-8  # and the largest with which one may count as reproduced
+
+
+def many(states: int) -> float:
+    """What `STRICT` is multiplied by for more than 16 states: rounding grows with their number."""
+    return max(1.0, states / 16)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -22,7 +32,8 @@ class RegionFlow:
         W `(N, N)`, h `(N,)`, E `(N, m)` with N = n + auxiliary: generator, offset and input matrix, per model time.
         status: which case of the spectrum applies.
         auxiliary: number of auxiliary states.
-        residual: ||exp(dt L) - G|| / ||G|| (Frobenius), measured on the augmented matrices, in the raised order.
+        residual: how far one step of the flow is from the map (Frobenius norms, in the raised order): of M against |M|, of the
+            offset and of each input against its own column; the largest of these, in the states' units and in balanced ones.
         margin: signed distance of the spectrum of M to (-inf, 0]; minus the largest modulus of the eigenvalues on it.
         rotation: largest rotation of an eigenvalue of M per step, |arg|, radians; the Nyquist rate is pi per step.
         bound: largest one-step error per unit of state that replacing a zero eigenvalue causes; 0 without one.
@@ -53,13 +64,9 @@ class RegionFlow:
     @cached_property
     def transition(self) -> Array:
         """exp of the augmented generator over one step, first n rows: `(n, 1 + n + m)` acting on (1, z, s)."""
-        from scipy.linalg import expm
-
-        n, N, m = self.num_states, len(self.h), self.E.shape[1]
-        L = np.zeros((N + 1 + m, N + 1 + m))
-        L[:N] = np.hstack([self.W, self.h[:, None], self.E])
-        X = expm(self.dt * L)[:n]
-        step = np.hstack([X[:, N : N + 1], X[:, :n], X[:, N + 1 :]])
+        n = self.num_states
+        E, X = linear_step(self.dt * self.W, self.dt * np.column_stack([self.h, self.E]))
+        step = np.hstack([X[:n, :1], E[:n, :n], X[:n, 1:]])
         return step if self.ramp is None else step + self.ramp
 
     @cached_property
@@ -68,8 +75,33 @@ class RegionFlow:
         return scaling_rows(self.W)
 
     @cached_property
+    def limit(self) -> float:
+        """Largest residual with which the region counts as reproduced: 1e-12, or 8 times what rounding alone does to a step.
+
+        The 1e-12 are for up to 16 states and grow with their number. `rounding` is measured only where they are exceeded.
+        Never more than 1e-8: what double precision cannot hold to that is not reproduced.
+        """
+        strict = STRICT * many(len(self.h))
+        return strict if self.residual <= strict else float(np.clip(8 * self.rounding, strict, LOOSE))
+
+    @property
+    def reproduces(self) -> bool:
+        """Whether the residual is within the limit."""
+        return self.residual <= self.limit
+
+    @cached_property
+    def rounding(self) -> float:
+        """What rounding the entries of W, h and E to double precision does to one step, in the terms of `residual`.
+
+        The largest of 4 random errors of 2^-53 of their norms (seed 0), to first order.
+        """
+        from retime.core.frechet import step_rounding
+
+        return step_rounding(self.dt * self.W, self.dt * np.column_stack([self.h, self.E]), self.num_states)
+
+    @cached_property
     def condition(self) -> float:
-        """Relative condition number (Frobenius) of the principal logarithm at M, complex where it has to be.
+        """Relative condition number (Frobenius, in balanced units) of the principal logarithm at M, complex where it has to be.
 
         An error delta in M can appear as condition * delta in W. Measured by power iteration on the Frechet derivative.
         Large for regions with eigenvalues close to 0 (1e14 and more for a regularized one).
@@ -79,21 +111,27 @@ class RegionFlow:
         if self.status is RegionStatus.TIME_VARYING:
             return float("inf")
         on_axis = self.auxiliary > 0 or self.status is RegionStatus.REAL
-        return log_condition(self.transition[:, 1 : 1 + self.num_states], on_axis)
+        return log_condition(self._balanced_map, on_axis)
 
     @cached_property
     def is_unique(self) -> bool:
         """Whether no other real generator of the same dimension gives the same step.
 
-        True only when every eigenvalue of M is real and positive and no Jordan block occurs twice (Culver 1966). Otherwise
-        frequencies above the Nyquist rate pi/dt fit the same samples: that is a statement about the data.
+        True exactly when every eigenvalue of M is real and positive and no Jordan block occurs twice (Culver 1966), decided for M to
+        rounding; False where that cannot be decided. Otherwise frequencies above the Nyquist rate pi/dt fit the same
+        samples: that is a statement about the data.
         """
-        L = self.dt * self.W
-        w = np.linalg.eigvals(L)
-        scale = max(1.0, float(np.abs(w).max(initial=0)))
-        if self.status is not RegionStatus.PRINCIPAL or np.abs(w.imag).max(initial=0) > 1e-12 * scale:
+        from retime.core.jordan import is_unique_logarithm
+
+        if self.status is not RegionStatus.PRINCIPAL:
             return False
-        return not any(_has_equal_blocks(L, x, scale) for x in w.real)
+        return is_unique_logarithm(self._balanced_map, max(self.residual, 1e-15))
+
+    @property
+    def _balanced_map(self) -> Array:
+        M = self.transition[:, 1 : 1 + self.num_states]
+        w = balancing(M[None])[0]
+        return M * (w / w[:, None])
 
     def field(self, z: Array, s: Array | None = None) -> Array:
         """dz/dt at states `(..., n)` with auxiliary states 0."""
@@ -123,15 +161,3 @@ def scaling_rows(W: Array) -> Array:
     norms = [float(np.abs(X).sum(axis=1).max(initial=0.0)) for X in (V, square, square @ V)]
     alpha = max(norms[1] ** 0.5, norms[2] ** (1 / 3))
     return np.array([weights, np.full(len(W), norms[0]), np.full(len(W), alpha)])
-
-
-def _has_equal_blocks(L: Array, x: float, scale: float) -> bool:
-    """Whether two Jordan blocks of eigenvalue x have the same size, from the ranks of powers of L - x I."""
-    Z, power, nullities = (L - x * np.eye(len(L))) / scale, np.eye(len(L)), [0]
-    for _ in range(len(L) + 1):
-        power = power @ Z
-        nullities.append(int((np.linalg.svd(power, compute_uv=False) <= 1e-12 * len(L)).sum()))
-        if nullities[-1] == nullities[-2]:
-            break
-    at_least = np.diff([*nullities, nullities[-1]])
-    return bool((at_least[:-1] - at_least[1:] > 1).any())

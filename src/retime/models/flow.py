@@ -60,7 +60,8 @@ class PiecewiseAffineFlow(System):
     Args:
         map: the discrete system that was converted; boundaries, patterns and the readout are its own.
         method: what converts a region, e.g. `MatrixLog()`.
-        throw: raise where a region has no autonomous linear flow (`time_varying`) instead of interpolating.
+        throw: raise where a region has no autonomous linear flow (`time_varying`) instead of interpolating, and where its flow
+            does not reproduce its map within `RegionFlow.limit`.
     """
 
     family: ClassVar[str] = "flow"
@@ -113,7 +114,8 @@ class PiecewiseAffineFlow(System):
         """The flow of one region; `pattern` `(q,)`.
 
         Raises:
-            ShapeError: not q bits. CertificateError: the region is `time_varying` and `throw` is set.
+            ShapeError: not q bits. CertificateError: with `throw`, the region is `time_varying`, or its flow does not
+            reproduce its map.
         """
         return self.convert(np.asarray(pattern)[None])[0]
 
@@ -121,7 +123,8 @@ class PiecewiseAffineFlow(System):
         """The flows of many regions, `patterns` `(r, q)`; those not yet converted are converted in bulk.
 
         Raises:
-            ShapeError: not q bits. CertificateError: a region is `time_varying` and `throw` is set.
+            ShapeError: not q bits. CertificateError: with `throw`, a region is `time_varying`, or its flow does not reproduce
+                its map.
         """
         d = self.canonical.check_patterns(patterns)
         keys = [row.tobytes() for row in d]
@@ -133,6 +136,7 @@ class PiecewiseAffineFlow(System):
             found = [self._regions[key] for key in keys]
         if self.throw:
             _refuse_time_varying(found, d)
+            _refuse_unreached(found, d)
         return found
 
     def field(self, z: Array, s: Array | None = None) -> Array:
@@ -164,16 +168,41 @@ class PiecewiseAffineFlow(System):
         return f"PiecewiseAffineFlow(of {self.map!r}, {len(self._regions)} regions converted)"
 
 
+_NILPOTENT = (
+    "has a nilpotent part of index > 1 (a zero eigenvalue that is not semisimple, as far as double precision can tell)"
+)
+_UNKNOWN = "has no logarithm that double precision can compute (entries too large, or too different in size)"
 _NO_FLOW = Condition("zero eigenvalues are semisimple", False, -1.0, "minus the number of regions where they are not")
 
 
 def _refuse_time_varying(flows: Sequence[RegionFlow], patterns: Array) -> None:
     for flow, d in zip(flows, patterns, strict=True):
         if flow.status is RegionStatus.TIME_VARYING:
-            bits = "".join("01"[int(x)] for x in d)
+            region = _named(d)
             raise CertificateError(
-                f"Region {bits} has a nilpotent part of index > 1 (a zero eigenvalue that is not semisimple): no autonomous "
-                "linear ODE reaches its map. Convert with to_continuous(model, throw=False) to interpolate that part in "
-                "time; the flow then still equals the map at the sample times.",
-                Certificate("the region has an autonomous linear flow", f"region {bits}", (_NO_FLOW,)),
+                f"{region} {_NILPOTENT if np.isfinite(flow.margin) else _UNKNOWN}: no autonomous linear ODE reaches its map. "
+                "Convert with to_continuous(model, throw=False) to interpolate that part in time; the flow then still equals the "
+                "map at the sample times.",
+                Certificate("the region has an autonomous linear flow", region, (_NO_FLOW,)),
             )
+
+
+def _refuse_unreached(flows: Sequence[RegionFlow], patterns: Array) -> None:
+    for flow, d in zip(flows, patterns, strict=True):
+        if not flow.reproduces:
+            region = _named(d)
+            condition = Condition(
+                "the region's flow reproduces its map", False, flow.limit - flow.residual,
+                f"{flow.limit:.0e} minus the residual {flow.residual:.1e}",
+            )  # fmt: skip
+            raise CertificateError(
+                f"{region}: one step of the flow that was found ({flow.status}) is {flow.residual:.1e} of the map away from it, more than "
+                f"{flow.limit:.0e}: the logarithm is too ill-conditioned for double precision (nearly defective or nearly "
+                "singular matrix, or states measured in very different units). Sample with a smaller dt, or convert with "
+                "to_continuous(model, throw=False) and read the residual in the certificate.",
+                Certificate("the region's flow reproduces its map", region, (condition,)),
+            )
+
+
+def _named(pattern: Array) -> str:
+    return f"Region {''.join('01'[int(x)] for x in pattern)}" if len(pattern) else "The matrix"
