@@ -297,8 +297,9 @@ def _drive(model: Any, inputs: Any, horizon: _Horizon) -> tuple[Array, Array, Ar
 
 def _of_steps(model: Any, z: Array, num: int, horizon: _Horizon, inputs: Any, patience: Patience) -> Growth:
     rows = _rows(inputs, horizon.steps, 1, model.num_inputs, f"one row per step ({horizon.steps})")
-    grow = slim_growth if is_slim(model, num) else map_growth
-    return grow(model, z, rows, horizon.transient, num, patience)
+    given = (model, z, rows, horizon.transient, num, patience)
+    found = slim_growth(*given) if is_slim(model, num) else None
+    return map_growth(*given) if found is None else found
 
 
 def _of_smooth_flow(
@@ -409,7 +410,7 @@ def _spectrum(model: Any, growth: Growth, horizon: _Horizon) -> LyapunovSpectrum
         empty = np.full(num, np.nan)
         message = _reason(growth, horizon) + _nothing(skipped)
         history = History(np.zeros(0), np.zeros((0, num)))
-        return LyapunovSpectrum(empty, empty, 0.0, True, None, history, status, message, 0.0, skipped, growth.end)
+        return LyapunovSpectrum(empty, empty, np.nan, False, None, history, status, message, 0.0, skipped, growth.end)
     sums, elapsed = np.cumsum(growth.logs, axis=0), np.cumsum(growth.durations)
     order = np.argsort(-sums[-1], kind="stable")
     exponents = (sums[-1] / measured)[order]

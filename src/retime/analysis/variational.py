@@ -36,6 +36,7 @@ ENTRIES = 2**25  # of all step matrices of one chunk of an orbit
 STEPS = 2**15  # of one chunk, at most: between chunks a bar advances and Ctrl-C is heard
 SAME_STEP = 1e-9  # largest difference of a flow's step from its map's, relative, up to which they share an orbit
 MANY = 64  # states, from which on few vectors are followed without matrices
+TINY = 1e-300  # length of a vector that stands for 0
 SHARPEST = 1e-2  # smooth flows: growth of the last vector over that of the first, per interval, at least
 
 
@@ -387,8 +388,11 @@ def is_slim(model: System, num: int) -> bool:
     )
 
 
-def slim_growth(model: Any, z0: Array, rows: Array, transient: int, num: int, patience: Patience) -> Growth:
-    """Growth along the orbit of a map, orthonormalized after every step; one compiled loop."""
+def slim_growth(model: Any, z0: Array, rows: Array, transient: int, num: int, patience: Patience) -> Growth | None:
+    """Growth along the orbit of a map, orthonormalized after every step; one compiled loop.
+
+    None where a step takes so much of a vector that rounding and zero are alike: `map_growth` tells them apart by the matrix.
+    """
     n, steps = model.num_states, len(rows) - 1
     record = -(-(steps - transient) // RECORDS)
     e, z, Q = model.equation, z0, starting_vectors(n, num)
@@ -402,6 +406,8 @@ def slim_growth(model: Any, z0: Array, rows: Array, transient: int, num: int, pa
             z, Q, found, fine, states = _tangent_scan()(e.function, e.parameters, z, Q, block)
             good = int(np.argmin(fine)) if not np.all(fine) else len(block)
             parts.append(np.asarray(found)[:good])
+            if _has_lost(parts[-1]):
+                return None
             at += good
             end = np.asarray(states)[good - 1] if good else end
             if good < len(block):
@@ -423,6 +429,11 @@ def slim_growth(model: Any, z0: Array, rows: Array, transient: int, num: int, pa
     )
 
 
+def _has_lost(logs: Array) -> bool:
+    """Whether a step takes one vector to rounding of another one, or all of them to nothing."""
+    return bool(len(logs)) and bool((np.ptp(logs, axis=1) > -np.log(tangent.LOST)).any() or logs.min() <= np.log(TINY))
+
+
 @cache
 def _tangent_scan() -> Any:
     import jax
@@ -434,7 +445,8 @@ def _tangent_scan() -> Any:
             new, derivative = jax.linearize(lambda z: function(jnp, p, z, s), z)
             Q, R = jnp.linalg.qr(jax.vmap(derivative, in_axes=1, out_axes=1)(Q))
             fine = (jnp.abs(new).max() < smooth.LIMIT) & jnp.isfinite(R).all()
-            return (new, Q), (jnp.log(jnp.abs(jnp.diagonal(R))), fine, new)
+            lengths = jnp.maximum(jnp.abs(jnp.diagonal(R)), TINY)
+            return (new, Q), (jnp.log(lengths), fine, new)
 
         (z, Q), (logs, fine, states) = jax.lax.scan(step, (z, Q), rows)
         return z, Q, logs, fine, states
@@ -662,7 +674,7 @@ def _flight(n: int, num: int, m: int, z: Array) -> tangent.Flight:
     f, g, h, zero = np.zeros((4, 2 * n))
     Y = np.zeros((2 * n, (num + 3) // 4, 4))
     c, s = np.zeros((DEGREE + 1, 2 * n)), np.zeros((2, m))
-    return tangent.Flight(y, V, f, g, h, zero, c, s, Y, np.zeros(num), np.zeros(num), np.zeros(num), np.zeros(2))
+    return tangent.Flight(y, V, f, g, h, zero, c, s, Y, *np.zeros((4, num)), np.zeros(2))
 
 
 # --- smooth flows -------------------------------------------------------------------------------------------------------
@@ -821,6 +833,8 @@ def _augmented(function: Any, p: Any, drive: Any, solver: Any, shape: tuple[int,
     import jax
     import jax.numpy as jnp
 
+    from retime.simulation.steps import step_control
+
     n, num = shape
 
     def rates(t: Any, y: Any, x: Any) -> Any:
@@ -835,8 +849,7 @@ def _augmented(function: Any, p: Any, drive: Any, solver: Any, shape: tuple[int,
         return jnp.concatenate([rate, jax.vmap(derivative, in_axes=1, out_axes=1)(Q).reshape(-1), jnp.zeros(1)])
 
     def solve(z: Any, Q: Any, start: Any, stop: Any, s: Any, slope: Any, first: Any) -> Any:
-        smallest = 1e-14 * jnp.maximum(jnp.abs(start), jnp.abs(stop))
-        control = diffrax.PIDController(rtol=tolerance, atol=tolerance, dtmin=smallest, force_dtmin=False)
+        control = step_control(tolerance, start, stop)
         y = jnp.concatenate([z, Q.reshape(-1), jnp.zeros(1)])
         solution: Any = diffrax.diffeqsolve(
             diffrax.ODETerm(rates), solver, start, stop, jnp.minimum(first, stop - start), y, args=(start, s, slope),
