@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from retime.analysis.averages import standard_errors
 from retime.analysis.fixed_points import check_budget, not_a_model
 from retime.analysis.variational import (
     Growth,
@@ -32,7 +33,6 @@ from retime.simulation.simulate import SNAP, _driven, _pieces, _rows, _started, 
 from retime.simulation.smooth import TOLERANCE, Drive, checked_solver, input_function
 
 SHARE = 0.1  # of the horizon that is not measured unless `transient` says otherwise
-BLOCKS = (16, 32)  # numbers of blocks whose means give the standard errors
 SHOWN = 256  # rows of the history
 
 
@@ -50,12 +50,12 @@ class LyapunovSpectrum(Result):
     Attributes:
         exponents: `(num,)`, 1 / model time, largest first; -inf for directions that a singular step takes to zero. NaN only when
             nothing could be measured: `status` and `message` then say why.
-        standard_errors: `(num,)`, 1 / model time: of the mean over the orbit, from the means of 16 and of 32 consecutive blocks
-            (the larger of the two), which must be long compared with the correlation time. 0 where the exponent is exact (linear
-            systems) or -inf; inf where the orbit was too short for two blocks.
+        standard_errors: `(num,)`, 1 / model time: of the mean over the orbit, from sums over windows of 1/64 to 1/8 of it; what the
+            solver's tolerance and rounding add is in there. 0 where the exponent is exact (linear systems) or -inf; inf where the orbit
+            was too short for two records.
         kaplan_yorke: Kaplan-Yorke dimension j + (l_1 + ... + l_j) / |l_{j+1}|, j the largest number of leading exponents whose sum is
             not negative; 0 when all are negative, n when the sum of all is not. Exponents within three standard errors of 0
-            count as 0.
+            count as 0. NaN when nothing was measured and when the orbit diverged: there is no attractor then.
         kaplan_yorke_is_bound: the dimension is only known to be at least that, for fewer than n exponents were computed and their
             sum is not negative.
         sum_error: 1 / model time, difference between the sum of all exponents and the mean of log|det J| / dt (of the divergence,
@@ -68,6 +68,8 @@ class LyapunovSpectrum(Result):
         time: model time that was measured.
         transient: model time before it that was followed without measuring.
         end: `(n,)`, the last state, to go on from (auxiliary states of a state-switched flow are not kept).
+        settled: whether errors from short and from long windows agree. False: the orbit is short compared with its memory or its slowest
+            change, its exponents may be further off than the errors say, and `message` says so.
     """
 
     _plot: ClassVar[str] = "exponents"
@@ -83,10 +85,13 @@ class LyapunovSpectrum(Result):
     time: float
     transient: float
     end: Array
+    settled: bool = True
 
     def _title(self) -> str:
         bound = ">= " if self.kaplan_yorke_is_bound else ""
-        text = f"Kaplan-Yorke dimension {bound}{self.kaplan_yorke:.4g}, measured over {self.time:.6g} of model time"
+        known = f"Kaplan-Yorke dimension {bound}{self.kaplan_yorke:.4g}"
+        text = "no Kaplan-Yorke dimension" if np.isnan(self.kaplan_yorke) else known
+        text += f", measured over {self.time:.6g} of model time"
         text += "" if self.status == "completed" else f", {self.status}"
         return text + (f". {self.message}" if self.message else "")
 
@@ -104,6 +109,7 @@ class LyapunovSpectrum(Result):
             "kaplan_yorke": self.kaplan_yorke,
             "kaplan_yorke_is_bound": self.kaplan_yorke_is_bound,
             "sum_error": self.sum_error,
+            "settled": self.settled,
             "history": self.history._asdict(),
             "status": str(self.status),
             "message": self.message,
@@ -351,7 +357,7 @@ def _linear(model: Any, z: Array, num: int, horizon: _Horizon, inputs: Any, rule
     error = abs(float(exponents.sum()) - total) if num == n and np.isfinite(exponents).all() else None
     end, note = _linear_end(model, z, horizon, inputs, rule)
     exponents, length = exponents[:num], float(horizon.times[-1] - horizon.times[0])
-    dimension, is_bound = _dimension(exponents, np.zeros(num), n)
+    dimension, is_bound = (np.nan, False) if note else _dimension(exponents, np.zeros(num), n)
     history = History(np.array([length]), exponents[None])
     message = "The exponents are those of the matrix: in a linear system they do not depend on the orbit." + note
     return LyapunovSpectrum(
@@ -414,20 +420,24 @@ def _spectrum(model: Any, growth: Growth, horizon: _Horizon) -> LyapunovSpectrum
     sums, elapsed = np.cumsum(growth.logs, axis=0), np.cumsum(growth.durations)
     order = np.argsort(-sums[-1], kind="stable")
     exponents = (sums[-1] / measured)[order]
-    errors = _standard_errors(growth)[order]
+    errors, settled = _errors(growth)
+    errors = errors[order]
     shown = np.unique(np.linspace(0, len(sums) - 1, min(SHOWN, len(sums))).astype(int))
     history = History(elapsed[shown], (sums[shown] / elapsed[shown, None])[:, order])
     dimension, is_bound = _dimension(exponents, errors, n)
+    if status is TrajectoryStatus.DIVERGED:
+        dimension, is_bound = np.nan, False
     checked = num == n and np.isfinite(growth.volume) and np.isfinite(exponents).all()
     error = abs(float(exponents.sum()) - growth.volume / measured) if checked else None
-    message = _reason(growth, horizon)
+    parts = [_reason(growth, horizon)]
     if np.isneginf(exponents).any():
-        message += (
-            f"{' ' if message else ''}{int(np.isneginf(exponents).sum())} directions are taken to zero: exponent -inf."
-        )
+        parts.append(f"{int(np.isneginf(exponents).sum())} directions are taken to zero: exponent -inf.")
+    if not settled.all():
+        parts.append(_unsettled(np.flatnonzero(~settled[order])))
+    message = " ".join(filter(None, parts))
     return LyapunovSpectrum(
-        exponents, errors, dimension, is_bound, error, history, status, message, measured, skipped, growth.end
-    )
+        exponents, errors, dimension, is_bound, error, history, status, message, measured, skipped, growth.end, bool(settled.all())
+    )  # fmt: skip
 
 
 def _reason(growth: Growth, horizon: _Horizon) -> str:
@@ -448,18 +458,21 @@ def _nothing(skipped: float) -> str:
     return f" Nothing was measured: it ended{inside}."
 
 
-def _standard_errors(growth: Growth) -> Array:
-    """Of the mean over the orbit, from means of consecutive blocks `(p,)`; exact zeros for vectors that have died."""
-    K, p = growth.logs.shape
-    errors = np.full(p, np.inf if K < 2 else 0.0)
+def _unsettled(which: Array) -> str:
+    """The sentence about errors that are not settled."""
+    names = f"exponent {which[0] + 1}" if len(which) == 1 else f"exponents {', '.join(str(k + 1) for k in which)}"
+    return (
+        f"Standard errors of {names} are not settled: they are larger from windows of 1/8 than of 1/64 of the orbit, so it is short compared "
+        "with its slowest change and the error may be larger still; follow it longer."
+    )
+
+
+def _errors(growth: Growth) -> tuple[Array, Array]:
+    """Standard errors `(p,)` and whether they are settled; exact zeros for vectors that have died."""
     dead = np.isneginf(growth.logs).any(axis=0)
     logs = np.where(dead, 0.0, growth.logs)
-    for blocks in {min(b, K) for b in BLOCKS if K > 1}:
-        first = np.linspace(0, K, blocks + 1).astype(int)[:-1]
-        lengths = np.add.reduceat(growth.durations, first)
-        means = np.add.reduceat(logs, first, axis=0) / lengths[:, None]
-        errors = np.maximum(errors, means.std(axis=0, ddof=1) / np.sqrt(blocks))
-    return np.where(dead, 0.0, errors)
+    errors, settled = standard_errors(growth.durations, logs)
+    return np.where(dead, 0.0, errors + growth.noise), settled
 
 
 def _dimension(exponents: Array, errors: Array, n: int) -> tuple[float, bool]:

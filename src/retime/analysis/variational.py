@@ -52,6 +52,7 @@ class Growth:
         status, status_time, message: how the orbit ended.
         ended: `interrupted` or `time_limit` where the work was cut short, else None.
         reached: model time of the orbit that was followed then, what was not measured included.
+        noise: 1 / model time, what a solver's tolerance may add to every exponent.
     """
 
     durations: Array
@@ -63,6 +64,7 @@ class Growth:
     message: str = ""
     ended: SearchStatus | None = None
     reached: float = 0.0
+    noise: float = 0.0
 
 
 class _TimeIsUp(Exception):
@@ -681,6 +683,7 @@ def _flight(n: int, num: int, m: int, z: Array) -> tangent.Flight:
 
 INTERVALS = 256  # per compiled call
 LARGEST_INTERVAL = 1.0
+FEWEST_INTERVALS = 128  # of an orbit: windows of 1/64 of it hold two
 
 
 def smooth_growth(
@@ -702,8 +705,8 @@ def smooth_growth(
     solve = _SmoothRun(model, drive, solver, tolerance, num)
     z, Q = z0, starting_vectors(model.num_states, num)
     t, begin = span[0], span[0] + transient
-    step = min(LARGEST_INTERVAL, (span[1] - span[0]) / 16)
-    durations, logs, volume, end = [], [np.zeros((0, num))], 0.0, z0
+    step = min(LARGEST_INTERVAL, (span[1] - span[0]) / FEWEST_INTERVALS)
+    durations, logs, volume, end, taken = [], [np.zeros((0, num))], 0.0, z0, 0.0
     found = Growth(np.zeros(0), logs[0], float("nan"), z0)
     with double_precision(), progress("measuring", 1000) as advance, patience:
         while t < span[1]:
@@ -719,19 +722,21 @@ def smooth_growth(
             if t >= begin:
                 durations.append(np.diff(grid)[: len(new.logs)])
                 logs.append(new.logs)
-                volume += new.volume
+                volume, taken = volume + new.volume, taken + new.steps
             end, t = z, float(grid[len(new.logs)])
             advance(int(1000 * (grid[len(new.logs)] - grid[0]) / (span[1] - span[0])))
             if reason is not None:
                 found.status, found.message = reason
                 found.status_time = t
                 break
-            step = min(step * (1.5 if ratio > 5 * SHARPEST else 1.0), LARGEST_INTERVAL, (span[1] - span[0]) / 16)
+            longest = min(LARGEST_INTERVAL, (span[1] - span[0]) / FEWEST_INTERVALS)
+            step = min(step * (1.5 if ratio > 5 * SHARPEST else 1.0), longest)
     found.durations, found.logs = _thinned(
         np.concatenate(durations) if durations else np.zeros(0), np.concatenate(logs)
     )
     found.volume, found.end = volume if num == len(z0) else float("nan"), end
     found.ended, found.reached = patience.ended, t - span[0]
+    found.noise = tolerance * taken / found.durations.sum() if taken else 0.0
     return found
 
 
@@ -746,6 +751,7 @@ class _Solved:
     Q: Array
     logs: Array
     volume: float
+    steps: float  # of the solver
 
 
 @dataclass
@@ -780,7 +786,7 @@ class _SmoothRun:
         function = self.drive if isinstance(self.drive, UserFunction) else None
         e = self.model.equation
         xs = (starts, padded[1:], s, slope)
-        states, vectors, logs, volumes, codes = (
+        states, vectors, logs, volumes, codes, taken = (
             np.asarray(x)
             for x in _intervals()(e.function, e.parameters, function, self.solver, z, Q, xs, np.array(self.tolerance))
         )
@@ -793,7 +799,11 @@ class _SmoothRun:
         reason = smooth._REASONS[int(codes[good])] if good < k else None
         spread = logs[:good].max(axis=1) - logs[:good].min(axis=1) if good else np.zeros(1)
         solved = _Solved(
-            states[good - 1] if good else z, vectors[good - 1] if good else Q, logs[:good], float(volumes[:good].sum())
+            states[good - 1] if good else z,
+            vectors[good - 1] if good else Q,
+            logs[:good],
+            float(volumes[:good].sum()),
+            float(taken[:good].sum()),
         )
         return solved, float(np.exp(-spread.max())), reason
 
@@ -819,7 +829,7 @@ def _intervals() -> Any:
                 return z, Q, jnp.zeros(Q.shape[1]), 0.0, smooth._DONE, first
 
             z, Q, logs, volume, code, first = jax.lax.cond(stop > start, work, rest)
-            return (z, Q, first), (z, Q, logs, volume, code)
+            return (z, Q, first), (z, Q, logs, volume, code, (stop - start) / first)
 
         _, found = jax.lax.scan(interval, (z, Q, xs[1][0] - xs[0][0]), xs)
         return found
