@@ -79,3 +79,14 @@ def test_few_vectors_of_a_map_of_low_rank_find_its_zeros():
     want = np.sort(np.log(np.abs(np.linalg.eigvals(W[:3, :3]))))[::-1]
     np.testing.assert_allclose(r.exponents[2], want[2], rtol=0, atol=2e-2)
     assert r.exponents[3:].tolist() == [-np.inf, -np.inf]
+
+
+@pytest.mark.slow
+def test_exponents_that_change_places_have_errors_that_hold_both(rng):
+    """Two units of the network decay about equally fast; their vectors take each other's place for thousands of steps."""
+    entry = rt.zoo.entry("lorenz")
+    long = lyapunov_spectrum(entry.model, entry.z0, steps=1_000_000, num=5)
+    starts = entry.z0 + 0.05 * rng.normal(size=(100, len(entry.z0)))
+    runs = [lyapunov_spectrum(entry.model, z, steps=20_000, num=5) for z in starts]
+    ratio = np.array([(r.exponents - long.exponents) / np.hypot(r.standard_errors, long.standard_errors) for r in runs])
+    assert ((np.abs(ratio) <= 2).sum(axis=0) >= 88).all(), (np.abs(ratio) <= 2).sum(axis=0)
