@@ -676,7 +676,8 @@ def _flight(n: int, num: int, m: int, z: Array) -> tangent.Flight:
     f, g, h, zero = np.zeros((4, 2 * n))
     Y = np.zeros((2 * n, (num + 3) // 4, 4))
     c, s = np.zeros((DEGREE + 1, 2 * n)), np.zeros((2, m))
-    return tangent.Flight(y, V, f, g, h, zero, c, s, Y, *np.zeros((4, num)), np.zeros(2))
+    r, again, dead, logs = np.zeros((4, num))
+    return tangent.Flight(y, V, f, g, h, zero, c, s, Y, r, again, dead, logs, np.zeros(2))
 
 
 # --- smooth flows -------------------------------------------------------------------------------------------------------
