@@ -74,8 +74,9 @@ class Analysis(Result):
             )
         if np.isfinite(self.exponents.exponents[0]):
             e = self.exponents
+            known = "" if e.settled else " (not settled)"
             text.append(
-                f"Largest exponent {e.exponents[0]:.5g} +- {e.standard_errors[0]:.1g} per unit of time; {self.behavior}."
+                f"Largest exponent {e.exponents[0]:.5g} +- {e.standard_errors[0]:.1g}{known} per unit of time; {self.behavior}."
             )
         else:
             text.append(f"The orbit: {self.behavior}.")

@@ -66,8 +66,24 @@ class Cycle(Result):
     switch_units: Array = field(default_factory=lambda: np.zeros(0, dtype=int))
     sliding: Array = field(default_factory=lambda: np.zeros((0, 3)))
 
+    @property
+    def is_limit_cycle(self) -> bool:
+        """Whether it is a cycle of a flow that nothing but its state drives, so that a start further along stays as far along."""
+        return len(self.switch_times) > 0
+
+    @property
+    def largest(self) -> float:
+        """Modulus of the largest multiplier; of a limit cycle without the 1 along the orbit, which every limit cycle has."""
+        w = self.multipliers
+        others = np.delete(w, int(np.argmin(np.abs(w - 1.0)))) if self.is_limit_cycle else w
+        return float(np.abs(others).max(initial=0.0))
+
     def _title(self) -> str:
-        return f"period {self.period:.8g}, {'stable' if self.stable else 'unstable'}, residual {self.residual:.1e}"
+        along = " without the 1 along the orbit" if self.is_limit_cycle else ""
+        return (
+            f"period {self.period:.8g}, {'stable' if self.stable else 'unstable'}, largest |multiplier|{along} {self.largest:.6g}, "
+            f"residual {self.residual:.1e}"
+        )
 
     def _table(self) -> tuple[Sequence[str], list[list[str]]]:
         rows = [[str(k), _short(z)] for k, z in enumerate(self.points[:SHOWN])]
@@ -76,7 +92,8 @@ class Cycle(Result):
 
     def _data(self) -> dict[str, Any]:
         return {
-            "period": self.period, "time": self.time, "points": self.points, "multipliers": self.multipliers, "stable": self.stable,
+            "period": self.period, "time": self.time, "points": self.points, "multipliers": self.multipliers, "largest": self.largest,
+            "stable": self.stable,
             "patterns": self.patterns.astype(int), "residual": self.residual, "on_boundary": self.on_boundary,
             "switch_times": self.switch_times, "switch_units": self.switch_units, "sliding": self.sliding,
         }  # fmt: skip
@@ -135,13 +152,14 @@ class Cycles(Result, Sequence[Cycle]):
             [
                 f"{c.period:.8g}",
                 "stable" if c.stable else "unstable",
-                f"{abs(c.multipliers[0]):.6g}",
+                f"{c.largest:.6g}",
                 _short(c.points[0]),
             ]
             for c in self.cycles[:SHOWN]
         ]
         rows += [["...", f"{len(self.cycles) - SHOWN} more", "", ""]] if len(self.cycles) > SHOWN else []
-        return ["period", "", "largest |multiplier|", "first point"], rows
+        along = " but for the 1 along the orbit" if any(c.is_limit_cycle for c in self.cycles) else ""
+        return ["period", "", f"largest |multiplier|{along}", "first point"], rows
 
     def _data(self) -> dict[str, Any]:
         return {

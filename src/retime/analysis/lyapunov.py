@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from retime.analysis.averages import standard_errors
+from retime.analysis.exponents import History, LyapunovSpectrum
 from retime.analysis.fixed_points import check_budget, not_a_model
 from retime.analysis.variational import (
     Growth,
@@ -22,7 +23,6 @@ from retime.core.arrays import Array, increasing, positive
 from retime.core.errors import ShapeError
 from retime.core.inputs import Inputs
 from retime.core.quiet import one_blas_thread
-from retime.core.result import Result
 from retime.core.status import SearchStatus, TrajectoryStatus
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import Discrete
@@ -32,85 +32,8 @@ from retime.simulation.simulate import SNAP, _driven, _pieces, _rows, _started, 
 from retime.simulation.smooth import TOLERANCE, Drive, checked_solver, input_function
 
 SHARE = 0.1  # of the horizon that is not measured unless `transient` says otherwise
-BLOCKS = (16, 32)  # numbers of blocks whose means give the standard errors
+APART = 3.0  # standard errors of their difference, within which exponents are not told apart
 SHOWN = 256  # rows of the history
-
-
-class History(NamedTuple):
-    """Running estimates: times `(k,)` since measuring began, exponents `(k, num)` measured up to then."""
-
-    times: Array
-    exponents: Array
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class LyapunovSpectrum(Result):
-    """Lyapunov exponents of one orbit.
-
-    Attributes:
-        exponents: `(num,)`, 1 / model time, largest first; -inf for directions that a singular step takes to zero. NaN only when
-            nothing could be measured: `status` and `message` then say why.
-        standard_errors: `(num,)`, 1 / model time: of the mean over the orbit, from the means of 16 and of 32 consecutive blocks
-            (the larger of the two), which must be long compared with the correlation time. 0 where the exponent is exact (linear
-            systems) or -inf; inf where the orbit was too short for two blocks.
-        kaplan_yorke: Kaplan-Yorke dimension j + (l_1 + ... + l_j) / |l_{j+1}|, j the largest number of leading exponents whose sum is
-            not negative; 0 when all are negative, n when the sum of all is not. Exponents within three standard errors of 0
-            count as 0.
-        kaplan_yorke_is_bound: the dimension is only known to be at least that, for fewer than n exponents were computed and their
-            sum is not negative.
-        sum_error: 1 / model time, difference between the sum of all exponents and the mean of log|det J| / dt (of the divergence,
-            for flows) along the same orbit, which is found without the vectors. None when fewer than n exponents were computed,
-            when one is -inf, or with auxiliary states.
-        history: `History(times (k,), exponents (k, num))`, running estimates.
-        status: how the orbit ended (`completed`, `diverged`, ...), or `interrupted`, or `time_limit`; what was measured until
-            then is kept.
-        message: the reason in words.
-        time: model time that was measured.
-        transient: model time before it that was followed without measuring.
-        end: `(n,)`, the last state, to go on from (auxiliary states of a state-switched flow are not kept).
-    """
-
-    _plot: ClassVar[str] = "exponents"
-
-    exponents: Array
-    standard_errors: Array
-    kaplan_yorke: float
-    kaplan_yorke_is_bound: bool
-    sum_error: float | None
-    history: History
-    status: TrajectoryStatus | SearchStatus
-    message: str
-    time: float
-    transient: float
-    end: Array
-
-    def _title(self) -> str:
-        bound = ">= " if self.kaplan_yorke_is_bound else ""
-        text = f"Kaplan-Yorke dimension {bound}{self.kaplan_yorke:.4g}, measured over {self.time:.6g} of model time"
-        text += "" if self.status == "completed" else f", {self.status}"
-        return text + (f". {self.message}" if self.message else "")
-
-    def _table(self) -> tuple[list[str], list[list[str]]]:
-        rows = [
-            [str(k + 1), f"{x:.6g}", f"{e:.1g}"]
-            for k, (x, e) in enumerate(zip(self.exponents, self.standard_errors, strict=True))
-        ]
-        return ["", "exponent", "standard error"], rows
-
-    def _data(self) -> dict[str, Any]:
-        return {
-            "exponents": self.exponents,
-            "standard_errors": self.standard_errors,
-            "kaplan_yorke": self.kaplan_yorke,
-            "kaplan_yorke_is_bound": self.kaplan_yorke_is_bound,
-            "sum_error": self.sum_error,
-            "history": self.history._asdict(),
-            "status": str(self.status),
-            "message": self.message,
-            "time": self.time,
-            "transient": self.transient,
-            "end": self.end,
-        }
 
 
 def lyapunov_spectrum(
@@ -297,8 +220,9 @@ def _drive(model: Any, inputs: Any, horizon: _Horizon) -> tuple[Array, Array, Ar
 
 def _of_steps(model: Any, z: Array, num: int, horizon: _Horizon, inputs: Any, patience: Patience) -> Growth:
     rows = _rows(inputs, horizon.steps, 1, model.num_inputs, f"one row per step ({horizon.steps})")
-    grow = slim_growth if is_slim(model, num) else map_growth
-    return grow(model, z, rows, horizon.transient, num, patience)
+    given = (model, z, rows, horizon.transient, num, patience)
+    found = slim_growth(*given) if is_slim(model, num) else None
+    return map_growth(*given) if found is None else found
 
 
 def _of_smooth_flow(
@@ -350,7 +274,7 @@ def _linear(model: Any, z: Array, num: int, horizon: _Horizon, inputs: Any, rule
     error = abs(float(exponents.sum()) - total) if num == n and np.isfinite(exponents).all() else None
     end, note = _linear_end(model, z, horizon, inputs, rule)
     exponents, length = exponents[:num], float(horizon.times[-1] - horizon.times[0])
-    dimension, is_bound = _dimension(exponents, np.zeros(num), n)
+    dimension, is_bound = (np.nan, False) if note else _dimension(exponents, np.zeros(num), n)
     history = History(np.array([length]), exponents[None])
     message = "The exponents are those of the matrix: in a linear system they do not depend on the orbit." + note
     return LyapunovSpectrum(
@@ -409,24 +333,28 @@ def _spectrum(model: Any, growth: Growth, horizon: _Horizon) -> LyapunovSpectrum
         empty = np.full(num, np.nan)
         message = _reason(growth, horizon) + _nothing(skipped)
         history = History(np.zeros(0), np.zeros((0, num)))
-        return LyapunovSpectrum(empty, empty, 0.0, True, None, history, status, message, 0.0, skipped, growth.end)
+        return LyapunovSpectrum(empty, empty, np.nan, False, None, history, status, message, 0.0, skipped, growth.end)
     sums, elapsed = np.cumsum(growth.logs, axis=0), np.cumsum(growth.durations)
     order = np.argsort(-sums[-1], kind="stable")
     exponents = (sums[-1] / measured)[order]
-    errors = _standard_errors(growth)[order]
+    errors, settled = _errors(growth)
+    errors = _shared(exponents, errors[order])
     shown = np.unique(np.linspace(0, len(sums) - 1, min(SHOWN, len(sums))).astype(int))
     history = History(elapsed[shown], (sums[shown] / elapsed[shown, None])[:, order])
     dimension, is_bound = _dimension(exponents, errors, n)
+    if status is TrajectoryStatus.DIVERGED:
+        dimension, is_bound = np.nan, False
     checked = num == n and np.isfinite(growth.volume) and np.isfinite(exponents).all()
     error = abs(float(exponents.sum()) - growth.volume / measured) if checked else None
-    message = _reason(growth, horizon)
+    parts = [_reason(growth, horizon)]
     if np.isneginf(exponents).any():
-        message += (
-            f"{' ' if message else ''}{int(np.isneginf(exponents).sum())} directions are taken to zero: exponent -inf."
-        )
+        parts.append(f"{int(np.isneginf(exponents).sum())} directions are taken to zero: exponent -inf.")
+    if not settled.all():
+        parts.append(_unsettled(np.flatnonzero(~settled[order])))
+    message = " ".join(filter(None, parts))
     return LyapunovSpectrum(
-        exponents, errors, dimension, is_bound, error, history, status, message, measured, skipped, growth.end
-    )
+        exponents, errors, dimension, is_bound, error, history, status, message, measured, skipped, growth.end, bool(settled.all())
+    )  # fmt: skip
 
 
 def _reason(growth: Growth, horizon: _Horizon) -> str:
@@ -447,18 +375,32 @@ def _nothing(skipped: float) -> str:
     return f" Nothing was measured: it ended{inside}."
 
 
-def _standard_errors(growth: Growth) -> Array:
-    """Of the mean over the orbit, from means of consecutive blocks `(p,)`; exact zeros for vectors that have died."""
-    K, p = growth.logs.shape
-    errors = np.full(p, np.inf if K < 2 else 0.0)
+def _unsettled(which: Array) -> str:
+    """The sentence about errors that are not settled."""
+    names = f"exponent {which[0] + 1}" if len(which) == 1 else f"exponents {', '.join(str(k + 1) for k in which)}"
+    return (
+        f"Standard errors of {names} are not settled: they are larger from windows of 1/8 than of 1/64 of the orbit, so it is short compared "
+        "with its slowest change and the error may be larger still; follow it longer."
+    )
+
+
+def _errors(growth: Growth) -> tuple[Array, Array]:
+    """Standard errors `(p,)` and whether they are settled; exact zeros for vectors that have died."""
     dead = np.isneginf(growth.logs).any(axis=0)
     logs = np.where(dead, 0.0, growth.logs)
-    for blocks in {min(b, K) for b in BLOCKS if K > 1}:
-        first = np.linspace(0, K, blocks + 1).astype(int)[:-1]
-        lengths = np.add.reduceat(growth.durations, first)
-        means = np.add.reduceat(logs, first, axis=0) / lengths[:, None]
-        errors = np.maximum(errors, means.std(axis=0, ddof=1) / np.sqrt(blocks))
-    return np.where(dead, 0.0, errors)
+    errors, settled = standard_errors(growth.durations, logs)
+    return np.where(dead, 0.0, errors + growth.noise), settled
+
+
+def _shared(exponents: Array, errors: Array) -> Array:
+    """Neighboring exponents that their errors cannot tell apart share the larger error.
+
+    Their vectors take each other's place for long stretches, and one of them may look steady meanwhile.
+    """
+    with np.errstate(invalid="ignore"):
+        near = exponents[:-1] - exponents[1:] <= APART * np.hypot(errors[:-1], errors[1:])
+    larger = np.where(near, np.maximum(errors[:-1], errors[1:]), 0.0)
+    return np.maximum(errors, np.maximum(np.append(larger, 0.0), np.append(0.0, larger)))
 
 
 def _dimension(exponents: Array, errors: Array, n: int) -> tuple[float, bool]:

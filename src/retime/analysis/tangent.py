@@ -101,19 +101,22 @@ def _gram_schmidt(Y: Array, n: int, r: Array, lost: float) -> None:
 
 
 @kernel
-def orthonormalize(Y: Array, n: int, r: Array, again: Array, lost: float) -> float:
+def orthonormalize(Y: Array, n: int, r: Array, again: Array, dead: Array, lost: float) -> float:
     """Orthonormalize the first n entries of the columns in place, twice where rounding asks for it; r `(p,)` their lengths.
 
+    dead `(p,)`: not 0 for columns that were zero before the steps that led to Y.
+
     Returns:
-        Smallest over largest length of the vectors that are alive; 0 when a length is out of range.
+        Smallest over largest length of the others. 0 when a length is out of range, or is exactly 0: what is left of a column that
+        has turned towards another one is rounding, and may be nothing at all.
     """
     _gram_schmidt(Y, n, r, lost)
     low, high = np.inf, 0.0
     for j in range(len(r)):
-        if r[j] > 0.0:
+        if dead[j] == 0.0:
             low, high = min(low, r[j]), max(high, r[j])
-    if high == 0.0:
-        return 1.0
+    if low > high:
+        return 1.0  # none is alive
     if not (high < LARGE and low > 1.0 / LARGE):
         return 0.0
     if low < 1e-7 * high:
@@ -121,6 +124,16 @@ def orthonormalize(Y: Array, n: int, r: Array, again: Array, lost: float) -> flo
         for j in range(len(r)):
             r[j] *= again[j]
     return low / high
+
+
+@kernel
+def _find_dead(Q: Array, dead: Array) -> None:
+    """dead[j] = 1 for columns of zeros, else 0."""
+    for j in range(len(dead)):
+        size = 0.0
+        for i in range(len(Q)):
+            size = max(size, abs(Q[i, j // 4, j % 4]))
+        dead[j] = 1.0 if size == 0.0 else 0.0
 
 
 @kernel
@@ -188,7 +201,8 @@ def _follow(s: Steps, length: int, first: int, last: int, Q: Array, growth: Arra
     """
     n, p = len(Q), len(growth)
     Y, new = work[0], work[1]
-    r, again = np.empty(p), np.empty(p)
+    r, again, dead = np.empty(p), np.empty(p), np.empty(p)
+    _find_dead(Q, dead)
     k = first
     while k < last:
         steps = min(pace, last - k)
@@ -202,16 +216,18 @@ def _follow(s: Steps, length: int, first: int, last: int, Q: Array, growth: Arra
                 multiply(s.matrices[s.numbers[i]], Y, new)
                 i += 1
             Y, new = new, Y
-        ratio = orthonormalize(Y, n, r, again, 0.0)
+        ratio = orthonormalize(Y, n, r, again, dead, 0.0)
         if ratio < ACCEPTED and steps > 1:
             pace = max(steps // 2, 1)
             continue
         if ratio < LOST and _is_singular(s.matrices[s.numbers[k]]):
             multiply(s.matrices[s.numbers[k]], Q, Y)
-            ratio = orthonormalize(Y, n, r, again, LOST)
+            ratio = orthonormalize(Y, n, r, again, dead, LOST)
         _copy(Y, Q)
         for j in range(p):
             growth[j] += np.log(r[j])
+            if r[j] == 0.0:
+                dead[j] = 1.0
         k += steps
         wanted = LONGEST if ratio >= 1.0 else int(steps * np.log(AIM) / -np.log(max(ratio, 1e-300)))
         pace = max(1, min(wanted, max(pace, 2 * steps), LONGEST))
@@ -357,7 +373,8 @@ class Field(NamedTuple):
 
 class Flight(NamedTuple):
     """State of the tangent flow: y `(2 n,)` and vectors V `(p, 2 n)` with auxiliary states last, f, g, h `(2 n,)` fields, zero
-    `(2 n,)`, series c, inputs s `(2, m)`, blocks Y `(2 n, B, 4)`, lengths r and again `(p,)`, logs `(p,)`, reals: volume, reach."""
+    `(2 n,)`, series c, inputs s `(2, m)`, blocks Y `(2 n, B, 4)`, lengths r and again `(p,)`, which
+    are dead `(p,)`, logs `(p,)`, reals: volume, reach."""
 
     y: Array
     V: Array
@@ -370,6 +387,7 @@ class Flight(NamedTuple):
     Y: Array
     r: Array
     again: Array
+    dead: Array
     logs: Array
     reals: Array
 
@@ -385,7 +403,8 @@ def orthonormalize_rows(w: Flight, N: int, lost: float) -> None:
     for j in range(p):
         for i in range(N):
             w.Y[i, j // 4, j % 4] = w.V[j, i]
-    orthonormalize(w.Y, N, w.r, w.again, lost)
+    _find_dead(w.Y, w.dead)
+    orthonormalize(w.Y, N, w.r, w.again, w.dead, lost)
     for j in range(p):
         w.logs[j] += np.log(w.r[j])
         for i in range(N):
@@ -465,6 +484,17 @@ def _exit(e: Field, region: int, unit: int, n: int, piece: int, f: Array, gradie
 
 
 @kernel
+def _saltation_reach(e: Field, unit: int, n: int, before: Array, after: Array, speed: float, new_speed: float) -> float:
+    """Half the logarithm of a bound on |S| |S^-1|: as alpha times a time, what may part the lengths of the vectors."""
+    normal, jump = 0.0, 0.0
+    for i in range(n):
+        normal += e.W2[unit, i] * e.W2[unit, i]
+        jump += (after[i] - before[i]) * (after[i] - before[i])
+    size = np.sqrt(normal * jump)
+    return 0.5 * (np.log1p(size / abs(speed)) + np.log1p(size / abs(new_speed))) if size > 0.0 else 0.0
+
+
+@kernel
 def _saltation(e: Field, before: Array, after: Array, n: int, t: float, piece: int, w: Flight) -> None:
     """Take state and vectors across a boundary.
 
@@ -486,6 +516,10 @@ def _saltation(e: Field, before: Array, after: Array, n: int, t: float, piece: i
     if unit >= 0:
         passed = (_along(e, unit, n, back) + _drift(e, piece, unit)) / speed
         w.reals[0] += np.log(abs(passed)) if after[SLIDER] < 0 else -np.inf
+        reach = _saltation_reach(e, unit, n, f, back, speed, speed * passed)
+        if w.reals[1] + reach > REACH_QR:
+            orthonormalize_rows(w, n if before[SLIDER] >= 0 else n + e.extra[before[MINUS]], 0.0)
+        w.reals[1] += reach
     ends = unit < 0 and before[SLIDER] >= 0 and after[SLIDER] < 0 and new > n
     if ends:
         speed = _exit(e, after[MINUS], before[SLIDER], n, piece, f, w.h)
@@ -498,9 +532,10 @@ def _saltation(e: Field, before: Array, after: Array, n: int, t: float, piece: i
                 share += w.h[i] * w.V[j, i] / speed
         for i in range(n, 2 * n):
             w.V[j, i] = back[i] * share if i < new else 0.0
-    slides = after[SLIDER] >= 0 and unit == after[SLIDER]
-    if slides:  # the vectors now lie in the boundary: one dimension is lost
+    if after[SLIDER] >= 0 and unit == after[SLIDER]:  # the vectors now lie in the boundary: one dimension is lost
         orthonormalize_rows(w, new, LOST)
+    elif w.reals[1] > REACH_QR:
+        orthonormalize_rows(w, new, 0.0)
 
 
 @kernel

@@ -36,6 +36,7 @@ ENTRIES = 2**25  # of all step matrices of one chunk of an orbit
 STEPS = 2**15  # of one chunk, at most: between chunks a bar advances and Ctrl-C is heard
 SAME_STEP = 1e-9  # largest difference of a flow's step from its map's, relative, up to which they share an orbit
 MANY = 64  # states, from which on few vectors are followed without matrices
+TINY = 1e-300  # length of a vector that stands for 0
 SHARPEST = 1e-2  # smooth flows: growth of the last vector over that of the first, per interval, at least
 
 
@@ -51,6 +52,7 @@ class Growth:
         status, status_time, message: how the orbit ended.
         ended: `interrupted` or `time_limit` where the work was cut short, else None.
         reached: model time of the orbit that was followed then, what was not measured included.
+        noise: 1 / model time, what a solver's tolerance may add to every exponent.
     """
 
     durations: Array
@@ -62,6 +64,7 @@ class Growth:
     message: str = ""
     ended: SearchStatus | None = None
     reached: float = 0.0
+    noise: float = 0.0
 
 
 class _TimeIsUp(Exception):
@@ -387,8 +390,11 @@ def is_slim(model: System, num: int) -> bool:
     )
 
 
-def slim_growth(model: Any, z0: Array, rows: Array, transient: int, num: int, patience: Patience) -> Growth:
-    """Growth along the orbit of a map, orthonormalized after every step; one compiled loop."""
+def slim_growth(model: Any, z0: Array, rows: Array, transient: int, num: int, patience: Patience) -> Growth | None:
+    """Growth along the orbit of a map, orthonormalized after every step; one compiled loop.
+
+    None where a step takes so much of a vector that rounding and zero are alike: `map_growth` tells them apart by the matrix.
+    """
     n, steps = model.num_states, len(rows) - 1
     record = -(-(steps - transient) // RECORDS)
     e, z, Q = model.equation, z0, starting_vectors(n, num)
@@ -402,6 +408,8 @@ def slim_growth(model: Any, z0: Array, rows: Array, transient: int, num: int, pa
             z, Q, found, fine, states = _tangent_scan()(e.function, e.parameters, z, Q, block)
             good = int(np.argmin(fine)) if not np.all(fine) else len(block)
             parts.append(np.asarray(found)[:good])
+            if _has_lost(parts[-1]):
+                return None
             at += good
             end = np.asarray(states)[good - 1] if good else end
             if good < len(block):
@@ -423,6 +431,11 @@ def slim_growth(model: Any, z0: Array, rows: Array, transient: int, num: int, pa
     )
 
 
+def _has_lost(logs: Array) -> bool:
+    """Whether a step takes one vector to rounding of another one, or all of them to nothing."""
+    return bool(len(logs)) and bool((np.ptp(logs, axis=1) > -np.log(tangent.LOST)).any() or logs.min() <= np.log(TINY))
+
+
 @cache
 def _tangent_scan() -> Any:
     import jax
@@ -434,7 +447,8 @@ def _tangent_scan() -> Any:
             new, derivative = jax.linearize(lambda z: function(jnp, p, z, s), z)
             Q, R = jnp.linalg.qr(jax.vmap(derivative, in_axes=1, out_axes=1)(Q))
             fine = (jnp.abs(new).max() < smooth.LIMIT) & jnp.isfinite(R).all()
-            return (new, Q), (jnp.log(jnp.abs(jnp.diagonal(R))), fine, new)
+            lengths = jnp.maximum(jnp.abs(jnp.diagonal(R)), TINY)
+            return (new, Q), (jnp.log(lengths), fine, new)
 
         (z, Q), (logs, fine, states) = jax.lax.scan(step, (z, Q), rows)
         return z, Q, logs, fine, states
@@ -662,13 +676,15 @@ def _flight(n: int, num: int, m: int, z: Array) -> tangent.Flight:
     f, g, h, zero = np.zeros((4, 2 * n))
     Y = np.zeros((2 * n, (num + 3) // 4, 4))
     c, s = np.zeros((DEGREE + 1, 2 * n)), np.zeros((2, m))
-    return tangent.Flight(y, V, f, g, h, zero, c, s, Y, np.zeros(num), np.zeros(num), np.zeros(num), np.zeros(2))
+    r, again, dead, logs = np.zeros((4, num))
+    return tangent.Flight(y, V, f, g, h, zero, c, s, Y, r, again, dead, logs, np.zeros(2))
 
 
 # --- smooth flows -------------------------------------------------------------------------------------------------------
 
 INTERVALS = 256  # per compiled call
 LARGEST_INTERVAL = 1.0
+FEWEST_INTERVALS = 128  # of an orbit: windows of 1/64 of it hold two
 
 
 def smooth_growth(
@@ -690,8 +706,8 @@ def smooth_growth(
     solve = _SmoothRun(model, drive, solver, tolerance, num)
     z, Q = z0, starting_vectors(model.num_states, num)
     t, begin = span[0], span[0] + transient
-    step = min(LARGEST_INTERVAL, (span[1] - span[0]) / 16)
-    durations, logs, volume, end = [], [np.zeros((0, num))], 0.0, z0
+    step = min(LARGEST_INTERVAL, (span[1] - span[0]) / FEWEST_INTERVALS)
+    durations, logs, volume, end, taken = [], [np.zeros((0, num))], 0.0, z0, 0.0
     found = Growth(np.zeros(0), logs[0], float("nan"), z0)
     with double_precision(), progress("measuring", 1000) as advance, patience:
         while t < span[1]:
@@ -707,19 +723,21 @@ def smooth_growth(
             if t >= begin:
                 durations.append(np.diff(grid)[: len(new.logs)])
                 logs.append(new.logs)
-                volume += new.volume
+                volume, taken = volume + new.volume, taken + new.steps
             end, t = z, float(grid[len(new.logs)])
             advance(int(1000 * (grid[len(new.logs)] - grid[0]) / (span[1] - span[0])))
             if reason is not None:
                 found.status, found.message = reason
                 found.status_time = t
                 break
-            step = min(step * (1.5 if ratio > 5 * SHARPEST else 1.0), LARGEST_INTERVAL, (span[1] - span[0]) / 16)
+            longest = min(LARGEST_INTERVAL, (span[1] - span[0]) / FEWEST_INTERVALS)
+            step = min(step * (1.5 if ratio > 5 * SHARPEST else 1.0), longest)
     found.durations, found.logs = _thinned(
         np.concatenate(durations) if durations else np.zeros(0), np.concatenate(logs)
     )
     found.volume, found.end = volume if num == len(z0) else float("nan"), end
     found.ended, found.reached = patience.ended, t - span[0]
+    found.noise = tolerance * taken / found.durations.sum() if taken else 0.0
     return found
 
 
@@ -734,6 +752,7 @@ class _Solved:
     Q: Array
     logs: Array
     volume: float
+    steps: float  # of the solver
 
 
 @dataclass
@@ -768,7 +787,7 @@ class _SmoothRun:
         function = self.drive if isinstance(self.drive, UserFunction) else None
         e = self.model.equation
         xs = (starts, padded[1:], s, slope)
-        states, vectors, logs, volumes, codes = (
+        states, vectors, logs, volumes, codes, taken = (
             np.asarray(x)
             for x in _intervals()(e.function, e.parameters, function, self.solver, z, Q, xs, np.array(self.tolerance))
         )
@@ -781,7 +800,11 @@ class _SmoothRun:
         reason = smooth._REASONS[int(codes[good])] if good < k else None
         spread = logs[:good].max(axis=1) - logs[:good].min(axis=1) if good else np.zeros(1)
         solved = _Solved(
-            states[good - 1] if good else z, vectors[good - 1] if good else Q, logs[:good], float(volumes[:good].sum())
+            states[good - 1] if good else z,
+            vectors[good - 1] if good else Q,
+            logs[:good],
+            float(volumes[:good].sum()),
+            float(taken[:good].sum()),
         )
         return solved, float(np.exp(-spread.max())), reason
 
@@ -807,7 +830,7 @@ def _intervals() -> Any:
                 return z, Q, jnp.zeros(Q.shape[1]), 0.0, smooth._DONE, first
 
             z, Q, logs, volume, code, first = jax.lax.cond(stop > start, work, rest)
-            return (z, Q, first), (z, Q, logs, volume, code)
+            return (z, Q, first), (z, Q, logs, volume, code, (stop - start) / first)
 
         _, found = jax.lax.scan(interval, (z, Q, xs[1][0] - xs[0][0]), xs)
         return found
@@ -820,6 +843,8 @@ def _augmented(function: Any, p: Any, drive: Any, solver: Any, shape: tuple[int,
     import diffrax
     import jax
     import jax.numpy as jnp
+
+    from retime.simulation.steps import step_control
 
     n, num = shape
 
@@ -835,8 +860,7 @@ def _augmented(function: Any, p: Any, drive: Any, solver: Any, shape: tuple[int,
         return jnp.concatenate([rate, jax.vmap(derivative, in_axes=1, out_axes=1)(Q).reshape(-1), jnp.zeros(1)])
 
     def solve(z: Any, Q: Any, start: Any, stop: Any, s: Any, slope: Any, first: Any) -> Any:
-        smallest = 1e-14 * jnp.maximum(jnp.abs(start), jnp.abs(stop))
-        control = diffrax.PIDController(rtol=tolerance, atol=tolerance, dtmin=smallest, force_dtmin=False)
+        control = step_control(tolerance, start, stop)
         y = jnp.concatenate([z, Q.reshape(-1), jnp.zeros(1)])
         solution: Any = diffrax.diffeqsolve(
             diffrax.ODETerm(rates), solver, start, stop, jnp.minimum(first, stop - start), y, args=(start, s, slope),

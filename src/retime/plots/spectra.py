@@ -15,8 +15,8 @@ from retime.plots.orbits import _axes
 
 if TYPE_CHECKING:
     from retime.analysis.cycles import Cycle
+    from retime.analysis.exponents import LyapunovSpectrum
     from retime.analysis.fixed_points import FixedPoints
-    from retime.analysis.lyapunov import LyapunovSpectrum
 
 from retime.plots.style import COLORS, LEGEND, STABLE, UNSTABLE, _colors, _period
 

@@ -252,7 +252,7 @@ def _solver() -> Any:
     import equinox as eqx
     import jax.numpy as jnp
 
-    from retime.simulation.steps import ReachingController
+    from retime.simulation.steps import step_control
 
     def input_at(drive: Any, t: Any) -> Any:
         if isinstance(drive, UserFunction):
@@ -265,11 +265,7 @@ def _solver() -> Any:
         function: Any, p: Any, z: Any, t0: Any, ts: Any, drive: Any, jumps: Any, solver: Any, tolerance: Any, m: int
     ) -> Any:
         t0, tolerance = t0[0], tolerance[0]  # arrays, so that another value is not another program
-        smallest = 4e-16 * jnp.maximum(jnp.abs(t0), jnp.abs(ts[-1]))
-        limits: Any = {"rtol": tolerance, "atol": tolerance, "dtmin": smallest, "force_dtmin": False}
-        control: Any = diffrax.PIDController(**limits)
-        if jumps is not None:
-            control = diffrax.ClipStepSizeController(ReachingController(**limits, jumps=jumps), jump_ts=jumps)
+        control = step_control(tolerance, t0, ts[-1], jumps)
 
         def field(t: Any, y: Any, _: Any) -> Any:
             return function(jnp, p, y, jnp.zeros(m) if drive is None else input_at(drive, t))

@@ -238,3 +238,20 @@ def test_a_period_that_is_no_time_is_refused(oscillator):
         rt.find_cycles(model, -1)
     with pytest.raises(ValueError, match="`switching` is 'state'; converted flows take"):
         rt.find_cycles(model, 1.0, switching="state")
+
+
+def test_the_multiplier_that_is_printed_is_not_the_one_along_the_orbit(oscillator):
+    _, found = oscillator
+    c = found[0]
+    other = np.abs(np.delete(c.multipliers, np.argmin(np.abs(c.multipliers - 1))))[0]
+    assert c.largest == other < 0.1
+    assert f"{other:.6g}" in repr(found)
+    assert "largest |multiplier| but for the 1 along the orbit" in repr(found)
+    assert f"largest |multiplier| without the 1 along the orbit {other:.6g}" in repr(c)
+
+
+def test_of_a_cycle_of_a_map_every_multiplier_counts():
+    found = rt.find_cycles(rt.PLRNN([0.5], [[-2.0]], [1.0]), 2)
+    assert all(c.largest == np.abs(c.multipliers).max() for c in found)
+    assert len(found) > 0
+    assert "along the orbit" not in repr(found)
