@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from retime.analysis.autonomous import CHUNKS, SAMPLES, Dynamics
-from retime.analysis.interlaced import Averages, Groups
+from retime.analysis.interlaced import Averages, Groups, is_drifting
 from retime.analysis.settling import Known, extent
 from retime.core.arrays import Array
 
@@ -34,19 +34,18 @@ class Family:
     tree: Any = None
     radius: float = 0.0  # distance from a sample within which a state belongs to the family
     is_confirmed: bool = False  # orbits were followed for longer
-    is_left: bool = False  # ... and ended elsewhere
-    is_void: bool = False  # ... and did not stay within it, but went on: it was a part of something larger, or drifts
+    is_void: bool = (
+        False  # ... and all ended elsewhere, or went on: it was a transient, a part of something larger, or drifts
+    )
     orbits: list[Array] = field(default_factory=list)  # of those that stayed, each `(quarters, w, n)`
     names: list[int] = field(default_factory=list)  # the known attractor of each orbit; -1 before it was sorted
     averages: Any = None
     level: int = 1
     groups: Any = None
+    of_orbit: Array = field(
+        default_factory=lambda: np.zeros(0, dtype=int)
+    )  # the group of each orbit; -1: still on its way to one
     of_group: Array = field(default_factory=lambda: np.zeros(0, dtype=int))  # the known attractor of each group
-
-    @property
-    def is_fine(self) -> bool:
-        """Whether it is what it was taken for, as far as is known."""
-        return not (self.is_left or self.is_void)
 
     def overlap(self, x: Array) -> float:
         """The part of the states `(k, n)` that lie within the family's radius of its samples."""
@@ -74,9 +73,17 @@ class Family:
         """Sort the orbits that were followed into sets."""
         quarters = np.stack(self.orbits, axis=2)
         self.averages = Averages.over(quarters.reshape(-1, quarters.shape[-1]))
-        found = [Groups.of(self.numbers(quarters, level)) for level in LEVELS]
+        numbers = [self.numbers(quarters, level) for level in LEVELS]
+        moving = is_drifting(numbers[0])
+        moving &= not moving.all()  # where all are still on their way, nothing tells sets apart
+        found = [Groups.of(x[~moving]) for x in numbers]
         best = int(np.argmax([len(g) for g in found]))
         self.level, self.groups = LEVELS[best], found[best]
+        self.of_orbit = np.zeros(len(moving), dtype=int)
+        self.of_orbit[~moving] = self.groups.of_orbit
+        if moving.any():
+            groups, is_sure = self.groups.compare(numbers[best][moving, -1])
+            self.of_orbit[moving] = np.where(is_sure, groups, -1)
 
 
 @dataclass
@@ -130,12 +137,9 @@ class BoundedSets:
             x = window[:, k]
             sample = x[:: max(1, len(x) // 32)]
             own = [j for j, a in enumerate(self.families) if not a.is_void and a.overlap(sample) >= SHARED]
-            stays = [j for j in own if not self.families[j].is_left]
-            if stays:
-                member[k] = stays[0]
-                self.families[stays[0]].enlarge(x)
-            elif own:
-                self.has_transients = True
+            if own:
+                member[k] = own[0]
+                self.families[own[0]].enlarge(x)
             elif comes_back(x, self.width):
                 member[k] = self._begin(x)
         return member
@@ -149,34 +153,41 @@ class BoundedSets:
         return len(self.families) - 1
 
     def _confirm(self, z: Array, member: Array) -> None:
-        """Follow some orbits of every new family for four horizons more: a set that they leave is a transient."""
+        """Follow some orbits of every new family for four horizons more."""
         for j, a in enumerate(self.families):
             rows = np.flatnonzero(member == j)
             if a.is_confirmed or len(rows) == 0:
                 continue
-            quarters, ended = self._follow(z[rows[: self._most(z.shape[1])]], is_patient=False)
+            quarters, ended = self._follow(z[rows[: self._most(z.shape[1])]])
             if quarters is None:
                 member[rows] = -1
                 return
-            a.is_left = bool(ended.any())
-            last = quarters[-1]
-            a.is_void = not a.is_left and any(a.overlap(last[:, k]) < 0.5 for k in range(last.shape[1]))
-            a.is_confirmed = True
-            if a.is_fine:
-                self._add(a, quarters)
-            else:
+            last, a.is_confirmed = quarters[-1], True
+            a.is_void = ended.all() or any(a.overlap(last[:, k]) < 0.5 for k in np.flatnonzero(~ended))
+            if a.is_void:
                 member[rows] = -1
+                self.has_transients |= bool(ended.all())
+                continue
+            self._add(a, quarters[:, :, ~ended])
+            self._group(a)
+            self._note_leaks(a, np.concatenate(list(quarters[: a.level]))[:, ended])
+
+    def _note_leaks(self, a: Family, blocks: Array) -> None:
+        """Note the sets on which orbits were, in their states `(w, b, n)`, that ended elsewhere: transients, not attractors."""
+        groups, is_sure = self._compared(a, blocks, np.isfinite(blocks).all(axis=(0, 2)))
+        for group in np.unique(groups[is_sure]):
+            self.known[a.of_group[group]].is_left = True
 
     def _most(self, n: int) -> int:
         """Orbits that are followed together: fewer of large systems, whose states are kept."""
         most = CONFIRMED if self.dynamics.is_map else CONFIRMED // 4
         return max(4, min(most, int(1e7 // (FOLLOWED * SAMPLES * n))))
 
-    def _follow(self, z: Array, is_patient: bool) -> tuple[Array | None, Array]:
-        """Last states `(quarters, w, b, n)` of every quarter of four horizons from z, and which orbits (bool) ended elsewhere; None when
-        the time was up. Impatiently no more is followed when one has ended."""
+    def _follow(self, z: Array) -> tuple[Array | None, Array]:
+        """Last states `(quarters, w, b, n)` of every quarter of four horizons from z, NaN from where one ended elsewhere, and which (bool)
+        did; None when the time was up."""
         quarters, ended = [], np.zeros(len(z), dtype=bool)
-        while len(quarters) < FOLLOWED and not (ended.all() if is_patient else ended.any()):
+        while len(quarters) < FOLLOWED and not ended.all():
             alive = np.flatnonzero(~ended)
             window, stopped, late = self.dynamics.advance(z[alive], self.deadline())
             if late.any():
@@ -197,11 +208,11 @@ class BoundedSets:
 
     def _join(self, member: Array) -> None:
         """Join families that turned out to share cells when more of their states were known."""
-        fine = [j for j, a in enumerate(self.families) if a.is_confirmed and a.is_fine]
+        fine = [j for j, a in enumerate(self.families) if a.is_confirmed and not a.is_void]
         for n, j in enumerate(fine):
             for k in fine[:n]:
                 a, b = self.families[k], self.families[j]
-                if a.is_fine and max(a.overlap(b.points), b.overlap(a.points)) >= SHARED:
+                if max(a.overlap(b.points), b.overlap(a.points)) >= SHARED:
                     larger = b if len(b.points) > len(a.points) else a
                     a.points, a.tree, a.radius = larger.points, larger.tree, max(a.radius, b.radius)
                     a.orbits, a.names, a.groups = a.orbits + b.orbits, a.names + b.names, None
@@ -216,38 +227,60 @@ class BoundedSets:
         a.of_group = np.full(len(a.groups), -1)
         names = np.array(a.names)
         for name in np.unique(names[names >= 0]):
-            group = int(np.bincount(a.groups.of_orbit[names == name]).argmax())
+            groups = a.of_orbit[(names == name) & (a.of_orbit >= 0)]
+            group = int(np.bincount(groups).argmax()) if len(groups) else 0
             if a.of_group[group] >= 0:
                 self.same[int(name)] = int(a.of_group[group])
+                self.known[a.of_group[group]].is_left |= self.known[name].is_left
             else:
                 a.of_group[group] = name
         for group in np.flatnonzero(a.of_group < 0):
             self.known.append(Known("bounded", np.zeros((0, a.points.shape[1]))))
             a.of_group[group] = len(self.known) - 1
-        a.names = a.of_group[a.groups.of_orbit].tolist()
+        a.names = np.where(a.of_orbit >= 0, a.of_group[a.of_orbit], -1).tolist()
         for group, name in enumerate(a.of_group):
-            orbits = [a.orbits[k] for k in np.flatnonzero(a.groups.of_orbit == group)]
-            known, states = self.known[name], np.concatenate([x[-1] for x in orbits])
-            known.points = states[:: -(-len(states) // REFERENCE)]
-            known.orbits = None if known.loop is not None else np.stack([x[-1] for x in orbits], axis=1)
+            self._describe(self.known[name], [a.orbits[k][-1] for k in np.flatnonzero(a.of_orbit == group)])
+
+    @staticmethod
+    def _describe(known: Known, windows: list[Array]) -> None:
+        """Note the last states `(w, n)` of the orbits on a set."""
+        states = np.concatenate(windows)
+        known.points = states[:: -(-len(states) // REFERENCE)]
+        known.orbits = None if known.loop is not None else np.stack(windows, axis=1)
 
     def _sorted(self, a: Family, window: Array) -> Array:
-        """Names of the sets on which orbits with these last states `(w, b, n)` are; those unlike all others are followed for longer."""
-        if a.groups is None:
-            self._group(a)
+        """Names of the sets on which orbits with these last states `(w, b, n)` are; -1 for those that did not stay on one or cannot be told.
+
+        Those unlike all others are followed for longer: they may be on a set of which no orbit was known, or still on their way.
+        """
+        blocks, fine = self._blocks(a, window)
+        orbit = np.full(window.shape[1], -1)  # of those that were followed
         for k in range(ROUNDS + 1):
-            blocks, fine = self._blocks(a, window)
-            groups = np.full(window.shape[1], -1)
-            if fine.any():
-                numbers = a.averages.of(blocks[:, fine])
-                groups[fine] = a.groups.sort(numbers)
-            sure = np.flatnonzero(groups >= 0)
-            if k == ROUNDS or len(sure) == 0 or self.is_over():
+            groups, is_sure = self._compared(a, blocks, fine)
+            rows = np.flatnonzero(fine & ~is_sure & (orbit < 0))[: self._most(window.shape[2])]
+            if k == ROUNDS or len(rows) == 0 or self.is_over():
                 break
-            strange = sure[a.groups.is_strange(a.averages.of(blocks[:, sure]), groups[sure])]
-            if len(strange) == 0 or not self._learn(a, window[-1, strange]):
+            quarters, ended = self._follow(window[-1, rows])
+            if quarters is None:
                 break
-        return np.where(groups >= 0, a.of_group[groups], -1)
+            fine[rows[ended]] = False
+            if not ended.all():
+                orbit[rows[~ended]] = len(a.orbits) + np.arange((~ended).sum())
+                self._add(a, quarters[:, :, ~ended])
+                self._group(a)
+        names = np.where(is_sure, a.of_group[groups], -1)
+        names[orbit >= 0] = np.array(a.names)[orbit[orbit >= 0]]
+        is_left = np.array([name >= 0 and self.known[name].is_left for name in names], dtype=bool)
+        self.has_transients |= bool(is_left.any())
+        return np.where(is_left, -1, names)
+
+    @staticmethod
+    def _compared(a: Family, blocks: Array, fine: Array) -> tuple[Array, Array]:
+        """The group of each orbit, and whether (bool) it is like the orbits of that group."""
+        groups, is_sure = np.zeros(len(fine), dtype=int), np.zeros(len(fine), dtype=bool)
+        if fine.any():
+            groups[fine], is_sure[fine] = a.groups.compare(a.averages.of(blocks[:, fine]))
+        return groups, is_sure
 
     def _blocks(self, a: Family, window: Array) -> tuple[Array, Array]:
         """States `(w, b, n)` to take averages over, and for which orbits (bool) there are enough of them."""
@@ -258,15 +291,6 @@ class BoundedSets:
             blocks.append(window)
         blocks = np.concatenate(blocks)
         return blocks, fine & np.isfinite(blocks).all(axis=(0, 2))
-
-    def _learn(self, a: Family, z: Array) -> bool:
-        """Follow orbits from z, and sort the family anew with those that stay; whether there were any."""
-        quarters, ended = self._follow(z[: self._most(z.shape[1])], is_patient=True)
-        if quarters is None or ended.all():
-            return False
-        self._add(a, quarters[:, :, ~ended])
-        self._group(a)
-        return True
 
 
 def comes_back(x: Array, width: float) -> bool:

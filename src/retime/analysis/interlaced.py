@@ -28,6 +28,7 @@ COORDINATES = 16  # states, at most, whose own cosines are averaged too
 FLOOR = 0.02  # a gap between averages of cosines that counts
 REGULAR = 10**-2.5  # a difference of the halves of a block that counts as none
 DECADES = 15.0  # decades of that difference that count as much as 1 in an average
+MONOTONE = 0.9  # Kendall's tau of a number over 12 blocks, which is seen by chance once in a million times
 CHANCE = 1e-9  # probability of a difference of two means by chance, for each number
 GROUP = 64  # orbits whose cosines are held at a time
 
@@ -129,16 +130,23 @@ class Groups:
     def __len__(self) -> int:
         return len(self.middle)
 
-    def sort(self, numbers: Array) -> Array:
-        """The group of each block with these numbers `(b, f)`; -1 for those in the middle third of a gap."""
-        found = np.full(len(numbers), -1)
-        _descend(self.root, numbers, np.arange(len(numbers)), found)
-        return found
-
-    def is_strange(self, numbers: Array, groups: Array) -> Array:
-        """Whether (bool) blocks have numbers that the orbits of their group never had, far from it."""
+    def compare(self, numbers: Array) -> tuple[Array, Array]:
+        """The group of each block with these numbers `(b, f)`, and whether (bool) it is sure: not in the middle third of a gap, and without
+        numbers that the orbits of the group never had, far from it."""
+        groups = np.full(len(numbers), -1)
+        _descend(self.root, numbers, np.arange(len(numbers)), groups)
         apart = np.abs(numbers - self.middle[groups])
-        return (apart > 2.0 * self.reach[groups] + 2.0 * FLOOR).any(axis=1)
+        is_strange = (apart > 2.0 * self.reach[groups] + 2.0 * FLOOR).any(axis=1)
+        return groups, (groups >= 0) & ~is_strange
+
+
+def is_drifting(numbers: Array) -> Array:
+    """Whether (bool) orbits with the numbers `(k, blocks, f)` are still on their way: one of the numbers goes up, or down, from nearly every
+    block to every later one (Kendall's tau), by more than regular orbits do."""
+    first, second = np.triu_indices(numbers.shape[1], 1)
+    tau = np.sign(numbers[:, second] - numbers[:, first]).mean(axis=1)
+    moved = np.abs(numbers[:, -1] - numbers[:, 0])
+    return ((np.abs(tau) >= MONOTONE) & (moved > REGULAR)).any(axis=1)
 
 
 def _divide(numbers: Array, rows: Array, groups: list[Array]) -> Gap | int:
@@ -155,7 +163,7 @@ def _divide(numbers: Array, rows: Array, groups: list[Array]) -> Gap | int:
 
 def _clearest(numbers: Array) -> tuple[int, float, float] | None:
     """The number `(number, low, high)` with the clearest gap between the blocks of some orbits and those of the others."""
-    from scipy.stats import t as student
+    from scipy.special import stdtrit
 
     k, blocks, f = numbers.shape
     low, high = numbers.min(axis=1), numbers.max(axis=1)
@@ -171,7 +179,7 @@ def _clearest(numbers: Array) -> tuple[int, float, float] | None:
     left = total[at, columns] / (at + 1)
     right = (total[-1] - total[at, columns]) / (k - at - 1)
     error = scatter * np.sqrt(1.0 / (blocks * (at + 1)) + 1.0 / (blocks * (k - at - 1)))
-    least = student.isf(CHANCE, k * (blocks - 1))
+    least = -stdtrit(k * (blocks - 1), CHANCE)  # of Student's t
     valid = (gap > np.maximum(FLOOR, scatter)) & (right - left > least * error)
     if not valid.any():
         return None

@@ -41,6 +41,7 @@ class Known:
     points: Array
     period: float = 0
     largest: float = math.nan
+    is_left: bool = False  # of a bounded set: orbits that were on it ended elsewhere
     orbits: Any = None  # of a bounded set that was not looked at: the last states `(w, b, n)` of orbits on it
     loop: Any = None  # of a limit cycle, its states over one period
 
