@@ -166,9 +166,9 @@ def find_basins(
     Initial states drawn uniformly are simulated together. A fixed point or k-cycle counts as an attractor when it was solved
     for (Newton; exact where the system is affine), its multipliers are inside the unit circle (its eigenvalues have
     negative real parts), and a start counts for it when its orbit arrived there: so a slow passage is no attractor.
-    Orbits that stay bounded and come back to where they were are grouped by the states they visit; some of every group are
-    followed for four horizons more, and where one of them leaves, the group is a transient and goes on. A limit cycle of a
-    flow is solved for by shooting (Newton), and counts as one when its multipliers are inside the unit circle. Starts that
+    Orbits that stay bounded and come back to where they were are gathered by the states they visit; some of every gathering are
+    followed for four horizons more, and told apart by averages along them, so that sets which share cells are sets of their own. Where one
+    of them leaves a set, the set is a transient and its orbits go on. A limit cycle of a flow is solved for by shooting (Newton), and counts as one when its multipliers are inside the unit circle. Starts that
     have not settled get four, then sixteen times the horizon more, and are then "undecided".
 
     Args:
@@ -197,7 +197,8 @@ def find_basins(
     Valid when: the input is constant. Fractions have a sampling error (given); that a start went to an attractor is decided
     by simulation in float64, which near a basin's boundary may differ from the exact orbit.
     Cost: num + pixels simulations; 100,000 starts of a 10-unit PLRNN that settles within 100 steps take 1.6 s on two cores.
-    Backend: that of `simulate`. Source: datseris2022 (attractors that were found serve the starts that follow); wilson1927.
+    Backend: that of `simulate`. Source: datseris2022 (attractors that were found serve the starts that follow); das2017, rahimi2007
+    (averages that tell sets apart); wilson1927; docs/theory/analysis.md.
     """
     if not isinstance(model, System):
         raise TypeError(f"`model` is {type(model).__name__}; find_basins takes a retime model or a converted flow.")
