@@ -168,8 +168,9 @@ def find_basins(
     negative real parts), and a start counts for it when its orbit arrived there: so a slow passage is no attractor.
     Orbits that stay bounded and come back to where they were are gathered by the states they visit; some of every gathering are
     followed for four horizons more, and told apart by averages along them, so that sets which share cells are sets of their own. Where one
-    of them leaves a set, the set is a transient and its orbits go on. A limit cycle of a flow is solved for by shooting (Newton), and counts as one when its multipliers are inside the unit circle. Starts that
-    have not settled get four, then sixteen times the horizon more, and are then "undecided".
+    of them leaves a set, the set is a transient and its orbits go on. A limit cycle of a flow is solved for by shooting (Newton), and
+    counts as one when its multipliers are inside the unit circle. Starts that have not settled get four, then sixteen times the horizon
+    more, and are then "undecided".
 
     Args:
         model: a map or a flow. A converted flow that holds its regions for a step is followed from sample to sample.
