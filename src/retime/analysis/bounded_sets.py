@@ -74,7 +74,7 @@ class Family:
         quarters = np.stack(self.orbits, axis=2)
         self.averages = Averages.over(quarters.reshape(-1, quarters.shape[-1]))
         numbers = [self.numbers(quarters, level) for level in LEVELS]
-        moving = is_drifting(numbers[0])
+        moving = is_drifting(numbers[0], numbers[-1])
         moving &= not moving.all()  # where all are still on their way, nothing tells sets apart
         found = [Groups.of(x[~moving]) for x in numbers]
         best = int(np.argmax([len(g) for g in found]))

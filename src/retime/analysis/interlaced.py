@@ -140,13 +140,14 @@ class Groups:
         return groups, (groups >= 0) & ~is_strange
 
 
-def is_drifting(numbers: Array) -> Array:
+def is_drifting(numbers: Array, longer: Array) -> Array:
     """Whether (bool) orbits with the numbers `(k, blocks, f)` are still on their way: one of the numbers goes up, or down, from nearly every
-    block to every later one (Kendall's tau), by more than regular orbits do."""
+    block to every later one (Kendall's tau), and so it does in longer blocks `(k, fewer, f)`. A cycle whose period fits almost a whole number
+    of times into a block has numbers that move as slowly, but hardly in longer blocks."""
     first, second = np.triu_indices(numbers.shape[1], 1)
     tau = np.sign(numbers[:, second] - numbers[:, first]).mean(axis=1)
-    moved = np.abs(numbers[:, -1] - numbers[:, 0])
-    return ((np.abs(tau) >= MONOTONE) & (moved > REGULAR)).any(axis=1)
+    moved, lasting = (np.abs(x[:, -1] - x[:, 0]) for x in (numbers, longer))
+    return ((np.abs(tau) >= MONOTONE) & (lasting > np.maximum(FLOOR, 0.5 * moved))).any(axis=1)
 
 
 def _divide(numbers: Array, rows: Array, groups: list[Array]) -> Gap | int:

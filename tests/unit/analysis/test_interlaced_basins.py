@@ -166,8 +166,48 @@ def test_a_continuum_of_orbits_is_not_divided(rng):
     assert len(Groups.of(level + 1e-4 * rng.normal(size=(20, 12, 4)))) == 1
 
 
+def triples(numbers):
+    """Means of three blocks each."""
+    return numbers.reshape(len(numbers), 4, 3, -1).mean(axis=2)
+
+
 def test_orbits_that_still_approach_are_drifting_and_noise_is_not(rng):
     noise = 0.1 * rng.normal(size=(30, 12, 85))
-    assert not is_drifting(noise).any()
+    assert not is_drifting(noise, triples(noise)).any()
     noise[4, :, 7] = 0.1 * 0.9 ** np.arange(12)
-    assert np.flatnonzero(is_drifting(noise)).tolist() == [4]
+    assert np.flatnonzero(is_drifting(noise, triples(noise))).tolist() == [4]
+
+
+def test_a_slow_beat_of_the_blocks_with_a_cycle_is_no_drift():
+    beat = np.tile(0.1 * np.sin(0.1 * np.arange(12))[:, None], (1, 4))[
+        None
+    ]  # a block is almost a whole number of periods
+    assert not is_drifting(beat, np.full((1, 4, 4), 0.05) + 0.003 * np.arange(4)[:, None]).any()
+
+
+@pytest.mark.slow
+def test_two_limit_cycles_in_the_same_cells_are_two():
+    # radii 1 and sqrt(1.08), angular velocities 1.3 and 1
+    def field(z):
+        r2 = z @ z
+        u = (r2 - 1.04) / 0.04
+        g, w = -0.08 * (u**3 - u), jnp.where(u > 0, 1.0, 1.3)
+        return jnp.stack([g * z[0] - w * z[1], g * z[1] + w * z[0]])
+
+    found = find_basins(rt.VectorField(field, 2), RING, num=40)
+    assert sorted(a.period for a in found.attractors) == pytest.approx([2 * np.pi / 1.3, 2 * np.pi], abs=1e-7)
+    assert agree(found.labels, (np.linalg.norm(found.starts, axis=1) > np.sqrt(1.04)).astype(int))
+
+
+@pytest.mark.slow
+def test_a_limit_cycle_beside_a_torus_in_the_same_cells_is_an_attractor_of_its_own():
+    # beyond radius sqrt(1.04) a second oscillation of amplitude 0.05 and frequency sqrt(2) is kept up; inside it dies out
+    def field(z):
+        x, y, p, q = z
+        u = (x * x + y * y - 1.04) / 0.04
+        g, h = -0.08 * (u**3 - u), 0.5 * jnp.tanh(10 * u) - 200 * (p * p + q * q)
+        return jnp.stack([g * x - y, g * y + x, h * p - np.sqrt(2) * q, h * q + np.sqrt(2) * p])
+
+    found = find_basins(rt.VectorField(field, 4), [*RING, [-0.05, 0.05], [-0.05, 0.05]], num=40)
+    assert sorted(a.kind for a in found.attractors) == ["bounded", "cycle"]
+    assert agree(found.labels, ((found.starts[:, :2] ** 2).sum(axis=1) > 1.04).astype(int))
