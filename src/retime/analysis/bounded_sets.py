@@ -163,7 +163,7 @@ class BoundedSets:
                 member[rows] = -1
                 return
             last, a.is_confirmed = quarters[-1], True
-            a.is_void = ended.all() or any(a.overlap(last[:, k]) < 0.5 for k in np.flatnonzero(~ended))
+            a.is_void = bool(ended.all()) or any(a.overlap(last[:, k]) < 0.5 for k in np.flatnonzero(~ended))
             if a.is_void:
                 member[rows] = -1
                 self.has_transients |= bool(ended.all())
@@ -174,7 +174,7 @@ class BoundedSets:
 
     def _note_leaks(self, a: Family, blocks: Array) -> None:
         """Note the sets on which orbits were, in their states `(w, b, n)`, that ended elsewhere: transients, not attractors."""
-        groups, is_sure = self._compared(a, blocks, np.isfinite(blocks).all(axis=(0, 2)))
+        groups, is_sure = self._compared(a, blocks, np.asarray(np.isfinite(blocks).all(axis=(0, 2))))
         for group in np.unique(groups[is_sure]):
             self.known[a.of_group[group]].is_left = True
 
@@ -255,10 +255,10 @@ class BoundedSets:
         """
         blocks, fine = self._blocks(a, window)
         orbit = np.full(window.shape[1], -1)  # of those that were followed
-        for k in range(ROUNDS + 1):
-            groups, is_sure = self._compared(a, blocks, fine)
+        groups, is_sure = self._compared(a, blocks, fine)
+        for _ in range(ROUNDS):
             rows = np.flatnonzero(fine & ~is_sure & (orbit < 0))[: self._most(window.shape[2])]
-            if k == ROUNDS or len(rows) == 0 or self.is_over():
+            if len(rows) == 0 or self.is_over():
                 break
             quarters, ended = self._follow(window[-1, rows])
             if quarters is None:
@@ -268,6 +268,7 @@ class BoundedSets:
                 orbit[rows[~ended]] = len(a.orbits) + np.arange((~ended).sum())
                 self._add(a, quarters[:, :, ~ended])
                 self._group(a)
+            groups, is_sure = self._compared(a, blocks, fine)
         names = np.where(is_sure, a.of_group[groups], -1)
         names[orbit >= 0] = np.array(a.names)[orbit[orbit >= 0]]
         is_left = np.array([name >= 0 and self.known[name].is_left for name in names], dtype=bool)

@@ -39,7 +39,7 @@ class Histogram:
     def cells(self, x: Array, bins: int, box: Array) -> tuple[Array, Array]:
         """Bin of every point `(T, d)`, and whether (bool) it counts."""
         place = np.floor(bins * (x - box[:, 0]) / (box[:, 1] - box[:, 0]))
-        counts = ((place >= (0 if self.has_first else 1)) & (place < bins)).all(axis=1)
+        counts = np.asarray(((place >= (0 if self.has_first else 1)) & (place < bins)).all(axis=1))
         return np.where(counts[:, None], place, 0).astype(np.int64), counts
 
 

@@ -183,7 +183,7 @@ def _mixed(
         raise ValueError(f"`samples` is {samples!r}; it must be a whole number >= 2, the points drawn.")
     sigma, name = _varying(x) * bandwidth, OWN if rule is None else rule.name
     if rule is None:
-        found = mixture_divergence(x / sigma, y / sigma, samples, seed)
+        found = mixture_divergence(x / sigma, y / sigma, int(samples), seed)
     elif rule.mixture is None:
         raise ValueError(f'`method` is "gmm", but the convention {name!r} has no mixtures; take method="binned".')
     else:
@@ -192,7 +192,7 @@ def _mixed(
             raise ShapeError(
                 f"`generated` has {len(y)} points; the convention {name!r} needs as many as of the reference ({len(x)})."
             )
-        found = published_mixture_divergence(x, y, bandwidth, samples, seed, rule.mixture)
+        found = published_mixture_divergence(x, y, bandwidth, int(samples), seed, rule.mixture)
     lost = (
         f"{found.dropped} of the drawn points have no density in single precision and do not count"
         if found.dropped

@@ -91,6 +91,7 @@ def newton(dynamics: Dynamics, z: Array, period: int) -> Array | None:
 
 
 def least_period(orbit: Array, tolerance: float) -> int:
+    """The least divisor d of the length of a closed orbit `(k, n)` after which it repeats."""
     k = len(orbit)
     for d in range(1, k):
         if k % d == 0 and np.abs(np.roll(orbit, -d, axis=0) - orbit).max() <= tolerance:

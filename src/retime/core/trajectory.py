@@ -80,7 +80,7 @@ class Trajectory:
     @property
     def last_state(self) -> Array:
         """The last state `(n,)` or `(b, n)` that was reached; of a batch each member's own."""
-        rows = np.isfinite(self.states).all(axis=-1)
+        rows = np.asarray(np.isfinite(self.states).all(axis=-1))
         last = len(rows) - 1 - np.argmax(rows[::-1], axis=0)
         return np.take_along_axis(self.states, np.asarray(last)[None, ..., None], axis=0)[0]
 
