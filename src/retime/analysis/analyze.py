@@ -81,7 +81,9 @@ class Analysis(Result):
         else:
             text.append(f"The orbit: {self.behavior}.")
         if self.regions is not None:
-            text.append(f"It visits {len(self.regions.patterns)} regions.")
+            text.append(
+                f"It visits {len(self.regions.patterns)} regions{' until it ends' if self.orbit.ending else ''}."
+            )
         if self.basins is not None:
             named = [f"{a.kind} {a.fraction:.3g} +- {a.standard_error:.1g}" for a in self.basins.attractors]
             text.append(f"Initial states end on: {', '.join(named)}.")
@@ -105,7 +107,8 @@ class Analysis(Result):
                  "basins": self.basins}  # fmt: skip
         return {
             **{name: None if part is None else part.to_dict() for name, part in parts.items()},
-            "orbit": {"status": str(self.orbit.status), "message": self.orbit.message, "end": self.orbit.states[-1]},
+            "orbit": {"status": str(self.orbit.status), "message": self.orbit.message, "status_time": self.orbit.status_time,
+                      "end": self.orbit.last_state},
             "status": str(self.status), "behavior": self.behavior, "words": self.words, "notes": self.notes, "seconds": self.seconds,
         }  # fmt: skip
 
@@ -298,7 +301,7 @@ def _behavior(model: Any, orbit: Trajectory, exponents: LyapunovSpectrum) -> str
     if orbit.status is TrajectoryStatus.DIVERGED:
         return f"it diverged at t = {orbit.status_time:.6g}"
     if orbit.status not in (TrajectoryStatus.COMPLETED, TrajectoryStatus.NONUNIQUE):
-        return f"it stopped at t = {orbit.status_time:.6g} ({orbit.status})"
+        return f"it {orbit.ending}"
     z = orbit.states
     size = REPEATS * (1.0 + np.abs(z[-1]).max())
     back = np.abs(z[-PERIODS - 1 : -1][::-1] - z[-1]).max(axis=1) <= size

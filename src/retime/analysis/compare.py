@@ -31,6 +31,7 @@ class Comparison:
         switching: "clock", "state", or "" for a system without the choice.
         reference, other: the two orbits.
         status: `completed`, or why one of them ended early.
+        message: at which step the numbers stop and why, and how many steps have no one-step error; empty when all were measured.
     """
 
     one_step_error: Array
@@ -42,11 +43,13 @@ class Comparison:
     reference: Trajectory
     other: Trajectory
     status: TrajectoryStatus
+    message: str = ""
 
     def summary(self) -> dict[str, float]:
-        """Largest, median and relative errors, counts of steps, and the first step whose orbit error exceeds 1e-6."""
+        """Largest, median and relative errors, counts of steps, and the first step whose orbit error exceeds 1e-6 of the
+        state's size (-1: none of those that were measured, see `message`)."""
         one, orbit = self.one_step_error, self.orbit_error
-        far = np.flatnonzero(~(orbit <= 1e-6 * self.state_size))
+        far = np.flatnonzero(orbit > 1e-6 * self.state_size)
         quiet = np.setdiff1d(np.arange(len(one)), np.union1d(self.crossing_steps, self.switching_steps))
         return {
             "steps": len(one),
@@ -67,6 +70,7 @@ class Comparison:
                 **self.summary(),
                 "switching": self.switching,
                 "status": str(self.status),
+                "message": self.message,
                 "one_step_error": self.one_step_error,
                 "orbit_error": self.orbit_error,
             }
@@ -78,16 +82,21 @@ class Comparison:
 
         return import_module("retime.plots").errors(self, **options)
 
+    @property
+    def _title(self) -> str:
+        text = f"Comparison({self.switching or 'no switching rule'}, {self.status})"
+        return f"{text}: {self.message}" if self.message else text
+
     def _rows(self) -> list[list[str]]:
         return [
             [k.replace("_", " "), f"{v:.3g}" if isinstance(v, float) else str(v)] for k, v in self.summary().items()
         ]
 
     def __repr__(self) -> str:
-        return f"Comparison({self.switching or 'no switching rule'}, {self.status})\n{text_table(['', 'value'], self._rows())}"
+        return f"{self._title}\n{text_table(['', 'value'], self._rows())}"
 
     def _repr_html_(self) -> str:
-        return html_table(["", "value"], self._rows(), caption=f"Comparison ({self.switching}), {self.status}")
+        return html_table(["", "value"], self._rows(), caption=self._title)
 
 
 def compare(
@@ -137,13 +146,32 @@ def compare(
     orbit = np.abs(free.states[1:, : model.num_states] - reference.states[1:]).max(axis=1)
     switched = (reference.patterns[1:] != reference.patterns[:-1]).any(axis=1) & ~lost
     events = zip(restarted.switch_times, restarted.sliding, strict=True)
-    crossed = np.array([len(t) + len(s) > 0 for t, s in events], dtype=bool)
+    crossed = np.array([len(t) + len(s) > 0 for t, s in events], dtype=bool) & ~lost
     rule = (switching or "clock") if isinstance(other, PiecewiseAffineFlow) else ""
     status = max((reference.status, free.status), key=list(TrajectoryStatus).index)
     size = 1 + np.abs(reference.states[1:]).max(axis=1)
+    message = _message(reference, free, restarted, one, orbit)
     return Comparison(
-        one, orbit, size, np.flatnonzero(switched), np.flatnonzero(crossed), rule, reference, free, status
+        one, orbit, size, np.flatnonzero(switched), np.flatnonzero(crossed), rule, reference, free, status, message
     )
+
+
+def _message(reference: Trajectory, free: Trajectory, restarted: Trajectory, one: Array, orbit: Array) -> str:
+    """Where the numbers stop, and why."""
+    steps, parts = len(orbit), []
+    for name, path in (("the map's orbit", reference), ("the other system's orbit", free)):
+        if path.ending:
+            parts.append(f"{name} {path.ending}")
+    if np.isnan(orbit).any():
+        parts.append(f"orbit errors are those of the first {int(np.argmax(np.isnan(orbit)))} of {steps} steps")
+    lost = np.flatnonzero(np.isnan(one) & np.isfinite(reference.states[1:]).all(axis=1))
+    if len(lost):
+        why = ", ".join(sorted({str(restarted.statuses[k]) for k in lost}))
+        parts.append(
+            f"{len(lost)} of {steps} steps have no one-step error, the first of them step {lost[0]}: restarted on the map's orbit, the "
+            f"other system ended early ({why})"
+        )
+    return "; ".join(parts)
 
 
 def _run(other: Any, z: Array, dt: float, steps: int, inputs: Any, switching: Any) -> Trajectory:

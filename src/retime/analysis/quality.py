@@ -10,20 +10,20 @@ Source: koppe2019, mikhaeil2022, brenner2022, hess2023.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
+from retime.analysis.conventions import OWN, Convention, Spectrum, convention_of
+from retime.analysis.occupancy import binned_divergence, mixture_divergence, published_mixture_divergence
+from retime.analysis.spectra import deviations, hellinger, kept_frequencies
 from retime.core.arrays import Array, positive, real_array
 from retime.core.errors import ShapeError
 from retime.core.result import Result
 from retime.core.trajectory import Trajectory
 
-BLOCKS = 10  # of the jackknife
 FEW = 16  # samples below which the measures say little
 WIDE = 0.25  # a smoothing of this part of the spectrum hides its shape
-CONSTANT = 1e-12  # a spread below this part of the values is rounding
-CHUNK = 2**21  # numbers held at once by the Gaussian mixtures
 
 
 # --- occupancy of the state space -------------------------------------------------------------------------------------
@@ -45,10 +45,13 @@ class StateSpaceDivergence(Result):
         box: `(d, 2)`, the range that was binned; empty `(0, 2)` for mixtures.
         occupied: number of bins with a point of either series.
         smoothing_mass: part of the reference's distribution that comes from the smoothing, 0 to 1; the measure is blind when it is near 1.
-        bandwidth: standard deviation of the Gaussians, in standard deviations of the reference; NaN when binned.
+        bandwidth: standard deviation of the Gaussians, in standard deviations of the reference (with a published convention in the units
+            of the data); NaN when binned.
         num_points: points of the reference and of the generated series.
         outside: how many of them are outside the box (and dropped).
         message: a doubt about the value in words; empty when there is none.
+        convention: "retime", or the name of the published program whose ranges, edges and constants were used.
+        dropped: of mixtures by a published convention, drawn points whose density is 0 in single precision, which do not count.
     """
 
     value: float
@@ -62,13 +65,15 @@ class StateSpaceDivergence(Result):
     num_points: tuple[int, int]
     outside: tuple[int, int]
     message: str
+    convention: str = OWN
+    dropped: int = 0
 
     def __float__(self) -> float:
         return self.value
 
     def _title(self) -> str:
         error = f" +- {self.standard_error:.2g}" if np.isfinite(self.standard_error) else ""
-        text = f"D_stsp = {self.value:.4g}{error} nats ({self.method})"
+        text = f"D_stsp = {self.value:.4g}{error} nats ({self.method}, convention {self.convention})"
         return f"{text}; {self.message}" if self.message else text
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
@@ -84,6 +89,7 @@ def state_space_divergence(
     reference: Any,
     generated: Any,
     *,
+    convention: str | None = None,
     method: Literal["binned", "gmm"] | None = None,
     bins: int = 30,
     box: Any = "cover",
@@ -99,8 +105,21 @@ def state_space_divergence(
     Binned, as in the published code of the measure: a grid over the reference's range, Laplace smoothing over all K bins
     (those with no point in closed form, so K may be large), points outside dropped; how many is reported. With d > 5 the smoothing
     outweighs the points, and the published code takes Gaussian mixtures, one Gaussian per point: D is then the average of log(p / q) over
-    points drawn from p. Conventions differ between publications (the Python code of brenner2022 also drops the first bin of every
-    dimension, which counts here): compare only values that were made alike.
+    points drawn from p.
+
+    Published programs differ in the range, in which bins count, and in the width of the Gaussians, and so do their values (on the same
+    series by a factor of two and more): `convention` computes what one of them computes, and the result says which.
+
+    | convention | source | range of the bins | counts | mixtures |
+    |---|---|---|---|---|
+    | None, "retime" | | `box` | all within, the upper end too | `bandwidth` in standard deviations of the reference |
+    | "gtf-shplrnn" | GTF-shPLRNN, default (hess2023) | min - 0.1 s to max + 0.1 s | all within | units of the data, first 10,000 points |
+    | "gtf-shplrnn-legacy" | GTF-shPLRNN, legacy | -2 s to 2 s around 0 | all within | none |
+    | "dendplrnn" | dendPLRNN (brenner2022) | -2 s to 2 s around 0 | not the first bin of a dimension | both directions averaged |
+    | "alrnn" | ALRNN-DSR, Python (brenner2024) | min to max | neither the first bin nor the maximum | 1e-8 added to densities |
+    | "chaosrnn" | ChaosRNN (mikhaeil2022) | -2 s to 2 s around 0 | not the first bin of a dimension | none |
+
+    s is the standard deviation with T - 1.
 
     The value has a positive bias from finite series, which the standard error does not show: take the divergence between two halves
     of the reference as the floor that a perfect model would reach.
@@ -108,12 +127,14 @@ def state_space_divergence(
     Args:
         reference: `(T, d)`, a batch `(T, b, d)` (pooled), or a Trajectory: its outputs if it has a readout, else its states.
         generated: the same, of any length.
+        convention: None for retime's own, or the name of a published one, which fixes the range and which points count.
         method: "binned" or "gmm"; None: binned up to d = 5.
         bins: per dimension.
         box: "cover": from the reference's minimum to its maximum and a tenth of a standard deviation more on both sides (hess2023);
-            "two_sigma": its mean +- 2 standard deviations (brenner2022, where series are standardized); or `(d, 2)`, (low, high).
+            "two_sigma": its mean +- 2 standard deviations; or `(d, 2)`, (low, high). Not with a published convention.
         alpha: smoothing, > 0: the count that is added to every bin.
-        bandwidth: for mixtures: standard deviation of each Gaussian, in standard deviations of the reference per dimension.
+        bandwidth: for mixtures: standard deviation of each Gaussian, in standard deviations of the reference per dimension; with a
+            published convention in the units of the data (the square root of what the programs call `scaling`, 1 by default).
         samples: for mixtures: number of points drawn.
         seed: for mixtures: of the random numbers.
 
@@ -132,11 +153,55 @@ def state_space_divergence(
     x, y = x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1])
     if method not in (None, "binned", "gmm"):
         raise ValueError(f'`method` is {method!r}; it must be "binned", "gmm" or None (binned up to 5 dimensions).')
-    if method == "gmm" or (method is None and x.shape[1] > 5):
-        return _mixture_divergence(x, y, positive("bandwidth", bandwidth, "standard deviations"), samples, seed)
+    rule = convention_of(convention, "D_stsp")
+    if rule is not None and (not isinstance(box, str) or box != "cover"):
+        raise ValueError(f"`box` was given, but the convention {rule.name!r} has a range of its own. Drop one of them.")
+    if method == "gmm" or (method is None and x.shape[1] > (5 if rule is None else rule.widest)):
+        return _mixed(x, y, positive("bandwidth", bandwidth, "standard deviations"), samples, seed, rule)
     if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or bins < 1:
         raise ValueError(f"`bins` is {bins!r}; it must be a whole number >= 1, the bins per dimension.")
-    return _binned_divergence(x, y, int(bins), _range(box, x), positive("alpha", alpha, "points per bin"))
+    return _binned(x, y, int(bins), box, positive("alpha", alpha, "points per bin"), rule)
+
+
+def _binned(x: Array, y: Array, bins: int, box: Any, alpha: float, rule: Convention | None) -> StateSpaceDivergence:
+    histogram = None if rule is None else rule.histogram
+    if histogram is not None:
+        _varying(x)
+    ends = _range(box, x) if histogram is None else histogram.range(x)
+    found = binned_divergence(x, y, bins, ends, alpha, histogram)
+    message = _joined(_few(x, y), _doubt(found.outside[0] / len(x), found.outside[1] / len(y), found.mass))
+    points, name = (len(x), len(y)), OWN if rule is None else rule.name
+    return StateSpaceDivergence(
+        found.value, found.error, "binned", bins, ends, found.occupied, found.mass, float("nan"), points, found.outside, message, name
+    )  # fmt: skip
+
+
+def _mixed(
+    x: Array, y: Array, bandwidth: float, samples: Any, seed: int, rule: Convention | None
+) -> StateSpaceDivergence:
+    if isinstance(samples, bool) or not isinstance(samples, (int, np.integer)) or samples < 2:
+        raise ValueError(f"`samples` is {samples!r}; it must be a whole number >= 2, the points drawn.")
+    sigma, name = _varying(x) * bandwidth, OWN if rule is None else rule.name
+    if rule is None:
+        found = mixture_divergence(x / sigma, y / sigma, int(samples), seed)
+    elif rule.mixture is None:
+        raise ValueError(f'`method` is "gmm", but the convention {name!r} has no mixtures; take method="binned".')
+    else:
+        x, y = x[: rule.mixture.most], y[: min(len(x), rule.mixture.most)]
+        if len(y) < len(x):
+            raise ShapeError(
+                f"`generated` has {len(y)} points; the convention {name!r} needs as many as of the reference ({len(x)})."
+            )
+        found = published_mixture_divergence(x, y, bandwidth, int(samples), seed, rule.mixture)
+    lost = (
+        f"{found.dropped} of the drawn points have no density in single precision and do not count"
+        if found.dropped
+        else ""
+    )
+    points, message = (len(x), len(y)), _joined(_few(x, y), lost)
+    return StateSpaceDivergence(
+        found.value, found.error, "gmm", 0, np.zeros((0, 2)), 0, 0.0, bandwidth, points, (0, 0), message, name, found.dropped
+    )  # fmt: skip
 
 
 def _series(name: str, value: Any) -> Array:
@@ -175,19 +240,13 @@ def _same_dimension(x: Array, y: Array) -> None:
         )
 
 
-def _spread(x: Array) -> Array:
-    """Standard deviations per dimension of `(T, d)`; exactly 0 where they are rounding."""
-    sigma = x.std(axis=0)
-    return np.where(sigma <= CONSTANT * np.abs(x).max(axis=0), 0.0, sigma)
-
-
 def _varying(x: Array) -> Array:
     """Standard deviations of the reference.
 
     Raises:
         ValueError: a dimension is constant.
     """
-    sigma = _spread(x)
+    sigma = deviations(x)
     if (sigma == 0).any():
         raise ValueError(
             f"`reference` is constant in dimension {int(np.argmin(sigma))}; leave that dimension out: nothing can be compared in it."
@@ -214,71 +273,6 @@ def _range(box: Any, x: Array) -> Array:
     return ends
 
 
-class _Counts(NamedTuple):
-    """Points per occupied bin in blocks of consecutive points, `(BLOCKS, k)`, and the number outside."""
-
-    blocks: Array
-    outside: int
-
-
-def _binned_divergence(x: Array, y: Array, bins: int, box: Array, alpha: float) -> StateSpaceDivergence:
-    cells = [_cells(series, bins, box) for series in (x, y)]
-    inside = np.concatenate([c[kept] for c, kept in cells])
-    words = np.ascontiguousarray(inside.astype(np.int32))
-    _, number = np.unique(words.view(f"V{4 * words.shape[1]}").ravel(), return_inverse=True)
-    occupied = int(number.max()) + 1 if len(number) else 0
-    split = int(cells[0][1].sum())
-    p = _counted(number[:split], cells[0][1], occupied)
-    q = _counted(number[split:], cells[1][1], occupied)
-    total = float(bins) ** x.shape[1] if x.shape[1] * np.log10(bins) < 300 else np.inf
-    n, m = p.blocks.sum(axis=0), q.blocks.sum(axis=0)
-    mass = 1.0 if total == np.inf else alpha * total / (n.sum() + alpha * total)
-    message = _joined(_few(x, y), _doubt(p.outside / len(x), q.outside / len(y), mass))
-    empty = m.sum() == 0 or n.sum() == 0
-    value = float("inf") if empty else _divergence(n, m, total, alpha)
-    error = float("nan") if empty or min(len(x), len(y)) < 2 * BLOCKS else _jackknife(p.blocks, q.blocks, total, alpha)
-    error = 0.0 if np.array_equal(x, y) else error  # left out of one series only, a block would make them differ
-    points, outside = (len(x), len(y)), (p.outside, q.outside)
-    return StateSpaceDivergence(
-        value, error, "binned", bins, box, occupied, mass, float("nan"), points, outside, message
-    )
-
-
-def _cells(x: Array, bins: int, box: Array) -> tuple[Array, Array]:
-    """Bin of every point `(T, d)` and whether it is inside; the upper end belongs to the last bin."""
-    width = box[:, 1] - box[:, 0]
-    inside = np.asarray(((x >= box[:, 0]) & (x <= box[:, 1])).all(axis=1))
-    place = np.where(inside[:, None], (x - box[:, 0]) / width, 0.0)
-    return np.minimum((bins * place).astype(np.int64), bins - 1), inside
-
-
-def _counted(number: Array, inside: Array, occupied: int) -> _Counts:
-    block = (np.arange(len(inside)) * BLOCKS // len(inside))[inside]
-    counts = np.bincount(block * occupied + number, minlength=BLOCKS * occupied)
-    return _Counts(counts.reshape(BLOCKS, occupied), int((~inside).sum()))
-
-
-def _divergence(n: Array, m: Array, total: float, alpha: float) -> float:
-    """D of the smoothed counts n, m of the occupied bins; the other `total` - k bins hold alpha each."""
-    if total == np.inf:
-        return 0.0
-    N, M = n.sum() + alpha * total, m.sum() + alpha * total
-    shift = np.log(M) - np.log(N)
-    terms = (n + alpha) / N * (np.log((n + alpha) / (m + alpha)) + shift)
-    return max(0.0, float(terms.sum() + (total - len(n)) * alpha / N * shift))  # below 0 by rounding only
-
-
-def _jackknife(p: Array, q: Array, total: float, alpha: float) -> float:
-    """Standard error from leaving out one block of one series at a time."""
-    n, m, variance = p.sum(axis=0), q.sum(axis=0), 0.0
-    for values in (
-        np.array([_divergence(n - block, m, total, alpha) for block in p]),
-        np.array([_divergence(n, m - block, total, alpha) for block in q]),
-    ):
-        variance += (BLOCKS - 1) / BLOCKS * ((values - values.mean()) ** 2).sum()
-    return float(np.sqrt(variance))
-
-
 def _joined(*doubts: str) -> str:
     return "; ".join(doubt for doubt in doubts if doubt)
 
@@ -303,33 +297,6 @@ def _doubt(lost_reference: float, lost: float, mass: float) -> str:
     return "; ".join(doubts)
 
 
-# --- Gaussian mixtures ------------------------------------------------------------------------------------------------
-
-
-def _mixture_divergence(x: Array, y: Array, bandwidth: float, samples: Any, seed: int) -> StateSpaceDivergence:
-    if isinstance(samples, bool) or not isinstance(samples, (int, np.integer)) or samples < 2:
-        raise ValueError(f"`samples` is {samples!r}; it must be a whole number >= 2, the points drawn.")
-    sigma, rng, message = _varying(x) * bandwidth, np.random.default_rng(seed), _few(x, y)
-    x, y = x / sigma, y / sigma
-    drawn = x[rng.integers(len(x), size=samples)] + rng.normal(size=(samples, x.shape[1]))
-    ratio = _log_density(drawn, x) - _log_density(drawn, y)
-    error = float(ratio.std(ddof=1) / np.sqrt(samples))
-    points = (len(x), len(y))
-    return StateSpaceDivergence(
-        float(ratio.mean()), error, "gmm", 0, np.zeros((0, 2)), 0, 0.0, bandwidth, points, (0, 0), message
-    )
-
-
-def _log_density(at: Array, centers: Array) -> Array:
-    """log of the mean of unit Gaussians around the centers, but for a constant; for points `(k, d)`."""
-    from scipy.spatial.distance import cdist
-    from scipy.special import logsumexp
-
-    size = max(1, CHUNK // len(centers))
-    parts = [logsumexp(-0.5 * cdist(at[k : k + size], centers, "sqeuclidean"), axis=1) for k in range(0, len(at), size)]
-    return np.concatenate(parts) - np.log(len(centers))
-
-
 # --- power spectra ----------------------------------------------------------------------------------------------------
 
 
@@ -345,6 +312,7 @@ class SpectralDistance(Result):
         smoothing: standard deviation of the Gaussian, in frequency bins.
         num_samples: samples of each series that were used.
         message: a doubt about the value in words; empty when there is none.
+        convention: "retime", or the name of the published program whose edges and constants were used.
     """
 
     value: float
@@ -355,12 +323,13 @@ class SpectralDistance(Result):
     smoothing: float
     num_samples: int
     message: str
+    convention: str = OWN
 
     def __float__(self) -> float:
         return self.value
 
     def _title(self) -> str:
-        text = f"D_H = {self.value:.4g} (smoothing {self.smoothing:g} bins, {self.num_samples} samples)"
+        text = f"D_H = {self.value:.4g} (convention {self.convention}, smoothing {self.smoothing:g} bins, {self.num_samples} samples)"
         return f"{text}; {self.message}" if self.message else text
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
@@ -371,7 +340,13 @@ class SpectralDistance(Result):
 
 
 def spectral_distance(
-    reference: Any, generated: Any, *, smoothing: float = 20.0, cutoff: float | None = None, dt: float | None = None
+    reference: Any,
+    generated: Any,
+    *,
+    convention: str | None = None,
+    smoothing: float | None = None,
+    cutoff: float | None = None,
+    dt: float | None = None,
 ) -> SpectralDistance:
     """D_H: how differently the power of two series is distributed over frequencies.
 
@@ -382,12 +357,24 @@ def spectral_distance(
     `cutoff`, normalize. The value is the mean over dimensions. A smoothing of s bins is s / (T dt) in frequency: compare only
     values with the same T and smoothing.
 
+    Published programs differ at the ends of the spectrum: `convention` computes what one of them computes, and the result says which.
+
+    | convention | source | smoothing | beyond the ends | sum over |
+    |---|---|---|---|---|
+    | None, "retime" | | 20 | mirrored, the end twice | all frequencies |
+    | "alrnn" | ALRNN-DSR, Python (brenner2024) | 20 | the same | all: equals retime's |
+    | "gtf-shplrnn" | GTF-shPLRNN (hess2023) | 20 | mirrored, the end once | all |
+    | "chaosrnn" | ChaosRNN (mikhaeil2022) | 2, cut at five | zeros | the first 500, by the trapezoidal rule; not normalized |
+
+    The `dendPLRNN` program reports a correlation of spectra in decibels, which is no distance, and is not offered.
+
     Args:
         reference: `(T, d)`, a batch `(T, b, d)` (spectra averaged), or a Trajectory with equal time steps: its outputs if it has a
             readout, else its states.
         generated: the same; if the lengths differ, the first samples of the longer series are used.
-        smoothing: standard deviation of the Gaussian in frequency bins, >= 0; publications take 1 to 50.
-        cutoff: largest frequency that counts, in cycles per unit of time; None: all.
+        convention: None for retime's own, or the name of a published one.
+        smoothing: standard deviation of the Gaussian in frequency bins, >= 0; None: that of the convention. Publications take 1 to 50.
+        cutoff: largest frequency that counts, in cycles per unit of time; None: all, or those of the convention.
         dt: time between samples; None: that of the trajectories, else 1.
 
     Returns:
@@ -402,7 +389,11 @@ def spectral_distance(
     """
     x, y = _series("reference", reference), _series("generated", generated)
     _same_dimension(x, y)
+    named = convention_of(convention, "D_H")
+    rule = (named and named.spectrum) or Spectrum(20.0, "reflect", 4.0)
+    smoothing = rule.smoothing if smoothing is None else smoothing
     T = min(len(x), len(y))
+    T -= 0 if rule.is_normalized else T % 2
     if T < 4:
         raise ValueError(
             f"The shorter series has {T} samples; a spectrum needs at least 4 (and should have many more)."
@@ -419,15 +410,11 @@ def spectral_distance(
             f"`smoothing` is {smoothing:g} bins, but {T} samples have {len(frequencies)} frequencies: nothing of the spectrum would be left. "
             "Take fewer bins (a twentieth of the frequencies, or 0), or longer series."
         )
-    kept = _kept(frequencies, cutoff)
-    F, _ = _spectrum(x, smoothing, kept)
-    G, still = _spectrum(y, smoothing, kept)
-    distances = np.sqrt(((np.sqrt(F) - np.sqrt(G)) ** 2).sum(axis=0) / 2)  # equals the H above, exact for F = G
-    distances = np.minimum(np.where(still == 1, 1.0, distances), 1.0)
-    # constant members: a share of the mean spectrum lies at frequency 0, where the reference has nothing
-    distances = np.where(still > 0, np.sqrt(1.0 - np.sqrt(1.0 - still) * (1.0 - distances**2)), distances)
+    kept = kept_frequencies(frequencies, cutoff, rule.first)
+    distances, F, G, still = hellinger(x, y, smoothing, kept, rule)
     message = _joined(_constants(still, y.shape[1]), _few(x, y), _wide(smoothing, int(kept.sum())))
-    return SpectralDistance(float(distances.mean()), distances, frequencies[kept], F, G, float(smoothing), T, message)
+    name, width = OWN if named is None else named.name, float(smoothing)
+    return SpectralDistance(float(distances.mean()), distances, frequencies[kept], F, G, width, T, message, name)
 
 
 def _constants(still: Array, members: int) -> str:
@@ -461,30 +448,3 @@ def _step(dt: float | None, *series: Any) -> float:
     if len(steps) == 2 and abs(steps[0] - steps[1]) > 1e-6 * steps[0]:
         raise ValueError(f"The trajectories step by {steps[0]:.6g} and {steps[1]:.6g}; sample both at the same times.")
     return steps[0] if steps else 1.0
-
-
-def _kept(frequencies: Array, cutoff: float | None) -> Array:
-    if cutoff is None:
-        return np.ones(len(frequencies), dtype=bool)
-    if not cutoff >= frequencies[1]:
-        raise ValueError(f"`cutoff` is {cutoff}; it must be at least the first frequency, {frequencies[1]:.6g}.")
-    return frequencies <= cutoff
-
-
-def _spectrum(x: Array, smoothing: float, kept: Array) -> tuple[Array, Array]:
-    """Smoothed, normalized spectra `(f, d)`, averaged over the batch of `(T, b, d)`; and the share of members `(d,)` that are constant.
-
-    A constant member of a batch has no spectrum and is left out of the average.
-    """
-    from scipy.ndimage import gaussian_filter1d
-
-    sigma = _spread(x)
-    still = (sigma == 0).mean(axis=0)
-    standard = (x - x.mean(axis=0)) / np.where(sigma > 0, sigma, np.inf)
-    power = np.abs(np.fft.rfft(standard, axis=0)) ** 2
-    if smoothing > 0:
-        power = np.maximum(gaussian_filter1d(power, smoothing, axis=0, mode="reflect", truncate=4.0), 0.0)
-    power = power[kept]
-    power /= np.where(sigma > 0, power.sum(axis=0), 1.0)
-    mean = power.sum(axis=1) / np.maximum((sigma > 0).sum(axis=0), 1)
-    return np.where(still == 1, np.nan, mean), still

@@ -198,6 +198,10 @@ class _Side:
         rows = self._rows(steps)
         with suppress(CertificateError):
             path = simulate(self.flow, points, steps=steps, inputs=rows, switching=switching)  # type: ignore[arg-type]
+            if path.ending:
+                self.notes.append(
+                    f"no drift from {len(points)} points after {steps} steps of the {switching} flow: it {path.ending}"
+                )
             return float(np.abs(path.states[-1] - points).max())
         return float("nan")
 
@@ -236,8 +240,11 @@ class _Side:
         except CertificateError as error:
             self.notes.append(f"no exponents under state switching: {error}")
             return first, clock, None
-        if state.status != "completed":
-            self.notes.append(f"state switching ended early ({state.status}): {state.message}")
+        for name, e in (("the map", first), ("the clock flow", clock), ("the state flow", state)):
+            if e.status != "completed":
+                self.notes.append(
+                    f"exponents of {name} are those of {e.time:.6g} of model time ({e.status}): {e.message}"
+                )
         return first, clock, state
 
     def of_exponents(
@@ -279,6 +286,8 @@ class _Side:
             with suppress(CertificateError):
                 c = compare(self.model, self.flow, self.z, steps=count, inputs=self._rows(count), switching=rule)
                 found[k] = c.summary()["max_one_step_error_relative"]
+                if c.message:
+                    self.notes.append(f"steps of the {rule} flow: {c.message}")
         clock, state = found
         name = f"largest error of one step, relative to 1 + |z|, {count} steps"
         return Agreement(name, 0.0, clock, state, clock, state, ROUNDING, EXACT, INSIDE)
@@ -290,6 +299,8 @@ class _Side:
         for rule in ("clock", "state"):
             with suppress(CertificateError):
                 paths.append(simulate(self.flow, self.z, steps=count, inputs=rows, switching=rule))  # type: ignore[arg-type]
+                if paths[-1].ending:
+                    self.notes.append(f"returns of the {rule} flow are those before its orbit {paths[-1].ending}")
         if paths[0].status != "completed":
             self.notes.append(
                 f"the map's orbit {paths[0].status} at t = {paths[0].status_time:.6g}: exponents and returns are those before"

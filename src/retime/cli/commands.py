@@ -126,8 +126,8 @@ def simulate(
     else:
         print(fill(loaded.recognition, 100))
         print(path)
-        last = ", ".join(f"{x:.6g}" for x in path.states[-1][:8])
-        print(f"last state: {last}{', ...' if model.num_states > 8 else ''}")
+        last = ", ".join(f"{x:.6g}" for x in path.last_state[:8])
+        print(f"last state{' reached' if path.ending else ''}: {last}{', ...' if model.num_states > 8 else ''}")
         if written is not None:
             print(f"Written: {written}")
     return path.status == "completed"
@@ -191,6 +191,9 @@ def compare(
     rows = [[key.replace("_", " "), *[f"{summaries[r][key]:.4g}" for r in summaries]] for key in summaries["clock"]]
     rows.append(["status", *[str(c.status) for c in results.values()]])
     print(text_table(["map against flow", *results], rows))
+    for rule, c in results.items():
+        if c.message:
+            print("\n" + fill(f"Under {rule} switching {c.message}.", 100))
     verdict = "equals" if same else "does NOT equal"
     print(
         f"\nThe clock flow {verdict} the map: largest one-step error {worst:.2g} of the state's size, allowed {tolerance:.2g}."

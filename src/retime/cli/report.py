@@ -64,8 +64,8 @@ class OrbitReport:
             "regions_possible": f"2^{self.model.num_units}",
             "statuses": self.statuses(),
             "steps_without_real_ode_of_same_dimension": self.steps_raised,
-            "clock": self.clock.summary() | {"status": str(self.clock.status)},
-            "state": self.state.summary() | {"status": str(self.state.status)},
+            "clock": self.clock.summary() | {"status": str(self.clock.status), "message": self.clock.message},
+            "state": self.state.summary() | {"status": str(self.state.status), "message": self.state.message},
             "certificate": self.certificate.to_dict(),
             "holds": self.holds,
             "words": words(self),
@@ -106,6 +106,7 @@ class OrbitReport:
                 text_table(header, rows),
                 "",
                 text_table(["error against the map", "clock", "state"], errors),
+                *[f"{rule}: {c.message}" for rule, c in (("clock", self.clock), ("state", self.state)) if c.message],
             ]
         )
 
@@ -196,7 +197,7 @@ def _claim_state(r: OrbitReport) -> str:
     s = r.state.summary()
     head = "State (region read from the current state, an ordinary ODE with a field that jumps at boundaries): "
     if str(r.state.status) not in ("completed", "nonunique"):
-        return head + f"its orbit ended early ({r.state.status}): {r.state.other.message}."
+        return head + f"{r.state.message}."
     return head + (
         f"equal to the map on steps that cross no boundary; on the {s['crossing_steps']} of {s['steps']} steps that cross one it is "
         f"an approximation, off by at most {s['max_one_step_error']:.2g} in one step here, and its orbit is off by up to "

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retime.core.arrays import Array
+from retime.core.forked import check_not_forked
 
 
 class Equation(NamedTuple):
@@ -28,7 +29,12 @@ class Equation(NamedTuple):
 
 @contextmanager
 def double_precision() -> Iterator[None]:
-    """64-bit JAX inside, whatever is set outside; the global setting is not touched."""
+    """64-bit JAX inside, whatever is set outside; the global setting is not touched. Everything of retime that runs JAX passes here.
+
+    Raises:
+        RetimeError: in a process that was forked after JAX had started, where it would hang.
+    """
+    check_not_forked()
     import jax
 
     with jax.enable_x64(True):

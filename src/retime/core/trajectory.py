@@ -70,6 +70,20 @@ class Trajectory:
         """Number of region changes, over all members of a batch."""
         return sum(map(len, self.switch_times)) if self.is_batch else len(self.switch_times)
 
+    @property
+    def ending(self) -> str:
+        """When and why it ended early, "ended at t = ... (status: message)"; empty when every time was reached."""
+        if self.status in (TrajectoryStatus.COMPLETED, TrajectoryStatus.NONUNIQUE):
+            return ""
+        return f"ended at t = {self.status_time:.6g} ({self.status}: {self.message})"
+
+    @property
+    def last_state(self) -> Array:
+        """The last state `(n,)` or `(b, n)` that was reached; of a batch each member's own."""
+        rows = np.asarray(np.isfinite(self.states).all(axis=-1))
+        last = len(rows) - 1 - np.argmax(rows[::-1], axis=0)
+        return np.take_along_axis(self.states, np.asarray(last)[None, ..., None], axis=0)[0]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return plain(

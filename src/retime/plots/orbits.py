@@ -166,6 +166,9 @@ def errors(*comparisons: Comparison, ax: Axes | None = None) -> Axes:
         ax.semilogy(
             k, _positive(c.one_step_error), ".", ms=2, alpha=0.6, color=line.get_color(), label=f"{label}: one step"
         )
+        if np.isnan(c.orbit_error).any():
+            end = int(np.argmax(np.isnan(c.orbit_error)))
+            ax.axvline(end, color=line.get_color(), ls=":", lw=1, label=f"{label}: ended at step {end} ({c.status})")
     ax.set(xlabel="step", ylabel="largest error over units")
     ax.legend(frameon=False)
     return ax

@@ -66,6 +66,7 @@ def simulate(
         ValueError: a missing or superfluous horizon, times that do not increase, an unknown `switching`.
         CertificateError: a region without an autonomous flow, when the conversion was made with `throw=True`.
         TypeError: not a model. MemoryError: the states would not fit into memory.
+        RetimeError: a smooth system in a process forked after JAX had started; docs/guides/choose.md, several processes.
 
     Cost: a piecewise-affine map O(steps (n + active units) n), its flow about 24 products with W per piece of length about
     2 / ||W|| (infinity norm, balanced).

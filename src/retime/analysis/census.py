@@ -1,0 +1,338 @@
+"""Initial states followed to their ends, and the attractors known so far."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from retime.analysis import autonomous
+from retime.analysis.autonomous import CHUNKS, SAMPLES, Dynamics
+from retime.analysis.bounded_sets import MOST_SETS, REFERENCE, BoundedSets, comes_back, drifts
+from retime.analysis.settling import (
+    REST,
+    RETURN,
+    Known,
+    Size,
+    extent,
+    is_settling,
+    least_period,
+    limit_cycle,
+    newton,
+    returns,
+)
+from retime.core.arrays import Array
+from retime.core.progress import progress
+from retime.core.status import SearchStatus
+from retime.models import PiecewiseAffineFlow
+
+MATCH = 1e-6  # distance to an attractor, relative to the size of the box, that counts as arrived
+CONTRACTING = 1e-4  # ... that does when it shrank over the last quarter of the horizon
+ATTEMPTS = 16  # solutions for fixed points and cycles per quarter of the horizon
+PROBES = (16, 4)  # orbits by which the default horizon of a flow is measured: at first, and after half of the doublings
+DOUBLINGS = 10  # of that horizon, at most
+WIDEST = 32  # states of a flow, at most, for limit cycles to be solved for
+LAST = ("diverged", "undecided")
+
+
+@dataclass
+class Census:
+    """Starts followed to their ends, and the attractors known so far."""
+
+    dynamics: Dynamics
+    size: Size
+    deadline: float
+    known: list[Known] = field(default_factory=list)
+    status: SearchStatus = SearchStatus.HEURISTIC
+    lost: int = 0
+    slow: int = 0  # starts that were followed to the end of their time and are undecided
+    tried: float = 0.0  # longest window in which trial orbits neither rest nor come back; 0 when they do
+    order: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.sets = BoundedSets(
+            self.dynamics, self.size.width, self.known, self._settled, lambda: self.deadline, self._is_over
+        )
+
+    def anyway(self, work: Callable[[], Any]) -> Any:
+        """The value of short work that can be done twice: after Ctrl-C it is done again, and nothing else is begun."""
+        while True:
+            try:
+                return work()
+            except KeyboardInterrupt:
+                self._interrupt()
+
+    def _interrupt(self) -> None:
+        self.status, self.deadline = SearchStatus.INTERRUPTED, -math.inf
+
+    def lengthen(self, quarter: float, z: Array) -> None:
+        """Double the quarter of the horizon until most orbits from z `(b, n)` end within it: rest, diverge or come back."""
+        share = 1.0 / len(z)  # that one orbit stands for
+        for k in range(DOUBLINGS + 1):
+            self.dynamics.quarter = self.tried = quarter * 2.0**k
+            if self._is_over():
+                break
+            window, stopped, late = self.dynamics.advance(z, self.deadline)
+            if stopped.any() or late.any():
+                break
+            gone = ~(np.abs(window[-1]) < self.size.far).all(axis=1)
+            z = window[-1, ~gone & ~self._is_at_an_end(window)]
+            if len(z) * share <= 0.1:
+                self.tried = 0.0
+                return
+            if k >= DOUBLINGS // 2:
+                z, share = z[: PROBES[1]], share * max(1.0, len(z) / PROBES[1])
+        self.dynamics.quarter = quarter
+
+    def _is_at_an_end(self, window: Array) -> Array:
+        """Whether (bool) orbits settle at a point, or come back to where they were and neither shrink nor grow."""
+        quarters, unit = np.array_split(window, 4), self.size.width
+        earlier, later = (np.ptp(x, axis=0).max(axis=1) for x in quarters[2:])
+        ends = (later <= 1e-2 * unit) & ((later < 0.5 * earlier) | (later <= REST * unit))
+        for k in np.flatnonzero(~ends):
+            ends[k] = comes_back(window[:, k], unit) and not drifts(window[:, k])
+        return ends
+
+    def label(self, starts: Array, what: str) -> Array:
+        """Index into `known` of the attractor of each start."""
+        labels = np.full(len(starts), -1)
+        self.anyway(lambda: self._follow_all(starts, labels, what))
+        self.slow += int((labels < 0).sum())
+        labels[labels < 0] = self._special("undecided")
+        labels = self.anyway(lambda: self.sets.final(labels))
+        self.anyway(lambda: self._close(labels))
+        return self.anyway(lambda: self.sets.final(labels))
+
+    def _follow_all(self, starts: Array, labels: Array, what: str) -> None:
+        if self.status is SearchStatus.INTERRUPTED:
+            return
+        group = max(1, int(autonomous.MEMORY // (8 * starts.shape[1] * (SAMPLES + 1))))
+        with progress(what, len(starts)) as advance:
+            for k in range(0, len(starts), group):
+                z, left = starts[k : k + group], np.arange(k, min(k + group, len(starts)))
+                for quarters in CHUNKS:
+                    z, left = self._follow(z, left, labels, quarters, advance)
+
+    def _is_over(self) -> bool:
+        """Whether the time is up; notes why."""
+        if self.dynamics.is_interrupted:
+            self._interrupt()
+        if time.monotonic() <= self.deadline:
+            return False
+        if self.status is SearchStatus.HEURISTIC:
+            self.status = SearchStatus.TIME_LIMIT
+        return True
+
+    def _follow(
+        self, z: Array, left: Array, labels: Array, quarters: int, advance: Callable[[int], None]
+    ) -> tuple[Array, Array]:
+        """Advance the starts `left`, now at z, by quarters of the horizon; those that settle get their label. Whether the
+        others come back is seen in the last fourth of these quarters."""
+        window, recent = z[None], []
+        thin = max(1, quarters // CHUNKS[1]) if not self.dynamics.is_map else 1
+        most = quarters // 4 if not self.dynamics.is_map else min(quarters // 4, 4)
+        for _ in range(quarters):
+            if len(left) == 0 or self._is_over():
+                return z, left
+            window, stopped, late = self.dynamics.advance(z, self.deadline)
+            self.lost += int(stopped.sum())
+            if late.any():
+                self._is_over()
+            found = np.full(len(z), -1)
+            if not late.all():
+                found[~late] = self._settled(window[:, ~late])
+            if (stopped | late).any():
+                found[stopped | late] = self._special("undecided")
+            labels[left] = found
+            advance(int((found >= 0).sum()))
+            z, left, window = window[-1, found < 0], left[found < 0], window[:, found < 0]
+            most = min(most, max(1, int(2 * autonomous.MEMORY // max(window.nbytes, 1))))
+            recent = [*(x[:, found < 0] for x in recent), window[::-1][::thin][::-1]][-most:]
+        found = self.sets.label(np.concatenate(recent), window)
+        labels[left] = found
+        advance(int((found >= 0).sum()))
+        return z[found < 0], left[found < 0]
+
+    def _special(self, kind: str) -> int:
+        for k, a in enumerate(self.known):
+            if a.kind == kind:
+                return k
+        self.known.append(Known(kind, np.zeros((0, len(self._probe)))))
+        return len(self.known) - 1
+
+    @property
+    def _probe(self) -> Array:
+        return np.zeros(self.dynamics.model.num_states)
+
+    def _settled(self, window: Array) -> Array:
+        """Labels `(b,)` of those that diverged or arrived at a known or new fixed point or cycle; -1 for the others."""
+        z = window[-1]
+        labels = np.full(z.shape[0], -1)
+        gone = ~(np.abs(z) < self.size.far).all(axis=1)
+        if gone.any():
+            labels[gone] = self._special("diverged")
+        periods, moved = returns(window, self.dynamics.max_period)
+        self._arrived(window, labels)
+        candidates = is_settling(window, periods, moved, self.size.width)
+        for _ in range(ATTEMPTS):
+            near = np.min([np.full(len(z), np.inf), *[a.distance(z) for a in self.known]], axis=0)
+            coming = (near <= 1e-2 * self.size.width) & (moved > REST * self.size.width)
+            open_ = np.flatnonzero(candidates & (labels < 0) & ~coming)
+            if len(open_) == 0:
+                break
+            k = open_[np.argmin(moved[open_])]
+            candidates[k] = False
+            if self._solve(z[k], int(periods[k])):
+                self._arrived(window, labels)
+        self._neutral(window, labels, periods, moved)
+        return labels
+
+    def _arrived(self, window: Array, labels: Array) -> None:
+        """Label those that have come close to a known attractor, or closer than before when they are near."""
+        for k, a in enumerate(self.known):
+            open_ = np.flatnonzero(labels < 0)
+            now = a.distance(window[-1, open_])
+            if not np.isfinite(now).any():
+                continue
+            before = a.distance(window[max(-1 - SAMPLES // 2, -len(window)), open_])
+            unit = self.size.width
+            there = (now <= MATCH * unit + 1e-12 * np.abs(a.points).max()) | (
+                (now <= CONTRACTING * unit) & (now < 0.9 * before)
+            )
+            labels[open_[there]] = k
+
+    def _solve(self, z: Array, period: int) -> bool:
+        """Solve for the fixed point or cycle near z; whether a new attracting one was found."""
+        p = newton(self.dynamics, z, period)
+        if (p is None or np.abs(p - z).max() > RETURN * self.size.width) and self._resting(z):
+            return True
+        if p is None:
+            return False
+        _, J, orbit = self.dynamics.around(p, period)
+        largest = self.dynamics.largest(J)
+        if not self.dynamics.excess(largest) < -1:
+            return False
+        period = least_period(orbit, MATCH * self.size.width)
+        if period < len(orbit):
+            largest = self.dynamics.largest(self.dynamics.around(p, period)[1])
+        known = Known(
+            "fixed_point" if period == 1 else "cycle", orbit[:period], period if self.dynamics.is_map else 0, largest
+        )
+        if min([a.distance(p[None])[0] for a in self.known], default=np.inf) <= 0.1 * MATCH * self.size.width:
+            return False
+        self.known.append(known)
+        return True
+
+    def _resting(self, z: Array) -> bool:
+        """A state at rest without a vanishing field: Filippov's flow can rest on a boundary."""
+        if not isinstance(self.dynamics.model, PiecewiseAffineFlow):
+            return False
+        window, _, _ = self.dynamics.advance(z[None], self.deadline)
+        if not np.abs(window[:, 0] - window[-1, 0]).max() <= REST * self.size.width:
+            return False
+        self.known.append(Known("fixed_point", window[-1]))
+        return True
+
+    def _neutral(self, window: Array, labels: Array, periods: Array, moved: Array) -> None:
+        """Label those that rest, or return, where nothing attracts and nothing repels."""
+        for k in np.flatnonzero((labels < 0) & (moved <= REST * self.size.width)):
+            excess = self.dynamics.excess(
+                self.dynamics.largest(self.dynamics.around(window[-1, k], int(periods[k]))[1])
+            )
+            if -1 <= excess <= 1:
+                labels[k] = self._special("neutral")
+                a = self.known[labels[k]]
+                if len(a.points) < REFERENCE:
+                    a.points = np.concatenate([a.points, window[-1:, k]])
+
+    def _close(self, labels: Array) -> None:
+        """Note period and states of those bounded sets of a flow that are limit cycles."""
+        flow = self.dynamics
+        if flow.is_map or isinstance(flow.model, PiecewiseAffineFlow) or len(self._probe) > WIDEST:
+            return
+        for k in np.unique(labels).tolist():
+            a = self.known[k]
+            if a.orbits is not None:
+                self._solve_cycle(a, a.orbits)
+                a.orbits = None
+                twins = [j for j, b in enumerate(self.known[:k]) if _is_one_cycle(a, b)]
+                if twins:
+                    self.sets.same[k] = twins[0]
+
+    def _solve_cycle(self, a: Known, orbits: Array) -> None:
+        """Note period and states of one bounded set, with `orbits` on it, if it is a limit cycle."""
+        found = limit_cycle(self.dynamics, orbits[-1, 0], self.deadline)
+        if found is None:
+            return
+        period, largest, loop = found
+        apart = _distances(loop, orbits.reshape(-1, loop.shape[1]))
+        if np.quantile(apart, 0.95) <= 0.02 * extent(loop):  # jumps may be too quick for the samples of the loop
+            a.period, a.largest, a.loop = period, largest, loop[:-1:8]
+
+    def ranked(self, labels: Array) -> Array:
+        """New index of each known attractor: by count, the diverged and undecided last; fixes the order."""
+        counts = np.bincount(labels, minlength=len(self.known))
+        self.order = sorted(
+            np.flatnonzero(counts).tolist(),
+            key=lambda k: (self.known[k].kind in LAST, self.known[k].kind == "undecided", -counts[k], k),
+        )
+        rank = np.full(len(self.known), -1)
+        rank[self.order] = np.arange(len(self.order))
+        return rank
+
+    def append(self, labels: Array, rank: Array) -> Array:
+        """Labels of an image in the order of `ranked`, attractors that are new there appended."""
+        self.order = self.order[: int((rank >= 0).sum())]
+        rank = np.concatenate([rank, np.full(len(self.known) - len(rank), -1)])
+        for k in np.unique(labels):
+            if rank[k] < 0:
+                rank[k] = len(self.order)
+                self.order.append(int(k))
+        return rank[labels]
+
+    def counted(self, labels: Array) -> list[tuple[Known, int]]:
+        """The attractors that were reached, with how many of the labels in the order of `ranked` are theirs."""
+        counts = np.bincount(labels, minlength=len(self.order)).tolist()
+        return list(zip([self.known[k] for k in self.order], counts, strict=True))
+
+    def message(self) -> str:
+        """Remarks for the result."""
+        parts = []
+        if self.lost:
+            parts.append(f"{self.lost} simulations stopped early (see `simulate`) and are undecided.")
+        if self.sets.has_left_out:
+            parts.append(f"More than {MOST_SETS} different bounded sets: orbits seem to fill a continuum.")
+        if self.sets.has_transients and "undecided" in [self.known[k].kind for k in self.order]:
+            parts.append("Some of the undecided still wander on a set that others have left (a chaotic transient).")
+        if self.status is SearchStatus.HEURISTIC and self.slow and not self.sets.has_left_out:
+            parts.append(self._why_undecided())
+        return " ".join(parts)
+
+    def _why_undecided(self) -> str:
+        flow = self.dynamics
+        unit, name = ("steps", "steps") if flow.is_map else ("units of time", "duration")
+        text = (
+            f"Within {flow.horizon * sum(CHUNKS) / CHUNKS[0]:.4g} {unit}, {self.slow} undecided neither arrived at an attracting point or "
+            "cycle nor came back to where they had been"
+        )
+        if self.tried:
+            text += f"; nor did trial orbits in windows up to {self.tried:.4g}, so the default `duration` is a guess"
+        return f"{text}. If they are slow, give a longer `{name}` than {flow.horizon:.4g}."
+
+
+def _distances(loop: Array, states: Array) -> Array:
+    """From states `(k, n)` to the nearest of a loop."""
+    from scipy.spatial import KDTree
+
+    return KDTree(loop).query(states)[0]
+
+
+def _is_one_cycle(a: Known, b: Known) -> bool:
+    """Whether the loops of two sets are the same; their samples begin anywhere on it."""
+    if a.loop is None or b.loop is None or abs(a.period - b.period) > 1e-6 * a.period:
+        return False
+    return bool(np.median(_distances(a.loop, b.loop)) <= 1e-2 * extent(a.loop))
