@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from retime.analysis.dust import tidy
 from retime.core.arrays import Array, real_array
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.errors import ShapeError
@@ -52,17 +53,17 @@ class AffineView(NamedTuple):
         if self.held is not None and self.dt is not None and not self.is_iterated:
             n = self.form.num_states
             M = np.array([r.transition[:, 1 : 1 + n] for r in self.held.convert(patterns)]).reshape(-1, n, n)
-            return np.linalg.eigvals(M).astype(complex)
+            return tidy(np.linalg.eigvals(M))
         return self.in_time(np.linalg.eigvals(self.form.regions(patterns).M))
 
     def in_time(self, w: Array) -> Array:
         """Eigenvalues of matrices of the form, as those of the system."""
         w = np.asarray(w, dtype=complex)
         if self.step is None and self.dt is not None:
-            return np.exp(w * self.dt)
+            return tidy(np.exp(w * self.dt))
         if self.step is None or self.dt is not None:
-            return w
-        return np.log(np.where(w == 0, SMALLEST, w)) / self.step
+            return tidy(w)
+        return tidy(np.log(np.where(w == 0, SMALLEST, w)) / self.step)
 
 
 def affine_view(model: System) -> AffineView | None:
