@@ -17,6 +17,8 @@ from retime.models.regionwise import OwnRegions
 
 SMALLEST = 2.0**-53  # what a zero eigenvalue of a map is replaced by when it becomes a rate
 
+NEUTRAL = 1e-12  # distance from the unit circle within which a multiplier neither grows nor decays
+
 
 class AffineView(NamedTuple):
     """Regions of a system as affine maps (z -> M z + c) or as affine fields (dz/dt = M z + c).
@@ -99,9 +101,9 @@ def constant_input(model: System, inputs: Any) -> Array:
 
 
 def is_stable(eigenvalues: Array, is_map: bool) -> Array:
-    """Whether all of the last axis lie inside the unit circle (maps) or left of the imaginary axis (flows)."""
+    """Whether all of the last axis lie inside the unit circle (maps; not on it within rounding) or left of the imaginary axis (flows)."""
     w = np.asarray(eigenvalues)
-    return np.asarray((np.abs(w) < 1.0 if is_map else np.real(w) < 0.0).all(axis=-1))
+    return np.asarray((np.abs(w) < 1.0 - NEUTRAL if is_map else np.real(w) < 0.0).all(axis=-1))
 
 
 def time_constants(eigenvalues: Array, dt: float | None) -> Array:

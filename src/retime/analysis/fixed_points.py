@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from retime.analysis.affine import AffineView, affine_view, constant_input, is_stable, time_constants
+from retime.analysis.affine import NEUTRAL, AffineView, affine_view, constant_input, is_stable, time_constants
+from retime.analysis.angles import checked_periods
 from retime.analysis.complementarity import GRACE, Complementarity, solve_all
 from retime.analysis.dust import tidy, without_dust
 from retime.analysis.leaves import TOLERANCE, Solution, Solutions, solve_region, solves
@@ -247,7 +248,7 @@ def find_fixed_points(
         )
     with one_blas_thread():
         if view is None:
-            angles = None if period is None else periods(model, s, period)
+            angles = None if period is None else checked_periods(model, s, period)
             return _smooth(model, s, given, (num_starts, seed, time_limit, angles))
         problem = Complementarity.of_points(view.form, s, view.is_map)
         status = SearchStatus.HEURISTIC if time_limit > 0 else SearchStatus.TIME_LIMIT
@@ -490,38 +491,6 @@ def scope(reach: float) -> str:
 # --- smooth --------------------------------------------------------------------------------------------------------------
 
 
-def periods(model: System, s: Array, period: Any) -> Array:
-    """The period of each state `(n,)`, inf for those that are no angles, checked at random states.
-
-    Raises:
-        ShapeError: neither a number nor n of them. ValueError: not positive, or the system is another one a period on.
-    """
-    n = model.num_states
-    given = np.array([np.inf if x is None else x for x in np.ravel(np.asarray(period, dtype=object))], dtype=float)
-    if np.ndim(period) > 1 or len(given) not in (1, n):
-        raise ShapeError(
-            f"`period` has shape {np.shape(period)}; it must be ({n},), one per state, None for one that is no angle."
-        )
-    if not (given > 0).all():
-        raise ValueError(
-            f"`period` holds {given[~(given > 0)][0]}; every period must be positive, None for a state that is no angle."
-        )
-    given = np.broadcast_to(given, n)
-    z = np.random.default_rng(0).normal(size=(8, n))
-    here = model.apply(z, s)
-    for k in np.flatnonzero(np.isfinite(given)):
-        there = model.apply(z + given[k] * np.eye(n)[k], s) - here
-        if isinstance(model.time, Discrete):
-            there = there - np.where(np.isfinite(given), given * np.round(there / given), 0.0)
-        largest = float(np.nanmax(np.abs(there) / (1.0 + np.abs(here))))
-        if largest > 1e-6:
-            raise ValueError(
-                f"`period` of state {k} is {given[k]:.6g}, but the system changes by {largest:.2g} from z to a period on; give the period "
-                "after which it is the same again, None if there is none."
-            )
-    return given
-
-
 def _smooth(
     model: System, s: Array, starts: Array | None, options: tuple[int, int, float, Array | None]
 ) -> FixedPoints:
@@ -566,7 +535,7 @@ def _smooth_message(found: Any) -> str:
 
 def _kind(w: Array, is_map: bool) -> str:
     growth = np.abs(w) - 1.0 if is_map else np.real(w)
-    if (np.abs(growth) < 1e-12).any():
+    if (np.abs(growth) < NEUTRAL).any():
         return "neutral"
     turning = "focus" if np.abs(np.imag(w)[np.argmax(np.abs(growth) > 0)]) > 0 else "node"
     if (growth < 0).all():

@@ -209,7 +209,8 @@ def solve_region(problem: Complementarity, d: Array) -> Solution | None:
         return _uncertain(problem, d, columns * y)
     error = inverse @ (E @ np.abs(y) + e + 8 * EPS * (np.abs(M) @ np.abs(y) + np.abs(c))) / (1.0 - share)
     is_sharp = error.max(initial=0.0) <= CERTAIN * (1.0 + np.abs(y).max(initial=0.0)) or len(y) > EXACT_SIZE
-    found = _read(problem, d, columns * y, error * columns, np.zeros((len(y), 0)), limit=CERTAIN)
+    allowed = CERTAIN * np.abs(y).max(initial=0.0) * columns
+    found = _read(problem, d, columns * y, error * columns, np.zeros((len(y), 0)), allowed=allowed)
     return found if found is None or is_sharp else replace(found, certain=False)
 
 
@@ -257,11 +258,11 @@ def to_one(sizes: Array) -> Array:
 
 
 def _read(
-    problem: Complementarity, d: Array, z: Array, error: Array, directions: Array, *, limit: float
+    problem: Complementarity, d: Array, z: Array, error: Array, directions: Array, *, allowed: Array
 ) -> Solution | None:
     """The solution at z `(N,)`, known within `error` `(N,)`, when its signs are d; None when they are not.
 
-    It is certain when units count as on their boundary for an uncertainty of at most `limit`, relative to the terms of their preactivation.
+    It is certain when units count as on their boundary for an uncertainty of z of at most `allowed` `(N,)`.
     """
     a = problem.W2 @ z + problem.h2
     size = np.abs(problem.W2) @ np.abs(z) + np.abs(problem.h2)
@@ -271,7 +272,7 @@ def _read(
     used[problem.deciding] = True
     if (used & ~near & ((a > 0) != d)).any():
         return None
-    certain = not (used & near & (noise > limit * size)).any()
+    certain = not (used & near & (noise > CERTAIN * size + np.abs(problem.W2) @ allowed)).any()
     return Solution(z, (a > 0) & ~near, near & used, directions, certain)
 
 
@@ -293,7 +294,7 @@ def _continuum(
     z, V = inside
     relative = max(1e-13, 8 * EPS * sigma[0] / sigma[rank - 1]) if rank and V.shape[1] else 1e-9
     error = np.full(len(z), relative * (1.0 + float(np.abs(z).max(initial=0.0))))
-    return _read(problem, d, z, error, V, limit=np.inf)  # verified along V
+    return _read(problem, d, z, error, V, allowed=error)  # and verified along V
 
 
 def _inside(problem: Complementarity, d: Array, z: Array, V: Array) -> tuple[Array, Array] | None:

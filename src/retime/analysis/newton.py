@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from retime.analysis.angles import turned
 from retime.analysis.dust import without_dust
 from retime.core.arrays import Array, real_array
 from retime.core.equation import evaluate
@@ -478,16 +479,6 @@ def _directions(problem: Problem, z: Array, unit: float, rng: np.random.Generato
 
 
 # --- the equation ----------------------------------------------------------------------------------------------------
-
-
-SEAM = 1e-6  # of a period: an angle this close above -period / 2 is given as one beyond period / 2, so that no point is cut in two
-
-
-def turned(z: Array, period: Array) -> Array:
-    """States `(..., n)` with angles between -period / 2 (excluded) and period / 2; period `(n,)`, inf for what is no angle."""
-    with np.errstate(all="ignore"):
-        around = np.ceil(z / period - 0.5 - SEAM)
-        return np.where(np.isfinite(period), z - np.where(np.isfinite(period), period, 0.0) * around, z)
 
 
 @dataclass
