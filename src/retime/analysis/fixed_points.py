@@ -521,9 +521,11 @@ def _smooth_message(found: Any) -> str:
     endings = ", ".join(f"{count} {name}" for name, count in found.endings.items() if count)
     text = f"from {found.num_starts} starts ({endings}), no proof that there are no others"
     if len(found.slow):
-        text += f"; {len(found.slow)} slow points"
+        text += f"; {len(found.slow)} slow point{'s' * (len(found.slow) != 1)}"
     if found.outside:
-        text += f"; {found.outside} slow points left out, at which no state can be in the long run"
+        text += (
+            f"; {found.outside} slow point{'s' * (found.outside != 1)} left out, where no state can be in the long run"
+        )
     if found.continuum:
         text += "; some fixed points are not isolated: a few of each continuum are kept"
     end = {"time_limit": "time ended", "interrupted": "interrupted"}.get(found.status)

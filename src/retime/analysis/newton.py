@@ -167,6 +167,9 @@ class _Search:
         pool, settled = (np.clip(self.problem.turned(z), *self.problem.box) for z in (pool, settled))
         self.extent = 3.0 * (1.0 + float(np.median(np.abs(settled).max(axis=1, initial=0.0))))
         random = np.clip(_random_states(pool, 256, self.rng), *self.problem.box)
+        if self.problem.period is not None:
+            angles = np.isfinite(self.problem.period)
+            random[:, angles] = self.problem.period[angles] * self.rng.uniform(-0.5, 0.5, (256, int(angles.sum())))
         speeds = np.linalg.norm(self.problem.residual(random[:64]), axis=1)
         fine = speeds[np.isfinite(speeds)]
         self.usual_speed = float(np.median(fine)) if len(fine) else 0.0
