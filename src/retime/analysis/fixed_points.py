@@ -350,7 +350,7 @@ def _walked(view: AffineView, problem: Complementarity, s: Array, d: Array, late
             return None
         M, c = problem.region(d)
         solution = solve_region(problem, d)
-        if solution is not None and solves(problem, solution):
+        if solution is not None and solution.certain and solves(problem, solution):
             return solution
         d = view.form.pattern(np.linalg.lstsq(M, c, rcond=None)[0], s)
     return None
@@ -438,10 +438,10 @@ def _with_resting(model: System, points: FixedPoints, resting: RestingPoints, s:
 
 def _residuals(model: System, view: AffineView, problem: Complementarity, points: Array, s: Array) -> Array:
     """How far each point is from rest, relative to 1 + |z|: under the model's own step or field, of a converted flow under its map."""
-    size = (1.0 + np.abs(points).max(axis=1, initial=0.0)) * problem.rate
     own = view.form if isinstance(model, PiecewiseAffineFlow) else model
-    moved = own.apply(points, s) if len(points) else points
     is_map = view.is_map if isinstance(model, PiecewiseAffineFlow) else view.dt is not None
+    size = (1.0 + np.abs(points).max(axis=1, initial=0.0)) * (1.0 if is_map else problem.rate)
+    moved = own.apply(points, s) if len(points) else points
     return np.abs(moved - (points if is_map else 0.0)).max(axis=1, initial=0.0) / size
 
 

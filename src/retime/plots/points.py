@@ -69,12 +69,8 @@ def fixed_points(
     scale = _scale(np.concatenate(drawn)[:, chosen], trajectory, outputs, chosen)
     for part in result.continua:
         _continuum(show, part, readout, scale, model, inputs)
-    if len(result.slow_points):
-        slow = readout(result.slow_points)
-        rest = [x[:, chosen] for x in drawn] + ([] if trajectory is None else [_values(trajectory, outputs)[:, chosen]])
-        near = _is_near(slow[:, chosen], np.concatenate(rest))
-        away = f" ({int((~near).sum())} more far outside, not drawn)" if not near.all() else ""
-        show.dots(slow[near], ".", "0.5", 6, f"slow point{away}")
+    rest = [x[:, chosen] for x in drawn] + ([] if trajectory is None else [_values(trajectory, outputs)[:, chosen]])
+    _slow_points(show, result, readout, np.concatenate(rest))
     show.dots(values[result.on_boundary], "o", "0.4", 13, "on a boundary", fill="none", mew=0.8)
     if eigenvectors:
         _eigenvectors(show, result, readout, scale, model, inputs)
@@ -149,6 +145,11 @@ class _Shown:
     def _columns(self, values: Array) -> list[Array]:
         columns = [np.asarray(values)[:, k] for k in self.chosen]
         return [*columns, np.zeros(len(values))] if len(columns) == 1 else columns
+
+    @property
+    def none(self) -> list[Array]:
+        """The columns of no points."""
+        return [np.zeros(0)] * max(2, len(self.chosen))
 
     def line(self, values: Array, **style: Any) -> Any:
         """A line through the rows; returns its color."""
@@ -225,6 +226,17 @@ def _scale(values: Array, trajectory: Trajectory | None, outputs: bool, chosen: 
         values = np.concatenate([values, _values(trajectory, outputs)[:, chosen]])
     finite = values[np.isfinite(values).all(axis=1)]
     return (float(np.ptp(finite, axis=0).max(initial=0.0)) if len(finite) else 0.0) or 1.0
+
+
+def _slow_points(show: _Shown, result: FixedPoints, readout: Any, rest: Array) -> None:
+    """Small gray dots; those far from the rest `(k, chosen)`, or where no state can be, are only counted in the legend."""
+    slow = readout(result.slow_points) if len(result.slow_points) else result.slow_points
+    near = _is_near(slow[:, show.chosen] if len(slow) else np.zeros((0, len(show.chosen))), rest)
+    show.dots(slow[near], ".", "0.5", 6, "slow point")
+    left = result.outside + int((~near).sum())
+    if left:
+        text = f"{left} slow point{'s' * (left != 1)} far outside, not drawn"
+        show.ax.plot(*show.none, ls="none", label=text)
 
 
 def _is_near(slow: Array, rest: Array) -> Array:
