@@ -72,7 +72,8 @@ class FixedPoints(Result):
         sliding_units: `(k,)`, for state switching: the unit along whose boundary the orbit slides that rests at the point, whose last
             rate is then -inf (both fields push towards the boundary, which is reached in finite time) or inf; -1 for the others.
         switching: "state" when such points were searched, "clock" for other searches in a converted flow, None for other systems.
-        reach: size of preactivations, all of them, up to which `complete` holds: about 1e8 times what the offsets cause; inf where it holds for all.
+        reach: size of preactivations, all of them, up to which `complete` holds: about 1e8 times what the offsets cause; inf where it
+            holds for all.
     """
 
     _plot: ClassVar[str] = "fixed_points"
