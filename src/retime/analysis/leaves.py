@@ -38,7 +38,8 @@ class Solution:
     """One region's solutions: the point z `(N,)`, its bits `(Q,)`, and which units `(Q,)` are within rounding of their boundary.
 
     directions `(N, k)`: the solutions of this region are z + directions x as far as the region reaches; k = 0 for a single point.
-    certain: whether double precision told its signs and position; if not, it may be none.
+    certain: whether double precision told its signs and position; if not, it may be none. absent: whether it rather says that there is none,
+        the region's matrix being singular within rounding.
     """
 
     z: Array
@@ -46,6 +47,7 @@ class Solution:
     near: Array
     directions: Array
     certain: bool = True
+    absent: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ class Leaves:
         found = solve_region(self.problem, d)
         if found is not None and not self._is_verified(found) and len(found.z) <= EXACT_SIZE:
             exact = solve_in_whole_numbers(self.problem, d)
+            if found.absent and exact is not None and not exact.certain:
+                exact = None  # singular for certain, and then double precision is right
             found = exact if exact is None or not found.directions.shape[1] or exact.certain else found
         if found is not None:
             self._add(found)
@@ -199,8 +203,12 @@ def solve_region(problem: Complementarity, d: Array) -> Solution | None:
     rank = int((sigma > SINGULAR * len(M) * EPS * max(sigma[0], 1e-300)).sum())
     if rank < len(sigma):
         found = _continuum(problem, d, M, c, (U, sigma, Vt), rank, columns)
-        lost = found is None and not _is_inconsistent(U[:, rank:], M, c, E, problem.extent / columns)
-        return _uncertain(problem, d, columns * (Vt[:rank].T @ ((U[:, :rank].T @ c) / sigma[:rank]))) if lost else found
+        if found is not None or _is_inconsistent(U[:, rank:], M, c, E, problem.extent / columns):
+            return found
+        if len(M) > EXACT_SIZE and np.abs(rows[:, None] * problem.L * columns).max() > 1e-6:
+            return None  # L is not lost beside the weights, so that the singular values are those of the region
+        z = columns * (Vt[:rank].T @ ((U[:, :rank].T @ c) / sigma[:rank]))
+        return replace(_uncertain(problem, d, z), absent=True)
     y = np.linalg.solve(M, c)
     y = y + np.linalg.solve(M, c - M @ y)
     inverse = np.abs(Vt.T / sigma @ U.T)
