@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from retime.analysis.dust import tidy
 from retime.core.arrays import Array, real_array
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.errors import ShapeError
@@ -15,6 +16,8 @@ from retime.models import PiecewiseAffineFlow, RegionwiseMap
 from retime.models.regionwise import OwnRegions
 
 SMALLEST = 2.0**-53  # what a zero eigenvalue of a map is replaced by when it becomes a rate
+
+NEUTRAL = 1e-12  # distance from the unit circle within which a multiplier neither grows nor decays
 
 
 class AffineView(NamedTuple):
@@ -52,17 +55,17 @@ class AffineView(NamedTuple):
         if self.held is not None and self.dt is not None and not self.is_iterated:
             n = self.form.num_states
             M = np.array([r.transition[:, 1 : 1 + n] for r in self.held.convert(patterns)]).reshape(-1, n, n)
-            return np.linalg.eigvals(M).astype(complex)
+            return tidy(np.linalg.eigvals(M))
         return self.in_time(np.linalg.eigvals(self.form.regions(patterns).M))
 
     def in_time(self, w: Array) -> Array:
         """Eigenvalues of matrices of the form, as those of the system."""
         w = np.asarray(w, dtype=complex)
         if self.step is None and self.dt is not None:
-            return np.exp(w * self.dt)
+            return tidy(np.exp(w * self.dt))
         if self.step is None or self.dt is not None:
-            return w
-        return np.log(np.where(w == 0, SMALLEST, w)) / self.step
+            return tidy(w)
+        return tidy(np.log(np.where(w == 0, SMALLEST, w)) / self.step)
 
 
 def affine_view(model: System) -> AffineView | None:
@@ -98,9 +101,9 @@ def constant_input(model: System, inputs: Any) -> Array:
 
 
 def is_stable(eigenvalues: Array, is_map: bool) -> Array:
-    """Whether all of the last axis lie inside the unit circle (maps) or left of the imaginary axis (flows)."""
+    """Whether all of the last axis lie inside the unit circle (maps; not on it within rounding) or left of the imaginary axis (flows)."""
     w = np.asarray(eigenvalues)
-    return np.asarray((np.abs(w) < 1.0 if is_map else np.real(w) < 0.0).all(axis=-1))
+    return np.asarray((np.abs(w) < 1.0 - NEUTRAL if is_map else np.real(w) < 0.0).all(axis=-1))
 
 
 def time_constants(eigenvalues: Array, dt: float | None) -> Array:

@@ -14,8 +14,10 @@ from typing import Any, ClassVar, overload
 import numpy as np
 
 from retime.analysis.affine import AffineView, affine_view, constant_input, is_stable
-from retime.analysis.complementarity import Complementarity, Solution, solve_all, solve_region
-from retime.analysis.fixed_points import _short, check_budget, check_count, not_a_model, ordered, real_starts
+from retime.analysis.complementarity import Complementarity, solve_all
+from retime.analysis.dust import tidy, without_dust
+from retime.analysis.fixed_points import _short, check_budget, check_count, not_a_model, ordered, real_starts, scope
+from retime.analysis.leaves import TOLERANCE, Solution, solve_region
 from retime.analysis.virtual_cycles import search_from
 from retime.core.arrays import Array
 from retime.core.progress import progress
@@ -105,12 +107,13 @@ class Cycles(Result, Sequence[Cycle]):
 
     Attributes:
         cycles: the list.
-        complete_up_to: largest period up to which it is proven that none is missing (0: none is proven); steps of a map, model time of
-            a flow, as the periods are.
+        complete_up_to: largest period up to which it is proven that none is missing (0: none is proven) whose preactivations are at most
+            `reach`; steps of a map, model time of a flow, as the periods are.
         degenerate: periods of which there is a continuum (an eigenvalue 1 of a product of regions), found during a proof; those cycles are not
             listed one by one.
         status: how the search ended. message: the same in words.
         starts: number of starts of the search without proof. nodes: of the search with proof.
+        reach: size of preactivations, all of them, up to which `complete_up_to` holds; inf where it holds for all.
     """
 
     _plot: ClassVar[str] = "multipliers"
@@ -122,6 +125,7 @@ class Cycles(Result, Sequence[Cycle]):
     message: str
     starts: int
     nodes: int
+    reach: float = float("inf")
 
     @overload
     def __getitem__(self, index: int) -> Cycle: ...
@@ -164,7 +168,7 @@ class Cycles(Result, Sequence[Cycle]):
     def _data(self) -> dict[str, Any]:
         return {
             "cycles": [c.to_dict() for c in self.cycles], "complete_up_to": self.complete_up_to, "degenerate": self.degenerate,
-            "status": str(self.status), "message": self.message, "starts": self.starts, "nodes": self.nodes,
+            "status": str(self.status), "message": self.message, "starts": self.starts, "nodes": self.nodes, "reach": self.reach,
         }  # fmt: skip
 
 
@@ -270,6 +274,8 @@ class _Hunt:
         self.found: dict[int, list[_Found]] = {}
         self.arrays = _driven_arrays(view, s)
         self.starts = self.nodes = self.complete_up_to = 0
+        self.reach = math.inf  # of the proofs
+        self.unclear = 0  # sequences of regions whose cycle double precision cannot tell
         self.degenerate: list[int] = []
         self._expanded: dict[int, set[bytes]] = {}
         self._keys: set[bytes] = set()  # of sequences that were solved
@@ -306,6 +312,7 @@ class _Hunt:
         shape = (k, self.view.form.num_units)
         found = solve_all(problem, deadline=deadline, node_limit=node_limit, key=lambda d: _turn_key(d.reshape(shape)))
         self.nodes += found.nodes
+        self.unclear, before = self.unclear + found.unclear, self.unclear
         for x in found.single:
             self._add(k, x)
         if any(self._least_period(k, _generic(c)) == k for c in found.continua):
@@ -314,9 +321,10 @@ class _Hunt:
             raise KeyboardInterrupt
         if k == 1:  # its time includes compiling, which is not to count for longer ones
             self.proof_deadline = time.monotonic() + self.proof_seconds
-        if found.status is SearchStatus.COMPLETE:
-            self.complete_up_to = k
-        return found.status is SearchStatus.COMPLETE
+        is_proven = found.status is SearchStatus.COMPLETE and self.unclear == before
+        if is_proven:
+            self.complete_up_to, self.reach = k, min(self.reach, found.reach)
+        return is_proven
 
     # --- without proof
 
@@ -385,7 +393,7 @@ class _Hunt:
         problem = Complementarity.of_cycles(self.view.form, self.s, k)
         if k * self.view.form.num_states <= 300:
             x = solve_region(problem, bits.ravel())
-            return x if x is not None and not x.directions.shape[1] else None
+            return x if x is not None and x.certain and not x.directions.shape[1] else None
         z = _sparse_cycle(self.view, self.s, bits)
         if z is None:
             return None
@@ -444,6 +452,9 @@ class _Hunt:
         z, bits = x.z.reshape(k, n), x.bits.reshape(k, q)
         if self._least_period(k, x.z) < k:
             return False
+        if not self._rests(z[None])[0] <= TOLERANCE:
+            self.unclear += 1
+            return False
         size = 1.0 + np.abs(z).max()
         turn = _first_phase(z)
         z, bits = np.roll(z, -turn, axis=0), np.roll(bits, -turn, axis=0)
@@ -454,6 +465,13 @@ class _Hunt:
         self._known.add(key)
         known.append(_Found(z, bits, near))
         return True
+
+    def _rests(self, z: Array) -> Array:
+        """Largest distances `(c,)`, relative to 1 + |z|, between images of points and the next ones, of cycles z `(c, k, n)` (or flat ones)."""
+        rows = z.reshape(len(z), -1, self.view.form.num_states)
+        with np.errstate(all="ignore"):
+            moved = np.abs(self.view.form.apply(rows, self.s) - np.roll(rows, -1, axis=1)).max(axis=(1, 2))
+            return moved / (1.0 + np.abs(rows).max(axis=(1, 2)))
 
     def _result(self, largest: int) -> Cycles:
         cycles = [
@@ -472,6 +490,7 @@ class _Hunt:
             self._message(largest),
             self.starts,
             self.nodes,
+            self.reach if self.complete_up_to else math.inf,
         )
 
     def _cycle(self, k: int, f: _Found) -> Cycle:
@@ -480,16 +499,16 @@ class _Hunt:
         product = np.eye(M.shape[1])
         for one in M:
             product = one @ product
-        w = ordered(np.linalg.eigvals(product).astype(complex), True)
-        size = 1.0 + np.abs(f.points).max()
-        residual = np.abs(view.form.apply(f.points, self.s) - np.roll(f.points, -1, axis=0)).max() / size
+        w = ordered(tidy(np.linalg.eigvals(product)), True)
+        points = without_dust(f.points.reshape(1, -1), self._rests).reshape(f.points.shape)
+        residual = self._rests(points[None])[0]
         step = float(view.dt if view.dt is not None else view.step or 1.0)
         period = k if view.dt is not None else k * step
-        return Cycle(period, f.points, w, bool(is_stable(w, True)), f.bits, float(residual), f.near, k * step)
+        return Cycle(period, points, w, bool(is_stable(w, True)), f.bits, float(residual), f.near, k * step)
 
     def _message(self, largest: int) -> str:
         proven = (
-            f"complete up to period {self.complete_up_to}{'' if self.view.dt is not None else ' steps'}"
+            f"complete up to period {self.complete_up_to}{'' if self.view.dt is not None else ' steps'}{scope(self.reach)}"
             if self.complete_up_to
             else "no period proven complete"
         )
@@ -499,6 +518,8 @@ class _Hunt:
             SearchStatus.TIME_LIMIT: f"{proven}; time ended at period {self.order} of {largest}",
             SearchStatus.INTERRUPTED: f"{proven}; interrupted at period {self.order} of {largest}",
         }[self.status]
+        if self.unclear:
+            text += f"; {self.unclear} sequence{'s' * (self.unclear != 1)} of regions unclear, whose cycles double precision cannot tell"
         return text + (
             f"; continua of cycles of period {', '.join(map(str, self.degenerate))}" if self.degenerate else ""
         )

@@ -355,7 +355,7 @@ class _InscribedBall:
         at, column = np.nonzero(A)
         lp.a_matrix_.start_ = np.searchsorted(at, np.arange(len(A) + 1))
         lp.a_matrix_.index_, lp.a_matrix_.value_ = column, A[at, column]
-        self.highs: Any = highspy.Highs()
+        self.highs: Any = _silent_solver()
         options = {"output_flag": False, "presolve": "off", "solver": "simplex", "threads": 1}
         for name, value in options.items():
             self.highs.setOptionValue(name, value)
@@ -390,3 +390,15 @@ class _InscribedBall:
                 f"HiGHS stopped with {self.highs.getModelStatus()} on a linear program that has a solution; rescale the states so "
                 "that the box and the rows of W2 are of moderate size."
             )
+
+
+def _silent_solver() -> Any:
+    """HiGHS that prints nothing: its constructor registers callbacks, which prints a banner unless output is off by then."""
+    import highspy
+
+    class Silent(highspy.Highs):
+        def enableCallbacks(self) -> None:
+            self.setOptionValue("output_flag", False)
+            super().enableCallbacks()
+
+    return Silent()

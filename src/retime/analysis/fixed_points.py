@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from retime.analysis.affine import AffineView, affine_view, constant_input, is_stable, time_constants
-from retime.analysis.complementarity import GRACE, Complementarity, Solution, Solutions, solve_all, solve_region, solves
+from retime.analysis.affine import NEUTRAL, AffineView, affine_view, constant_input, is_stable, time_constants
+from retime.analysis.angles import checked_periods
+from retime.analysis.complementarity import GRACE, Complementarity, solve_all
+from retime.analysis.dust import tidy, without_dust
+from retime.analysis.leaves import TOLERANCE, Solution, Solutions, solve_region, solves
 from retime.analysis.local import is_stable_around
 from retime.core.arrays import Array, real_array
 from retime.core.certificate import Certificate, Condition
@@ -54,12 +57,14 @@ class FixedPoints(Result):
         stable: bool `(k,)`: all multipliers inside the unit circle, or all rates left of the imaginary axis. On a boundary the spectra of the
             sides decide nothing; there: whether orbits from many directions all come back (measured; False where that is undecided).
         patterns: bool `(k, q)`, the region of each point; q = 0 for smooth systems.
-        complete: whether it is proven that there are no others (in double precision, see `certificate`).
+        complete: whether it is proven that there are no others whose preactivations are at most `reach` (see `certificate`).
         on_boundary: bool `(k,)`: a preactivation is zero within rounding, so that the linearization differs from side to side.
-        residuals: `(k,)`, largest entry of |F(z, s) - z|, or of |F(z, s)|, evaluated at the points, relative to 1 + |z|.
+        residuals: `(k,)`, largest entry of |F(z, s) - z|, or of |F(z, s)| in units of the flow's rate, evaluated at the points, relative to
+            1 + |z|; what is above 1e-8 is not listed.
         outputs: `(k, p)` of the linear readout, None without one.
         continua: lines, planes, ... of fixed points (I - M singular), one `FixedSet` per region; none of them is in `points`.
         slow_points: `(j, n)`, smooth systems only: minima of the speed that are not fixed points. speeds: `(j,)`, |F(z, s) - z| there.
+        outside: how many more were found where no state can be in the long run (beyond [-1, 1] for a GRU, say), which are not listed.
         status: how the search ended. message: the same in words.
         work: nodes of the search, or starts of the multi-start search.
         remaining: fraction of all patterns not excluded when a budget ended first; NaN without a proof to aim at.
@@ -67,6 +72,8 @@ class FixedPoints(Result):
         sliding_units: `(k,)`, for state switching: the unit along whose boundary the orbit slides that rests at the point, whose last
             rate is then -inf (both fields push towards the boundary, which is reached in finite time) or inf; -1 for the others.
         switching: "state" when such points were searched, "clock" for other searches in a converted flow, None for other systems.
+        reach: size of preactivations, all of them, up to which `complete` holds: about 1e8 times what the offsets cause; inf where it
+            holds for all.
     """
 
     _plot: ClassVar[str] = "fixed_points"
@@ -89,6 +96,8 @@ class FixedPoints(Result):
     dt: float | None
     sliding_units: Array
     switching: str | None = None
+    reach: float = float("inf")
+    outside: int = 0
 
     @property
     def time_constants(self) -> Array:
@@ -121,7 +130,8 @@ class FixedPoints(Result):
                       "minus the number of regions with a continuum of them", required=False),
         ]  # fmt: skip
         claim = "These are all fixed points." if self.complete else "These are fixed points; there may be others."
-        scope = "one constant input; preactivations up to 1e8 times the offsets; double precision, its rounding and a margin of 1e-9 allowed for"
+        size = f"preactivations up to {self.reach:.2g}" if self.reach < np.inf else "preactivations of any size"
+        scope = f"one constant input; {size}; double precision, its rounding and a margin of 1e-9 allowed for"
         if self.switching == "state":
             scope += "; points of rest by sliding along one boundary (their pieces solved to rounding), not along several at once"
         return Certificate(
@@ -167,9 +177,11 @@ class FixedPoints(Result):
             "message": self.message,
             "work": self.work,
             "remaining": self.remaining,
+            "reach": self.reach,
             "continua": [{"point": c.point, "directions": c.directions.T, "pattern": c.pattern.astype(int)} for c in self.continua],
             "slow_points": self.slow_points,
             "speeds": self.speeds,
+            "outside": self.outside,
         }  # fmt: skip
 
 
@@ -184,6 +196,7 @@ def find_fixed_points(
     num_starts: int = 200,
     seed: int = 0,
     switching: str | None = None,
+    period: Any = None,
 ) -> FixedPoints:
     """Find the fixed points of a map, or the equilibria of a flow, under a constant input.
 
@@ -206,6 +219,8 @@ def find_fixed_points(
             them.
         num_starts: number of starts when a search without proof begins. seed: of the random numbers.
         switching: for converted flows, "clock" (default) or "state".
+        period: smooth systems with angles: `(n,)`, the period of each state, None or inf for one that is no angle; or one number, for all
+            states. States that differ by periods are one, listed with angles up to period / 2 in size; a map may send an angle once around.
 
     Returns:
         FixedPoints: with `complete` False and a `status` when a budget ended first, Ctrl-C was pressed, or there is no proof to be had.
@@ -228,9 +243,14 @@ def find_fixed_points(
         )
     s, deadline = constant_input(model, inputs), time.monotonic() + time_limit
     view, given = affine_view(model), real_starts(starts, model.num_states)
+    if view is not None and period is not None:
+        raise ValueError(
+            "`period` is for smooth systems with angles; a piecewise-affine system has none. Leave it out."
+        )
     with one_blas_thread():
         if view is None:
-            return _smooth(model, s, given, num_starts, seed, time_limit)
+            angles = None if period is None else checked_periods(model, s, period)
+            return _smooth(model, s, given, (num_starts, seed, time_limit, angles))
         problem = Complementarity.of_points(view.form, s, view.is_map)
         status = SearchStatus.HEURISTIC if time_limit > 0 else SearchStatus.TIME_LIMIT
         found = Solutions([], [], status, 0, float("nan"), 0)
@@ -238,6 +258,7 @@ def find_fixed_points(
             found = solve_all(problem, deadline=deadline, node_limit=node_limit)
         if (
             found.status in (SearchStatus.HEURISTIC, SearchStatus.TIME_LIMIT, SearchStatus.NODE_LIMIT)
+            and not (found.status is SearchStatus.HEURISTIC and found.unclear)  # all but those regions are excluded
             and time_limit > 0
         ):
             late = max(deadline, time.monotonic() + GRACE)
@@ -330,7 +351,7 @@ def _walked(view: AffineView, problem: Complementarity, s: Array, d: Array, late
             return None
         M, c = problem.region(d)
         solution = solve_region(problem, d)
-        if solution is not None and solves(problem, solution):
+        if solution is not None and solution.certain and solves(problem, solution):
             return solution
         d = view.form.pattern(np.linalg.lstsq(M, c, rcond=None)[0], s)
     return None
@@ -345,6 +366,7 @@ def _merged(found: list[Solution], extra: list[Solution]) -> list[Solution]:
 
 
 def _affine(model: System, view: AffineView, problem: Complementarity, s: Array, found: Solutions) -> FixedPoints:
+    found = _verified(model, view, problem, s, found)
     form, n = view.form, view.form.num_states
     single = sorted(found.single, key=lambda x: (round(float(np.linalg.norm(x.z)), 9), *np.round(x.z, 9)))
     points = np.array([x.z for x in single]).reshape(len(single), n)
@@ -355,26 +377,44 @@ def _affine(model: System, view: AffineView, problem: Complementarity, s: Array,
     continua = tuple(FixedSet(x.z, x.directions, x.bits, _spectrum(view, x.bits)) for x in found.continua)
     return FixedPoints(
         points, w, stable, patterns, found.status is SearchStatus.COMPLETE, np.array([x.near.any() for x in single], dtype=bool),
-        _residuals(model, view, points, s), model.outputs(points, np.broadcast_to(s, (len(points), len(s))) if len(s) else None),
+        _residuals(model, view, problem, points, s), model.outputs(points, np.broadcast_to(s, (len(points), len(s))) if len(s) else None),
         continua, np.zeros((0, n)), np.zeros(0), found.status, _message(found, problem), found.nodes, found.remaining,
-        view.dt if is_map else None, np.full(len(single), -1),
+        view.dt if is_map else None, np.full(len(single), -1), reach=found.reach,
     )  # fmt: skip
+
+
+def _verified(model: System, view: AffineView, problem: Complementarity, s: Array, found: Solutions) -> Solutions:
+    """What was found, without points that the model itself moves (a proof then has regions that are unclear), and without dust."""
+
+    def rests(z: Array) -> Array:
+        return _residuals(model, view, problem, z, s)
+
+    z = without_dust(np.array([x.z for x in found.single]).reshape(-1, model.num_states), rests)
+    fine = rests(z) <= TOLERANCE
+    single = [replace(x, z=at) for x, at, keep in zip(found.single, z, fine, strict=True) if keep]
+    is_proven = found.status is SearchStatus.COMPLETE
+    status = SearchStatus.HEURISTIC if is_proven and not fine.all() else found.status
+    unclear = found.unclear + int((~fine).sum()) if is_proven or found.unclear else 0
+    return replace(found, single=single, status=status, unclear=unclear)
 
 
 def _with_resting(model: System, points: FixedPoints, resting: RestingPoints, s: Array) -> FixedPoints:
     """The list with the points at which orbits rest by sliding."""
-    rows, n = resting.found, model.num_states
+    rows, n = [r for r in resting.found if r.residual <= TOLERANCE], model.num_states
+    unclear = len(resting.found) - len(rows)
     z = np.array([r.z for r in rows]).reshape(-1, n)
-    ends = [np.append(ordered(r.rates, False), -np.inf if r.attracts else np.inf) for r in rows]
+    ends = [np.append(ordered(tidy(r.rates), False), -np.inf if r.attracts else np.inf) for r in rows]
     w = np.array(ends, dtype=complex).reshape(-1, n)
     bits = np.array([r.bits for r in rows], dtype=bool).reshape(-1, points.patterns.shape[1])
     stable = np.array([r.attracts for r in rows], dtype=bool) & is_stable(w, False)
     every = np.concatenate([points.points, z])
     order = np.lexsort(np.round(np.column_stack([every, np.linalg.norm(every, axis=1)]), 9).T)
-    is_all = resting.solved == resting.total
+    is_all = resting.solved == resting.total and not unclear
     text = f"{len(rows) or 'none'} of them by sliding (" + (
         f"all {resting.total} pieces of boundary solved)"
         if is_all
+        else f"{unclear} more whose field double precision cannot tell from zero to 1e-8 (1 + |z|): no proof)"
+        if unclear
         else f"{resting.solved} of {resting.total} pieces of boundary solved: no proof that there are no others)"
     )
     status = points.status if is_all or not points.complete else SearchStatus.HEURISTIC
@@ -397,12 +437,12 @@ def _with_resting(model: System, points: FixedPoints, resting: RestingPoints, s:
     )
 
 
-def _residuals(model: System, view: AffineView, points: Array, s: Array) -> Array:
+def _residuals(model: System, view: AffineView, problem: Complementarity, points: Array, s: Array) -> Array:
     """How far each point is from rest, relative to 1 + |z|: under the model's own step or field, of a converted flow under its map."""
-    size = 1.0 + np.abs(points).max(axis=1, initial=0.0)
     own = view.form if isinstance(model, PiecewiseAffineFlow) else model
-    moved = own.apply(points, s) if len(points) else points
     is_map = view.is_map if isinstance(model, PiecewiseAffineFlow) else view.dt is not None
+    size = (1.0 + np.abs(points).max(axis=1, initial=0.0)) * (1.0 if is_map else problem.rate)
+    moved = own.apply(points, s) if len(points) else points
     return np.abs(moved - (points if is_map else 0.0)).max(axis=1, initial=0.0) / size
 
 
@@ -427,9 +467,11 @@ def stable_around(view: AffineView, x: Solution) -> bool:
 def _message(found: Solutions, problem: Complementarity) -> str:
     q = len(problem.deciding)
     if found.status is SearchStatus.COMPLETE:
-        text = f"complete: the other regions of 2^{q} are excluded ({found.nodes} nodes)"
+        text = f"complete: the other regions of 2^{q} are excluded ({found.nodes} nodes){scope(found.reach)}"
     elif found.status is SearchStatus.HEURISTIC and found.unclear:
-        text = f"not complete: {found.unclear} nearly singular regions could not be decided in double precision; all others are excluded"
+        one = found.unclear == 1
+        text = f"not complete: {found.unclear} region{'' if one else 's'} unclear, whose solution{'' if one else 's'} double precision "
+        text += f"cannot tell (|F(z) - z| > 1e-8 (1 + |z|), or nearly singular); all others are excluded{scope(found.reach)}"
     elif found.status is SearchStatus.HEURISTIC:
         return "found from starts, no proof that there are no others"
     else:
@@ -442,20 +484,26 @@ def _message(found: Solutions, problem: Complementarity) -> str:
     return text
 
 
+def scope(reach: float) -> str:
+    """The size of preactivations up to which a proof holds, as a clause; nothing where it holds for all."""
+    return f", for preactivations up to {reach:.2g}" if reach < np.inf else ""
+
+
 # --- smooth --------------------------------------------------------------------------------------------------------------
 
 
 def _smooth(
-    model: System, s: Array, starts: Array | None, num_starts: int, seed: int, time_limit: float
+    model: System, s: Array, starts: Array | None, options: tuple[int, int, float, Array | None]
 ) -> FixedPoints:
     from retime.analysis.newton import search_smooth
 
-    found = search_smooth(model, s, starts=starts, num_starts=num_starts, seed=seed, time_limit=time_limit)
+    num, seed, limit, angles = options
+    found = search_smooth(model, s, starts=starts, num_starts=num, seed=seed, time_limit=limit, period=angles)
     dt = model.time.dt if isinstance(model.time, Discrete) else None
     n = model.num_states
     alone = np.array([not len(v) for v in found.null_directions], dtype=bool).reshape(-1)
     J = model.jacobian(found.points, s) if len(found.points) else np.zeros((0, n, n))
-    w = [ordered(np.linalg.eigvals(M).astype(complex), dt is not None) for M in J]
+    w = [ordered(tidy(np.linalg.eigvals(M)), dt is not None) for M in J]
     none = np.zeros(0, dtype=bool)
     continua = tuple(FixedSet(found.points[k], found.null_directions[k].T, none, w[k]) for k in np.flatnonzero(~alone))
     points = found.points[alone]
@@ -466,7 +514,7 @@ def _smooth(
         np.zeros(len(points), dtype=bool), found.residuals[alone] / size,
         model.outputs(points, np.broadcast_to(s, (len(points), len(s))) if len(s) else None),
         continua, found.slow, found.speeds, found.status, _smooth_message(found), found.num_starts, float("nan"), dt,
-        np.full(len(points), -1),
+        np.full(len(points), -1), outside=found.outside,
     )  # fmt: skip
 
 
@@ -474,7 +522,11 @@ def _smooth_message(found: Any) -> str:
     endings = ", ".join(f"{count} {name}" for name, count in found.endings.items() if count)
     text = f"from {found.num_starts} starts ({endings}), no proof that there are no others"
     if len(found.slow):
-        text += f"; {len(found.slow)} slow points"
+        text += f"; {len(found.slow)} slow point{'s' * (len(found.slow) != 1)}"
+    if found.outside:
+        text += (
+            f"; {found.outside} slow point{'s' * (found.outside != 1)} left out, where no state can be in the long run"
+        )
     if found.continuum:
         text += "; some fixed points are not isolated: a few of each continuum are kept"
     end = {"time_limit": "time ended", "interrupted": "interrupted"}.get(found.status)
@@ -486,7 +538,7 @@ def _smooth_message(found: Any) -> str:
 
 def _kind(w: Array, is_map: bool) -> str:
     growth = np.abs(w) - 1.0 if is_map else np.real(w)
-    if (np.abs(growth) < 1e-12).any():
+    if (np.abs(growth) < NEUTRAL).any():
         return "neutral"
     turning = "focus" if np.abs(np.imag(w)[np.argmax(np.abs(growth) > 0)]) > 0 else "node"
     if (growth < 0).all():

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from retime.analysis.affine import AffineView
-from retime.analysis.complementarity import Complementarity, Solution, solve_all
+from retime.analysis.complementarity import Complementarity, solve_all
 from retime.analysis.continuation import (
     BORDER_FLIP,
     CACHE,
@@ -38,6 +38,7 @@ from retime.analysis.continuation import (
     join,
     num_outside,
 )
+from retime.analysis.leaves import Solution
 from retime.core.arrays import Array
 from retime.core.status import SearchStatus
 

@@ -11,11 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from retime.analysis.angles import turned
+from retime.analysis.dust import without_dust
 from retime.core.arrays import Array, real_array
 from retime.core.equation import evaluate
 from retime.core.errors import ShapeError
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
+from retime.core.reachability import Box
 from retime.core.status import SearchStatus
 from retime.core.system import System
 from retime.core.time import Discrete
@@ -57,6 +60,7 @@ class SmoothSearch(NamedTuple):
         slow: `(j, n)` local minima of |G|, and states frozen by saturated gates, where the system is slow but does not rest;
             slowest first.
         speeds: `(j,)`, |G| there: change per step of a map, per unit of time of a flow.
+        outside: how many slow points were found where no state can be (`System.reachable`); they are not listed.
         num_starts: how many starts were followed.
         endings: how many of them "converged", stopped at a "minimum" of |G| that is no solution, "stalled", "diverged" or were
             left "unfinished".
@@ -70,6 +74,7 @@ class SmoothSearch(NamedTuple):
     continuum: bool
     slow: Array
     speeds: Array
+    outside: int
     num_starts: int
     endings: dict[str, int]
     status: SearchStatus
@@ -84,6 +89,7 @@ def search_smooth(
     tolerance: float = 1e-10,
     seed: int = 0,
     time_limit: float | None = None,
+    period: Array | None = None,
 ) -> SmoothSearch:
     """Search the fixed points of any system with a right-hand side by damped Newton steps from many starts.
 
@@ -92,7 +98,8 @@ def search_smooth(
 
     The starts, when none are given: states along transients from random initial states (a part of them with random
     pulses of input first), the same with noise, and random states. Half of the starts are kept for points between the
-    fixed points that were found, where saddles lie, for their mirror images, and for where orbits go that leave them.
+    fixed points that were found, where saddles lie, for their mirror images, and for where orbits go that leave them. All of
+    them lie where the system's states can be in the long run (`System.reachable`), and only what is found there is listed.
 
     Args:
         model: a map or flow with `equation`.
@@ -102,6 +109,7 @@ def search_smooth(
         tolerance: largest entry of |G| relative to 1 + max|z| (for a flow also relative to its rate, the size of dF/dz).
         seed: of the random numbers.
         time_limit: seconds; None for no limit.
+        period: `(n,)`, of the states that are angles, inf for the others: z and z + period are one state. None: no angles.
 
     Returns:
         SmoothSearch.
@@ -119,7 +127,7 @@ def search_smooth(
     given = None if starts is None else _given(starts, model.num_states)
     deadline = math.inf if time_limit is None else time.monotonic() + time_limit
     with np.errstate(all="ignore"), one_blas_thread():
-        problem = Problem.of(model, np.asarray(s, dtype=np.float64), rng)
+        problem = Problem.of(model, np.asarray(s, dtype=np.float64), rng, period)
         none = np.zeros((0, model.num_states))
         search = _Search(problem, tolerance, rng, deadline, none, none)
         try:
@@ -156,13 +164,17 @@ class _Search:
     def run(self, given: Array | None, count: int, advance: Callable[[int], None]) -> None:
         """Follow `count` starts: the given or visited ones, then those around what was found."""
         pool, settled = visited_states(self.problem, self.rng) if given is None else (given, given)
+        pool, settled = (np.clip(self.problem.turned(z), *self.problem.box) for z in (pool, settled))
         self.extent = 3.0 * (1.0 + float(np.median(np.abs(settled).max(axis=1, initial=0.0))))
-        random = _random_states(pool, 256, self.rng)
+        random = np.clip(_random_states(pool, 256, self.rng), *self.problem.box)
+        if self.problem.period is not None:
+            angles = np.isfinite(self.problem.period)
+            random[:, angles] = self.problem.period[angles] * self.rng.uniform(-0.5, 0.5, (256, int(angles.sum())))
         speeds = np.linalg.norm(self.problem.residual(random[:64]), axis=1)
         fine = speeds[np.isfinite(speeds)]
         self.usual_speed = float(np.median(fine)) if len(fine) else 0.0
         if given is not None:
-            self._follow(given, advance)
+            self._follow(given, advance, is_given=True)
         self._follow(self._spread(pool, random, count)[: max(count // 2 - self.num_starts, 0)], advance)
         for k in range(ROUNDS):
             share = -(-(count - self.num_starts) // (ROUNDS - k))
@@ -210,12 +222,14 @@ class _Search:
         z = z[np.isfinite(self.problem.residual(z)).all(axis=1)]
         return distinct(z, self.points, 10 * PUSH)
 
-    def _follow(self, starts: Array, advance: Callable[[int], None]) -> None:
-        """Follow starts in groups, so that Ctrl-C and the time limit lose little."""
+    def _follow(self, starts: Array, advance: Callable[[int], None], *, is_given: bool = False) -> None:
+        """Follow starts in groups, so that Ctrl-C and the time limit lose little; own ones from where states can be."""
         group = max(32, 2 * self.problem.block)
+        starts = starts if is_given else np.clip(starts, *self.problem.box)
         for k in range(0, len(starts), group):
             rows = starts[k : k + group]
             z, ending = follow(self.problem, rows, self.tolerance, self.deadline)
+            z = self.problem.turned(z)
             self.num_starts += len(rows)
             self.endings.update(_NAMES[int(e)] for e in ending)
             self.points = np.concatenate([self.points, distinct(z[ending == CONVERGED], self.points)])
@@ -227,25 +241,35 @@ class _Search:
 
     def result(self) -> SmoothSearch:
         """Duplicates merged, continua thinned out, everything in a fixed order."""
-        solved = _solutions(self.problem, self.points)
+        inside = self.problem.box.contains(self.points)
+        solved = _solutions(self.problem, self.points[inside])
         trusted = _is_trusted(self.problem, solved, self.extent)
         found = _merged(solved.take(trusted))
         isolated, null = _thinned(self.problem, found, self.rng)
         frozen = solved.z[~trusted & (np.abs(solved.z).max(axis=1, initial=0.0) <= self.extent)]
-        slow, speeds = _slow(self.problem, np.concatenate([self.minima, frozen]), self.usual_speed)
-        order = _order(isolated.z)
+        beyond = self.points[~inside]
+        slow, speeds = _slow(self.problem, np.concatenate([self.minima, frozen, beyond]), self.usual_speed)
+        can_be = self.problem.box.contains(slow)
+        z = without_dust(isolated.z, self._rests)
+        order = _order(z)
         return SmoothSearch(
-            isolated.z[order],
-            isolated.residuals[order],
+            z[order],
+            self._rests(z)[order] * (1.0 + np.abs(z[order]).max(axis=1, initial=0.0)) * self.problem.rate,
             isolated.gaps[order],
             tuple(null[k] for k in order),
             any(len(v) > 0 for v in null),
-            slow,
-            speeds,
+            slow[can_be],
+            speeds[can_be],
+            int((~can_be).sum()),
             self.num_starts,
             {name: self.endings[name] for name in _NAMES.values()},
             self.status,
         )
+
+    def _rests(self, z: Array) -> Array:
+        """Largest entries `(k,)` of |G|, relative to the rate and to 1 + |z|, at states `(k, n)`."""
+        size = (1.0 + np.abs(z).max(axis=1, initial=0.0)) * self.problem.rate
+        return np.abs(self.problem.residual(z)).max(axis=1, initial=0.0) / size
 
 
 # --- starts ----------------------------------------------------------------------------------------------------------
@@ -471,9 +495,11 @@ class Problem:
     wide: int  # rows of a block for F
     block: int  # ... and for its Jacobian
     is_called_back: bool  # whether F is Python code, some hundred times slower than compiled code
+    box: Box  # where states can be in the long run
+    period: Array | None = None  # of angles, inf for other states
 
     @classmethod
-    def of(cls, model: System, s: Array, rng: np.random.Generator) -> Problem:
+    def of(cls, model: System, s: Array, rng: np.random.Generator, period: Array | None = None) -> Problem:
         """The problem of a model with constant input; the rate of a flow is measured at random states."""
         n = model.num_states
         function = getattr(model, "_function", None)  # of a Map or VectorField
@@ -482,7 +508,7 @@ class Problem:
         block = 1 << max(0, min(most, int(math.log2(max(1.0, MEMORY / (8 * n * n))))))
         wide = 1 << most
         is_map = isinstance(model.time, Discrete)
-        problem = cls(model, s, is_map, 1.0, wide, block, called_back)
+        problem = cls(model, s, is_map, 1.0, wide, block, called_back, model.reachable(Box.at(s)), period)
         if not is_map:
             sizes = np.linalg.norm(problem.jacobian(rng.normal(size=(8, n))), axis=(1, 2)) / math.sqrt(n)
             fine = sizes[np.isfinite(sizes) & (sizes > 0)]
@@ -496,8 +522,15 @@ class Problem:
         return self._in_blocks(lambda z, s: evaluate(self.model.equation, z, s), z, rows, self.wide)
 
     def residual(self, z: Array) -> Array:
-        """G `(b, n)`."""
-        return self.right(z) - z if self.is_map else self.right(z)
+        """G `(b, n)`: of a map F(z) - z, where angles may have gone around."""
+        if not self.is_map:
+            return self.right(z)
+        G = self.right(z) - z
+        return G if self.period is None else turned(G, self.period)
+
+    def turned(self, z: Array) -> Array:
+        """States `(b, n)` with their angles in one period around 0; those that have diverged as they are."""
+        return z if self.period is None else turned(z, self.period)
 
     def jacobian(self, z: Array) -> Array:
         """dG/dz `(b, n, n)`."""

@@ -13,10 +13,10 @@ import numpy as np
 
 from retime.analysis.affine import affine_view, constant_input, is_stable
 from retime.analysis.arclength import Arclength
-from retime.analysis.complementarity import Solution
 from retime.analysis.continuation import CROSSING, DEGENERATE, SAME, Found, Piece, Stopped, is_same
 from retime.analysis.fixed_points import check_budget
 from retime.analysis.follow import Follower
+from retime.analysis.leaves import Solution
 from retime.analysis.parameters import Parameter, applied, parameter_of
 from retime.core.arrays import Array, increasing
 from retime.core.progress import progress

@@ -52,7 +52,7 @@ def filippov(sides: Sides, normal: Array, z: Array) -> tuple[Array, Array]:
 
 class Resting(NamedTuple):
     """A point of rest on the boundary of `unit`: z `(n,)`, bits `(q,)` of the side where the unit is on, rates `(n - 1,)` along the boundary;
-    whether both sides push towards it, and the largest entry of Filippov's field there."""
+    whether both sides push towards it, and the largest change of Filippov's field there in a sample step, relative to 1 + |z|."""
 
     z: Array
     bits: Array
@@ -188,7 +188,8 @@ class _Search:
             return
         field, J = filippov(sides, normal, z)
         rates = np.linalg.eigvals(B.T @ J @ B).astype(complex)
-        self.found.append(Resting(z, bits, unit, rates, bool(normal @ off > 0), float(np.abs(field).max() / size)))
+        rest = float(np.abs(field).max() * self.flow.dt / size)
+        self.found.append(Resting(z, bits, unit, rates, bool(normal @ off > 0), rest))
 
 
 def _is_singular(A: Array) -> bool:

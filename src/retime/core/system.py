@@ -20,6 +20,7 @@ from retime.core.arrays import Array, matrix, real_array, vector
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.equation import Equation, evaluate, jacobians
 from retime.core.errors import ShapeError
+from retime.core.reachability import Box
 from retime.core.time import Continuous, Discrete, TimeBase, time_base
 
 
@@ -117,6 +118,13 @@ class System(ABC):
     def start(self, z: Array, s: Array | None = None) -> Array:
         """The state that a simulation starts from, for states `(..., n)`, or shorter ones that the system knows to complete."""
         return self._states(z)
+
+    def reachable(self, inputs: Box) -> Box:
+        """Between which values the states `(n,)` stay in the long run while the inputs `(m,)` stay in a box.
+
+        The limit points of every orbit, and so all fixed points and cycles, lie there; no bound where the family gives none.
+        """
+        return Box.of(-np.inf, np.inf, self.num_states)
 
     @property
     def linear_part(self) -> Array | None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from retime.core.function import UserFunction
+from retime.core.reachability import Box
 
 ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "tanh": lambda xp, x: xp.tanh(x),
@@ -18,6 +19,9 @@ ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "linear": lambda xp, x: x,
 }
 """tanh x; max(x, 0), with slope 0 at 0; log(1 + e^x); 1 / (1 + e^-x); x."""
+
+LIMITS = {"tanh": (-1.0, 1.0), "logistic": (0.0, 1.0), "relu": (0.0, np.inf), "softplus": (0.0, np.inf)}
+"""Smallest and largest values; of the others none is known."""
 
 SYNONYMS = {"sigmoid": "logistic", "identity": "linear"}
 
@@ -31,6 +35,10 @@ class Activation:
     def __call__(self, xp: Any, x: Any) -> Any:
         """f(x), elementwise."""
         return ACTIVATIONS[self.f](xp, x) if isinstance(self.f, str) else self.f(x)
+
+    def limits(self, size: int) -> Box:
+        """Between which values f stays, for `size` units."""
+        return Box.of(*LIMITS.get(self.f if isinstance(self.f, str) else "", (-np.inf, np.inf)), size)
 
 
 def activation(f: Any, size: int) -> Activation:

@@ -10,6 +10,7 @@ import numpy as np
 from retime.core.arrays import Array, real_array
 from retime.core.equation import Equation
 from retime.core.errors import ShapeError
+from retime.core.reachability import Box, relaxed
 from retime.core.system import SmoothSystem, System
 from retime.core.time import CONTINUOUS, Continuous, Discrete, TimeBase
 from retime.models.activation import Activation, activation
@@ -73,6 +74,10 @@ class TanhRNN(_Units):
         self._set(**elman_parameters(self.W_rec, self.W_in, self.b))
         self._finish()
 
+    def reachable(self, inputs: Box) -> Box:
+        """[-1, 1] for a map; no bound for a flow, which integrates tanh."""
+        return Box.of(-1.0, 1.0, self.num_states) if isinstance(self.time, Discrete) else super().reachable(inputs)
+
     def _equation(self) -> Equation:
         return Equation(_Elman(Activation("tanh")), self._weights)
 
@@ -118,6 +123,10 @@ class LeakyRNN(_Units):
         self._finish()
         if isinstance(self.time, Continuous):
             raise ValueError("`time` is Continuous(); a LeakyRNN steps. For a differential equation use RateRNN.")
+
+    def reachable(self, inputs: Box) -> Box:
+        """Where the drive lies, f(...) or W f(z) + W_in s + b; wider for alpha between 1 and 2, no bound beyond."""
+        return relaxed(_drive_box(self, inputs), np.broadcast_to(np.asarray(self.alpha), self.num_states))
 
     def _equation(self) -> Equation:
         return Equation(_Leaky(self._f, self.form), self._weights | {"alpha": np.array(self.alpha)})
@@ -168,6 +177,10 @@ class RateRNN(_Units):
         self._finish()
         if isinstance(self.time, Discrete):
             raise ValueError(f"`time` is {self.time}; a RateRNN flows. For a map use TanhRNN, LeakyRNN or to_discrete.")
+
+    def reachable(self, inputs: Box) -> Box:
+        """Where the drive lies that the state relaxes to, f(...) or W f(z) + W_in s + b."""
+        return _drive_box(self, inputs)
 
     def _equation(self) -> Equation:
         return Equation(_Rate(self._f, self.form), self._weights | {"tau": np.array(self.tau)})
@@ -221,6 +234,14 @@ class RateRNN(_Units):
 
     def _details(self) -> list[str]:
         return [str(self.activation), self.form]
+
+
+def _drive_box(model: Any, inputs: Box) -> Box:
+    """The values of f(W z + W_in s + b), or of W f(z) + W_in s + b for all z."""
+    limits = model._f.limits(model.num_states)
+    if model.form == "rate":
+        return limits
+    return limits.mapped(model.W_rec, model.b).plus(inputs.mapped(model.W_in, np.zeros(model.num_states)))
 
 
 def _named(f: Any, size: int) -> dict[str, Any]:

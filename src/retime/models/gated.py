@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from retime.core.arrays import Array, matrix, vector
 from retime.core.equation import Equation
 from retime.core.errors import ShapeError
+from retime.core.reachability import Box
 from retime.core.system import SmoothSystem
+from retime.core.time import Discrete
 from retime.models.activation import ACTIVATIONS
 
 
@@ -78,6 +82,10 @@ class GRU(SmoothSystem):
         """m."""
         return self.W_in.shape[1]
 
+    def reachable(self, inputs: Box) -> Box:
+        """[-1, 1] for a map, whose new state lies between the old one and tanh; no bound for a flow."""
+        return Box.of(-1.0, 1.0, self.num_states) if isinstance(self.time, Discrete) else super().reachable(inputs)
+
     def _equation(self) -> Equation:
         p = {"W_rec": self.W_rec, "W_in": self.W_in, "b_rec": self.b_rec, "b_in": self.b_in}
         return Equation(_gru if self.reset_after else _gru_reset_before, p)
@@ -129,8 +137,32 @@ class LSTM(SmoothSystem):
         """m."""
         return self.W_in.shape[1]
 
+    def reachable(self, inputs: Box) -> Box:
+        """h in [-1, 1], and c in between the limits of i g / (1 - f) for gates that h and the inputs can open; no bound for a flow."""
+        if not isinstance(self.time, Discrete):
+            return super().reachable(inputs)
+        H = self.W_rec.shape[1]
+        outputs = Box.of(-1.0, 1.0, H)
+        a = outputs.mapped(self.W_rec, self.b_rec + self.b_in).plus(inputs.mapped(self.W_in, np.zeros(4 * H)))
+        return outputs.joined(_cell_box(a, H))
+
     def _equation(self) -> Equation:
         return Equation(_lstm, {"W_rec": self.W_rec, "W_in": self.W_in, "b": self.b_rec + self.b_in})
+
+
+def _cell_box(a: Box, H: int) -> Box:
+    """Where c' = f c + i g ends up, from the box of the gates' arguments `(4 H,)`, gates i, f, g, o."""
+
+    def logistic(x: Array) -> Array:
+        return np.asarray(ACTIVATIONS["logistic"](np, x))
+
+    g = np.tanh(a.low[2 * H : 3 * H]), np.tanh(a.high[2 * H : 3 * H])
+    i = logistic(a.low[:H]), logistic(a.high[:H])
+    kept = logistic(-a.low[H : 2 * H]), logistic(-a.high[H : 2 * H])  # 1 - f where f is smallest, largest
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low = np.where(g[0] < 0, i[1] * g[0] / kept[1], i[0] * g[0] / kept[0])
+        high = np.where(g[1] > 0, i[1] * g[1] / kept[1], i[0] * g[1] / kept[0])
+    return Box(np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high))
 
 
 def _gru(xp: Any, p: Any, z: Any, s: Any) -> Any:

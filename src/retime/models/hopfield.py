@@ -9,9 +9,10 @@ import numpy as np
 
 from retime.core.arrays import Array, matrix, state_matrix, vector
 from retime.core.equation import Equation
+from retime.core.reachability import Box
 from retime.core.system import SmoothSystem, System
 from retime.core.time import CONTINUOUS, Continuous, Discrete, TimeBase
-from retime.models.activation import ACTIVATIONS, SYNONYMS
+from retime.models.activation import ACTIVATIONS, SYNONYMS, Activation
 from retime.models.elman import per_unit
 
 
@@ -93,6 +94,13 @@ class HopfieldNetwork(SmoothSystem):
         """The leak, -1 / (R C) on the diagonal `(n, n)`."""
         rate = -1.0 / (np.asarray(self.resistance) * np.asarray(self.capacitance))
         return np.diag(np.broadcast_to(rate, self.num_states))
+
+    def reachable(self, inputs: Box) -> Box:
+        """Where R (T V + I + W_in s) lies, which u relaxes to."""
+        limits = Activation(self.activation).limits(self.num_states)
+        R = np.broadcast_to(np.asarray(self.resistance), self.num_states)
+        driven = inputs.mapped(R[:, None] * self.W_in, R * self.I)
+        return limits.mapped(R[:, None] * self.T, np.zeros(self.num_states)).plus(driven)
 
     def rates(self, u: Array) -> Array:
         """V = g(gain u) for states `(..., n)`."""

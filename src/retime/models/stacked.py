@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from retime.core.equation import Equation
 from retime.core.errors import ShapeError
+from retime.core.reachability import Box
 from retime.core.system import SmoothSystem, System
 from retime.core.time import Discrete
 from retime.models.gated import LSTM
@@ -61,6 +62,15 @@ class StackedRNN(SmoothSystem):
     def num_inputs(self) -> int:
         """m, the inputs of the first layer."""
         return self.layers[0].num_inputs
+
+    def reachable(self, inputs: Box) -> Box:
+        """The boxes of the layers, each driven by what the one below it can say."""
+        found: Box | None = None
+        for layer in self.layers:
+            box, read = layer.reachable(inputs), _num_read(layer)
+            found = box if found is None else found.joined(box)
+            inputs = Box(box.low[:read], box.high[:read])
+        return found if found is not None else super().reachable(inputs)
 
     def _equation(self) -> Equation:
         equations = [layer.equation for layer in self.layers]

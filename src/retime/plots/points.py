@@ -21,6 +21,7 @@ from retime.plots.regions import _clipped
 from retime.plots.style import STABLE, UNSTABLE, _period
 
 MARKERS = {"node": "o", "focus": "s", "saddle": "D", "neutral": "^"}
+FAR = 3.0  # slow points this many widths of the other points away from them are not drawn, but counted
 PIECE = 0.06  # half of a continuum's or eigenvector's length, where its end is not known, in parts of the picture
 
 
@@ -38,7 +39,7 @@ def fixed_points(
     """Fixed points in state space: filled when stable, open when not; a circle, square, diamond or triangle by kind.
 
     Points on a boundary are ringed, slow points are small and gray, continua are lines and patches. One state is drawn as a
-    line with points on it.
+    line with points on it. Slow points more than three widths of the rest away from it are not drawn but counted in the legend.
 
     Args:
         result: from `find_fixed_points`.
@@ -68,9 +69,8 @@ def fixed_points(
     scale = _scale(np.concatenate(drawn)[:, chosen], trajectory, outputs, chosen)
     for part in result.continua:
         _continuum(show, part, readout, scale, model, inputs)
-    show.dots(
-        readout(result.slow_points) if len(result.slow_points) else result.slow_points, ".", "0.5", 6, "slow point"
-    )
+    rest = [x[:, chosen] for x in drawn] + ([] if trajectory is None else [_values(trajectory, outputs)[:, chosen]])
+    _slow_points(show, result, readout, np.concatenate(rest))
     show.dots(values[result.on_boundary], "o", "0.4", 13, "on a boundary", fill="none", mew=0.8)
     if eigenvectors:
         _eigenvectors(show, result, readout, scale, model, inputs)
@@ -145,6 +145,11 @@ class _Shown:
     def _columns(self, values: Array) -> list[Array]:
         columns = [np.asarray(values)[:, k] for k in self.chosen]
         return [*columns, np.zeros(len(values))] if len(columns) == 1 else columns
+
+    @property
+    def none(self) -> list[Array]:
+        """The columns of no points."""
+        return [np.zeros(0)] * max(2, len(self.chosen))
 
     def line(self, values: Array, **style: Any) -> Any:
         """A line through the rows; returns its color."""
@@ -221,6 +226,27 @@ def _scale(values: Array, trajectory: Trajectory | None, outputs: bool, chosen: 
         values = np.concatenate([values, _values(trajectory, outputs)[:, chosen]])
     finite = values[np.isfinite(values).all(axis=1)]
     return (float(np.ptp(finite, axis=0).max(initial=0.0)) if len(finite) else 0.0) or 1.0
+
+
+def _slow_points(show: _Shown, result: FixedPoints, readout: Any, rest: Array) -> None:
+    """Small gray dots; those far from the rest `(k, chosen)`, or where no state can be, are only counted in the legend."""
+    slow = readout(result.slow_points) if len(result.slow_points) else result.slow_points
+    near = _is_near(slow[:, show.chosen] if len(slow) else np.zeros((0, len(show.chosen))), rest)
+    show.dots(slow[near], ".", "0.5", 6, "slow point")
+    left = result.outside + int((~near).sum())
+    if left:
+        text = f"{left} slow point{'s' * (left != 1)} far outside, not drawn"
+        show.ax.plot(*show.none, ls="none", label=text)
+
+
+def _is_near(slow: Array, rest: Array) -> Array:
+    """Which slow points (bool) lie within FAR widths of the box around the rest; all of them where there is no rest of any width."""
+    rest = rest[np.isfinite(rest).all(axis=1)]
+    width = np.ptp(rest, axis=0).max(initial=0.0) if len(rest) else 0.0
+    if width == 0.0:
+        return np.ones(len(slow), dtype=bool)
+    reach = FAR * width
+    return np.asarray(((slow >= rest.min(axis=0) - reach) & (slow <= rest.max(axis=0) + reach)).all(axis=1))
 
 
 def _continuum(show: _Shown, part: FixedSet, readout: Any, scale: float, model: Any, inputs: Any) -> None:

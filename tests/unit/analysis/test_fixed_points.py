@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import retime as rt
-from retime.analysis import complementarity
+from retime.analysis import complementarity, leaves
 from retime.core.errors import ShapeError
 
 
@@ -350,7 +350,7 @@ def test_an_interruption_in_the_first_moments_forgets_no_branch(monkeypatch, nam
 def test_an_interruption_while_leaves_are_checked_keeps_those_that_were(monkeypatch):
     model = rt.PLRNN(np.full(3, 0.5), np.diag([-0.2, -0.3, -0.4]), [1.0, -1.0, 2.0])
     assert len(rt.find_fixed_points(model)) == 1
-    monkeypatch.setattr(complementarity, "solve_region", interrupting(complementarity.solve_region, 0))
+    monkeypatch.setattr(leaves, "solve_region", interrupting(leaves.solve_region, 0))
     found = rt.find_fixed_points(model)
     assert found.status == "interrupted"
     assert not found.complete
