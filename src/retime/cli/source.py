@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.errors import ShapeError
+from retime.core.start import own_start
 from retime.core.system import PiecewiseAffineSystem
 from retime.core.time import Discrete
 from retime.models import LinearSystem
@@ -49,17 +51,47 @@ def open_model(file: str, dt: float | None, family: str | None, num_relu: int | 
     return Loaded(file, model, text, initial_states(file), notes)
 
 
-def start(loaded: Loaded, z0: str | None, option: str = "--z0") -> Array:
-    """The state given (completed where the model knows how), else the file's first initial state, else zeros."""
-    n = loaded.model.num_states
+def start(loaded: Loaded, z0: str | None, rows: Array | None = None) -> Array:
+    """Where an orbit begins: the state given (completed where the model knows how), else the file's first initial state that is
+    no fixed point, else the library's own choice, which is printed to stderr where it is not zeros."""
     if z0 is not None:
-        values = _parsed(z0, option)
-        with suppress(ShapeError):
-            return loaded.model.start(values)
-        raise ShapeError(f"{option} has {len(values)} numbers; the model has {n} states.")
-    if loaded.starts.shape[1:] == (n,) and len(loaded.starts):
-        return loaded.starts[0]
-    return np.zeros(n)
+        return given_state(loaded, z0, "--z0")
+    n = loaded.model.num_states
+    if loaded.starts.shape[1:] == (n,):
+        moving = (z for z in loaded.starts if not loaded.model.is_at_rest(z, rows))
+        first = next(moving, None)
+        if first is not None:
+            return first
+    z, words = own_start(loaded.model, rows)
+    if words != "zeros":
+        print(f"retime: the orbit begins at {words}. Choose another start with --z0.", file=sys.stderr)
+    return z
+
+
+def base_point(loaded: Loaded, at: str | None) -> Array:
+    """A state to look at: the one given, else the file's first initial state, else zeros."""
+    if at is not None:
+        return given_state(loaded, at, "--at")
+    n = loaded.model.num_states
+    has_own = loaded.starts.shape[1:] == (n,) and len(loaded.starts) > 0
+    return loaded.starts[0] if has_own else np.zeros(n)
+
+
+def given_state(loaded: Loaded, text: str, option: str) -> Array:
+    """The state of an option, completed where the model knows how.
+
+    Raises:
+        ValueError: not numbers. ShapeError: not as many as the model has states.
+    """
+    values = _parsed(text, option)
+    with suppress(ShapeError):
+        return loaded.model.start(values)
+    raise ShapeError(f"{option} has {len(values)} numbers; the model has {loaded.model.num_states} states.")
+
+
+def around(z: Array) -> Array:
+    """The state and 16 standard normal draws around it (seed 0), `(17, n)`: one state alone certifies nothing."""
+    return z + np.vstack([np.zeros(len(z)), np.random.default_rng(0).normal(size=(16, len(z)))])
 
 
 def numbers(text: str, count: int, option: str, meaning: str) -> Array:

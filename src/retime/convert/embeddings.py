@@ -116,12 +116,13 @@ def certify_embedding(model: System, field: System, method: Any, at: Probe) -> C
     detail = (
         f"1e-9 minus the largest one-step error per 1 + |z|, {error:.2e}, on {at.words}; known to {got.uncertainty:.1e}"
     )
-    solution = Condition("the field's solution over dt is the map", error <= 1e-9, 1e-9 - error, detail, required=False)
+    is_map = at.decides(error <= 1e-9)
+    solution = Condition("the field's solution over dt is the map", is_map, 1e-9 - error, detail, required=False)
     if isinstance(method, EulerField):
         euler = relative_error(at.states + dt * field.apply(at.states, at.inputs), wanted)
         step = Condition(
             "Euler's step with dt is the map",
-            euler <= 1e-12,
+            at.decides(euler <= 1e-12),
             1e-12 - euler,
             f"1e-12 minus the error {euler:.1e} on {at.words}",
         )
@@ -139,17 +140,22 @@ def certify_embedding(model: System, field: System, method: Any, at: Probe) -> C
     conditions = (
         Condition(
             "the series settles",
-            method.order == 1 or last < first,
+            at.decides(method.order == 1 or last < first),
             first - last,
             "first minus last term, largest over the states",
         ),
         Condition(
             "nearer to the map than standing still",
-            error < idle,
+            at.decides(error < idle),
             idle - error,
             "what standing still is off by, minus the error",
         ),
-        Condition("not farther than EulerField", error <= euler, euler - error, "EulerField's error minus this one"),
+        Condition(
+            "not farther than EulerField",
+            at.decides(error <= euler),
+            euler - error,
+            "EulerField's error minus this one",
+        ),
         solution,
     )
     claim = (

@@ -118,6 +118,13 @@ class System(ABC):
         """The state that a simulation starts from, for states `(..., n)`, or shorter ones that the system knows to complete."""
         return self._states(z)
 
+    def is_at_rest(self, z: Array, inputs: Array | None = None) -> bool:
+        """Whether z `(n,)` stays where it is (F(z, s) = z, or dz/dt = 0, to 1e-9 of its size) under every row of `inputs`."""
+        z = self._states(z)
+        s = self._input(None if inputs is None or np.size(inputs) == 0 else inputs)
+        motion = self.apply(z, s) - (z if isinstance(self.time, Discrete) else 0.0)
+        return bool((np.abs(motion) <= 1e-9 * (1.0 + np.abs(z).max(initial=0.0))).all())
+
     @property
     def linear_part(self) -> Array | None:
         """The matrix `(n, n)` of the right-hand side's own linear term (a leak), or None where the family names none."""
