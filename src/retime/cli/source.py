@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.core.errors import ShapeError
+from retime.core.errors import ModelFileError, ShapeError
 from retime.core.start import own_start
 from retime.core.system import PiecewiseAffineSystem
 from retime.core.time import Discrete
@@ -38,17 +38,23 @@ def open_model(file: str, dt: float | None, family: str | None, num_relu: int | 
         if dt is not None or family is not None:
             raise ValueError("A zoo network has its own dt and family; drop --dt and --family.")
         return Loaded(file, entry.model, f"{file}: {entry.description} {entry.source}", entry.z0[None])
-    from retime.io import initial_states, load_recognized
+    from retime.io import initial_states_of, load_recognized, read_arrays
 
     options: dict[str, Any] = {} if num_relu is None else {"num_relu": num_relu}
     if clipped:
         options["clipped"] = True
     model, recognition = load_recognized(file, dt=dt, family=family, **options)
-    text = f"{file}: a retime file" if recognition is None else recognition.sentence(file)
+    text = (
+        f"{file}: a retime file" if recognition is None else f"{recognition.sentence(file)} {recognition.doubt}".strip()
+    )
     notes = ()
     if dt is None and isinstance(model.time, Discrete) and model.time.dt == 1.0:
         notes = ("dt was not given and is taken as 1: rates below are per step. Pass --dt for model time.",)
-    return Loaded(file, model, text, initial_states(file), notes)
+    try:
+        starts = initial_states_of(read_arrays(file), model.num_states)
+    except ModelFileError as error:  # the network itself was read
+        starts, notes = np.zeros((0, 0)), (*notes, f"Warning: initial states were not read. {error}")
+    return Loaded(file, model, text, starts, notes)
 
 
 def start(loaded: Loaded, z0: str | None, rows: Array | None = None) -> Array:

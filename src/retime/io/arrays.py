@@ -7,14 +7,12 @@ wrong with a file is a `ModelFileError` that names the file, what was expected, 
 from __future__ import annotations
 
 import difflib
-import io
-import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -30,6 +28,9 @@ MAX_EXPANSION = 1100
 
 FREE_BYTES = 2**26
 """Bytes that even the smallest file may expand to."""
+
+NOT_READ = "not read: "
+"""How the note on an entry that was left out begins."""
 
 SUPPORTED = ".mat, .pt, .pth, .safetensors, .npz, .h5, .hdf5, .keras, .onnx, .jld2"
 
@@ -85,7 +86,8 @@ class FileArrays:
     becomes float32, exactly); nested names are joined with ".". `cells` are MATLAB cell arrays (and Julia vectors of
     arrays) of such arrays, in column-major order. `layers` is for Keras, in network order, and `outputs` (layer, number of
     its output) for a functional model of it; `graph` is for ONNX.
-    `metadata` holds strings, and a note in parentheses for each entry that was not read.
+    `metadata` holds strings, and a note in parentheses for each entry that was not read; `refused` has the full message for those
+    among them that are no real arrays.
     """
 
     path: Path
@@ -96,6 +98,7 @@ class FileArrays:
     metadata: Mapping[str, str] = field(default_factory=dict)
     graph: OnnxGraph | None = None
     outputs: tuple[tuple[str, int], ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_arrays(path: str | Path) -> FileArrays:
@@ -149,6 +152,14 @@ def reading(path: Path, kind: str) -> Iterator[None]:
         ) from error
 
 
+class UnreadableEntry(ModelFileError):
+    """One entry of a file is no real array: what it is is in `found`."""
+
+    def __init__(self, message: str, found: str) -> None:
+        super().__init__(message)
+        self.found = found
+
+
 class ArrayCollector:
     """Gathers one file's entries, checks each, and bounds how many objects and bytes the file may ask for."""
 
@@ -157,6 +168,7 @@ class ArrayCollector:
         self.arrays: dict[str, np.ndarray] = {}
         self.cells: dict[str, tuple[np.ndarray, ...]] = {}
         self.metadata: dict[str, str] = {}
+        self.refused: dict[str, str] = {}
         self._visits = 0
         self._bytes_left = max(FREE_BYTES, MAX_EXPANSION * path.stat().st_size)
         self._text_left = FREE_BYTES + path.stat().st_size
@@ -192,18 +204,35 @@ class ArrayCollector:
             raise self.refuse(name, f"arrays far larger than the file ({num_bytes} bytes here)")
 
     def refuse(self, name: str, found: str, remedy: str = "Save it as plain real arrays.") -> ModelFileError:
-        """The error for one entry."""
+        """The error for a file that asks for too much, or that does not fit together."""
         shown = name if len(name) <= 200 else f"{name[:200]}..."
         return refusal(self.path, expected=f"real numeric arrays in `{shown}`", found=found, remedy=remedy)
 
+    def unreadable(self, name: str, found: str, remedy: str = "Save it as plain real arrays.") -> ModelFileError:
+        """The error for one entry that is no real array; inside `optional` the entry is left out, with the reason."""
+        return UnreadableEntry(str(self.refuse(name, found, remedy)), found)
+
+    @contextmanager
+    def optional(self, name: str) -> Iterator[None]:
+        """While one entry is read: an unreadable one is noted and left out, since it may be no part of the network."""
+        try:
+            yield
+        except UnreadableEntry as error:
+            self.leave_out(name, error.found, str(error))
+
+    def leave_out(self, name: str, found: str, message: str = "") -> None:
+        """Note an entry that is not read; `message` is the error where the network turns out to need it."""
+        self.refused.setdefault(name, message or str(self.refuse(name, found)))
+        self.add_text(name, f"({NOT_READ}{found})")
+
     def real(self, name: str, value: Any) -> np.ndarray:
-        """The value as a real numeric array in native byte order and C order."""
+        """The value as a real numeric array in native byte order and C order; not copied where it is one already."""
         array = np.asarray(value)
         if array.dtype.kind == "c":
-            raise self.refuse(name, "complex numbers", "Save the real and the imaginary parts as two arrays.")
+            raise self.unreadable(name, "complex numbers", "Save the real and the imaginary parts as two arrays.")
         if array.dtype.kind not in "biuf":
-            raise self.refuse(name, f"values of type {array.dtype}")
-        return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+            raise self.unreadable(name, f"values of type {array.dtype}")
+        return np.require(array, dtype=array.dtype.newbyteorder("="), requirements=("C", "A"))
 
     def add_array(self, name: str, value: Any) -> None:
         """Keep a real numeric array."""
@@ -228,22 +257,29 @@ class ArrayCollector:
         outputs: tuple[tuple[str, int], ...] = (),
     ) -> FileArrays:
         """The result; a file without any array is an error."""
+        if not self.arrays and not self.cells and self.refused:
+            raise ModelFileError(next(iter(self.refused.values())))
         if not self.arrays and not self.cells:
             remedy = "Save the network's weights as named arrays."
             raise refusal(self.path, expected=f"named arrays in this {self.format} file", found="none", remedy=remedy)
-        return FileArrays(self.path, self.format, self.arrays, self.cells, layers, self.metadata, graph, outputs)
+        return FileArrays(
+            self.path, self.format, self.arrays, self.cells, layers, self.metadata, graph, outputs, self.refused
+        )
 
 
 def widen_bfloat16(bits: np.ndarray) -> np.ndarray:
     """bfloat16 bit patterns (uint16) as float32: the upper half of its bits, hence exact."""
-    return (np.asarray(bits).astype(np.uint32) << np.uint32(16)).view(np.float32)
+    wide = np.array(bits, dtype=np.uint32, order="C")
+    wide <<= np.uint32(16)
+    return wide.view(np.float32)
 
 
 # Zip archives (PyTorch, NumPy, Keras 3).
 
 
-def read_member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
-    """One member's bytes, with its checksum verified and its declared size believed only within reason."""
+@contextmanager
+def open_member(archive: zipfile.ZipFile, name: str, path: Path) -> Iterator[tuple[IO[bytes], int]]:
+    """One member for reading, with its size, which is believed only within reason; its checksum is verified at its end."""
     info = archive.getinfo(name)
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         found = f"`{name}` compressed by method {info.compress_type}"
@@ -251,87 +287,40 @@ def read_member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
     if info.file_size > MAX_EXPANSION * info.compress_size + 64:
         found = f"`{name}` declaring {info.file_size} bytes from {info.compress_size}"
         raise refusal(path, expected="an honest zip archive", found=found, remedy="Get the file from its source.")
-    return archive.read(name)
+    with archive.open(name) as stream:
+        yield stream, info.file_size
 
 
-# HDF5 (MATLAB v7.3, Keras, JLD2). Links to other files or names are not followed: only what this file stores is read.
+def fill(target: np.ndarray, head: bytes, stream: IO[bytes]) -> None:
+    """Bytes of a member into an array of bytes: `head`, which was read already, then the rest to the end of the member.
+
+    Raises:
+        ValueError: there are more bytes, or fewer.
+    """
+    place, part = 0, head
+    while part:
+        if place + len(part) > target.size:
+            raise ValueError(f"more than the {target.size} bytes that were declared")
+        target[place : place + len(part)] = np.frombuffer(part, np.uint8)
+        place += len(part)
+        part = stream.read(_PART)
+    if place != target.size or stream.read(1):
+        raise ValueError(f"{target.size} bytes declared, {place} present")
 
 
-@contextmanager
-def open_hdf5(source: Path | io.BytesIO) -> Iterator[Any]:
-    """An HDF5 file opened for reading, after a check of what its library believes unseen."""
-    import h5py
-
-    _check_heaps(source.read_bytes() if isinstance(source, Path) else source.getvalue())
-    with h5py.File(source, "r") as file:
-        yield file
+_PART = 2**20  # bytes at a time
 
 
-def _check_heaps(data: bytes) -> None:
-    """Walk the heaps of strings as the HDF5 library does: in a damaged one it would walk in place for ever."""
-    start = data.find(b"GCOL\x01\0\0\0")
-    while start >= 0:
-        stop = start + int.from_bytes(data[start + 8 : start + 16], "little")
-        position = start + 16
-        while position + 16 <= min(stop, len(data)):
-            index, size = struct.unpack_from("<H6xQ", data, position)
-            position += 16 + size + -size % 8 if index else size
-            if (index == 0 and size == 0) or position > stop:
-                raise ValueError("a heap of strings whose parts do not fit")
-        start = data.find(b"GCOL\x01\0\0\0", max(start + 8, stop))
-
-
-def attribute(node: Any, key: str, default: Any = None) -> Any:
-    """An attribute's value, if it is a number, a string or an array of these."""
-    import h5py
-
-    if key not in node.attrs:
-        return default
-    kind = h5py.h5a.open(node.id, key.encode()).get_type()
-    if not is_plain(kind):
-        raise TypeError(f"the attribute {key} has a type that is not read")
-    return node.attrs[key]
-
-
-def is_plain(kind: Any) -> bool:
-    """Whether an HDF5 type consists of numbers, strings and references to objects (no variable-length sequences)."""
-    from h5py import h5t
-
-    category = kind.get_class()
-    if category == h5t.COMPOUND:
-        return all(is_plain(kind.get_member_type(i)) for i in range(kind.get_nmembers()))
-    if category == h5t.REFERENCE:
-        return kind.equal(h5t.STD_REF_OBJ)
-    return category in (h5t.INTEGER, h5t.FLOAT, h5t.STRING, h5t.ENUM, h5t.OPAQUE)
-
-
-def children(group: Any) -> Iterator[tuple[str, Any]]:
-    """The members that a group itself holds, with their names."""
-    import h5py
-
-    for name in group:
-        if isinstance(group.get(name, getlink=True), h5py.HardLink):
-            yield name, group[name]
-
-
-def read_dataset(dataset: Any, name: str, collector: ArrayCollector) -> Any:
-    """A dataset's value, where the file really stores it."""
-    import h5py
-
-    if dataset.shape is None:
-        return np.empty(0, dataset.dtype)
-    plan = dataset.id.get_create_plist()
-    if dataset.is_virtual or plan.get_external_count():
-        raise collector.refuse(name, "data kept in another file", "Save everything into one file.")
-    stored = dataset.id.get_storage_size()
-    if plan.get_layout() == h5py.h5d.CHUNKED:
-        stored *= MAX_EXPANSION
-    if dataset.nbytes > stored:
-        raise collector.refuse(name, f"{dataset.nbytes} bytes declared, at most {stored} stored", "Save it again.")
-    if not is_plain(dataset.id.get_type()):
-        raise TypeError(f"`{name}` has a type that is not read")
-    collector.reserve(name, dataset.nbytes)
-    return dataset[()]
+def read_member(archive: zipfile.ZipFile, name: str, path: Path, most: int | None = None) -> bytearray:
+    """One member's bytes, with its checksum verified; at most `most` of them (None: any number)."""
+    with open_member(archive, name, path) as (stream, size):
+        if most is not None and size > most:
+            found = f"`{name}` of {size} bytes"
+            raise refusal(path, expected=f"at most {most} bytes there", found=found, remedy="Save the weights alone.")
+        data = bytearray(size)
+        target = np.frombuffer(data, np.uint8) if size else np.empty(0, np.uint8)
+        fill(target, stream.read(_PART), stream)
+        return data
 
 
 # Which reader.
@@ -388,11 +377,22 @@ def _reader_of_content(path: Path, head: bytes) -> Callable[[Path], FileArrays]:
         return jld2.read_jld2
     if head.startswith(_HDF5[:4]) or head[512:520] == _HDF5:
         return _reader_of_hdf5(path)
+    if path.suffix == ".pb":
+        raise _saved_model(path)
     if _is_onnx(path, head):
         return onnx.read_onnx
     if head[8:9] == b"{" or path.suffix == ".safetensors":
         return safetensors.read_safetensors
     raise _unsupported(path, head)
+
+
+def _saved_model(path: Path) -> ModelFileError:
+    return refusal(
+        path,
+        expected=f"one of the supported formats ({SUPPORTED})",
+        found="a TensorFlow graph (SavedModel), which is a program",
+        remedy="Load it in Keras and run model.save('model.keras').",
+    )
 
 
 def _is_onnx(path: Path, head: bytes) -> bool:
@@ -409,6 +409,12 @@ def _unsupported(path: Path, head: bytes) -> ModelFileError:
     for start, found, remedy in _REFUSED_STARTS:
         if head.startswith(start):
             return refusal(path, expected=expected, found=found, remedy=remedy)
+    if path.suffix == ".bson" or head[4:8] in (b"\x03mod", b"\x03_ba"):
+        found, remedy = (
+            "a BSON file (Julia's BSON.jl), which may hold code",
+            "In Julia: using JLD2; jldsave(path; A=..., W=..., h=...).",
+        )
+        return refusal(path, expected=expected, found=found, remedy=remedy)
     if head[257:262] == b"ustar":
         return refusal(path, expected=expected, found="a tar archive (PyTorch before 0.1.10)", remedy=_SAVE_TORCH)
     found = f"unknown content that starts with {head[:8]!r}, under the suffix {path.suffix or '(none)'}"
@@ -437,6 +443,7 @@ def _reader_of_zip(path: Path) -> Callable[[Path], FileArrays]:
 
 def _reader_of_hdf5(path: Path) -> Callable[[Path], FileArrays]:
     from retime.io import jld2, keras, mat
+    from retime.io.hdf5 import children, open_hdf5
 
     with reading(path, "HDF5 file"), open_hdf5(path) as file:
         if "model_config" in file.attrs or "layer_names" in file.attrs or "layers" in file:

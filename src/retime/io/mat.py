@@ -12,16 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from retime.io.arrays import (
-    MAX_EXPANSION,
-    ArrayCollector,
-    FileArrays,
-    attribute,
-    children,
-    open_hdf5,
-    read_dataset,
-    reading,
-)
+from retime.io.arrays import MAX_EXPANSION, ArrayCollector, FileArrays, reading
+from retime.io.hdf5 import attribute, children, open_hdf5, read_dataset
 
 __all__ = ["read_mat_v5", "read_mat_v73"]
 
@@ -53,7 +45,8 @@ def read_mat_v5(path: Path) -> FileArrays:
             is_compressed = kind == _COMPRESSED
             matrix = _open_matrix(_inflate(body, order) if is_compressed else body, order)
             if matrix.name:  # MATLAB keeps its workspace of function handles in a nameless one
-                _collect_v5(collector, matrix.name, matrix)
+                with collector.optional(matrix.name):
+                    _collect_v5(collector, matrix.name, matrix)
     return collector.finish()
 
 
@@ -143,9 +136,9 @@ def _open_matrix(body: memoryview, order: str) -> _Matrix:
 def _collect_v5(collector: ArrayCollector, name: str, matrix: _Matrix) -> None:
     collector.visit(name)
     if matrix.is_complex:
-        raise collector.refuse(name, "complex numbers", _REAL)
+        raise collector.unreadable(name, "complex numbers", _REAL)
     if matrix.kind == _SPARSE:
-        raise collector.refuse(name, "a sparse matrix", _FULL)
+        raise collector.unreadable(name, "a sparse matrix", _FULL)
     if matrix.kind == _STRUCT:
         _collect_struct_v5(collector, name, matrix)
     elif matrix.kind == _CELL:
@@ -155,7 +148,7 @@ def _collect_v5(collector: ArrayCollector, name: str, matrix: _Matrix) -> None:
     elif matrix.kind in _CLASSES:
         collector.add_array(name, _array_v5(collector, name, matrix))
     else:
-        raise collector.refuse(name, f"a MATLAB object or function (class number {matrix.kind})", _PLAIN)
+        raise collector.unreadable(name, f"a MATLAB object or function (class number {matrix.kind})", _PLAIN)
 
 
 def _inner(matrix: _Matrix, count: int) -> list[_Matrix]:
@@ -173,7 +166,9 @@ def _collect_struct_v5(collector: ArrayCollector, name: str, matrix: _Matrix) ->
     fields = _inner(matrix, count * len(keys))
     for i, field in enumerate(fields):
         owner = name if count == 1 else f"{name}({i // len(keys) + 1})"
-        _collect_v5(collector, f"{owner}.{keys[i % len(keys)]}", field)
+        entry = f"{owner}.{keys[i % len(keys)]}"
+        with collector.optional(entry):
+            _collect_v5(collector, entry, field)
 
 
 def _collect_cell_v5(collector: ArrayCollector, name: str, matrix: _Matrix) -> None:
@@ -193,7 +188,7 @@ def _array_v5(collector: ArrayCollector, name: str, matrix: _Matrix) -> np.ndarr
     stored = np.frombuffer(body, f"{matrix.order}{_STORED[kind]}") if body else np.empty(0)
     dtype = np.dtype("?" if matrix.is_logical else _CLASSES[matrix.kind])
     collector.reserve(name, stored.size * dtype.itemsize)
-    return stored.astype(dtype).reshape(matrix.shape, order="F")
+    return np.array(stored.reshape(matrix.shape, order="F"), dtype=dtype, order="C")
 
 
 def _text_v5(matrix: _Matrix) -> str:
@@ -223,7 +218,8 @@ def read_mat_v73(path: Path) -> FileArrays:
     with reading(path, "MATLAB v7.3 (HDF5) file"), open_hdf5(path) as file:
         for name, child in children(file):
             if not name.startswith("#"):
-                _collect_v73(collector, name, child)
+                with collector.optional(name):
+                    _collect_v73(collector, name, child)
     return collector.finish()
 
 
@@ -233,13 +229,14 @@ def _collect_v73(collector: ArrayCollector, name: str, node: Any) -> None:
     collector.visit(name)
     kind = _matlab_class(node)
     if "MATLAB_sparse" in node.attrs:
-        raise collector.refuse(name, "a sparse matrix", _FULL)
+        raise collector.unreadable(name, "a sparse matrix", _FULL)
     if "MATLAB_object_decode" in node.attrs or kind in ("function_handle", "string", "table"):
-        raise collector.refuse(name, f"a MATLAB object or function ({kind})", _PLAIN)
+        raise collector.unreadable(name, f"a MATLAB object or function ({kind})", _PLAIN)
     if isinstance(node, h5py.Group):
         with collector.inside(name, node):
             for key, child in children(node):
-                _collect_v73(collector, f"{name}.{key}", child)
+                with collector.optional(f"{name}.{key}"):
+                    _collect_v73(collector, f"{name}.{key}", child)
     elif node.dtype == h5py.ref_dtype:
         _collect_references_v73(collector, name, node, kind)
     elif kind == "char":
@@ -284,9 +281,9 @@ _DTYPES = {
 def _array_v73(collector: ArrayCollector, name: str, node: Any, kind: str) -> np.ndarray:
     value = read_dataset(node, name, collector)
     if value.dtype.names:
-        raise collector.refuse(name, "complex numbers", _REAL)
+        raise collector.unreadable(name, "complex numbers", _REAL)
     if kind not in _DTYPES:
-        raise collector.refuse(name, f"a variable of class `{kind or 'unknown'}`", _PLAIN)
+        raise collector.unreadable(name, f"a variable of class `{kind or 'unknown'}`", _PLAIN)
     if attribute(node, "MATLAB_empty", 0):  # the values are the dimensions then
         return _empty_v73(collector, name, value, kind)
     return np.asarray(value).T.astype(_DTYPES[kind] if kind == "logical" else value.dtype)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from retime.core.errors import ModelFileError
-from retime.io.arrays import ArrayCollector, FileArrays, read_member, reading, refusal, widen_bfloat16
+from retime.io.arrays import FREE_BYTES, ArrayCollector, FileArrays, read_member, reading, refusal, widen_bfloat16
 
 __all__ = ["read_torch"]
 
@@ -46,11 +46,17 @@ def read_torch(path: Path) -> FileArrays:
     with reading(path, "PyTorch zip checkpoint"), zipfile.ZipFile(path) as archive:
         root = _root(path, archive.namelist())
         storages = _Storages(collector, archive, root)
-        content = _PickleMachine(path, storages).run(read_member(archive, f"{root}data.pkl", path))
+        content = _PickleMachine(path, storages).run(read_member(archive, f"{root}data.pkl", path, FREE_BYTES))
+        if isinstance(content, _Opaque):
+            raise _global_refused(path, content.name)
         if not isinstance(content, dict):
             raise _refuse(path, f"a single {_kind(content)} without names")
         _flatten(collector, "", content)
     return collector.finish()
+
+
+def _global_refused(path: Path, name: str) -> ModelFileError:
+    return _refuse(path, f"the global `{name}` in its pickle (code or a whole pickled object; it was not run)")
 
 
 def _refuse(path: Path, found: str) -> ModelFileError:
@@ -74,11 +80,15 @@ def _kind(value: Any) -> str:
 def _flatten(collector: ArrayCollector, name: str, value: Any) -> None:
     collector.visit(name)
     if isinstance(value, np.ndarray):
-        collector.add_array(name, value)
+        with collector.optional(name):
+            collector.add_array(name, value)
     elif isinstance(value, dict):
         for key, child in value.items():
             if isinstance(child, (str, int, float)):
                 collector.add_text(_join(name, key), child)
+            elif isinstance(child, _Opaque):
+                collector.visit(_join(name, key))
+                collector.leave_out(_join(name, key), f"a {child.name} object, which was not made")
             else:
                 _flatten(collector, _join(name, key), child)
     elif isinstance(value, (list, tuple)):
@@ -100,6 +110,17 @@ class _Type:
 
     name: str
     code: str
+
+
+@dataclass(frozen=True)
+class _Opaque:
+    """An object of a harmless library that no tensor needs: not made, only passed by."""
+
+    name: str
+
+
+_PASSED_BY = ("numpy", "argparse", "pathlib", "collections", "datetime", "types")
+"""Libraries whose objects stand beside the tensors of checkpoints: devices, NumPy numbers, arguments, paths, dates."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +151,8 @@ class _Storages:
     def __init__(self, collector: ArrayCollector, archive: zipfile.ZipFile, root: str) -> None:
         self._collector, self._archive, self._root = collector, archive, root
         self._members = set(archive.namelist())
-        self._data: dict[str, bytes] = {}
+        self._data: dict[str, bytearray] = {}
+        self._given: set[str] = set()
         self._order = ">" if self._is_big_endian() else "<"
 
     def _is_big_endian(self) -> bool:
@@ -151,7 +173,7 @@ class _Storages:
             raise _refuse(self._collector.path, found)
         return _Storage(key, element, memoryview(data)[: count * _itemsize(element)])
 
-    def _bytes(self, key: str) -> bytes:
+    def _bytes(self, key: str) -> bytearray:
         name = f"{self._root}data/{key}"
         if name not in self._members:
             raise _refuse(self._collector.path, f"no member `{name}` for one of its tensors (a truncated copy?)")
@@ -162,7 +184,7 @@ class _Storages:
     def view(
         self, storage: _Storage, element: _Type, offset: int, size: tuple[int, ...], stride: tuple[int, ...]
     ) -> Any:
-        """A copy of the strided view, after a check that it lies inside its storage."""
+        """The strided view, after a check that it lies inside its storage; a copy where the storage was given before."""
         if not element.code:
             raise _refuse(self._collector.path, f"elements of type {element.name}; convert them to float32")
         count = math.prod(size)
@@ -175,8 +197,12 @@ class _Storages:
         if not count:
             return np.empty(size, flat.dtype.newbyteorder("="))
         strides = [step * flat.itemsize for step in stride]
-        array = np.lib.stride_tricks.as_strided(flat[offset:], size, strides, writeable=False)
-        return widen_bfloat16(array) if element.code == "bf16" else array.astype(array.dtype.newbyteorder("="))
+        array = np.lib.stride_tricks.as_strided(flat[offset:], size, strides)
+        if element.code == "bf16":
+            return widen_bfloat16(array)
+        is_shared = storage.key in self._given or not array.flags.c_contiguous
+        self._given.add(storage.key)
+        return np.array(array, dtype=array.dtype.newbyteorder("="), order="C", copy=is_shared or None)
 
     def _dtype(self, element: _Type) -> np.dtype:
         return np.dtype(f"{self._order}u2" if element.code == "bf16" else f"{self._order}{element.code}")
@@ -247,7 +273,7 @@ class _Function:
     name: str
 
 
-def _resolve(name: str) -> _Function | _Type | None:
+def _resolve(name: str) -> _Function | _Type | _Opaque | None:
     """What a global of the pickle stands for; `None` for all that is not needed for tensors."""
     module, _, member = name.partition(" ")
     if name in _FUNCTIONS:
@@ -258,10 +284,15 @@ def _resolve(name: str) -> _Function | _Type | None:
         return _Type("byte", "u1")
     if module == "torch" and (member in _DTYPE_CODES or member.startswith(("float8", "quint", "qint"))):
         return _Type(member, _DTYPE_CODES.get(member, ""))
-    return None
+    is_passed_by = module == "torch" or module.split(".")[0] in _PASSED_BY or name == "_codecs encode"
+    return _Opaque(f"{module}.{member}") if is_passed_by and member.isidentifier() and member[0] != "_" else None
 
 
 # The machine.
+
+
+MAX_INSTRUCTIONS = 2_000_000
+"""Of one pickle: far above the 40 or so that each tensor takes."""
 
 
 class _PickleMachine:
@@ -273,9 +304,11 @@ class _PickleMachine:
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
 
-    def run(self, program: bytes) -> Any:
+    def run(self, program: bytes | bytearray) -> Any:
         """The object that the program describes."""
-        for instruction, argument, _ in pickletools.genops(program):
+        for count, (instruction, argument, _) in enumerate(pickletools.genops(bytes(program))):
+            if count > MAX_INSTRUCTIONS:
+                raise self.refuse(f"a pickle of more than {MAX_INSTRUCTIONS} instructions")
             if instruction.name == "STOP":
                 break
             action = _INSTRUCTIONS.get(instruction.name)
@@ -339,8 +372,7 @@ class _PickleMachine:
         """Push what a named global stands for; refuse every name but the few of tensors."""
         found = _resolve(name)
         if found is None:
-            dotted = name.replace(" ", ".", 1)
-            raise self.refuse(f"the global `{dotted}` in its pickle (code or a whole pickled object; it was not run)")
+            raise _global_refused(self.path, name.replace(" ", ".", 1))
         self.push(found)
 
     def stack_global(self, _: Any) -> None:
@@ -351,19 +383,28 @@ class _PickleMachine:
     def call(self, _: Any) -> None:
         """Apply one of the tensor functions; nothing else can be called."""
         function, arguments = self.take(2)
+        if isinstance(function, _Opaque):
+            self.push(function)
+            return
         if not isinstance(function, _Function) or not isinstance(arguments, tuple):
             raise self.refuse(f"a call of a {_kind(function)}")
         self.push(_FUNCTIONS[function.name](self, *arguments))
 
+    def new_object(self, _: Any) -> None:
+        """An object of a class that is passed by; no other class can be made."""
+        if len(self._stack) < 2 or not isinstance(self._stack[-2], _Opaque):
+            raise self.refuse("the pickle instruction NEWOBJ of what is no class")
+        self.call(None)
+
     def ignore_state(self, _: Any) -> None:
         """Drop the attributes of a dictionary (a state dict's `_metadata`); nothing else has attributes."""
         self._stack.pop()
-        if not isinstance(self._stack[-1], dict):
+        if not isinstance(self._stack[-1], (dict, _Opaque)):
             raise self.refuse(f"attributes set on a {_kind(self._stack[-1])}")
 
     def storage(self, _: Any) -> None:
         """Replace a persistent id by its storage."""
-        self.push(self.storages.find(self._stack.pop()))
+        self.push(self.storages.find(self.take(1)[0]))
 
 
 _Action = Callable[[_PickleMachine, Any], None]
@@ -395,6 +436,7 @@ _INSTRUCTIONS: dict[str, _Action] = {
     "GLOBAL": _PickleMachine.global_name,
     "STACK_GLOBAL": _PickleMachine.stack_global,
     "REDUCE": _PickleMachine.call,
+    "NEWOBJ": _PickleMachine.new_object,
     "BUILD": _PickleMachine.ignore_state,
     "BINPERSID": _PickleMachine.storage,
 }
