@@ -120,9 +120,27 @@ def read_arrays(path: str | Path) -> FileArrays:
     """
     path = _existing_file(Path(path))
     with reading(path, "readable weights file"):
+        is_apart = _holds_hdf5(path, _head(path))
+    if is_apart:
+        from retime.io.reader_process import read_apart
+
+        return read_apart(path)
+    return read_here(path)
+
+
+def read_here(path: Path) -> FileArrays:
+    """`read_arrays` of an existing file in this process, of whatever kind it is."""
+    with reading(path, "readable weights file"):
         head = _head(path)
-    reader = _reader_of_content(path, head)
-    return reader(path)
+    return _reader_of_content(path, head)(path)
+
+
+def _holds_hdf5(path: Path, head: bytes) -> bool:
+    """Whether the HDF5 library would be asked to read a part of the file."""
+    if head.startswith(b"PK"):
+        with reading(path, "zip archive (PyTorch, NumPy or Keras)"), zipfile.ZipFile(path) as archive:
+            return "config.json" in archive.namelist()
+    return head.startswith((b"MATLAB 7.3", b"HDF5-based", _HDF5[:4])) or head[512:520] == _HDF5
 
 
 def refusal(path: Path, *, expected: str, found: str, remedy: str) -> ModelFileError:
