@@ -418,7 +418,7 @@ def h5_extra(h5py, group, name, kind, folder):
         case 10:
             inner = group
             for _ in range(300):
-                inner = inner.create_group("g")
+                inner = inner.require_group("g")
         case 11:
             group[name] = h5py.Empty("f8")
         case 12:
@@ -448,7 +448,7 @@ def onnx_hostile(data, rng):
         case 2:
             tensor.data_type = int(rng.integers(0, 30))
         case 3:
-            node.input[0] = node.output[0]
+            node.input[:] = [*node.output[:1], *node.input[1:]]
         case 4:
             tensor.ClearField("raw_data")
             tensor.float_data.extend([0.5] * int(rng.integers(0, 10**5)))

@@ -90,18 +90,23 @@ def initial_states_of(file: FileArrays, num_states: int | None = None) -> Array:
     """
     n = _length_of_state(file) if num_states is None else num_states
     for name in INITIAL_STATES:
-        key = next((x for x in (*file.cells, *file.arrays) if x.replace("/", ".").rpartition(".")[2] == name), None)
-        if key in file.cells:
-            return np.array([np.asarray(c, dtype=np.float64).reshape(-1) for c in file.cells[key]])
-        if key is not None and file.arrays[key].size:
-            return _rows(file, key, np.asarray(file.arrays[key], dtype=np.float64), n)
+        for key, cells in file.cells.items():
+            if _leaf(key) == name:
+                return np.array([np.asarray(c, dtype=np.float64).reshape(-1) for c in cells])
+        for key, array in file.arrays.items():
+            if _leaf(key) == name and array.size:
+                return _rows(file, key, np.asarray(array, dtype=np.float64), n)
     return np.zeros((0, 0))
+
+
+def _leaf(name: str) -> str:
+    return name.replace("/", ".").rpartition(".")[2]
 
 
 def _length_of_state(file: FileArrays) -> int | None:
     """n by the arrays, before a model is made of them; None where they do not say."""
-    sizes = [x.size for name, x in file.arrays.items() if name.rpartition(".")[2] in ("h", "h1") and x.size]
-    square = [len(x) for name, x in file.arrays.items() if name.rpartition(".")[2] in ("A", "W_rec") and x.ndim == 2]
+    sizes = [x.size for name, x in file.arrays.items() if _leaf(name) in ("h", "h1") and x.size]
+    square = [len(x) for name, x in file.arrays.items() if _leaf(name) in ("A", "W_rec") and x.ndim == 2]
     return next(iter([*sizes, *square]), None)
 
 

@@ -70,7 +70,8 @@ def _read(found: Named, family: str | None, time: TimeBase, options: dict[str, A
 def _lengths(model: System) -> set[int]:
     """Lengths that an array of the dynamics could have: states, hidden units, outputs of a layer and its gates; not 1."""
     found: set[int] = set()
-    for layer in getattr(model, "layers", (model,)):
+    layers: Any = getattr(model, "layers", (model,))
+    for layer in layers:
         found |= {layer.num_states, getattr(layer, "num_units", 0)}
         if layer.family in ("gru", "lstm"):
             found |= {num_outputs(layer), len(layer.W_rec)}

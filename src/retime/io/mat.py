@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -38,12 +39,9 @@ def read_mat_v5(path: Path) -> FileArrays:
         ModelFileError: damaged, or an entry is complex, sparse, or an object of a MATLAB class.
     """
     collector = ArrayCollector(path, "mat-v5")
-    with reading(path, "MATLAB v5 file"):
-        data = memoryview(path.read_bytes())
-        order = {b"IM": "<", b"MI": ">"}[bytes(data[126:128])]
-        for kind, body in _elements(data[128:], order):
-            is_compressed = kind == _COMPRESSED
-            matrix = _open_matrix(_inflate(body, order) if is_compressed else body, order)
+    with reading(path, "MATLAB v5 file"), path.open("rb") as file:
+        for body, order in _variables(file):
+            matrix = _open_matrix(body, order)
             if matrix.name:  # MATLAB keeps its workspace of function handles in a nameless one
                 with collector.optional(matrix.name):
                     _collect_v5(collector, matrix.name, matrix)
@@ -102,13 +100,42 @@ def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
         position = stop if kind == _COMPRESSED else stop + (position - stop) % 8
 
 
-def _inflate(body: memoryview, order: str) -> memoryview:
-    """The one matrix of a compressed element, its checksum verified."""
-    stream = zlib.decompressobj()
-    data = stream.decompress(body, MAX_EXPANSION * len(body) + 64)
+def _variables(file: IO[bytes]) -> Iterator[tuple[memoryview, str]]:
+    """The body of each variable of a file and its byte order, one in memory at a time."""
+    order = {b"IM": "<", b"MI": ">"}[file.read(128)[126:]]
+    end = os.fstat(file.fileno()).st_size
+    while tag := file.read(8):
+        kind, size = struct.unpack(f"{order}II", tag)
+        if kind >> 16:  # at most four bytes, packed into the tag: no variable is so small
+            raise ValueError("a variable of at most four bytes")
+        if size > end - file.tell():
+            raise ValueError(f"a variable of {size} bytes where {end - file.tell()} are left")
+        if kind == _COMPRESSED:
+            yield _part(_elements(_inflated(file, size), order))[1], order
+            continue
+        body = memoryview(file.read(size))
+        file.seek(-size % 8, 1)
+        yield body, order
+
+
+def _inflated(file: IO[bytes], size: int) -> memoryview:
+    """A compressed element, a piece at a time, its checksum verified."""
+    stream, found, left = zlib.decompressobj(), bytearray(), size
+    while left and not stream.eof:
+        piece = file.read(min(left, _PIECE))
+        left -= len(piece)
+        while piece and not stream.eof:
+            found += stream.decompress(piece, _PIECE)
+            piece = stream.unconsumed_tail
+        if len(found) > MAX_EXPANSION * size + 64:
+            raise ValueError("a compressed variable that is larger than it can be")
     if not stream.eof:
         raise ValueError("a compressed variable that does not end")
-    return _part(_elements(memoryview(data), order))[1]
+    file.seek(left, 1)
+    return memoryview(found)
+
+
+_PIECE = 2**18  # bytes
 
 
 def _part(parts: Iterator[tuple[int, memoryview]]) -> tuple[int, memoryview]:

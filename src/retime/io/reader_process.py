@@ -167,7 +167,7 @@ def _received(path: Path, answer: Mapping[str, Any], stream: IO[bytes]) -> FileA
 def _fill(array: np.ndarray, stream: IO[bytes]) -> None:
     if array.nbytes == 0:
         return
-    target = memoryview(array.reshape(-1)).cast("B")
+    target = array.reshape(-1).view(np.uint8).data
     place = 0
     while place < len(target):
         count = stream.readinto(target[place:])  # type: ignore[attr-defined]
@@ -202,7 +202,7 @@ def _send(found: FileArrays, stream: IO[bytes]) -> None:
     for name in list(arrays):
         array = arrays.pop(name)
         if array.nbytes:
-            stream.write(memoryview(np.ascontiguousarray(array).reshape(-1)).cast("B"))
+            stream.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     stream.flush()
 
 
