@@ -38,10 +38,82 @@ def fixture(name: str) -> bytes:
     return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
 
 
+PLRNN = {
+    "A": np.full(3, 0.5),
+    "W": np.eye(3)[::-1] / 3,
+    "h": np.ones(3),
+    "C": np.ones((3, 1)),
+    "B": np.ones((1, 3)),
+    "z0": np.ones((2, 3)),
+}
+GATED = {"rnn.weight_ih_l0": np.ones((9, 2)), "rnn.weight_hh_l0": np.ones((9, 3)), "rnn.bias_ih_l0": np.ones(9), "rnn.bias_hh_l0": np.ones(9),
+         "fc.weight": np.ones((1, 3)), "fc.bias": np.ones(1)}  # fmt: skip
+
+
 def plrnn_npz() -> bytes:
     stream = io.BytesIO()
-    np.savez(stream, A=np.full(3, 0.5), W=np.eye(3) / 3, h=np.ones(3), z0=np.ones((2, 3)), note="text")
+    np.savez(stream, **PLRNN, note="text")
     return stream.getvalue()
+
+
+def plrnn_mat() -> bytes:
+    import scipy.io
+
+    stream = io.BytesIO()
+    cell = np.empty((1, 2), dtype=object)
+    cell[0] = [np.ones(3), np.ones((3, 1))]
+    scipy.io.savemat(stream, {"net": PLRNN, "mu0": cell, "name": "x"}, do_compression=True)
+    return stream.getvalue()
+
+
+def plrnn_hdf5(is_matlab: bool) -> bytes:
+    import h5py
+
+    stream = io.BytesIO()
+    with h5py.File(stream, "w", userblock_size=512) as file:
+        for name, array in PLRNN.items():
+            file[name] = array.T
+            if is_matlab:
+                file[name].attrs["MATLAB_class"] = np.bytes_("double")
+    head = b"MATLAB 7.3 MAT-file" if is_matlab else b"HDF5-based Julia Data Format"
+    return head.ljust(512, b"\0") + stream.getvalue()[512:]
+
+
+def gated_pt() -> bytes:
+    """A checkpoint of a GRU: the state dict, an epoch, and a device."""
+    program, members = b"\x80\x02}" + text("model") + b"}(", {}
+    for key, (name, array) in enumerate(GATED.items()):
+        members[f"data/{key}"] = array.astype("<f4").tobytes()
+        sizes = [array.shape, tuple(s // 4 for s in array.astype("f4").strides)]
+        shape, strides = (b"(" + b"".join(b"J" + struct.pack("<i", k) for k in x) + b"t" for x in sizes)
+        place = (
+            b"("
+            + text("storage")
+            + b"ctorch\nFloatStorage\n"
+            + text(str(key))
+            + text("cpu")
+            + b"J"
+            + struct.pack("<i", array.size)
+            + b"tQ"
+        )
+        program += text(name) + b"ctorch._utils\n_rebuild_tensor_v2\n(" + place + b"K\0" + shape + strides + b"\x89}tR"
+    program += b"us" + text("epoch") + b"K\x03s" + text("device") + b"ctorch\ndevice\n" + text("cpu") + b"\x85Rs."
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("net/data.pkl", program)
+        for name, data in members.items():
+            archive.writestr(f"net/{name}", data)
+    return stream.getvalue()
+
+
+def gated_safetensors() -> bytes:
+    header, body = {}, b""
+    for name, array in GATED.items():
+        data = array.astype("<f4").tobytes()
+        header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [len(body), len(body) + len(data)]}
+        body += data
+    encoded = json.dumps(header | {"__metadata__": {"format": "pt"}}).encode()
+    return struct.pack("<Q", len(encoded)) + encoded + body
 
 
 def native_npz() -> bytes:
@@ -65,11 +137,12 @@ def native_npz() -> bytes:
 def seeds() -> dict[str, list[bytes]]:
     """Good files by suffix; those of one kind in one list."""
     found = {
-        ".mat": [fixture("toy_v5.mat")], ".v73.mat": [fixture("toy_v73.mat.gz")],
-        ".pt": [fixture("toy.pt.gz"), fixture("toy_protocol4.pt.gz"), fixture("torchscript.pt.gz"), fixture("whole_module.pt.gz")],
-        ".safetensors": [fixture("toy.safetensors")], ".npz": [fixture("toy.npz"), plrnn_npz()], ".native.npz": list(native_npz()),
+        ".mat": [fixture("toy_v5.mat"), plrnn_mat()], ".v73.mat": [fixture("toy_v73.mat.gz"), plrnn_hdf5(True)],
+        ".pt": [fixture("toy.pt.gz"), fixture("toy_protocol4.pt.gz"), fixture("whole_module.pt.gz"), gated_pt(), gated_pt()],
+        ".safetensors": [fixture("toy.safetensors"), gated_safetensors(), gated_safetensors()], ".npz": [fixture("toy.npz"), plrnn_npz()], ".native.npz": list(native_npz()),
         ".h5": [fixture("sequential.h5.gz"), fixture("functional.h5.gz")],
-        ".keras": [fixture("sequential.keras.gz"), fixture("functional.keras.gz")], ".jld2": [fixture("toy.jld2.gz")],
+        ".keras": [fixture("sequential.keras.gz"), fixture("functional.keras.gz")],
+        ".jld2": [fixture("toy.jld2.gz"), plrnn_hdf5(False)],
     }  # fmt: skip
     return found | ({".onnx": [fixture("toy.onnx")]} if HAS_ONNX else {})
 
@@ -79,18 +152,18 @@ def seeds() -> dict[str, list[bytes]]:
 
 def flipped(data, rng):
     out = bytearray(data)
-    for _ in range(rng.integers(1, 9)):
+    for _ in range(rng.integers(1, 9) if data else 0):
         out[rng.integers(len(out))] = rng.choice([0, 255, int(rng.integers(256))])
     return bytes(out)
 
 
 def truncated(data, rng):
-    return data[: rng.integers(1, len(data))]
+    return data if len(data) < 2 else data[: rng.integers(1, len(data))]
 
 
 def spliced(data, rng):
     """A section moved, doubled or left out."""
-    a, b, c = sorted(rng.integers(0, len(data), 3))
+    a, b, c = sorted(rng.integers(0, len(data) + 1, 3))
     return [data[:a] + data[b:c] + data[a:b] + data[c:], data[:b] + data[a:b] + data[b:], data[:a] + data[b:]][
         rng.integers(3)
     ]
@@ -102,7 +175,7 @@ MARKS = (b"TREE", b"HEAP", b"SNOD", b"GCOL", b"OHDR", b"FRHP", b"FHDB", b"BTHD",
 
 def with_huge_numbers(data, rng):
     """Sizes and offsets behind the marks of structures, or anywhere, that are absurd."""
-    out = bytearray(data)
+    out = bytearray(data or b"\0")
     places = [i for mark in MARKS for i in _places(data, mark)] or [0]
     for _ in range(rng.integers(1, 4)):
         start = (
@@ -474,12 +547,12 @@ def hostile(number: int, good: dict[str, list[bytes]], folder: Path) -> tuple[st
     rng = np.random.default_rng([SEED, number])
     suffix = list(good)[number % len(good)]
     data = good[suffix][rng.integers(len(good[suffix]))]
-    if rng.random() < 0.6 and (suffix in SPECIAL or suffix in HDF5):
+    if rng.random() < 0.75 and (suffix in SPECIAL or suffix in HDF5):
         ways = SPECIAL.get(suffix, ())
         data = ways[rng.integers(len(ways))](data, rng) if ways else h5_hostile(data, rng, folder)
-        if rng.random() < 0.8:
+        if rng.random() < 0.9 and data:
             return f"f{suffix}", data
-    return f"f{suffix}", GENERIC[rng.integers(4)](data, rng)
+    return f"f{suffix}", GENERIC[rng.integers(4)](data or b"\0", rng)
 
 
 # The run.
