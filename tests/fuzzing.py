@@ -139,7 +139,8 @@ def seeds() -> dict[str, list[bytes]]:
     found = {
         ".mat": [fixture("toy_v5.mat"), plrnn_mat()], ".v73.mat": [fixture("toy_v73.mat.gz"), plrnn_hdf5(True)],
         ".pt": [fixture("toy.pt.gz"), fixture("toy_protocol4.pt.gz"), fixture("whole_module.pt.gz"), gated_pt(), gated_pt()],
-        ".safetensors": [fixture("toy.safetensors"), gated_safetensors(), gated_safetensors()], ".npz": [fixture("toy.npz"), plrnn_npz()], ".native.npz": list(native_npz()),
+        ".safetensors": [fixture("toy.safetensors"), gated_safetensors(), gated_safetensors()],
+        ".npz": [fixture("toy.npz"), plrnn_npz()], ".native.npz": list(native_npz()),
         ".h5": [fixture("sequential.h5.gz"), fixture("functional.h5.gz")],
         ".keras": [fixture("sequential.keras.gz"), fixture("functional.keras.gz")],
         ".jld2": [fixture("toy.jld2.gz"), plrnn_hdf5(False)],
@@ -563,7 +564,7 @@ def run(numbers, folder: Path) -> dict:
     import h5py
 
     import retime as rt
-    from retime.io import initial_states, read_arrays
+    from retime.io import initial_states_of, read_arrays
 
     folder.mkdir(exist_ok=True)
     with h5py.File(folder / "secret.h5", "w") as file:
@@ -576,16 +577,16 @@ def run(numbers, folder: Path) -> dict:
         name, data = hostile(number, good, folder)
         path = folder / name
         path.write_bytes(data)
-        found["counts"][_loaded(rt, path, initial_states, number, found)] += 1
-        _measure(read_arrays, path, len(data), number, found)
+        file = _measure(read_arrays, path, len(data), number, found)
+        found["counts"][_loaded(rt, path, file, initial_states_of, number, found)] += 1
     found["executed"] = (folder / "EXECUTED").exists() or Path("EXECUTED").exists()
     return found
 
 
-def _loaded(rt, path, initial_states, number, found):
+def _loaded(rt, path, file, initial_states_of, number, found):
     try:
-        rt.load(path)
-        initial_states(path)
+        model = rt.load(path)
+        initial_states_of(file, model.num_states)
     except rt.ModelFileError as error:
         return "refused" if str(path) in str(error) else "refused without its name"
     except Exception:
@@ -600,7 +601,7 @@ def _measure(read_arrays, path, size, number, found):
     try:
         file = read_arrays(path)
     except Exception:  # counted by `_loaded`
-        return
+        return None
     peak = tracemalloc.get_traced_memory()[1] - before
     arrays = [*file.arrays.values(), *(x for parts in file.cells.values() for x in parts)]
     held = sum(x.nbytes for x in arrays)
@@ -609,6 +610,7 @@ def _measure(read_arrays, path, size, number, found):
         found["large"].append((number, peak, held, size))
     if any(x.dtype.kind == "f" and (x == SECRET).any() for x in arrays):
         found["secrets"].append(number)
+    return file
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import numpy as np
 
 from retime.convert.tableaux import DORMAND_PRINCE, RungeKuttaStep
 from retime.core.arrays import Array, real_array
+from retime.core.certificate import Condition
 from retime.core.equation import double_precision
 from retime.core.errors import ShapeError
 from retime.core.start import distinct
@@ -126,9 +127,11 @@ class Probe(NamedTuple):
     inputs: Array
     words: str
 
-    def decides(self, holds: bool) -> bool:
-        """What was found on the states, where they are more than one; one state, often a fixed point, proves nothing."""
-        return bool(holds) and len(distinct(self.states)) > 1
+    def condition(self, name: str, holds: bool, margin: float, detail: str, *, required: bool = True) -> Condition:
+        """What was found on the states; one distinct state, often a fixed point, proves nothing, so that it does not hold."""
+        if len(distinct(self.states)) < 2:
+            return Condition(name, False, float("nan"), f"not decided by one state: {detail}", required)
+        return Condition(name, bool(holds), margin, detail, required)
 
 
 def probe(model: System, states: Any, inputs: Any = None) -> Probe:
