@@ -16,16 +16,8 @@ from typing import Any
 import numpy as np
 
 from retime.core.errors import ModelFileError
-from retime.io.arrays import (
-    FREE_BYTES,
-    ArrayCollector,
-    FileArrays,
-    KerasLayer,
-    read_member,
-    reading,
-    refusal,
-    widen_bfloat16,
-)
+from retime.io.archive import read_member
+from retime.io.arrays import FREE_BYTES, ArrayCollector, FileArrays, KerasLayer, reading, refusal, widen_bfloat16
 from retime.io.hdf5 import attribute, children, open_hdf5, read_dataset
 
 __all__ = ["read_keras_h5", "read_keras_v3"]

@@ -11,7 +11,8 @@ from typing import IO
 
 import numpy as np
 
-from retime.io.arrays import ArrayCollector, FileArrays, fill, open_member, reading
+from retime.io.archive import fill, open_member
+from retime.io.arrays import ArrayCollector, FileArrays, reading
 
 __all__ = ["read_npz"]
 

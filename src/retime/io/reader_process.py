@@ -22,7 +22,8 @@ from typing import IO, Any
 import numpy as np
 
 from retime.core.errors import ModelFileError
-from retime.io.arrays import FREE_BYTES, MAX_EXPANSION, FileArrays, KerasLayer, read_here, refusal
+from retime.io.arrays import FREE_BYTES, MAX_EXPANSION, FileArrays, KerasLayer, refusal
+from retime.io.formats import read_here
 
 __all__ = ["read_apart", "serve"]
 
