@@ -24,6 +24,7 @@ MEANING = {
     "h2": "offset of the hidden units",
     "slopes": "slope of each dendritic basis",
     "thresholds": "threshold of each basis and unit",
+    "thetas": "minus the thresholds, (units, bases)",
     "W_rec": "recurrent weights",
     "W_in": "input weights",
     "b_rec": "recurrent bias, added to the others",

@@ -17,6 +17,7 @@ from retime.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from retime.core.arrays import Array
 from retime.core.errors import CertificateError, ShapeError
 from retime.core.result import Result
+from retime.core.start import own_start
 from retime.core.status import SearchStatus
 from retime.core.system import System, initial_states
 from retime.core.time import Discrete
@@ -126,7 +127,8 @@ def compare_dynamics(
 
     Args:
         model: a piecewise-affine map. conversion: what `to_continuous(model)` returned, or its `.model`.
-        z0: `(n,)`, start of the orbits that exponents and return times are measured on; None for zeros.
+        z0: `(n,)`, start of the orbits that exponents and return times are measured on; None for zeros, or for a random state where
+            zeros are a fixed point.
         steps: length of those orbits. num: how many exponents. max_period: cycles are searched up to this period.
         inputs: `(m,)`, constant; None for zero.
         basins: number of initial states for the fractions of a box attracted to each attractor; 0 leaves basins out.
@@ -146,7 +148,7 @@ def compare_dynamics(
         raise TypeError(f"`model` is {type(model).__name__}; compare_dynamics takes a piecewise-affine map first.")
     if not isinstance(flow, PiecewiseAffineFlow) or flow.map != model:
         raise TypeError("`conversion` is not a flow of this map; pass what to_continuous(model) returned.")
-    z = initial_states(np.zeros(model.num_states) if z0 is None else z0, model.num_states)
+    z = initial_states(own_start(model, inputs)[0] if z0 is None else z0, model.num_states)
     if z.ndim != 1:
         raise ShapeError(
             f"`z0` has shape {z.shape}; compare_dynamics follows one orbit: give one initial state ({model.num_states},)."

@@ -14,6 +14,7 @@ from retime.cli.commands import emit
 from retime.cli.source import Loaded, check_output
 from retime.core.arrays import Array
 from retime.core.rendering import plain, text_table
+from retime.core.start import spread
 from retime.core.time import Discrete
 
 INTEGRATORS: dict[str, Callable[[], Any]] = {
@@ -75,8 +76,10 @@ def convert_smooth(
     exact = isinstance(model, rt.LinearSystem) and method in (None, "matrix-log")
     chosen = None if exact else embedding(method or "euler-field", "--method")
     orbit = rt.simulate(model, z0, steps=steps, inputs=inputs)
-    states = _spread(orbit.states)
-    rows = None if inputs is None else _spread(np.vstack([inputs, inputs[-1:]]))
+    kept = spread(orbit.states, 256)
+    kept = kept if len(kept) else np.array([0])
+    states = orbit.states[kept]
+    rows = None if inputs is None else np.vstack([inputs, inputs[-1:]])[kept]
     conversion = rt.to_continuous(model, method=chosen, **({} if exact else {"states": states, "inputs": rows}))
     certificate = conversion.certificate
     kind = (
@@ -186,12 +189,6 @@ SHOWN = 20  # modes in a printed table
 
 def _motion(model: Any, z: Array, s: Array | None) -> Array:
     return model.step(z, s) - z if isinstance(model.time, Discrete) else model.field(z, s)
-
-
-def _spread(rows: Array, most: int = 256) -> Array:
-    """At most `most` rows, evenly spread, finite ones only."""
-    chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int)]
-    return chosen[np.isfinite(chosen).all(axis=1)]
 
 
 def _head(loaded: Loaded, written: str | None) -> dict[str, Any]:

@@ -41,7 +41,10 @@ NumRelu = Annotated[
 ]
 Clipped = Annotated[bool, typer.Option(help="Shallow PLRNN: the clipped form.")]
 Start = Annotated[
-    str | None, typer.Option("--z0", help="Initial state, comma-separated; default: from the file, else zeros.")
+    str | None,
+    typer.Option(
+        "--z0", help="Initial state, comma-separated; default: from the file, else zeros, else (a fixed point) random."
+    ),
 ]
 InputFile = Annotated[Path | None, typer.Option("--inputs", help="Inputs (steps x m): .npy or .csv; default: zero.")]
 Steps = Annotated[int, typer.Option(help="Number of steps of the orbit.")]
@@ -103,12 +106,12 @@ def convert(
 
     loaded = source.open_model(file, dt, family, num_relu, clipped)
     if method not in (None, "matrix-log") or source.is_not_a_plrnn(loaded):
-        start, rows = source.start(loaded, z0), source.read_inputs(inputs, loaded)
+        rows = source.read_inputs(inputs, loaded)
+        start = source.start(loaded, z0, rows)
         holds = algebra.convert_smooth(loaded, method, start, rows, steps, output, as_json)
         raise typer.Exit(0 if holds else 1)
-    holds = commands.convert(
-        loaded, source.start(loaded, z0), source.read_inputs(inputs, loaded), steps, output, as_json
-    )
+    rows = source.read_inputs(inputs, loaded)
+    holds = commands.convert(loaded, source.start(loaded, z0, rows), rows, steps, output, as_json)
     raise typer.Exit(0 if holds else 1)
 
 
@@ -137,9 +140,8 @@ def simulate(
     loaded = source.open_model(file, dt, family, num_relu, clipped)
     rule = None if switching is None else switching.value
     options: dict[str, Any] = {"switching": rule, "per_step": per_step, "every": every}
-    done = commands.simulate(
-        loaded, source.start(loaded, z0), source.read_inputs(inputs, loaded), steps, options, output, as_json
-    )
+    rows = source.read_inputs(inputs, loaded)
+    done = commands.simulate(loaded, source.start(loaded, z0, rows), rows, steps, options, output, as_json)
     raise typer.Exit(0 if done else 1)
 
 
@@ -167,9 +169,8 @@ def compare(
     from retime.cli import commands, source
 
     loaded = source.open_model(file, dt, family, num_relu, clipped)
-    same = commands.compare(
-        loaded, source.start(loaded, z0), source.read_inputs(inputs, loaded), steps, tolerance, output, as_json
-    )
+    rows = source.read_inputs(inputs, loaded)
+    same = commands.compare(loaded, source.start(loaded, z0, rows), rows, steps, tolerance, output, as_json)
     raise typer.Exit(0 if same else 1)
 
 
@@ -209,7 +210,7 @@ def analyze(
         "inputs": level, "steps": steps, "duration": duration, "max_period": max_period, "basins": basins,
         "time_limit": time_limit, "switching": None if switching is None else switching.value,
     }  # fmt: skip
-    done = dynamics.analyze(loaded, source.start(loaded, z0), options, output, as_json)
+    done = dynamics.analyze(loaded, source.start(loaded, z0, level), options, output, as_json)
     raise typer.Exit(0 if done else 1)
 
 
@@ -236,13 +237,14 @@ def discretize(
 ) -> None:
     """The map of one step of a network in continuous time; or a map with another step (by way of --field).
 
-    Prints the one-step error and whether what decays still decays, measured at --at (default: the origin and 16 random states).
+    Prints the one-step error and whether what decays still decays, measured at --at and 16 random states around it
+    (default: around the origin).
     Exit code 1 when the certificate fails. -o writes the new network (.npz).
     """
     from retime.cli import algebra, source
 
     loaded = source.open_model(file, dt, family, num_relu, clipped)
-    state = None if at is None else source.start(loaded, at, "--at")
+    state = None if at is None else source.around(source.given_state(loaded, at, "--at"))
     holds = algebra.discretize(loaded, step, method, field, state, output, as_json)
     raise typer.Exit(0 if holds else 1)
 
@@ -283,7 +285,7 @@ def linearize(
 
     loaded = source.open_model(file, dt, family, num_relu, clipped)
     level = None if inputs is None else source.numbers(inputs, loaded.model.num_inputs, "--inputs", "inputs")
-    algebra.linearize(loaded, source.start(loaded, at, "--at"), level, output, as_json)
+    algebra.linearize(loaded, source.base_point(loaded, at), level, output, as_json)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.core.errors import ShapeError
+from retime.core.errors import ModelFileError, ShapeError
+from retime.core.start import own_start
 from retime.core.system import PiecewiseAffineSystem
 from retime.core.time import Discrete
 from retime.models import LinearSystem
@@ -36,30 +38,66 @@ def open_model(file: str, dt: float | None, family: str | None, num_relu: int | 
         if dt is not None or family is not None:
             raise ValueError("A zoo network has its own dt and family; drop --dt and --family.")
         return Loaded(file, entry.model, f"{file}: {entry.description} {entry.source}", entry.z0[None])
-    from retime.io import initial_states, load_recognized
+    from retime.io import initial_states_of, load_recognized, read_arrays
 
     options: dict[str, Any] = {} if num_relu is None else {"num_relu": num_relu}
     if clipped:
         options["clipped"] = True
     model, recognition = load_recognized(file, dt=dt, family=family, **options)
-    text = f"{file}: a retime file" if recognition is None else recognition.sentence(file)
+    text = (
+        f"{file}: a retime file" if recognition is None else f"{recognition.sentence(file)} {recognition.doubt}".strip()
+    )
     notes = ()
     if dt is None and isinstance(model.time, Discrete) and model.time.dt == 1.0:
         notes = ("dt was not given and is taken as 1: rates below are per step. Pass --dt for model time.",)
-    return Loaded(file, model, text, initial_states(file), notes)
+    try:
+        starts = initial_states_of(read_arrays(file), model.num_states)
+    except ModelFileError as error:  # the network itself was read
+        starts, notes = np.zeros((0, 0)), (*notes, f"Warning: initial states were not read. {error}")
+    return Loaded(file, model, text, starts, notes)
 
 
-def start(loaded: Loaded, z0: str | None, option: str = "--z0") -> Array:
-    """The state given (completed where the model knows how), else the file's first initial state, else zeros."""
-    n = loaded.model.num_states
+def start(loaded: Loaded, z0: str | None, rows: Array | None = None) -> Array:
+    """Where an orbit begins: the state given (completed where the model knows how), else the file's first initial state that is
+    no fixed point, else the library's own choice, which is printed to stderr where it is not zeros."""
     if z0 is not None:
-        values = _parsed(z0, option)
-        with suppress(ShapeError):
-            return loaded.model.start(values)
-        raise ShapeError(f"{option} has {len(values)} numbers; the model has {n} states.")
-    if loaded.starts.shape[1:] == (n,) and len(loaded.starts):
-        return loaded.starts[0]
-    return np.zeros(n)
+        return given_state(loaded, z0, "--z0")
+    n = loaded.model.num_states
+    if loaded.starts.shape[1:] == (n,):
+        moving = (z for z in loaded.starts if not loaded.model.is_at_rest(z, rows))
+        first = next(moving, None)
+        if first is not None:
+            return first
+    z, words = own_start(loaded.model, rows)
+    if words != "zeros":
+        print(f"retime: the orbit begins at {words}. Choose another start with --z0.", file=sys.stderr)
+    return z
+
+
+def base_point(loaded: Loaded, at: str | None) -> Array:
+    """A state to look at: the one given, else the file's first initial state, else zeros."""
+    if at is not None:
+        return given_state(loaded, at, "--at")
+    n = loaded.model.num_states
+    has_own = loaded.starts.shape[1:] == (n,) and len(loaded.starts) > 0
+    return loaded.starts[0] if has_own else np.zeros(n)
+
+
+def given_state(loaded: Loaded, text: str, option: str) -> Array:
+    """The state of an option, completed where the model knows how.
+
+    Raises:
+        ValueError: not numbers. ShapeError: not as many as the model has states.
+    """
+    values = _parsed(text, option)
+    with suppress(ShapeError):
+        return loaded.model.start(values)
+    raise ShapeError(f"{option} has {len(values)} numbers; the model has {loaded.model.num_states} states.")
+
+
+def around(z: Array) -> Array:
+    """The state and 16 standard normal draws around it (seed 0), `(17, n)`: one state alone certifies nothing."""
+    return z + np.vstack([np.zeros(len(z)), np.random.default_rng(0).normal(size=(16, len(z)))])
 
 
 def numbers(text: str, count: int, option: str, meaning: str) -> Array:

@@ -8,6 +8,7 @@ from retime.core.arrays import Array
 from retime.core.balance import balancing
 from retime.core.certificate import Certificate, Condition
 from retime.core.region import STRICT, RegionFlow
+from retime.core.start import own_start
 from retime.core.status import RegionStatus
 from retime.models import PiecewiseAffineFlow
 from retime.models.regionwise import OwnRegions
@@ -18,7 +19,8 @@ _PAIRS = 500
 def certify_regions(flow: PiecewiseAffineFlow) -> Certificate:
     """What may be claimed of a converted flow, with the margins of the regions converted up to now.
 
-    With no region converted yet, those on a 1,000-step orbit of the map from the origin (input zero) are converted first.
+    With no region converted yet, those on a 1,000-step orbit of the map are converted first (from zeros, or from a random state where
+    zeros are a fixed point; input zero).
     """
     if not flow.converted:
         _convert_orbit(flow)
@@ -58,7 +60,7 @@ def _claim(flows: list[RegionFlow], without: int) -> str:
 
 
 def _convert_orbit(flow: PiecewiseAffineFlow, steps: int = 1000) -> None:
-    form, z = flow.canonical, np.zeros(flow.num_states)
+    form, z = flow.canonical, own_start(flow.map)[0]
     seen: dict[bytes, Array] = {}
     for _ in range(steps):
         d = form.pattern(z)

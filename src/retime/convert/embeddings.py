@@ -13,7 +13,7 @@ import numpy as np
 from retime.convert.combine import combined
 from retime.convert.measure import Probe, flow_over, relative_error
 from retime.core.arrays import Array
-from retime.core.certificate import Certificate, Condition
+from retime.core.certificate import Certificate
 from retime.core.equation import Equation
 from retime.core.system import System
 from retime.core.time import CONTINUOUS
@@ -116,10 +116,12 @@ def certify_embedding(model: System, field: System, method: Any, at: Probe) -> C
     detail = (
         f"1e-9 minus the largest one-step error per 1 + |z|, {error:.2e}, on {at.words}; known to {got.uncertainty:.1e}"
     )
-    solution = Condition("the field's solution over dt is the map", error <= 1e-9, 1e-9 - error, detail, required=False)
+    solution = at.condition(
+        "the field's solution over dt is the map", error <= 1e-9, 1e-9 - error, detail, required=False
+    )
     if isinstance(method, EulerField):
         euler = relative_error(at.states + dt * field.apply(at.states, at.inputs), wanted)
-        step = Condition(
+        step = at.condition(
             "Euler's step with dt is the map",
             euler <= 1e-12,
             1e-12 - euler,
@@ -137,19 +139,24 @@ def certify_embedding(model: System, field: System, method: Any, at: Probe) -> C
     euler = relative_error(flow_over(EulerField().embed(model), at.states, at.inputs, dt).states, wanted)
     idle = relative_error(at.states, wanted)
     conditions = (
-        Condition(
+        at.condition(
             "the series settles",
             method.order == 1 or last < first,
             first - last,
             "first minus last term, largest over the states",
         ),
-        Condition(
+        at.condition(
             "nearer to the map than standing still",
             error < idle,
             idle - error,
             "what standing still is off by, minus the error",
         ),
-        Condition("not farther than EulerField", error <= euler, euler - error, "EulerField's error minus this one"),
+        at.condition(
+            "not farther than EulerField",
+            error <= euler,
+            euler - error,
+            "EulerField's error minus this one",
+        ),
         solution,
     )
     claim = (

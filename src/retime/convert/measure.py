@@ -9,8 +9,10 @@ import numpy as np
 
 from retime.convert.tableaux import DORMAND_PRINCE, RungeKuttaStep
 from retime.core.arrays import Array, real_array
+from retime.core.certificate import Condition
 from retime.core.equation import double_precision
 from retime.core.errors import ShapeError
+from retime.core.start import distinct
 from retime.core.system import System
 from retime.core.time import Continuous
 from retime.models import LinearSystem
@@ -125,6 +127,12 @@ class Probe(NamedTuple):
     inputs: Array
     words: str
 
+    def condition(self, name: str, holds: bool, margin: float, detail: str, *, required: bool = True) -> Condition:
+        """What was found on the states; one distinct state, often a fixed point, proves nothing, so that it does not hold."""
+        if len(distinct(self.states)) < 2:
+            return Condition(name, False, float("nan"), f"not decided by one state: {detail}", required)
+        return Condition(name, bool(holds), margin, detail, required)
+
 
 def probe(model: System, states: Any, inputs: Any = None) -> Probe:
     """The states given, with their inputs (None: zero), or a choice of ours (seed 0).
@@ -143,14 +151,27 @@ def probe(model: System, states: Any, inputs: Any = None) -> Probe:
         kept = (np.abs(visited) < 1e100).all(axis=1)
         if not kept.any():
             return Probe(z, s, f"{words}, because the map leads away from them without bound")
-        return Probe(visited[kept], np.vstack([s, s])[kept], f"{kept.sum()} states 5 and 50 steps after {words}")
+        count = len(distinct(visited[kept]))
+        if count < 2:
+            return Probe(z, s, f"{words}, because the map leads all of them to one state")
+        shown = f"{kept.sum()}" if count == kept.sum() else f"{count} distinct of {kept.sum()}"
+        return Probe(visited[kept], np.vstack([s, s])[kept], f"{shown} states 5 and 50 steps after {words}")
     z = np.atleast_2d(real_array("states", states))
     if z.ndim != 2 or z.shape[1] != n:
         raise ShapeError(f"`states` has shape {z.shape}; it must be (k, {n}), states to measure on.")
     s = np.zeros((len(z), m)) if inputs is None else np.atleast_2d(real_array("inputs", inputs))
     if s.shape != (len(z), m):
         raise ShapeError(f"`inputs` has shape {s.shape}; it must be ({len(z)}, {m}), one row per state.")
-    return Probe(z, s, f"the {len(z)} states given")
+    return Probe(z, s, _given(z))
+
+
+def _given(z: Array) -> str:
+    """How many states were given, and how many of them differ."""
+    count = len(distinct(z))
+    if count > 1:
+        return f"the {len(z)} states given" if count == len(z) else f"{count} distinct states of the {len(z)} given"
+    few = f"{count} distinct state" if len(z) == 1 else f"{count} distinct state of the {len(z)} given"
+    return f"{few}, which proves nothing: give several states"
 
 
 def _iterated(model: System, z: Array, s: Array, steps: int) -> Array:

@@ -91,6 +91,6 @@ def _certify(model: System, new: System, method: Any, integrator: Integrator, at
     span = f"{new_steps} steps of dt = {new.dt:.6g} against {old_steps} of dt = {model.dt:.6g}"
     detail = f"1e-9 minus the largest difference per 1 + |z|, {error:.2e}, on {at.words}"
     claim = f"The map with dt = {new.dt:.6g} by {how}: off by {error:.2e} of the state ({span}, {at.words})."
-    same = Condition(name, error <= 1e-9, 1e-9 - error, detail, required=False)
-    near = Condition("the difference is below the size of the state", error < 1, 1 - error, "1 minus the difference")
+    same = at.condition(name, error <= 1e-9, 1e-9 - error, detail, required=False)
+    near = at.condition("the difference is below the size of the state", error < 1, 1 - error, "1 minus the difference")
     return Certificate(claim, "the states measured, input held", (near, same, *_raised(new)), "docs/theory/time.md")

@@ -74,7 +74,8 @@ def _certify(model: System, step: Any, dt: float, method: Integrator, at: Probe)
     known = f"measured on {at.words}; the reference is known to {wanted.uncertainty:.1e}"
     if exact:
         conditions.insert(
-            0, Condition("one step equals the flow with the input held", error <= EXACT, EXACT - error, known)
+            0,
+            at.condition("one step equals the flow with the input held", error <= EXACT, EXACT - error, known),
         )
         claim = "The map equals the flow at every sample time when the input is held over each step."
         return Certificate(claim, "every initial state and held input", tuple(conditions), _SOURCE)
@@ -88,7 +89,9 @@ def _certify(model: System, step: Any, dt: float, method: Integrator, at: Probe)
         f"One step of {method!r} in place of the flow over dt = {dt:.6g}: order {method.order}, one-step error {error:.2e} of the "
         f"state ({known}). Fixed points are kept."
     )
-    finite = Condition("the one-step error is below the size of the state", error < 1, 1 - error, "1 minus that error")
+    finite = at.condition(
+        "the one-step error is below the size of the state", error < 1, 1 - error, "1 minus that error"
+    )
     return Certificate(claim, "each step; errors of an orbit add up", (finite, *conditions), _SOURCE)
 
 
@@ -107,7 +110,7 @@ def _decays(model: System, dt: float, method: Integrator, at: Probe) -> Conditio
     """Whether modes that decay in the flow decay in the map, by the linearization at the states measured."""
     worst = max(method.largest_factor(J, model.linear_part, dt) for J in model.jacobian(at.states, at.inputs))
     detail = f"1 minus the largest factor per step of a decaying mode of the linearization, on {at.words}"
-    return Condition("what decays in the flow decays in the map", worst <= 1.0 + 1e-12, 1.0 + 1e-12 - worst, detail)
+    return at.condition("what decays in the flow decays in the map", worst <= 1.0 + 1e-12, 1.0 + 1e-12 - worst, detail)
 
 
 def _regionwise(model: System, step: RegionwiseMap, dt: float, at: Probe) -> Certificate:
@@ -115,7 +118,7 @@ def _regionwise(model: System, step: RegionwiseMap, dt: float, at: Probe) -> Cer
     z = step.apply(at.states, at.inputs)
     stays = (step.pattern(at.states, at.inputs) == step.pattern(z, at.inputs)).all(axis=-1)
     conditions = [
-        Condition(
+        at.condition(
             "the region at the end of the step is the one at its beginning",
             bool(stays.all()),
             float(stays.mean()) - 1.0,

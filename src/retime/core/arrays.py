@@ -42,8 +42,9 @@ def real_array(name: str, value: Any) -> Array:
     """`value` as a read-only float64 copy; finite and real, of any shape.
 
     Raises:
-        ValueError: not numeric, complex, or not finite (the message says which entry).
+        ValueError: not numeric, complex, masked, or not finite (the message says which entry).
     """
+    refuse_masked(name, value)
     try:
         raw = np.asarray(value)
     except ValueError:
@@ -59,6 +60,19 @@ def real_array(name: str, value: Any) -> Array:
         raise ValueError(f"`{name}` holds {array[where]} at {where}; every entry must be finite{_CURE.get(name, '')}.")
     array.setflags(write=False)
     return array
+
+
+def refuse_masked(name: str, value: Any) -> None:
+    """Refuse masked entries: NumPy gives the number behind the mask when it makes a plain array of them.
+
+    Raises:
+        ValueError: `value`, or an item of a list of arrays, has a masked entry.
+    """
+    parts = value if isinstance(value, (list, tuple)) else (value,)
+    if any(np.ma.is_masked(x) for x in parts if isinstance(x, np.ndarray)):
+        raise ValueError(
+            f"`{name}` has masked entries, which are not numbers; fill them (`.filled(...)`) or leave these rows out."
+        )
 
 
 def vector(name: str, value: Any, length: int | None = None, because: str = "") -> Array:

@@ -172,8 +172,14 @@ def _called_back(function: UserFunction) -> Any:
     return call
 
 
-def takes(f: Any, name: str) -> int:
-    """How many positional arguments a function takes (1 or 2 where it can be told, else 2).
+def takes(f: Any, name: str, promised: int) -> int:
+    """How many of (state, input) a function is called with: what it requires, and of what it does not, what was promised.
+
+    A function that takes any number (`*args`, a wrapper), or that cannot be asked, is given `promised`.
+
+    Args:
+        f: the function. name: how messages call it.
+        promised: 2 for a system with inputs, else 1.
 
     Raises:
         TypeError: not a function.
@@ -181,11 +187,12 @@ def takes(f: Any, name: str) -> int:
     if not callable(f):
         raise TypeError(f"`{name}` is {type(f).__name__}; it must be a function of the state, or of state and input.")
     try:
-        parameters = inspect.signature(f).parameters.values()
+        parameters = list(inspect.signature(f).parameters.values())
     except (TypeError, ValueError):
-        return 2
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    required = [p for p in parameters if p.kind in kinds and p.default is inspect.Parameter.empty]
+        return promised
     if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters):
-        return 2
-    return min(max(len(required), 1), 2)
+        return promised
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    positional = [p for p in parameters if p.kind in kinds]
+    required = sum(p.default is inspect.Parameter.empty for p in positional)
+    return min(max(required, min(promised, len(positional)), 1), 2)

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from retime.core.arrays import Array, matrix, real_array, vector
+from retime.core.arrays import Array, matrix, real_array, refuse_masked, vector
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.equation import Equation, evaluate, jacobians
 from retime.core.errors import ShapeError
@@ -126,6 +126,13 @@ class System(ABC):
         """
         return Box.of(-np.inf, np.inf, self.num_states)
 
+    def is_at_rest(self, z: Array, inputs: Array | None = None) -> bool:
+        """Whether z `(n,)` stays where it is (F(z, s) = z, or dz/dt = 0, to 1e-9 of its size) under every row of `inputs`."""
+        z = self._states(z)
+        s = self._input(None if inputs is None or np.size(inputs) == 0 else inputs)
+        motion = self.apply(z, s) - (z if isinstance(self.time, Discrete) else 0.0)
+        return bool((np.abs(motion) <= 1e-9 * (1.0 + np.abs(z).max(initial=0.0))).all())
+
     @property
     def linear_part(self) -> Array | None:
         """The matrix `(n, n)` of the right-hand side's own linear term (a leak), or None where the family names none."""
@@ -228,19 +235,19 @@ class PiecewiseAffineSystem(System):
 
     def pattern(self, z: Array, s: Array | None = None) -> Array:
         """Bits `(..., q)`: which units are on at states `(..., n)`."""
-        return self.canonical.pattern(z, s)
+        return self.canonical.pattern(*_unmasked(z, s))
 
     def apply(self, z: Array, s: Array | None = None) -> Array:
         """F(z, s), which is z_{k+1} or dz/dt, for states `(..., n)` and inputs `(..., m)` (None: zero)."""
-        return self.canonical.apply(z, s)
+        return self.canonical.apply(*_unmasked(z, s))
 
     def jacobian(self, z: Array, s: Array | None = None) -> Array:
         """The matrices M `(..., n, n)` of the regions of states `(..., n)`."""
-        return self.canonical.jacobian(z, s)
+        return self.canonical.jacobian(*_unmasked(z, s))
 
     def input_jacobian(self, z: Array, s: Array | None = None) -> Array:
         """The matrices E `(..., n, m)` of the regions of states `(..., n)`."""
-        return self.canonical.input_jacobian(z, s)
+        return self.canonical.input_jacobian(*_unmasked(z, s))
 
     def _details(self) -> list[str]:
         return [f"{self.num_units} ReLU units"]
@@ -269,6 +276,13 @@ def _canonical_function(xp: Any, p: Any, z: Any, s: Any) -> Any:
     return p["A"] @ z + p["W1"] @ on + p["C1"] @ s + p["h1"]
 
 
+def _unmasked(z: Any, s: Any) -> tuple[Any, Any]:
+    """State and input, which have no masked entries."""
+    refuse_masked("z", z)
+    refuse_masked("s", s)
+    return z, s
+
+
 def _made(cls: Any, parameters: dict[str, Any]) -> Any:
     return cls(**parameters)
 
@@ -276,6 +290,7 @@ def _made(cls: Any, parameters: dict[str, Any]) -> Any:
 def _last_axis(name: str, value: Any, length: int, meaning: str) -> Array:
     if np.iscomplexobj(value):
         raise ValueError(f"`{name}` is complex; it must be real.")
+    refuse_masked(name, value)
     array = np.asarray(value, dtype=np.float64)
     if array.ndim == 0 or array.shape[-1] != length:
         raise ShapeError(f"`{name}` has shape {array.shape}; its last axis must have {length} entries, the {meaning}.")

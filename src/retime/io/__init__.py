@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from retime.core.arrays import Array, positive
+from retime.core.errors import ModelFileError
 from retime.io.arrays import FileArrays, read_arrays
 from retime.io.control import from_control, to_control
 from retime.io.export import KerasNetwork, KerasWeights, TorchWeights, to_keras, to_torch
@@ -48,6 +49,8 @@ def load(path: str | Path, *, dt: float | None = None, family: str | None = None
         _log.warning(recognition.sentence(str(path)))
     elif recognition is not None and recognition.unread:
         _log.warning(f"{path}: read as {recognition.family}. Not read: {recognition.unread}.")
+    if recognition is not None and recognition.doubt:
+        _log.warning(f"{path}: {recognition.doubt}")
     return model
 
 
@@ -71,21 +74,53 @@ def load_recognized(
 def initial_states(path: str | Path) -> Array:
     """Initial states that a weights file carries `(k, n)` (`z0`, `mu0`, ..., cells of them included); k = 0 for none.
 
+    They are rows; a matrix whose columns, and not rows, are as long as the network's state (MATLAB's way) is turned.
+
     Raises:
-        ModelFileError: as for `load`.
+        ModelFileError: as for `load`; or they are not as long as the state.
     """
     return initial_states_of(read_arrays(path))
 
 
-def initial_states_of(file: FileArrays) -> Array:
-    """Initial states `(k, n)` among the arrays and cells of a file; k = 0 for none."""
+def initial_states_of(file: FileArrays, num_states: int | None = None) -> Array:
+    """Initial states `(k, n)` among the arrays and cells of a file; k = 0 for none. `num_states` is n where it is known.
+
+    Raises:
+        ModelFileError: they are not as long as the state.
+    """
+    n = _length_of_state(file) if num_states is None else num_states
     for name in INITIAL_STATES:
-        if name in file.cells:
-            return np.array([np.asarray(c, dtype=np.float64).reshape(-1) for c in file.cells[name]])
-        if name in file.arrays and file.arrays[name].size:
-            array = np.asarray(file.arrays[name], dtype=np.float64)
-            return array.reshape(1, -1) if array.ndim < 2 or array.shape[1] == 1 else array
+        for key, cells in file.cells.items():
+            if _leaf(key) == name:
+                return np.array([np.asarray(c, dtype=np.float64).reshape(-1) for c in cells])
+        for key, array in file.arrays.items():
+            if _leaf(key) == name and array.size:
+                return _rows(file, key, np.asarray(array, dtype=np.float64), n)
     return np.zeros((0, 0))
+
+
+def _leaf(name: str) -> str:
+    return name.replace("/", ".").rpartition(".")[2]
+
+
+def _length_of_state(file: FileArrays) -> int | None:
+    """n by the arrays, before a model is made of them; None where they do not say."""
+    sizes = [x.size for name, x in file.arrays.items() if _leaf(name) in ("h", "h1") and x.size]
+    square = [len(x) for name, x in file.arrays.items() if _leaf(name) in ("A", "W_rec") and x.ndim == 2]
+    return next(iter([*sizes, *square]), None)
+
+
+def _rows(file: FileArrays, name: str, array: Array, n: int | None) -> Array:
+    if array.ndim < 2 or (array.shape[1] == 1 and n in (None, len(array))):
+        array = array.reshape(1, -1)
+    if array.ndim == 2 and n is not None and array.shape[1] != n == len(array):
+        array = array.T.copy()
+    if array.ndim != 2 or (n is not None and array.shape[1] != n):
+        raise ModelFileError(
+            f"{file.path}: `{name}` has shape {file.arrays[name].shape}; initial states must be rows (or columns) of {n or 'n'} numbers, one "
+            "per state. Rename it if it is something else."
+        )
+    return array
 
 
 __all__ = [

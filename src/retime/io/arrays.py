@@ -6,11 +6,7 @@ wrong with a file is a `ModelFileError` that names the file, what was expected, 
 
 from __future__ import annotations
 
-import difflib
-import io
-import struct
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +26,9 @@ MAX_EXPANSION = 1100
 
 FREE_BYTES = 2**26
 """Bytes that even the smallest file may expand to."""
+
+NOT_READ = "not read: "
+"""How the note on an entry that was left out begins."""
 
 SUPPORTED = ".mat, .pt, .pth, .safetensors, .npz, .h5, .hdf5, .keras, .onnx, .jld2"
 
@@ -85,7 +84,8 @@ class FileArrays:
     becomes float32, exactly); nested names are joined with ".". `cells` are MATLAB cell arrays (and Julia vectors of
     arrays) of such arrays, in column-major order. `layers` is for Keras, in network order, and `outputs` (layer, number of
     its output) for a functional model of it; `graph` is for ONNX.
-    `metadata` holds strings, and a note in parentheses for each entry that was not read.
+    `metadata` holds strings, and a note in parentheses for each entry that was not read; `refused` has the full message for those
+    among them that are no real arrays.
     """
 
     path: Path
@@ -96,6 +96,7 @@ class FileArrays:
     metadata: Mapping[str, str] = field(default_factory=dict)
     graph: OnnxGraph | None = None
     outputs: tuple[tuple[str, int], ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_arrays(path: str | Path) -> FileArrays:
@@ -115,11 +116,16 @@ def read_arrays(path: str | Path) -> FileArrays:
 
     Cost: one pass over the file; the arrays are held in memory once.
     """
-    path = _existing_file(Path(path))
+    from retime.io.formats import existing_file, head_of, holds_hdf5, read_here
+
+    path = existing_file(Path(path))
     with reading(path, "readable weights file"):
-        head = _head(path)
-    reader = _reader_of_content(path, head)
-    return reader(path)
+        is_apart = holds_hdf5(path, head_of(path))
+    if is_apart:
+        from retime.io.reader_process import read_apart
+
+        return read_apart(path)
+    return read_here(path)
 
 
 def refusal(path: Path, *, expected: str, found: str, remedy: str) -> ModelFileError:
@@ -149,6 +155,14 @@ def reading(path: Path, kind: str) -> Iterator[None]:
         ) from error
 
 
+class UnreadableEntry(ModelFileError):
+    """One entry of a file is no real array: what it is is in `found`."""
+
+    def __init__(self, message: str, found: str) -> None:
+        super().__init__(message)
+        self.found = found
+
+
 class ArrayCollector:
     """Gathers one file's entries, checks each, and bounds how many objects and bytes the file may ask for."""
 
@@ -157,6 +171,7 @@ class ArrayCollector:
         self.arrays: dict[str, np.ndarray] = {}
         self.cells: dict[str, tuple[np.ndarray, ...]] = {}
         self.metadata: dict[str, str] = {}
+        self.refused: dict[str, str] = {}
         self._visits = 0
         self._bytes_left = max(FREE_BYTES, MAX_EXPANSION * path.stat().st_size)
         self._text_left = FREE_BYTES + path.stat().st_size
@@ -192,18 +207,35 @@ class ArrayCollector:
             raise self.refuse(name, f"arrays far larger than the file ({num_bytes} bytes here)")
 
     def refuse(self, name: str, found: str, remedy: str = "Save it as plain real arrays.") -> ModelFileError:
-        """The error for one entry."""
+        """The error for a file that asks for too much, or that does not fit together."""
         shown = name if len(name) <= 200 else f"{name[:200]}..."
         return refusal(self.path, expected=f"real numeric arrays in `{shown}`", found=found, remedy=remedy)
 
+    def unreadable(self, name: str, found: str, remedy: str = "Save it as plain real arrays.") -> ModelFileError:
+        """The error for one entry that is no real array; inside `optional` the entry is left out, with the reason."""
+        return UnreadableEntry(str(self.refuse(name, found, remedy)), found)
+
+    @contextmanager
+    def optional(self, name: str) -> Iterator[None]:
+        """While one entry is read: an unreadable one is noted and left out, since it may be no part of the network."""
+        try:
+            yield
+        except UnreadableEntry as error:
+            self.leave_out(name, error.found, str(error))
+
+    def leave_out(self, name: str, found: str, message: str = "") -> None:
+        """Note an entry that is not read; `message` is the error where the network turns out to need it."""
+        self.refused.setdefault(name, message or str(self.refuse(name, found)))
+        self.add_text(name, f"({NOT_READ}{found})")
+
     def real(self, name: str, value: Any) -> np.ndarray:
-        """The value as a real numeric array in native byte order and C order."""
+        """The value as a real numeric array in native byte order and C order; not copied where it is one already."""
         array = np.asarray(value)
         if array.dtype.kind == "c":
-            raise self.refuse(name, "complex numbers", "Save the real and the imaginary parts as two arrays.")
+            raise self.unreadable(name, "complex numbers", "Save the real and the imaginary parts as two arrays.")
         if array.dtype.kind not in "biuf":
-            raise self.refuse(name, f"values of type {array.dtype}")
-        return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+            raise self.unreadable(name, f"values of type {array.dtype}")
+        return np.require(array, dtype=array.dtype.newbyteorder("="), requirements=("C", "A"))
 
     def add_array(self, name: str, value: Any) -> None:
         """Keep a real numeric array."""
@@ -228,227 +260,18 @@ class ArrayCollector:
         outputs: tuple[tuple[str, int], ...] = (),
     ) -> FileArrays:
         """The result; a file without any array is an error."""
+        if not self.arrays and not self.cells and self.refused:
+            raise ModelFileError(next(iter(self.refused.values())))
         if not self.arrays and not self.cells:
             remedy = "Save the network's weights as named arrays."
             raise refusal(self.path, expected=f"named arrays in this {self.format} file", found="none", remedy=remedy)
-        return FileArrays(self.path, self.format, self.arrays, self.cells, layers, self.metadata, graph, outputs)
+        return FileArrays(
+            self.path, self.format, self.arrays, self.cells, layers, self.metadata, graph, outputs, self.refused
+        )
 
 
 def widen_bfloat16(bits: np.ndarray) -> np.ndarray:
     """bfloat16 bit patterns (uint16) as float32: the upper half of its bits, hence exact."""
-    return (np.asarray(bits).astype(np.uint32) << np.uint32(16)).view(np.float32)
-
-
-# Zip archives (PyTorch, NumPy, Keras 3).
-
-
-def read_member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
-    """One member's bytes, with its checksum verified and its declared size believed only within reason."""
-    info = archive.getinfo(name)
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        found = f"`{name}` compressed by method {info.compress_type}"
-        raise refusal(path, expected="stored or deflated members", found=found, remedy="Save it uncompressed.")
-    if info.file_size > MAX_EXPANSION * info.compress_size + 64:
-        found = f"`{name}` declaring {info.file_size} bytes from {info.compress_size}"
-        raise refusal(path, expected="an honest zip archive", found=found, remedy="Get the file from its source.")
-    return archive.read(name)
-
-
-# HDF5 (MATLAB v7.3, Keras, JLD2). Links to other files or names are not followed: only what this file stores is read.
-
-
-@contextmanager
-def open_hdf5(source: Path | io.BytesIO) -> Iterator[Any]:
-    """An HDF5 file opened for reading, after a check of what its library believes unseen."""
-    import h5py
-
-    _check_heaps(source.read_bytes() if isinstance(source, Path) else source.getvalue())
-    with h5py.File(source, "r") as file:
-        yield file
-
-
-def _check_heaps(data: bytes) -> None:
-    """Walk the heaps of strings as the HDF5 library does: in a damaged one it would walk in place for ever."""
-    start = data.find(b"GCOL\x01\0\0\0")
-    while start >= 0:
-        stop = start + int.from_bytes(data[start + 8 : start + 16], "little")
-        position = start + 16
-        while position + 16 <= min(stop, len(data)):
-            index, size = struct.unpack_from("<H6xQ", data, position)
-            position += 16 + size + -size % 8 if index else size
-            if (index == 0 and size == 0) or position > stop:
-                raise ValueError("a heap of strings whose parts do not fit")
-        start = data.find(b"GCOL\x01\0\0\0", max(start + 8, stop))
-
-
-def attribute(node: Any, key: str, default: Any = None) -> Any:
-    """An attribute's value, if it is a number, a string or an array of these."""
-    import h5py
-
-    if key not in node.attrs:
-        return default
-    kind = h5py.h5a.open(node.id, key.encode()).get_type()
-    if not is_plain(kind):
-        raise TypeError(f"the attribute {key} has a type that is not read")
-    return node.attrs[key]
-
-
-def is_plain(kind: Any) -> bool:
-    """Whether an HDF5 type consists of numbers, strings and references to objects (no variable-length sequences)."""
-    from h5py import h5t
-
-    category = kind.get_class()
-    if category == h5t.COMPOUND:
-        return all(is_plain(kind.get_member_type(i)) for i in range(kind.get_nmembers()))
-    if category == h5t.REFERENCE:
-        return kind.equal(h5t.STD_REF_OBJ)
-    return category in (h5t.INTEGER, h5t.FLOAT, h5t.STRING, h5t.ENUM, h5t.OPAQUE)
-
-
-def children(group: Any) -> Iterator[tuple[str, Any]]:
-    """The members that a group itself holds, with their names."""
-    import h5py
-
-    for name in group:
-        if isinstance(group.get(name, getlink=True), h5py.HardLink):
-            yield name, group[name]
-
-
-def read_dataset(dataset: Any, name: str, collector: ArrayCollector) -> Any:
-    """A dataset's value, where the file really stores it."""
-    import h5py
-
-    if dataset.shape is None:
-        return np.empty(0, dataset.dtype)
-    plan = dataset.id.get_create_plist()
-    if dataset.is_virtual or plan.get_external_count():
-        raise collector.refuse(name, "data kept in another file", "Save everything into one file.")
-    stored = dataset.id.get_storage_size()
-    if plan.get_layout() == h5py.h5d.CHUNKED:
-        stored *= MAX_EXPANSION
-    if dataset.nbytes > stored:
-        raise collector.refuse(name, f"{dataset.nbytes} bytes declared, at most {stored} stored", "Save it again.")
-    if not is_plain(dataset.id.get_type()):
-        raise TypeError(f"`{name}` has a type that is not read")
-    collector.reserve(name, dataset.nbytes)
-    return dataset[()]
-
-
-# Which reader.
-
-
-def _existing_file(path: Path) -> Path:
-    expected = "a weights file"
-    if path.is_dir():
-        raise refusal(path, expected=expected, found="a directory", remedy="Name the file inside it.")
-    if not path.exists():
-        remedy = f"Check the path{_similar_name(path)}."
-        raise refusal(path, expected=expected, found="no such file", remedy=remedy)
-    if not path.is_file():
-        raise refusal(path, expected=expected, found="a device or a pipe", remedy="Write it to a file first.")
-    if path.stat().st_size == 0:
-        raise refusal(path, expected=expected, found="an empty file (0 bytes)", remedy="Copy or save it again.")
-    return path
-
-
-def _similar_name(path: Path) -> str:
-    names = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-    close = difflib.get_close_matches(path.name, names, n=1)
-    return f"; the folder holds {close[0]}" if close else ""
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(1024)
-
-
-_HDF5 = b"\x89HDF\r\n\x1a\n"
-
-_SAVE_TORCH = "Load it in a current PyTorch and run torch.save(model.state_dict(), path)."
-
-_REFUSED_STARTS = (
-    (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19", "a file of PyTorch before 1.6, a bare pickle", _SAVE_TORCH),
-    (b"\x80", "a bare pickle, which retime does not open because that may run code", _SAVE_TORCH),
-    (b"\x93NUMPY", "a NumPy .npy file, one array without a name", "Save named arrays with numpy.savez."),
-    (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "Run git lfs pull."),
-    (b"<", "a web page or XML", "Download the raw file."),
-)
-
-
-def _reader_of_content(path: Path, head: bytes) -> Callable[[Path], FileArrays]:
-    from retime.io import jld2, mat, onnx, safetensors
-
-    if head.startswith(b"PK"):
-        return _reader_of_zip(path)
-    if head.startswith(b"MATLAB 7.3"):
-        return mat.read_mat_v73
-    if head.startswith(b"MATLAB 5.0") or head[126:128] in (b"IM", b"MI"):
-        return mat.read_mat_v5
-    if head.startswith(b"HDF5-based"):
-        return jld2.read_jld2
-    if head.startswith(_HDF5[:4]) or head[512:520] == _HDF5:
-        return _reader_of_hdf5(path)
-    if _is_onnx(path, head):
-        return onnx.read_onnx
-    if head[8:9] == b"{" or path.suffix == ".safetensors":
-        return safetensors.read_safetensors
-    raise _unsupported(path, head)
-
-
-def _is_onnx(path: Path, head: bytes) -> bool:
-    """ONNX has no signature: a file starts with its version (field 1, below 128), then another field of a model."""
-    starts_so = len(head) > 2 and head[0] == 0x08 and head[1] < 0x80 and head[2] in _ONNX_FIELDS
-    return starts_so and (path.suffix == ".onnx" or head[8:9] != b"{")
-
-
-_ONNX_FIELDS = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72)
-
-
-def _unsupported(path: Path, head: bytes) -> ModelFileError:
-    expected = f"one of the supported formats ({SUPPORTED})"
-    for start, found, remedy in _REFUSED_STARTS:
-        if head.startswith(start):
-            return refusal(path, expected=expected, found=found, remedy=remedy)
-    if head[257:262] == b"ustar":
-        return refusal(path, expected=expected, found="a tar archive (PyTorch before 0.1.10)", remedy=_SAVE_TORCH)
-    found = f"unknown content that starts with {head[:8]!r}, under the suffix {path.suffix or '(none)'}"
-    remedy = "If it is a MATLAB v4 or text file, save it with -v7; else export the weights to one of these."
-    return refusal(path, expected=expected, found=found, remedy=remedy)
-
-
-def _reader_of_zip(path: Path) -> Callable[[Path], FileArrays]:
-    from retime.io import keras, npz, torch
-
-    with reading(path, "zip archive (PyTorch, NumPy or Keras)"), zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-    if any(name.rpartition("/")[2] in ("data.pkl", "constants.pkl") for name in names):
-        return torch.read_torch
-    if "config.json" in names:
-        return keras.read_keras_v3
-    if any(name.endswith(".npy") for name in names):
-        return npz.read_npz
-    raise refusal(
-        path,
-        expected="a zip archive written by PyTorch, NumPy or Keras",
-        found=f"one with {len(names)} members, the first {names[:3]}",
-        remedy="If it contains the weights file, unzip it and name that file.",
-    )
-
-
-def _reader_of_hdf5(path: Path) -> Callable[[Path], FileArrays]:
-    from retime.io import jld2, keras, mat
-
-    with reading(path, "HDF5 file"), open_hdf5(path) as file:
-        if "model_config" in file.attrs or "layer_names" in file.attrs or "layers" in file:
-            return keras.read_keras_h5
-        if any("MATLAB_class" in child.attrs for _, child in children(file)):
-            return mat.read_mat_v73
-        names = list(file)
-    if path.suffix == ".jld2":
-        return jld2.read_jld2
-    raise refusal(
-        path,
-        expected="an HDF5 file written by Keras, MATLAB or JLD2",
-        found=f"a plain one with the members {names[:5]}, which does not say whether rows or columns come first",
-        remedy="Save the arrays with numpy.savez.",
-    )
+    wide = np.array(bits, dtype=np.uint32, order="C")
+    wide <<= np.uint32(16)
+    return wide.view(np.float32)

@@ -13,10 +13,12 @@ from retime.core.errors import ModelFileError
 from retime.core.system import System
 from retime.core.time import Continuous, Discrete, TimeBase
 from retime.io.arrays import FileArrays
+from retime.io.folding import folded
 from retime.io.keras_layers import read_layers
-from retime.io.named import Named, Recognition, held, own_readout, size
+from retime.io.named import ALIASES, Named, Recognition, held, own_readout, size
 from retime.io.onnx_graph import read_graph
-from retime.io.state_dict import RECURRENT_FAMILIES, has_recurrent_weights, read_state_dict
+from retime.io.recurrent import num_outputs
+from retime.io.state_dict import RECURRENT_FAMILIES, has_recurrent_weights, is_recurrent_name, read_state_dict
 from retime.models import FAMILIES
 
 _CONTINUOUS = ("continuous_plrnn", "rate_rnn", "hopfield")
@@ -32,10 +34,13 @@ def recognize(
     """
     if family is not None and family not in FAMILIES:
         raise ValueError(f"`family` is {family!r}; it must be one of {', '.join(sorted(FAMILIES))}.")
-    found = Named(file)
+    _check_needed(file)
+    file, folds = folded(file)
+    found = Named(file, has_leak=any("`h2h`" in note for note in folds))
     time = _time(found, family, dt)
     try:
-        return _read(found, family, time, options)
+        model, recognition = _read(found, family, time, options)
+        return model, replace(recognition, notes=(*folds, *recognition.notes))
     except ValueError as error:
         raise ModelFileError(f"{file.path}: {error}") from error
     except (AttributeError, LookupError, OverflowError, TypeError) as error:
@@ -58,8 +63,28 @@ def _read(found: Named, family: str | None, time: TimeBase, options: dict[str, A
     else:
         parameters, recognition = _BUILDERS[name](found, family is not None)
         model = FAMILIES[name](**parameters, time=time, **options)
-    unread = found.unread()
-    return model, replace(recognition, unread=unread)
+    doubt = found.doubt(_lengths(model), recognition.notes)
+    return model, replace(recognition, unread=found.unread(), doubt=doubt)
+
+
+def _lengths(model: System) -> set[int]:
+    """Lengths that an array of the dynamics could have: states, hidden units, outputs of a layer and its gates; not 1."""
+    found: set[int] = set()
+    layers: Any = getattr(model, "layers", (model,))
+    for layer in layers:
+        found |= {layer.num_states, getattr(layer, "num_units", 0)}
+        if layer.family in ("gru", "lstm"):
+            found |= {num_outputs(layer), len(layer.W_rec)}
+    return found - {0, 1}
+
+
+def _check_needed(file: FileArrays) -> None:
+    """An entry that could not be read, under a name that models use, is not left out: the rest would be another network."""
+    known = {alias for name, aliases in ALIASES.items() if name != "dt" for alias in aliases}
+    for name, message in file.refused.items():
+        leaf = name.replace("/", ".").rpartition(".")[2]
+        if leaf in known or is_recurrent_name(leaf):
+            raise ModelFileError(message)
 
 
 def _time(found: Named, family: str | None, dt: float | None) -> TimeBase:
@@ -85,7 +110,7 @@ def _stored_step(found: Named) -> float:
 
 def _fitting(found: Named) -> str:
     """The family whose parameters the file holds; "stacked_rnn" stands for recurrent weights, whose shapes decide later."""
-    for name, parameters in _SIGNATURES.items():
+    for name, parameters in _SIGNATURES:
         if all(p in found for p in parameters):
             return name
     if has_recurrent_weights(found):
@@ -93,15 +118,17 @@ def _fitting(found: Named) -> str:
     raise ModelFileError(
         f"{found.file.path}: no family fits. Known are A, W, h (plrnn); A, W1, W2, h1, h2 (shallow_plrnn); A, W, h, slopes, "
         f"thresholds (dendritic_plrnn); weight_hh_l0, weight_ih_l0 (tanh_rnn, gru, lstm) or W_rec, W_in (relu_rnn). The file holds "
-        f"{held(found.file)}. Rename the arrays, or pass `family=`."
+        f"{held(found.file)}. If they are one of these under other names, save them under these; a network of another form needs its own "
+        "class, or `rt.Map`. Pass `family=` where you know it."
     )
 
 
-_SIGNATURES = {
-    "shallow_plrnn": ("A", "W1", "W2", "h1", "h2"),
-    "dendritic_plrnn": ("A", "W", "h", "slopes", "thresholds"),
-    "plrnn": ("A", "W", "h"),
-}
+_SIGNATURES = (
+    ("shallow_plrnn", ("A", "W1", "W2", "h1", "h2")),
+    ("dendritic_plrnn", ("A", "W", "h", "slopes", "thresholds")),
+    ("dendritic_plrnn", ("A", "W", "h", "slopes", "thetas")),
+    ("plrnn", ("A", "W", "h")),
+)
 
 
 def _shared(found: Named) -> tuple[dict[str, Any], list[str]]:
@@ -112,11 +139,33 @@ def _shared(found: Named) -> tuple[dict[str, Any], list[str]]:
         parameters["C"] = found["C"]
     elif "C" in found:
         notes.append("`C` is all zero: read as no inputs.")
-    if "B" in found and found.peek("B").ndim == 2 and found.peek("B").shape[1] == len(found["A"]):
+    linear = _linear_readout(found)
+    if linear is not None:
+        parameters["readout"], name = linear
+        notes.append(f"`{name}` is the readout.")
+    elif "B" in found and found.peek("B").ndim == 2 and found.peek("B").shape[1] == _num_states(found):
         b = found["readout_b"] if "readout_b" in found else _bias(found, len(found["B"]))
         parameters["readout"] = (found["B"], b)
-        notes.append("`B` is the readout.")
+        notes.append(f"`{found.used['B']}` is the readout.")
     return parameters, notes
+
+
+def _linear_readout(found: Named) -> tuple[tuple[Array, Array | None], str] | None:
+    """The layer `output_layer` (p, n) and its bias, and its name; None where there is none, or a `B`."""
+    name = next((x for x in found.file.arrays if x == _OUTPUT or x.endswith(f".{_OUTPUT}")), None)
+    if name is None or "B" in found or found.file.arrays[name].shape[1:] != (_num_states(found),):
+        return None
+    bias = name.removesuffix("weight") + "bias"
+    found.read.update(x for x in (name, bias) if x in found.file.arrays)
+    return (found.file.arrays[name], found.file.arrays.get(bias)), name
+
+
+_OUTPUT = "output_layer.weight"
+
+
+def _num_states(found: Named) -> int:
+    """n by the offsets, since a diagonal A may lie in a row or in a column."""
+    return found.peek("h" if "h" in found else "h1").size
 
 
 def _bias(found: Named, outputs: int) -> Array | None:
@@ -128,9 +177,27 @@ def _plrnn(found: Named, given: bool) -> tuple[dict[str, Any], Recognition]:
     shared, notes = _shared(found)
     others = ('family="alrnn" (needs num_relu=...)', 'family="continuous_plrnn"')
     reason = found.names("A", "W", "h")
-    return {k: found[k] for k in ("A", "W", "h")} | shared, _recognition(
-        "plrnn", reason, () if given else others, notes
-    )
+    if not given and found.file.format.startswith("mat"):
+        others = (*others, _THRESHOLD_FORM)
+        markers = [x for x in _COVARIANCES if x in found.file.arrays]
+        if len(markers) > 1:
+            notes.append(
+                f"The file cannot tell whether `h` is added or is a threshold; with {' and '.join(f'`{x}`' for x in markers)} beside it, as "
+                "covariances of the noise, the older form is likely."
+            )
+    return _parameters(found) | shared, _recognition("plrnn", reason, () if given else others, notes)
+
+
+_THRESHOLD_FORM = 'family="dendritic_plrnn" (`h` a threshold, the form of 2017: z\' = A z + W max(z - h, 0))'
+
+_COVARIANCES = ("S", "G", "Sigma", "Gamma", "Q")
+
+
+def _parameters(found: Named) -> dict[str, Any]:
+    """A, W and h; a column or a row for A is its diagonal."""
+    A = found["A"]
+    is_line = A.ndim == 2 and min(A.shape) == 1 < max(A.shape)
+    return {"A": A.reshape(-1) if is_line else A, "W": found["W"], "h": found["h"]}
 
 
 def _recognition(family: str, reason: str, others: tuple[str, ...], notes: list[str]) -> Recognition:
@@ -145,7 +212,7 @@ def _alrnn(found: Named, given: bool) -> tuple[dict[str, Any], Recognition]:
         shared["readout"] = (np.eye(p, n), np.zeros(p))
         notes[-1] = f"Outputs are the first {p} states; `B` only sets initial states in such files (z_1 = x_1 B)."
     reason = found.names("A", "W", "h")
-    return {k: found[k] for k in ("A", "W", "h")} | shared, _recognition("alrnn", reason, (), notes)
+    return _parameters(found) | shared, _recognition("alrnn", reason, (), notes)
 
 
 def _continuous(found: Named, given: bool) -> tuple[dict[str, Any], Recognition]:
@@ -162,10 +229,45 @@ def _shallow(found: Named, given: bool) -> tuple[dict[str, Any], Recognition]:
 
 
 def _dendritic(found: Named, given: bool) -> tuple[dict[str, Any], Recognition]:
-    names = ("A", "W", "h", "slopes", "thresholds")
-    found.require("dendritic_plrnn", *names)
+    found.require("dendritic_plrnn", "A", "W", "h")
+    parameters = _parameters(found)
+    n = np.size(parameters["h"])
+    if "slopes" not in found and "thresholds" not in found and "thetas" not in found:
+        return _threshold_form(found, parameters, n)
     shared, notes = _shared(found)
-    return {k: found[k] for k in names} | shared, _recognition("dendritic_plrnn", found.names(*names), (), notes)
+    names = ("A", "W", "h", "slopes", "thetas" if "thetas" in found and "thresholds" not in found else "thresholds")
+    found.require("dendritic_plrnn", *names)
+    if names[-1] == "thetas":
+        notes.append("The bases are max(z + theta, 0), one column of `thetas` each: the thresholds are -theta.")
+        thresholds = _columns(found, n)
+    else:
+        thresholds = found["thresholds"]
+    parameters |= {"slopes": found["slopes"], "thresholds": thresholds}
+    return parameters | shared, _recognition("dendritic_plrnn", found.names(*names), (), notes)
+
+
+def _columns(found: Named, n: int) -> Array:
+    """-thetas `(B, n)` from `(n, B)`, as the programs that write them store it."""
+    thetas = found["thetas"]
+    if thetas.ndim != 2 or len(thetas) != n:
+        raise ModelFileError(
+            f"{found.file.path}: `{found.used['thetas']}` is {size(thetas)}; it must be {n} x bases, one column per basis."
+        )
+    return -thetas.T
+
+
+def _threshold_form(found: Named, parameters: dict[str, Any], n: int) -> tuple[dict[str, Any], Recognition]:
+    """z' = A z + W max(z - h, 0) + C s, x = B max(z - h, 0): one basis with slope 1 and the thresholds h. Source: durstewitz2017."""
+    shared, notes = _shared(found)
+    if shared.pop("readout", None) is not None:
+        notes = [x for x in notes if "readout" not in x]
+        notes.append(
+            f"`{found.used['B']}` reads max(z - h, 0), which is no linear readout: it is not part of the model."
+        )
+    h = np.asarray(parameters["h"], dtype=float).reshape(1, -1)
+    parameters |= {"h": np.zeros(n), "slopes": [1.0], "thresholds": h}
+    notes.insert(0, "`h` is read as the thresholds (the form of 2017): z' = A z + W max(z - h, 0).")
+    return parameters | shared, _recognition("dendritic_plrnn", found.names("A", "W", "h"), (), notes)
 
 
 def _linear(found: Named, given: bool) -> tuple[dict[str, Any], Recognition]:

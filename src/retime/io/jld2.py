@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from retime.io.arrays import ArrayCollector, FileArrays, children, open_hdf5, read_dataset, reading
+from retime.io.arrays import ArrayCollector, FileArrays, reading
+from retime.io.hdf5 import children, open_hdf5, read_dataset
 
 __all__ = ["read_jld2"]
 
@@ -31,7 +32,8 @@ def read_jld2(path: Path) -> FileArrays:
     with reading(path, "JLD2 file"), open_hdf5(path) as file:
         for name, child in children(file):
             if name != "_types":
-                _collect(collector, name, child)
+                with collector.optional(name):
+                    _collect(collector, name, child)
     return collector.finish()
 
 
@@ -42,7 +44,8 @@ def _collect(collector: ArrayCollector, name: str, node: Any) -> None:
     if isinstance(node, h5py.Group):
         with collector.inside(name, node):
             for key, child in children(node):
-                _collect(collector, f"{name}.{key}", child)
+                with collector.optional(f"{name}.{key}"):
+                    _collect(collector, f"{name}.{key}", child)
     elif isinstance(node, h5py.Dataset):
         _collect_dataset(collector, name, node)
 
@@ -77,12 +80,13 @@ def _collect_value(collector: ArrayCollector, name: str, value: Any, file: Any) 
 
 def _collect_struct(collector: ArrayCollector, name: str, value: Any, file: Any) -> None:
     if value.dtype.names == ("re", "im"):
-        raise collector.refuse(name, "complex numbers", "Save the real and the imaginary parts as two arrays.")
+        raise collector.unreadable(name, "complex numbers", "Save the real and the imaginary parts as two arrays.")
     if value.ndim:
         collector.add_text(name, "(not read: an array of structs)")
         return
     for key in value.dtype.names:
-        _collect_value(collector, f"{name}.{key}", value[key], file)
+        with collector.optional(f"{name}.{key}"):
+            _collect_value(collector, f"{name}.{key}", value[key], file)
 
 
 def _collect_list(collector: ArrayCollector, name: str, value: np.ndarray, file: Any) -> None:

@@ -5,7 +5,6 @@ The configuration is read as JSON and nothing of it is evaluated: a Lambda layer
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import zipfile
@@ -17,19 +16,9 @@ from typing import Any
 import numpy as np
 
 from retime.core.errors import ModelFileError
-from retime.io.arrays import (
-    ArrayCollector,
-    FileArrays,
-    KerasLayer,
-    attribute,
-    children,
-    open_hdf5,
-    read_dataset,
-    read_member,
-    reading,
-    refusal,
-    widen_bfloat16,
-)
+from retime.io.archive import read_member
+from retime.io.arrays import FREE_BYTES, ArrayCollector, FileArrays, KerasLayer, reading, refusal, widen_bfloat16
+from retime.io.hdf5 import attribute, children, open_hdf5, read_dataset
 
 __all__ = ["read_keras_h5", "read_keras_v3"]
 
@@ -191,13 +180,13 @@ def read_keras_v3(path: Path) -> FileArrays:
     with reading(path, "Keras .keras archive"):
         config, data = _members_v3(collector)
         entries = _layer_configs(path, config)
-        with open_hdf5(io.BytesIO(data)) as file:
+        with open_hdf5(data) as file:
             groups = _layer_groups(file, entries)
             layers = [_layer_v3(collector, groups[_layer_name(entry)], entry) for entry in entries]
         return _finish(collector, layers, config)
 
 
-def _members_v3(collector: ArrayCollector) -> tuple[Mapping[str, Any], bytes]:
+def _members_v3(collector: ArrayCollector) -> tuple[Mapping[str, Any], bytearray]:
     path = collector.path
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
@@ -205,9 +194,9 @@ def _members_v3(collector: ArrayCollector) -> tuple[Mapping[str, Any], bytes]:
             found = f"no `model.weights.h5` among {names[:5]}"
             raise refusal(path, expected="a whole Keras model", found=found, remedy=_SAVE)
         if "metadata.json" in names:
-            metadata = json.loads(read_member(archive, "metadata.json", path))
+            metadata = json.loads(read_member(archive, "metadata.json", path, FREE_BYTES // 4))
             collector.add_text("keras_version", metadata.get("keras_version", ""))
-        config = json.loads(read_member(archive, "config.json", path))
+        config = json.loads(read_member(archive, "config.json", path, FREE_BYTES // 4))
         return config, read_member(archive, "model.weights.h5", path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,7 @@ def read_layers(
     Raises:
         ModelFileError: another layer, activation or connection than those that retime reads; the message names it.
     """
+    file, notes = _without_head(file)
     active = [x for x in file.layers if not _is_inactive(x) and x.class_name not in _MASKS]
     recurrent, rest = _split(file, active)
     _check_chain(file, active)
@@ -56,7 +58,38 @@ def read_layers(
     model = network(layers, readout, time, options, stacked=family == "stacked_rnn")
     kinds = " + ".join(x.class_name for x in active)
     shown = ", ".join(f"{_cell(x)[0]} of {x.weights['recurrent_kernel'].shape[0]} units" for x in recurrent)
-    return model, Recognition(model.family, f"Keras {kinds}: {shown}")
+    notes += _activation_of_readout(rest)
+    return model, Recognition(model.family, f"Keras {kinds}: {shown}", (), tuple(notes))
+
+
+_HEADS = ("Softmax", "Activation", "ReLU", "LeakyReLU", "ELU", "PReLU")
+
+
+def _without_head(file: FileArrays) -> tuple[FileArrays, list[str]]:
+    """The file without the functions that are applied to the readout at the end, and a note on each."""
+    names = [x.class_name for x in file.layers]
+    if not {"Dense", "TimeDistributed"} & set(names):
+        return file, []
+    last = max(k for k, name in enumerate(names) if name in ("Dense", "TimeDistributed"))
+    heads = [x for x in file.layers[last + 1 :] if x.class_name in _HEADS and not _is_inactive(x)]
+    notes = [f"Not read: layer {x.name!r} ({_kind(x)}); the outputs are what it is applied to." for x in heads]
+    layers = (
+        replace(x, class_name="Dropout") if x in heads else x for x in file.layers
+    )  # passed over, as a Dropout is
+    return replace(file, layers=tuple(layers)), notes
+
+
+def _activation_of_readout(rest: Sequence[KerasLayer]) -> list[str]:
+    shown = [(x.name, _name(_readout_config(x).get("activation"))) for x in rest]
+    return [
+        f"Not read: the activation {name!r} of layer {layer!r}; the outputs are what it is applied to."
+        for layer, name in shown
+        if name != "linear"
+    ]
+
+
+def _readout_config(layer: KerasLayer) -> Mapping[str, Any]:
+    return layer.config.get("layer", {}).get("config", layer.config)
 
 
 def check_family(file: FileArrays, family: str | None, layers: Sequence[Layer]) -> None:
@@ -278,13 +311,6 @@ def _name(activation: Any) -> str:
 
 
 def _readout(file: FileArrays, layer: KerasLayer) -> ReadoutPair:
-    config = layer.config.get("layer", {}).get("config", layer.config)
-    activation = _name(config.get("activation"))
-    if activation != "linear":
-        raise ModelFileError(
-            f"{file.path}: layer {layer.name!r} has activation {activation!r}; a readout must be linear. "
-            "Load the recurrent layer alone and apply that activation to the outputs."
-        )
     if "kernel" not in layer.weights:
         raise ModelFileError(
             f"{file.path}: layer {layer.name!r} has no weights `kernel`. Save the model after it was built."

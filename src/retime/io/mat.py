@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from retime.io.arrays import (
-    MAX_EXPANSION,
-    ArrayCollector,
-    FileArrays,
-    attribute,
-    children,
-    open_hdf5,
-    read_dataset,
-    reading,
-)
+from retime.io.arrays import MAX_EXPANSION, ArrayCollector, FileArrays, reading
+from retime.io.hdf5 import attribute, children, open_hdf5, read_dataset
 
 __all__ = ["read_mat_v5", "read_mat_v73"]
 
@@ -46,14 +39,12 @@ def read_mat_v5(path: Path) -> FileArrays:
         ModelFileError: damaged, or an entry is complex, sparse, or an object of a MATLAB class.
     """
     collector = ArrayCollector(path, "mat-v5")
-    with reading(path, "MATLAB v5 file"):
-        data = memoryview(path.read_bytes())
-        order = {b"IM": "<", b"MI": ">"}[bytes(data[126:128])]
-        for kind, body in _elements(data[128:], order):
-            is_compressed = kind == _COMPRESSED
-            matrix = _open_matrix(_inflate(body, order) if is_compressed else body, order)
+    with reading(path, "MATLAB v5 file"), path.open("rb") as file:
+        for body, order in _variables(file):
+            matrix = _open_matrix(body, order)
             if matrix.name:  # MATLAB keeps its workspace of function handles in a nameless one
-                _collect_v5(collector, matrix.name, matrix)
+                with collector.optional(matrix.name):
+                    _collect_v5(collector, matrix.name, matrix)
     return collector.finish()
 
 
@@ -109,13 +100,42 @@ def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
         position = stop if kind == _COMPRESSED else stop + (position - stop) % 8
 
 
-def _inflate(body: memoryview, order: str) -> memoryview:
-    """The one matrix of a compressed element, its checksum verified."""
-    stream = zlib.decompressobj()
-    data = stream.decompress(body, MAX_EXPANSION * len(body) + 64)
+def _variables(file: IO[bytes]) -> Iterator[tuple[memoryview, str]]:
+    """The body of each variable of a file and its byte order, one in memory at a time."""
+    order = {b"IM": "<", b"MI": ">"}[file.read(128)[126:]]
+    end = os.fstat(file.fileno()).st_size
+    while tag := file.read(8):
+        kind, size = struct.unpack(f"{order}II", tag)
+        if kind >> 16:  # at most four bytes, packed into the tag: no variable is so small
+            raise ValueError("a variable of at most four bytes")
+        if size > end - file.tell():
+            raise ValueError(f"a variable of {size} bytes where {end - file.tell()} are left")
+        if kind == _COMPRESSED:
+            yield _part(_elements(_inflated(file, size), order))[1], order
+            continue
+        body = memoryview(file.read(size))
+        file.seek(-size % 8, 1)
+        yield body, order
+
+
+def _inflated(file: IO[bytes], size: int) -> memoryview:
+    """A compressed element, a piece at a time, its checksum verified."""
+    stream, found, left = zlib.decompressobj(), bytearray(), size
+    while left and not stream.eof:
+        piece = file.read(min(left, _PIECE))
+        left -= len(piece)
+        while piece and not stream.eof:
+            found += stream.decompress(piece, _PIECE)
+            piece = stream.unconsumed_tail
+        if len(found) > MAX_EXPANSION * size + 64:
+            raise ValueError("a compressed variable that is larger than it can be")
     if not stream.eof:
         raise ValueError("a compressed variable that does not end")
-    return _part(_elements(memoryview(data), order))[1]
+    file.seek(left, 1)
+    return memoryview(found)
+
+
+_PIECE = 2**18  # bytes
 
 
 def _part(parts: Iterator[tuple[int, memoryview]]) -> tuple[int, memoryview]:
@@ -143,9 +163,9 @@ def _open_matrix(body: memoryview, order: str) -> _Matrix:
 def _collect_v5(collector: ArrayCollector, name: str, matrix: _Matrix) -> None:
     collector.visit(name)
     if matrix.is_complex:
-        raise collector.refuse(name, "complex numbers", _REAL)
+        raise collector.unreadable(name, "complex numbers", _REAL)
     if matrix.kind == _SPARSE:
-        raise collector.refuse(name, "a sparse matrix", _FULL)
+        raise collector.unreadable(name, "a sparse matrix", _FULL)
     if matrix.kind == _STRUCT:
         _collect_struct_v5(collector, name, matrix)
     elif matrix.kind == _CELL:
@@ -155,7 +175,7 @@ def _collect_v5(collector: ArrayCollector, name: str, matrix: _Matrix) -> None:
     elif matrix.kind in _CLASSES:
         collector.add_array(name, _array_v5(collector, name, matrix))
     else:
-        raise collector.refuse(name, f"a MATLAB object or function (class number {matrix.kind})", _PLAIN)
+        raise collector.unreadable(name, f"a MATLAB object or function (class number {matrix.kind})", _PLAIN)
 
 
 def _inner(matrix: _Matrix, count: int) -> list[_Matrix]:
@@ -173,7 +193,9 @@ def _collect_struct_v5(collector: ArrayCollector, name: str, matrix: _Matrix) ->
     fields = _inner(matrix, count * len(keys))
     for i, field in enumerate(fields):
         owner = name if count == 1 else f"{name}({i // len(keys) + 1})"
-        _collect_v5(collector, f"{owner}.{keys[i % len(keys)]}", field)
+        entry = f"{owner}.{keys[i % len(keys)]}"
+        with collector.optional(entry):
+            _collect_v5(collector, entry, field)
 
 
 def _collect_cell_v5(collector: ArrayCollector, name: str, matrix: _Matrix) -> None:
@@ -193,7 +215,7 @@ def _array_v5(collector: ArrayCollector, name: str, matrix: _Matrix) -> np.ndarr
     stored = np.frombuffer(body, f"{matrix.order}{_STORED[kind]}") if body else np.empty(0)
     dtype = np.dtype("?" if matrix.is_logical else _CLASSES[matrix.kind])
     collector.reserve(name, stored.size * dtype.itemsize)
-    return stored.astype(dtype).reshape(matrix.shape, order="F")
+    return np.array(stored.reshape(matrix.shape, order="F"), dtype=dtype, order="C")
 
 
 def _text_v5(matrix: _Matrix) -> str:
@@ -223,7 +245,8 @@ def read_mat_v73(path: Path) -> FileArrays:
     with reading(path, "MATLAB v7.3 (HDF5) file"), open_hdf5(path) as file:
         for name, child in children(file):
             if not name.startswith("#"):
-                _collect_v73(collector, name, child)
+                with collector.optional(name):
+                    _collect_v73(collector, name, child)
     return collector.finish()
 
 
@@ -233,13 +256,14 @@ def _collect_v73(collector: ArrayCollector, name: str, node: Any) -> None:
     collector.visit(name)
     kind = _matlab_class(node)
     if "MATLAB_sparse" in node.attrs:
-        raise collector.refuse(name, "a sparse matrix", _FULL)
+        raise collector.unreadable(name, "a sparse matrix", _FULL)
     if "MATLAB_object_decode" in node.attrs or kind in ("function_handle", "string", "table"):
-        raise collector.refuse(name, f"a MATLAB object or function ({kind})", _PLAIN)
+        raise collector.unreadable(name, f"a MATLAB object or function ({kind})", _PLAIN)
     if isinstance(node, h5py.Group):
         with collector.inside(name, node):
             for key, child in children(node):
-                _collect_v73(collector, f"{name}.{key}", child)
+                with collector.optional(f"{name}.{key}"):
+                    _collect_v73(collector, f"{name}.{key}", child)
     elif node.dtype == h5py.ref_dtype:
         _collect_references_v73(collector, name, node, kind)
     elif kind == "char":
@@ -284,9 +308,9 @@ _DTYPES = {
 def _array_v73(collector: ArrayCollector, name: str, node: Any, kind: str) -> np.ndarray:
     value = read_dataset(node, name, collector)
     if value.dtype.names:
-        raise collector.refuse(name, "complex numbers", _REAL)
+        raise collector.unreadable(name, "complex numbers", _REAL)
     if kind not in _DTYPES:
-        raise collector.refuse(name, f"a variable of class `{kind or 'unknown'}`", _PLAIN)
+        raise collector.unreadable(name, f"a variable of class `{kind or 'unknown'}`", _PLAIN)
     if attribute(node, "MATLAB_empty", 0):  # the values are the dimensions then
         return _empty_v73(collector, name, value, kind)
     return np.asarray(value).T.astype(_DTYPES[kind] if kind == "logical" else value.dtype)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.errors import ModelFileError
-from retime.io.arrays import FileArrays
+from retime.io.arrays import NOT_READ, FileArrays
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "A": ("A", "a_diag", "AD"),
-    "W": ("W", "W0", "AW"),
+    "W": ("W", "W0"),
     "h": ("h", "h0", "bias_h"),
     "C": ("C", "input_weights"),
     "W1": ("W1", "W_1", "W₁"),
@@ -22,19 +23,20 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "h2": ("h2", "h_2", "h₂"),
     "slopes": ("slopes", "alphas", "alpha"),
     "thresholds": ("thresholds", "H"),
+    "thetas": ("thetas", "theta"),
     "W_rec": ("W_rec", "weight_hh_l0", "weight_hh"),
     "W_in": ("W_in", "weight_ih_l0", "weight_ih"),
     "b_rec": ("b_rec", "bias_hh_l0", "bias_hh"),
     "b_in": ("b_in", "bias_ih_l0", "bias_ih"),
     "b": ("b",),
     "E": ("E",),
-    "B": ("B", "readout_B"),
-    "readout_b": ("readout_b",),
+    "B": ("B", "readout_B", "W_out"),
+    "readout_b": ("readout_b", "b_out"),
     "dt": ("dt", "delta_t", "Δt"),
 }
 """Names under which published files store a parameter; a prefix that ends with "." is ignored (`model.A` is `A`)."""
 
-INITIAL_STATES = ("z0", "mu0", "x0", "initial_states")
+INITIAL_STATES = ("z0", "mu0", "x0", "initial_states", "init_state", "initial_state")
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Recognition:
         reason: the arrays that decided.
         others: other families the same arrays would fit, with what they need; empty when there are none.
         notes: what else the reader should know.
-        unread: the arrays that are not part of the model, with their shapes; empty when there are none.
+        unread: what is not part of the model: arrays with their shapes, other entries with the reason; empty when there is nothing.
+        doubt: arrays that are not part of the model as read but could be part of the network, and what that means; empty for none.
     """
 
     family: str
@@ -54,6 +57,7 @@ class Recognition:
     others: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     unread: str = ""
+    doubt: str = ""
 
     def sentence(self, name: str) -> str:
         """One line for a person."""
@@ -70,8 +74,8 @@ class Named:
     is a `ModelFileError`.
     """
 
-    def __init__(self, file: FileArrays) -> None:
-        self.file = file
+    def __init__(self, file: FileArrays, *, has_leak: bool = False) -> None:
+        self.file, self.has_leak = file, has_leak  # has_leak: by the names of its layers
         self.used: dict[str, str] = {}
         self.read: set[str] = set()
         self._places: dict[str, dict[str, str]] = {}
@@ -123,11 +127,28 @@ class Named:
         return first
 
     def unread(self) -> str:
-        """What was not asked for, with shapes; initial states and the step are not part of a model. Empty for nothing."""
+        """What was not asked for, with shapes or reasons; initial states and the step are not part of a model. Empty for nothing."""
+        shown = [f"`{x}` {size(self.file.arrays[x])}" for x in self._left()]
+        notes = ((x, text.strip("()")) for x, text in self.file.metadata.items())
+        shown += [f"`{x}` ({text.removeprefix(NOT_READ)})" for x, text in notes if text.startswith(NOT_READ)]
+        return ", ".join(shown[:12]) + (f" and {len(shown) - 12} more" if len(shown) > 12 else "")
+
+    def _left(self) -> list[str]:
         known = {*INITIAL_STATES, *ALIASES["dt"]}
-        names = [x for x in self.file.arrays if x not in self.read and x.rpartition(".")[2] not in known]
-        shown = [f"`{x}` {size(self.file.arrays[x])}" for x in names[:12]]
-        return ", ".join(shown) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+        return [x for x in self.file.arrays if x not in self.read and x.rpartition(".")[2] not in known]
+
+    def doubt(self, sizes: set[int], notes: Sequence[str]) -> str:
+        """Arrays that were not asked for although they are as long as the state, or have the name of a rate; empty for none."""
+        left = [x for x in self._left() if not _TRAINING.search(x) and not any(f"`{x}`" in note for note in notes)]
+        found = [x for x in left if _RATE.fullmatch(x.rpartition(".")[2]) or sizes & set(self.file.arrays[x].shape)]
+        if not found:
+            return ""
+        shown = ", ".join(f"`{x}` {size(self.file.arrays[x])}" for x in found[:6])
+        more = f" and {len(found) - 6} more" if len(found) > 6 else ""
+        return (
+            f"Warning: {shown}{more} may belong to the dynamics and are not part of this model. If the network uses them, this is another "
+            "network: pass the family that has them with `family=` and its options."
+        )
 
     def names(self, *names: str) -> str:
         """Those of the canonical names that are present, as the file calls them, with their shapes."""
@@ -147,6 +168,13 @@ class Named:
             raise ModelFileError(f"{self.file.path}: family {family} needs {wanted}; the file holds {held(self.file)}.")
 
 
+_RATE = re.compile(
+    r"alphas?|taus?|leak\w*|decay\w*|gamma|time_constants?|slopes|thresholds?|thetas?|dale\w*", re.IGNORECASE
+)
+
+_TRAINING = re.compile(r"optim|exp_avg|momentum|grad|loss|epoch|train|valid|batch|history", re.IGNORECASE)
+
+
 def size(array: Array) -> str:
     """The shape as text: 3x2, 3, scalar."""
     return "x".join(map(str, array.shape)) or "scalar"
@@ -154,10 +182,9 @@ def size(array: Array) -> str:
 
 def held(file: FileArrays) -> str:
     """What a file holds, for messages."""
-    if not file.arrays:
-        return "no arrays"
     shown = [f"`{name}` {size(array)}" for name, array in list(file.arrays.items())[:12]]
-    return ", ".join(shown) + (", ..." if len(file.arrays) > 12 else "")
+    shown += [f"the cell `{name}` of {len(parts)}" for name, parts in list(file.cells.items())[:4]]
+    return ", ".join(shown or ["no arrays"]) + (", ..." if len(file.arrays) > 12 else "")
 
 
 def own_readout(found: Named) -> tuple[Array, Array | None] | None:

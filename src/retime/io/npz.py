@@ -7,10 +7,12 @@ import json
 import math
 import zipfile
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
-from retime.io.arrays import ArrayCollector, FileArrays, read_member, reading
+from retime.io.archive import fill, open_member
+from retime.io.arrays import ArrayCollector, FileArrays, reading
 
 __all__ = ["read_npz"]
 
@@ -32,13 +34,14 @@ def read_npz(path: Path) -> FileArrays:
         for member in archive.namelist():
             if member.endswith(".npy"):
                 name = member.removesuffix(".npy")
-                _collect(collector, name, read_member(archive, member, path))
+                with collector.optional(name), open_member(archive, member, path) as (stream, size):
+                    _collect(collector, name, stream, size)
     return collector.finish()
 
 
-def _collect(collector: ArrayCollector, name: str, data: bytes) -> None:
+def _collect(collector: ArrayCollector, name: str, stream: IO[bytes], size: int) -> None:
     collector.visit(name)
-    array = _decode(collector, name, data)
+    array = _decode(collector, name, stream, size)
     if array.dtype.kind not in "US":
         collector.add_array(name, array)
     elif array.ndim == 0:
@@ -47,17 +50,21 @@ def _collect(collector: ArrayCollector, name: str, data: bytes) -> None:
         collector.add_text(name, json.dumps(array.astype(str).tolist()))
 
 
-def _decode(collector: ArrayCollector, name: str, data: bytes) -> np.ndarray:
-    file = io.BytesIO(data)
-    version = np.lib.format.read_magic(file)
+_HEADER = 64 + 10_000  # bytes; NumPy refuses longer ones
+
+
+def _decode(collector: ArrayCollector, name: str, stream: IO[bytes], size: int) -> np.ndarray:
+    """The array, filled from the stream without a second copy of its bytes."""
+    head = io.BytesIO(stream.read(_HEADER))
+    version = np.lib.format.read_magic(head)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, is_column_major, dtype = read_header(file)
+    shape, is_column_major, dtype = read_header(head)
     if dtype.hasobject:
-        raise collector.refuse(name, "Python objects (a pickle), which retime does not open")
-    body = data[file.tell() :]
-    declared = math.prod(shape) * dtype.itemsize
-    if declared != len(body):
-        raise collector.refuse(name, f"{declared} bytes declared by its header, {len(body)} present", "Save it again.")
+        raise collector.unreadable(name, "Python objects (a pickle), which retime does not open")
+    present, declared = size - head.tell(), math.prod(shape) * dtype.itemsize
+    if declared != present:
+        raise collector.refuse(name, f"{declared} bytes declared by its header, {present} present", "Save it again.")
     collector.reserve(name, declared)
-    flat = np.frombuffer(body, dtype) if declared else np.empty(0, dtype)
-    return flat.reshape(shape, order="F" if is_column_major else "C")
+    array = np.empty(shape, dtype, order="F" if is_column_major else "C")
+    fill(array.reshape(-1, order="A").view(np.uint8) if declared else np.empty(0, np.uint8), head.read(), stream)
+    return array

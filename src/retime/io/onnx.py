@@ -128,8 +128,8 @@ def _elements(tensor: Any, code: str, typed: str) -> np.ndarray:
         return np.frombuffer(tensor.raw_data, code)
     values = getattr(tensor, typed)
     if tensor.data_type in _BITS:
-        return np.array(values, "<u2").view(code)
-    return np.array(values, code)
+        return np.fromiter(values, "<u2", len(values)).view(code)
+    return np.fromiter(values, code, len(values))
 
 
 def _incomplete(collector: ArrayCollector, name: str, shape: tuple[int, ...], present: int) -> ModelFileError:

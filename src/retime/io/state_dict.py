@@ -48,6 +48,11 @@ class _Weights:
         return ", ".join(f"`{self.names[p]}` {size(self.arrays[p])}" for p in parameters if p in self.arrays)
 
 
+def is_recurrent_name(name: str) -> bool:
+    """Whether PyTorch gives this name to a parameter of a recurrent layer."""
+    return _NAME.fullmatch(name) is not None
+
+
 def has_recurrent_weights(found: Named) -> bool:
     """Whether recurrent and input weights are among the arrays."""
     return "W_rec" in found and "W_in" in found
@@ -67,17 +72,36 @@ def read_state_dict(
         ModelFileError: arrays are missing or disagree, or the network is bidirectional or projected. TypeError: options.
     """
     weights, is_torch = _layers(found, family)
+    if family is None and not is_torch:
+        _check_leak(found)
     gates = [_gates(found, w) for w in weights]
     chosen = [_family(found, w, g, family, is_torch) for w, g in zip(weights, gates, strict=True)]
     layers = [_layer(w, name) for w, name in zip(weights, chosen, strict=True)]
     readout, notes = _readout(found, weights, is_torch)
     model = network(layers, readout, time, options, stacked=family == "stacked_rnn")
     others: tuple[str, ...] = ()
-    if family is None and is_torch and gates[0] == 1:
-        others = ('family="relu_rnn"',)
-        notes.insert(0, "A PyTorch file does not name its nonlinearity: tanh is the default of nn.RNN.")
+    if family is None:
+        others = _others(gates[0], is_torch, notes)
     reason = ", ".join(w.shown("W_rec", "W_in") for w in weights)
     return model, Recognition(model.family, reason, others, tuple(notes))
+
+
+def _others(gates: int, is_torch: bool, notes: list[str]) -> tuple[str, ...]:
+    """The families that the same arrays fit; what the file does not say is added to the notes."""
+    if gates == 1 and is_torch:
+        notes.insert(0, "A PyTorch file does not name its nonlinearity: tanh is the default of nn.RNN.")
+        return ('family="relu_rnn"',)
+    if gates == 1:
+        notes.insert(
+            0, "The file says neither the nonlinearity, nor a leak or a time constant: read as relu, without a leak."
+        )
+        return ('family="tanh_rnn"', 'family="leaky_rnn" (needs alpha=...)', 'family="rate_rnn" (needs tau=...)')
+    if not is_torch:
+        notes.insert(
+            0,
+            f"The file does not say the order of the gates: read as {'r, u, n' if gates == 3 else 'i, f, g, o'}, as in PyTorch.",
+        )
+    return ()
 
 
 # Which arrays belong to which layer.
@@ -125,6 +149,20 @@ def _plain_layer(found: Named, family: str | None) -> _Weights:
     if "b" in names and "B" in found and found.peek("b").size == len(found.peek("B")) != len(found["W_rec"]):
         names.remove("b")
     return _Weights({p: found[p] for p in names}, {p: found.used[p] for p in names})
+
+
+_LEAKS = ("alpha", "tau", "leak", "leak_rate", "decay", "taus", "alphas")
+
+
+def _check_leak(found: Named) -> None:
+    """A file with a leak or a time constant is not of a network without one."""
+    names = [x for x in found.file.arrays if x.rpartition(".")[2] in _LEAKS]
+    if names or found.has_leak:
+        why = f"holds `{names[0]}`" if names else "has the layers `h2h` and `input2h`"
+        raise ModelFileError(
+            f'{found.file.path} {why}, as leaky networks do, and does not say their form. Pass it: family="leaky_rnn", alpha=..., '
+            'activation="relu" (z\' = (1 - alpha) z + alpha f(...)), or family="rate_rnn", tau=..., activation=... in continuous time.'
+        )
 
 
 # What the shapes say.

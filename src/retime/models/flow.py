@@ -106,6 +106,10 @@ class PiecewiseAffineFlow(System):
         """The regions converted up to now; keys are `pattern.tobytes()` of the bool pattern."""
         return dict(self._regions)
 
+    def is_at_rest(self, z: Array, inputs: Array | None = None) -> bool:
+        """Whether z `(n,)` is a fixed point of the map under every row of `inputs`."""
+        return self.map.is_at_rest(z, inputs)
+
     def pattern(self, z: Array, s: Array | None = None) -> Array:
         """Bits `(..., q)` of the regions of states `(..., n)`."""
         return self.map.pattern(z, s)

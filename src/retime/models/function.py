@@ -24,12 +24,17 @@ class _Given(SmoothSystem):
 
     def _check(self) -> None:
         n, m = _count("num_states", self.num_states, 1), _count("num_inputs", self.num_inputs, 0)
-        sizes = (n, m) if m or takes(self.f, "f") == 2 else (n,)
+        promised = 2 if m else 1
+        sizes = (n, m) if max(takes(self.f, "f", promised), promised) == 2 else (n,)
         self._set(num_states=n, num_inputs=m)
         self._finish()
         self._set(_function=UserFunction(self.f, sizes, (n,)))
         own = self.jacobian_of
-        self._set(_own_jacobian=None if own is None else UserFunction(own, (n, m)[: takes(own, "jacobian_of")], (n, n)))
+        self._set(
+            _own_jacobian=None
+            if own is None
+            else UserFunction(own, (n, m)[: takes(own, "jacobian_of", promised)], (n, n))
+        )
 
     def _equation(self) -> Equation:
         return Equation(_Apply(self._function), {})  # type: ignore[attr-defined]

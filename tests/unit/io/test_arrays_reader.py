@@ -68,7 +68,7 @@ def test_arrays_are_native_and_in_c_order(name, unpack):
     for array in read_arrays(unpack(name)).arrays.values():
         assert array.flags.c_contiguous
         assert array.dtype.isnative
-        assert array.flags.owndata
+        assert array.flags.aligned
 
 
 @pytest.mark.parametrize(("name", "format"), FORMATS.items())

@@ -1,5 +1,6 @@
 """What Keras layers are read as, and which are refused: from descriptions of layers, without Keras."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,7 +94,6 @@ def test_option_that_the_family_has_not_is_refused():
         ([layer("GRU", activation="relu")], "has activation 'relu'; retime's GRU has tanh. Train it with"),
         ([layer("GRU", reset_after=True)], r"a `bias` of shape \(9,\); its configuration and kernels ask for \(2, 9\)"),
         ([plain("GRU")], "'other' .GRU. has no weights `kernel`; it has none"),
-        ([layer("GRU"), dense(activation="softmax")], "layer 'out' has activation 'softmax'; a readout must be linear"),
         ([layer("GRU"), plain("Dense")], "layer 'other' has no weights `kernel`"),
         ([plain("my>GRU")], "the Keras model is my>GRU; supported"),
         ([plain("RNN", cell={"class_name": "GRUCell", "module": "mine"})], r"RNN\(custom>GRUCell\); supported"),
@@ -186,3 +186,32 @@ def test_gates_of_keras_1_are_hard_unless_said_otherwise():
 def test_description_that_makes_no_sense_is_an_error():
     with pytest.raises(rt.ModelFileError, match="the file does not describe a network"):
         read(layer("GRU"), plain("TimeDistributed", layer="Dense"))
+
+
+@pytest.mark.parametrize(
+    ("layers", "note"),
+    [
+        ([dense(activation="softmax")], "Not read: the activation 'softmax' of layer 'out'"),
+        ([dense(), plain("Softmax", "head")], r"Not read: layer 'head' \(Softmax\)"),
+        (
+            [dense(), plain("Dropout"), plain("Activation", "head", activation="sigmoid")],
+            r"layer 'head' \(Activation\(sigmoid\)\)",
+        ),
+    ],
+)
+def test_what_is_applied_to_the_readout_is_named_and_left_out(layers, note):
+    file = FileArrays(Path("m.keras"), "keras-v3", {"x": np.ones(1)}, layers=(layer("GRU"), *layers))
+    model, recognition = recognize(file, None, 0.1, {})
+    assert model.num_outputs == 2
+    assert re.search(f"{note}; the outputs are what it is applied to", recognition.sentence("m.keras"))
+
+
+def test_a_head_of_a_functional_model_is_passed_over():
+    chain = (layer("GRU", calls=(("in",),)), dense(calls=(("rnn",),)), plain("Softmax", "head", calls=(("out",),)))
+    model = read(plain("InputLayer", "in"), *chain, outputs=(("head", 0),))
+    assert model.num_outputs == 2
+
+
+def test_a_function_between_two_linear_layers_is_no_head():
+    with pytest.raises(rt.ModelFileError, match=r"GRU \+ Dense \+ Softmax \+ Dense; supported"):
+        read(layer("GRU"), dense(), plain("Softmax"), dense())

@@ -62,7 +62,10 @@ def test_nonlinearity_that_the_file_does_not_name_is_said(rng, written, caplog):
 def test_plain_names_are_a_relu_network(rng, written):
     model, recognition = load_recognized(written({"W_rec": np.eye(n), "W_in": np.ones((n, m)), "b": np.ones(n)}))
     assert model == rt.ReluRNN(np.eye(n), np.ones((n, m)), np.ones(n))
-    assert recognition.others == ()
+    assert recognition.others == (
+        'family="tanh_rnn"', 'family="leaky_rnn" (needs alpha=...)', 'family="rate_rnn" (needs tau=...)'
+    )  # fmt: skip
+    assert "neither the nonlinearity, nor a leak or a time constant" in recognition.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -168,12 +171,12 @@ def test_arrays_that_are_not_read_are_listed(options, written, caplog):
     arrays = {
         "W_rec": np.eye(n),
         "W_in": np.ones((n, m)),
-        "W_out": np.ones((2, n)),
-        "b_out": np.ones(2),
+        "targets": np.ones((2, 7)),
+        "noise": np.ones(2),
         "z0": np.ones(n),
     }
     rt.load(written(arrays), **options)
-    assert caplog.messages[0].endswith("Not read: `W_out` 2x3, `b_out` 2.")
+    assert caplog.messages[0].endswith("Not read: `targets` 2x7, `noise` 2.")
 
 
 def test_layers_under_plain_names_of_two_places_are_refused(written):

@@ -1,0 +1,61 @@
+"""Zip archives (PyTorch, NumPy, Keras 3): members with their checksums verified, and without a second copy of their bytes."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from retime.io.arrays import MAX_EXPANSION, refusal
+
+__all__ = ["fill", "open_member", "read_member"]
+
+
+@contextmanager
+def open_member(archive: zipfile.ZipFile, name: str, path: Path) -> Iterator[tuple[IO[bytes], int]]:
+    """One member for reading, with its size, which is believed only within reason; its checksum is verified at its end."""
+    info = archive.getinfo(name)
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        found = f"`{name}` compressed by method {info.compress_type}"
+        raise refusal(path, expected="stored or deflated members", found=found, remedy="Save it uncompressed.")
+    if info.file_size > MAX_EXPANSION * info.compress_size + 64:
+        found = f"`{name}` declaring {info.file_size} bytes from {info.compress_size}"
+        raise refusal(path, expected="an honest zip archive", found=found, remedy="Get the file from its source.")
+    with archive.open(name) as stream:
+        yield stream, info.file_size
+
+
+def fill(target: np.ndarray, head: bytes, stream: IO[bytes]) -> None:
+    """Bytes of a member into an array of bytes: `head`, which was read already, then the rest to the end of the member.
+
+    Raises:
+        ValueError: there are more bytes, or fewer.
+    """
+    place, part = 0, head
+    while part:
+        if place + len(part) > target.size:
+            raise ValueError(f"more than the {target.size} bytes that were declared")
+        target[place : place + len(part)] = np.frombuffer(part, np.uint8)
+        place += len(part)
+        part = stream.read(_PART)
+    if place != target.size or stream.read(1):
+        raise ValueError(f"{target.size} bytes declared, {place} present")
+
+
+_PART = 2**20  # bytes at a time
+
+
+def read_member(archive: zipfile.ZipFile, name: str, path: Path, most: int | None = None) -> bytearray:
+    """One member's bytes, with its checksum verified; at most `most` of them (None: any number)."""
+    with open_member(archive, name, path) as (stream, size):
+        if most is not None and size > most:
+            found = f"`{name}` of {size} bytes"
+            raise refusal(path, expected=f"at most {most} bytes there", found=found, remedy="Save the weights alone.")
+        data = bytearray(size)
+        target = np.frombuffer(data, np.uint8) if size else np.empty(0, np.uint8)
+        fill(target, stream.read(_PART), stream)
+        return data
