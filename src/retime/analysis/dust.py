@@ -28,5 +28,5 @@ def without_dust(points: Array, rests: Callable[[Array], Array]) -> Array:
 def tidy(w: Array) -> Array:
     """Eigenvalues `(...)` with zeros for real or imaginary parts below 1e-15 of the modulus."""
     w = np.asarray(w, dtype=complex)
-    size = DUST * np.abs(w)
-    return np.where(np.abs(w.real) <= size, 0.0, w.real) + 1j * np.where(np.abs(w.imag) <= size, 0.0, w.imag)
+    size, real, imag = DUST * np.abs(w), np.real(w), np.imag(w)
+    return np.asarray(np.where(np.abs(real) <= size, 0.0, real) + 1j * np.where(np.abs(imag) <= size, 0.0, imag))

@@ -91,14 +91,14 @@ class Leaves:
 
     def check(self, leaves: list[Array], late: float) -> list[Array]:
         """Look at rows of signs until it is too late; those that were not looked at are returned."""
-        units = self.problem.deciding
+        units, key_of = self.problem.deciding, self.key
         for k, signs in enumerate(leaves):
             if time.monotonic() > late:
                 return leaves[k:]
             d = np.zeros(self.problem.W1.shape[1], dtype=bool)
             d[units] = signs == ON
-            if self.key is not None:
-                key = self.key(d)
+            if key_of is not None:
+                key = key_of(d)
                 if key in self.seen:
                     continue
                 self.seen.add(key)
