@@ -27,9 +27,9 @@ from retime.core.status import SearchStatus, TrajectoryStatus
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.models import PiecewiseAffineFlow, RegionwiseMap
 from retime.simulation import events, smooth
-from retime.simulation.roots import DEGREE
 from retime.simulation.run import Runs, _flow_region, _own_region, clock_runs, map_runs, state_job
 from retime.simulation.smooth import scan_runs
+from retime.simulation.taylor import ROWS
 
 RECORDS = 1024  # stretches of the orbit whose growth is kept
 ENTRIES = 2**25  # of all step matrices of one chunk of an orbit
@@ -661,7 +661,7 @@ def _flight(n: int, num: int, m: int, z: Array) -> tangent.Flight:
     y[:n] = z
     f, g, h, zero = np.zeros((4, 2 * n))
     Y = np.zeros((2 * n, (num + 3) // 4, 4))
-    c, s = np.zeros((DEGREE + 1, 2 * n)), np.zeros((2, m))
+    c, s = np.zeros((ROWS, 2 * n)), np.zeros((2, m))
     return tangent.Flight(y, V, f, g, h, zero, c, s, Y, np.zeros(num), np.zeros(num), np.zeros(num), np.zeros(2))
 
 

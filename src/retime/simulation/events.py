@@ -21,7 +21,7 @@ from retime.core.kernel import kernel
 from retime.simulation.arrays import FormArrays, TableArrays
 from retime.simulation.iterate import LIMIT, find_region
 from retime.simulation.roots import DEGREE, DEPTH, NONE, first_negative
-from retime.simulation.taylor import affine_series, evaluate
+from retime.simulation.taylor import ROWS, affine_series, evaluate
 
 # what `advance`, `decide` and `slide` return
 DONE, NEED_REGION, BUFFER_FULL, DIVERGED, UNDEFINED, NO_FLOW, ACCUMULATE, DECIDE, SLIDE, PAUSED = range(10)
@@ -70,7 +70,7 @@ class Drive(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Work arrays: series c, minus, plus `(DEGREE + 1, 2 n)`, polynomials p `(q + 2, DEGREE + 1)`, root stack, vectors
+    """Work arrays: series c, minus, plus `(ROWS, 2 n)`, polynomials p `(q + 2, DEGREE + 1)`, root stack, vectors
     v `(8, 2 n)`, input s and its slope `(2, m)`."""
 
     c: Array
@@ -87,7 +87,7 @@ class Scratch(NamedTuple):
 def scratch(num_states: int, num_units: int, num_inputs: int) -> Scratch:
     """Work arrays for n states, q units, m inputs."""
     N = 2 * num_states
-    wide = (DEGREE + 1, N)
+    wide = (ROWS, N)
     return Scratch(
         np.zeros(wide),
         np.zeros(wide),

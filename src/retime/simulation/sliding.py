@@ -54,7 +54,7 @@ from retime.simulation.events import (
 )
 from retime.simulation.iterate import find_region
 from retime.simulation.roots import DEGREE
-from retime.simulation.taylor import REMAINDER, TINY
+from retime.simulation.taylor import REMAINDER, TINY, raise_scales
 
 MOST = 8  # simultaneous boundaries up to which all patterns are tried
 
@@ -348,7 +348,7 @@ def _series(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, bits: 
                 for j in range(k + 1):
                     x += alpha[j] * (w.plus[k - j, i] - w.minus[k - j, i])
                 w.c[k + 1, i] = x * tau / (k + 1)
-    return DONE, _cut(w, n, q, tau)
+    return DONE, _cut(minus, plus, w, n, q, tau)
 
 
 @kernel
@@ -366,19 +366,21 @@ def _field_terms(
 
 
 @kernel
-def _cut(w: Scratch, n: int, q: int, tau: float) -> float:
-    """Shorten the step until the last two coefficients are at rounding level."""
-    scale, shrink = 0.0, 1.0
-    for k in range(DEGREE + 1):
-        for i in range(n):
-            scale = max(scale, abs(w.c[k, i])) if k < 4 else scale
+def _cut(minus: Array, plus: Array, w: Scratch, n: int, q: int, tau: float) -> float:
+    """Shorten the step until the last two coefficients of every state are at rounding level, relative to the state's own scale."""
+    scales, shrink = w.c[DEGREE + 1], 1.0
+    for i in range(n):
+        scales[i] = TINY
+        for k in range(4):
+            scales[i] = max(scales[i], abs(w.c[k, i]))
+    for side in (minus, plus):
+        raise_scales(side, n, tau, 8.0, scales, w.c[DEGREE + 2])
     for k in range(DEGREE - 1, DEGREE + 1):
         size = 0.0
         for i in range(n):
-            size = max(size, abs(w.c[k, i]))
-        allowed = max(REMAINDER * scale, TINY)
-        if size > allowed:
-            shrink = min(shrink, 0.7 * (allowed / size) ** (1.0 / k))
+            size = max(size, abs(w.c[k, i]) / scales[i])
+        if size > REMAINDER:
+            shrink = min(shrink, 0.7 * (REMAINDER / size) ** (1.0 / k))
     if shrink == 1.0:
         return tau
     power = 1.0
