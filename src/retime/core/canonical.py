@@ -67,6 +67,23 @@ class PiecewiseAffineForm:
             return np.argmax(self.W2 == 1.0, axis=1)
         return np.zeros(0, dtype=np.int64)
 
+    @cached_property
+    def parallel(self) -> tuple[Array, Array]:
+        """For each unit the first one whose boundary is parallel `(q,)`, -1 where a unit reads no state, and how many times that one's
+        row of W2 its own is `(q,)`: rows in proportion within rounding."""
+        q, norms = self.num_units, np.linalg.norm(self.W2, axis=1)
+        first, ratio = np.where(norms > 0.0, np.arange(q), -1), np.ones(q)
+        unit = self.W2 / np.where(norms > 0.0, norms, 1.0)[:, None]
+        for i in np.flatnonzero(norms > 0.0):
+            if first[i] != i:
+                continue
+            near = i + 1 + np.flatnonzero(np.abs(np.abs(unit[i + 1 :] @ unit[i]) - 1.0) <= 1e-12)
+            for j in near[first[near] == near]:
+                share = float(self.W2[j] @ self.W2[i]) / norms[i] ** 2
+                if (np.abs(self.W2[j] - share * self.W2[i]) <= 16 * 2.0**-52 * np.abs(self.W2[j])).all():
+                    first[j], ratio[j] = i, share
+        return first, ratio
+
     def preactivation(self, z: Array, s: Array | None = None) -> Array:
         """W2 z + C2 s + h2 for states `(..., n)` and inputs `(..., m)` (None: zero): `(..., q)`."""
         g = np.asarray(z) @ self.W2.T + self.h2

@@ -12,6 +12,7 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.kernel import kernel
 from retime.simulation.arrays import FormArrays, TableArrays
+from retime.simulation.boundaries import set_unit
 from retime.simulation.events import (
     ACCUMULATE,
     BREATH,
@@ -43,6 +44,7 @@ from retime.simulation.events import (
     direction,
     finish_piece,
     first_event,
+    flip,
     mark_boundaries,
     next_piece,
     note_slide,
@@ -122,20 +124,20 @@ def _flip_until_consistent(
             wrong[j] = (sign > 0) != (trial[units[j]] == 1)
         for j in range(len(units)):
             if wrong[j]:
-                trial[units[j]] = 1 - trial[units[j]]
+                set_unit(r.follows, trial, units[j], 1 - trial[units[j]])
     return UNDEFINED
 
 
 @kernel
-def _set_bits(trial: Array, units: Array, word: int) -> None:
+def _set_bits(follows: Array, trial: Array, units: Array, word: int) -> None:
     for j in range(len(units)):
-        trial[units[j]] = (word >> j) & 1
+        set_unit(follows, trial, units[j], (word >> j) & 1)
 
 
 @kernel
 def _try_all(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, units: Array, trial: Array) -> int:
     for word in range(1 << len(units)):
-        _set_bits(trial, units, word)
+        _set_bits(r.follows, trial, units, word)
         code = _fits(f, t, r, w, n, trial)
         if code != UNDEFINED:
             return code
@@ -149,7 +151,7 @@ def _note_other_solutions(
     """Count the consistent patterns around an initial state on boundaries; more than one is noted."""
     other, found = trial.copy(), 0
     for word in range(1 << len(units)):
-        _set_bits(other, units, word)
+        _set_bits(r.follows, other, units, word)
         code = _fits(f, t, r, w, n, other)
         if code == NEED_REGION:
             return code
@@ -176,7 +178,7 @@ def _adopt(r: Record, trial: Array, twice: bool) -> None:
             r.integers[SWITCHES] -= 1
             r.bits[i] = trial[i]
         else:
-            switch(r, i)
+            flip(r, i)
 
 
 # --- sliding ---------------------------------------------------------------------------------------------------------
@@ -188,7 +190,7 @@ def _start_sliding(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int,
     for unit in units:
         others = units[units != unit]
         for word in range(1 << len(others)):
-            _set_bits(trial, others, word)
+            _set_bits(r.follows, trial, others, word)
             code = _slides(f, t, r, w, n, unit, others, trial)
             if code == DONE:
                 r.reals[SLIDE_START] = r.reals[TIME]
@@ -278,7 +280,7 @@ def _go_on(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int) -> int:
     code = _slides(f, t, r, w, n, unit, others, trial)
     if code == UNDEFINED and len(others) <= MOST:
         for word in range(1 << len(others)):
-            _set_bits(trial, others, word)
+            _set_bits(r.follows, trial, others, word)
             code = _slides(f, t, r, w, n, unit, others, trial)
             if code != UNDEFINED:
                 break
@@ -313,7 +315,7 @@ def _series(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, bits: 
     unit, q = r.integers[SLIDING], len(f.h2)
     trial, sides = bits.copy(), np.zeros(2, dtype=np.int64)
     for side in range(2):
-        trial[unit] = side
+        set_unit(r.follows, trial, unit, side)
         sides[side] = find_region(t, trial)
         if sides[side] < 0 or t.extra[sides[side]] < 0:
             for i in range(q):
