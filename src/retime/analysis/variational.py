@@ -606,15 +606,19 @@ def turns(
     """What happens at each instant at which units switch or sliding begins or ends: (time, code); and the unit that slides then.
 
     Units that switch at one instant with parallel boundaries are one switch; others follow one another. What shares the boundary along
-    which the orbit slides goes with it.
+    which the orbit slides goes with it. Units across whose boundary the map does not change make no switch.
     """
     instants = sorted({*map(float, at), *begins, *ends})
-    found, k = [], 0
+    found, k, idle = [], 0, form.idle[0]
     for t in instants:
-        group = []
+        group, index = [], []
         while k < len(at) and at[k] == t:
-            group.append(int(unit[k]))
+            if not idle[unit[k]]:
+                group.append(int(unit[k]))
+                index.append(k + 1)
             k += 1
+        if not group and t not in begins and t not in ends:
+            continue
         was, slider = slider, begins.get(t, -1 if t in ends else slider)
         others = [i for i in group if was < 0 or not _parallel(form.W2[[i, was]])]
         normals = [slider] if slider >= 0 and slider != was else others[:1]
@@ -623,7 +627,7 @@ def turns(
             normals, separate = [], False
         if separate:
             last = [j + 1 == len(group) or not _parallel(form.W2[group[j : j + 2]]) for j in range(len(group))]
-            found += [(t, (tangent.SWITCH, k - len(group) + 1 + j, 0, -1, group[j])) for j in np.flatnonzero(last).tolist()]
+            found += [(t, (tangent.SWITCH, index[j], 0, -1, group[j])) for j in np.flatnonzero(last).tolist()]
         else:
             found.append((t, (tangent.SWITCH, k, 0, slider, normals[0] if normals else -1)))
     return found, slider

@@ -16,7 +16,7 @@ class FormArrays(NamedTuple):
     """A canonical form; matrices are stored by columns so that products are sums of scaled rows.
 
     diagonal `(n,)` holds A when it is diagonal, else AT `(n, n)` its transpose; the other is empty. selection `(q,)` is
-    the state each unit reads when W2 only selects, else W2T `(n, q)`; the other is empty. parallel, ratio `(q,)`: as in the form.
+    the state each unit reads when W2 only selects, else W2T `(n, q)`; the other is empty. parallel, ratio, idle `(q,)`: as in the form.
     """
 
     diagonal: Array
@@ -31,6 +31,7 @@ class FormArrays(NamedTuple):
     C2T: Array
     parallel: Array
     ratio: Array
+    idle: Array
 
 
 def form_arrays(form: PiecewiseAffineForm) -> FormArrays:
@@ -54,6 +55,7 @@ def form_arrays(form: PiecewiseAffineForm) -> FormArrays:
         own(form.C2.T),
         np.array(form.parallel[0], dtype=np.int64),
         own(form.parallel[1]),
+        np.array(form.idle[0], dtype=np.uint8),
     )
 
 

@@ -347,7 +347,7 @@ def flip(r: Record, i: int) -> None:
     k = r.integers[SWITCHES]
     r.switch_times[k], r.switch_units[k] = r.reals[TIME], i
     r.integers[SWITCHES] = k + 1
-    r.integers[EVENTS] += 1
+    r.integers[EVENTS] += r.follows[i] == 0  # a switch of several units is one event
     r.bits[i] = 1 - r.bits[i]
     r.integers[RESOLVE] = 1
 
@@ -473,7 +473,7 @@ def _confirm(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int) -> in
         return NO_FLOW
     same = True
     for i in range(len(r.bits)):
-        same = same and r.bits[i] == r.entered[i]
+        same = same and (r.bits[i] == r.entered[i] or (f.idle[i] == 1 and r.entered[i] != 2))
     if not consistent(f, t.data[region], n, n + t.extra[region], same, r, w, r.bits):
         return DECIDE
     accept(r, n, same)

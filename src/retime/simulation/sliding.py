@@ -82,16 +82,16 @@ def decide(f: FormArrays, t: TableArrays, drive: Drive, n: int, r: Record, w: Sc
     if code == DONE and r.integers[INITIAL] and 0 < len(units) <= 3:
         code = _note_other_solutions(f, t, r, w, n, units, trial)
     if code == DONE:
-        _adopt(r, trial, _bounces(t, r, trial))
+        _adopt(r, trial, _bounces(f, t, r, trial))
         accept(r, n, False)
     return code
 
 
 @kernel
-def _bounces(t: TableArrays, r: Record, trial: Array) -> bool:
+def _bounces(f: FormArrays, t: TableArrays, r: Record, trial: Array) -> bool:
     """Whether a raised region is left and entered again at once, which sets its auxiliary states to 0."""
     for i in range(len(trial)):
-        if trial[i] != r.entered[i]:
+        if trial[i] != r.entered[i] and not f.idle[i]:
             return False
     return bool(t.extra[find_region(t, trial)] > 0)
 
