@@ -8,6 +8,8 @@ Source: docs/theory/flows.md.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from retime.core.arrays import Array
@@ -57,7 +59,7 @@ def _meet(f: FormArrays, s: Array, i: int, k: int, ratio: float) -> bool:
 
 
 @kernel
-def bit_of_follower(follows: Array, bits: Array, i: int) -> int:
+def bit_of_follower(follows: Array, bits: Array, i: int) -> Any:
     """The bit of a unit that follows, given its leader's."""
     k = abs(follows[i]) - 1
     if k == i:

@@ -39,6 +39,7 @@ def affine_series(
     """
     rho, alpha = scaling[0, 0], scaling[2, 0]
     tau = min(tau, REACH / alpha if alpha > 0.0 else tau, SPREAD / rho if rho > 0.0 else tau)
+    degree = DEGREE
     for attempt in range(ATTEMPTS):
         theta = max(8.0 if attempt < STRICT else 2.0, 1.5 * rho * tau)
         degree, shrink = _series_within(WT, N, rho, f0, f1, y, tau, theta, c)
