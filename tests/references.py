@@ -1,4 +1,4 @@
-"""Independent solvers: matrix exponentials with bisection, DOP853 restarted at events, 50-digit arithmetic."""
+"""Independent solvers: matrix exponentials with bisection, DOP853 restarted at events, 50- and 60-digit arithmetic."""
 
 from functools import partial
 
@@ -185,3 +185,22 @@ def dop853_flow(field, preactivation, z0, times):
         bits[i] = ~bits[i]
         z, t = landed, end
     return out, np.array(switches)
+
+
+def state_in_digits(W, h, y, t):
+    """exp(t W) y + (integral of exp) h in 60 digits: steps of a Taylor series in which the smallest states are resolved too."""
+    n = len(y)
+    K = np.zeros((n + 1, n + 1))
+    K[:n, :n], K[:n, n] = W, h
+    rows = [[(j, mpmath.mpf(float(x))) for j, x in enumerate(row) if x != 0.0] for row in K]
+    steps = max(1, int(np.ceil(t * min(np.abs(K).sum(axis=1).max(), 100.0) / 4)))
+    with mpmath.workdps(60):
+        tau, state = mpmath.mpf(float(t)) / steps, [mpmath.mpf(float(x)) for x in [*y, 1.0]]
+        for _ in range(steps):
+            term, total, k = state, list(state), 0
+            while k <= n or max(map(abs, term)) > mpmath.mpf(10) ** -100 * max(map(abs, total)):
+                k += 1
+                term = [tau / k * sum((x * term[j] for j, x in row), mpmath.mpf(0)) for row in rows]
+                total = [a + b for a, b in zip(total, term, strict=True)]
+            state = total
+        return np.array([float(x) for x in state[:n]])

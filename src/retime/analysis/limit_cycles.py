@@ -20,6 +20,8 @@ from retime.core.progress import progress
 from retime.core.status import SearchStatus, TrajectoryStatus
 from retime.models import PiecewiseAffineFlow
 from retime.simulation import simulate
+from retime.simulation.arrays import form_arrays
+from retime.simulation.boundaries import set_side
 
 STARTS = 12  # orbits that are followed
 SETTLE = 20.0  # longest periods that an orbit is given to settle
@@ -108,7 +110,7 @@ class _Search:
         self, model: Any, s: Array, longest: float, switching: str | None, rng: Any, deadline: float = float("inf")
     ) -> None:
         self.model, self.s, self.longest, self.rng, self.deadline = model, s, longest, rng, deadline
-        A = model.canonical.A
+        A, self.arrays = model.canonical.A, form_arrays(model.canonical)
         norm = float(np.abs(A).sum(axis=1).max(initial=0.0))
         self.short = 100.0 * (model.dt if isinstance(model, PiecewiseAffineFlow) else 1.0 / max(norm, 1e-9))
         self.pace = 0.0  # seconds per model time of a simulation, as last measured
@@ -284,7 +286,7 @@ class _Search:
         n, found = self.model.num_states, []
         for on in (False, True):
             bits = mode.bits.copy()
-            bits[mode.slider] = on
+            set_side(self.arrays, np.array([self.s, 0.0 * self.s]), bits[None], mode.slider, on=on)
             W, h = self._generator(bits)
             found += [W[:n, :n], h[:n]]
         return Sides(*found)

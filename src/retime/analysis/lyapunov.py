@@ -28,7 +28,7 @@ from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import Discrete
 from retime.models import PiecewiseAffineFlow, RegionwiseMap
 from retime.simulation import simulate
-from retime.simulation.simulate import SNAP, _driven, _pieces, _rows, _started, _steps, _switching
+from retime.simulation.simulate import SNAP, _driven, _pieces, _rows, _started, _steps, _switching, sample_phases
 from retime.simulation.smooth import TOLERANCE, Drive, checked_solver, input_function
 
 SHARE = 0.1  # of the horizon that is not measured unless `transient` says otherwise
@@ -183,7 +183,7 @@ def _horizon(model: Any, steps: Any, times: Any, rule: str, transient: Any) -> _
     skipped = _skipped(transient, round(length) if in_steps else length)
     if not (is_map or (is_flow and rule == "clock")):
         return _Horizon(0, times, skipped * dt if in_steps else skipped, float(times[0]))
-    count = int(np.floor(length + SNAP * max(1, length) if in_steps else length / dt + SNAP * max(1.0, length / dt)))
+    count = int(np.floor(sample_phases(times, dt)[-1]))
     skip = count // 10 if transient is None else int(skipped) if in_steps else int(np.ceil(skipped / dt - SNAP))
     if count - skip < 1:
         raise ValueError(
@@ -211,7 +211,7 @@ def _drive(model: Any, inputs: Any, horizon: _Horizon) -> tuple[Array, Array, Ar
     if isinstance(inputs, Inputs):
         return _driven(inputs, times, m)[0]
     if isinstance(model, PiecewiseAffineFlow):
-        count = max(int(np.ceil((times[-1] - times[0]) / model.dt - SNAP)), 1)
+        count = max(int(np.ceil(sample_phases(times, model.dt)[-1])), 1)
         rows = _rows(inputs, count, 1, m, f"one row per step of dt = {model.dt} ({count})")[:-1]
         return _pieces(m, times[0] + model.dt * np.arange(count), rows)
     rows = _rows(inputs, len(times) - 1, 1, m, f"one row per interval of `times` ({len(times) - 1})")[:-1]

@@ -23,6 +23,8 @@ from retime.core.inputs import Inputs
 from retime.core.status import RegionStatus
 from retime.models import PiecewiseAffineFlow
 from retime.simulation import simulate
+from retime.simulation.arrays import form_arrays
+from retime.simulation.boundaries import find_followers, set_side
 
 MOST_UNITS = 16  # up to which all regions are converted
 CHUNK = 1024  # pieces of boundary solved at a time
@@ -93,6 +95,9 @@ def find_resting_points(flow: PiecewiseAffineFlow, s: Array, deadline: float, se
 class _Search:
     def __init__(self, flow: PiecewiseAffineFlow, s: Array) -> None:
         self.flow, self.s = flow, s
+        self.arrays, self.input = form_arrays(flow.canonical), np.array([s, 0.0 * s])
+        self.follows = np.zeros(flow.num_units, dtype=np.int64)
+        find_followers(self.arrays, self.input, self.follows)
         self.found: list[Resting] = []
         self.solved = 0
 
@@ -123,16 +128,25 @@ class _Search:
             for begin, end, unit in path.sliding:
                 for k in np.flatnonzero((times >= begin) & (times <= end)):
                     bits = path.patterns[k].copy()
-                    bits[int(unit)] = True
+                    set_side(self.arrays, self.input, bits[None], int(unit), on=True)
                     found.setdefault(int(unit), {})[bits.tobytes()] = bits
         return {unit: np.array(list(rows.values())) for unit, rows in found.items()}
 
     def solve(self, on: Array, unit: int) -> None:
         """Points of rest on the pieces of the boundary of `unit` beside the patterns `on` `(r, q)`, whose bit `unit` is set."""
-        candidates, singular = self._candidates(on, unit)
+        own = self._of_states(on, unit)
+        candidates, singular = self._candidates(own, unit) if len(own) else ([], 0)
         self.solved += len(on) - singular
         for bits, sides, alpha, y in candidates:
             self._book(bits, unit, sides, alpha, y)
+
+    def _of_states(self, on: Array, unit: int) -> Array:
+        """The rows of `on` in which every unit that shares this boundary is on its side of it; none for a unit that only follows another."""
+        if self.follows[unit]:
+            return on[:0]
+        own = on.copy()
+        set_side(self.arrays, self.input, own, unit, on=True)
+        return np.ascontiguousarray(on[(on == own).all(axis=1)])
 
     def _plane(self, unit: int) -> tuple[Array, Array]:
         """A state on the boundary and an orthonormal basis along it `(n, n - 1)`."""
@@ -146,7 +160,7 @@ class _Search:
         that is singular for every alpha (points of rest there may fill lines), which is not solved."""
         n, normal = self.flow.num_states, self.flow.canonical.W2[unit]
         off = on.copy()
-        off[:, unit] = False
+        set_side(self.arrays, self.input, off, unit, on=False)
         regions = [*self.flow.convert(off), *self.flow.convert(on)]
         W = np.array([r.W[:n, :n] for r in regions]).reshape(2, -1, n, n)
         h = np.array([(r.h + r.E @ self.s)[:n] for r in regions]).reshape(2, -1, n)

@@ -27,9 +27,11 @@ from retime.core.status import SearchStatus, TrajectoryStatus
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.models import PiecewiseAffineFlow, RegionwiseMap
 from retime.simulation import events, smooth
-from retime.simulation.roots import DEGREE
+from retime.simulation.arrays import form_arrays
+from retime.simulation.boundaries import set_side
 from retime.simulation.run import Runs, _flow_region, _own_region, clock_runs, map_runs, state_job
 from retime.simulation.smooth import scan_runs
+from retime.simulation.taylor import ROWS
 
 RECORDS = 1024  # stretches of the orbit whose growth is kept
 ENTRIES = 2**25  # of all step matrices of one chunk of an orbit
@@ -532,7 +534,8 @@ class _SwitchedVectors:
         if self.anchors == 0:
             self.pattern = np.asarray(runs.patterns[0, 0], dtype=np.uint8)
         at, codes, patterns = self._events(seen, count, is_last)
-        e, codes, has_auxiliary = _fields(self.model, self.provide, codes, patterns, self.drive)
+        when = np.append(self.time, at)
+        e, codes, has_auxiliary = _fields(self.model, self.provide, when, codes, patterns, self.drive)
         part = tangent.Events(at, codes[1:])
         samples = np.ascontiguousarray(runs.states[:count, 0])
         self.piece = tangent.follow_events(
@@ -616,23 +619,29 @@ def turns(
 ) -> tuple[list[tuple[float, tuple[int, int, int, int, int]]], int]:
     """What happens at each instant at which units switch or sliding begins or ends: (time, code); and the unit that slides then.
 
-    Units that switch at one instant with parallel boundaries are one switch; others follow one another.
+    Units that switch at one instant with parallel boundaries are one switch; others follow one another. What shares the boundary along
+    which the orbit slides goes with it. Units across whose boundary the map does not change make no switch.
     """
     instants = sorted({*map(float, at), *begins, *ends})
-    found, k = [], 0
+    found, k, idle = [], 0, form.idle[0]
     for t in instants:
-        group = []
+        group, index = [], []
         while k < len(at) and at[k] == t:
-            group.append(int(unit[k]))
+            if not idle[unit[k]]:
+                group.append(int(unit[k]))
+                index.append(k + 1)
             k += 1
+        if not group and t not in begins and t not in ends:
+            continue
         was, slider = slider, begins.get(t, -1 if t in ends else slider)
-        others = [i for i in group if i != was]
+        others = [i for i in group if was < 0 or not _parallel(form.W2[[i, was]])]
         normals = [slider] if slider >= 0 and slider != was else others[:1]
         separate = slider < 0 and was < 0 and len(group) > 1 and not _parallel(form.W2[group])
         if t in jumps:
             normals, separate = [], False
         if separate:
-            found += [(t, (tangent.SWITCH, k - len(group) + 1 + j, 0, -1, i)) for j, i in enumerate(group)]
+            last = [j + 1 == len(group) or not _parallel(form.W2[group[j : j + 2]]) for j in range(len(group))]
+            found += [(t, (tangent.SWITCH, index[j], 0, -1, group[j])) for j in np.flatnonzero(last).tolist()]
         else:
             found.append((t, (tangent.SWITCH, k, 0, slider, normals[0] if normals else -1)))
     return found, slider
@@ -643,14 +652,22 @@ def _parallel(rows: Array) -> bool:
     return bool((np.abs(np.abs(unit @ unit[0]) - 1) < 1e-12).all())
 
 
-def _fields(model: Any, provide: Any, codes: Array, patterns: Array, drive: Any) -> tuple[tangent.Field, Array, bool]:
-    """The regions met, the codes with their numbers, and whether one has auxiliary states."""
+def _fields(
+    model: Any, provide: Any, times: Array, codes: Array, patterns: Array, drive: Any
+) -> tuple[tangent.Field, Array, bool]:
+    """The regions met, the codes `(k, 5)`, those of `times` `(k,)`, with their numbers, and whether one has auxiliary states."""
     form, codes = model.canonical, codes.copy()
     turning = codes[:, tangent.KIND] == tangent.SWITCH
     sides = np.repeat(patterns[codes[turning, 1]][:, None], 2, axis=1)
     slider = codes[turning, 3]
     sliding = np.flatnonzero(slider >= 0)
-    sides[sliding, 0, slider[sliding]], sides[sliding, 1, slider[sliding]] = 0, 1
+    f = form_arrays(form) if len(sliding) else None
+    for k in sliding:
+        piece = max(int(np.searchsorted(drive[0], times[turning][k], side="right")) - 1, 0)
+        slope = drive[2][piece, 0]
+        s = np.array([drive[1][piece, 0] + slope * (times[turning][k] - drive[0][piece]), slope])
+        for side in (0, 1):
+            set_side(f, s, sides[k, side : side + 1], int(slider[k]), on=bool(side))
     flat = sides.reshape(-1, form.num_units)
     index, first = _numbered(flat)
     codes[turning, 1:3] = index.reshape(-1, 2)
@@ -675,7 +692,7 @@ def _flight(n: int, num: int, m: int, z: Array) -> tangent.Flight:
     y[:n] = z
     f, g, h, zero = np.zeros((4, 2 * n))
     Y = np.zeros((2 * n, (num + 3) // 4, 4))
-    c, s = np.zeros((DEGREE + 1, 2 * n)), np.zeros((2, m))
+    c, s = np.zeros((ROWS, 2 * n)), np.zeros((2, m))
     r, again, dead, logs = np.zeros((4, num))
     return tangent.Flight(y, V, f, g, h, zero, c, s, Y, r, again, dead, logs, np.zeros(2))
 

@@ -11,6 +11,8 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.errors import ShapeError
 
+ROUNDING = 16 * 2.0**-52  # entries this close, relative to their size, are in proportion
+
 
 class AffineRegions(NamedTuple):
     """z' = M z + c + E s for a stack of regions: M `(r, n, n)`, c `(r, n)`, E `(r, n, m)`."""
@@ -66,6 +68,45 @@ class PiecewiseAffineForm:
         if self.num_units and bool((one & none).all()):
             return np.argmax(self.W2 == 1.0, axis=1)
         return np.zeros(0, dtype=np.int64)
+
+    @cached_property
+    def parallel(self) -> tuple[Array, Array]:
+        """For each unit the first one whose boundary is parallel `(q,)`, -1 where a unit reads no state, and how many times that one's
+        row of W2 its own is `(q,)`: rows in proportion within rounding."""
+        q, norms = self.num_units, np.linalg.norm(self.W2, axis=1)
+        first, ratio = np.where(norms > 0.0, np.arange(q), -1), np.ones(q)
+        unit = self.W2 / np.where(norms > 0.0, norms, 1.0)[:, None]
+        for i in np.flatnonzero(norms > 0.0):
+            if first[i] != i:
+                continue
+            near = i + 1 + np.flatnonzero(np.abs(np.abs(unit[i + 1 :] @ unit[i]) - 1.0) <= 1e-12)
+            for j in near[first[near] == near]:
+                share = float(self.W2[j] @ self.W2[i]) / norms[i] ** 2
+                if (np.abs(self.W2[j] - share * self.W2[i]) <= ROUNDING * np.abs(self.W2[j])).all():
+                    first[j], ratio[j] = i, share
+        return first, ratio
+
+    @cached_property
+    def idle(self) -> tuple[Array, Array]:
+        """Units across whose boundary the map does not change, bool `(q,)`: their columns of W1 are 0, or cancel those of others whose
+        row, offset and inputs are in proportion (a clipped unit with threshold 0). And the bits `(q,)` that stand for both sides."""
+        first, ratio = self.parallel
+        idle, bits = ~self.W1.any(axis=0), np.zeros(self.num_units, dtype=bool)
+        left = {int(i) for i in np.flatnonzero((first >= 0) & ~idle)}
+        while left:
+            k = min(left)
+            share = ratio / ratio[k]
+            group = [i for i in sorted(left) if first[i] == first[k] and self._meet(i, k, share[i])]
+            left -= set(group)
+            kinks = self.W1[:, group] * np.abs(share[group])
+            if (np.abs(kinks.sum(axis=1)) <= ROUNDING * np.abs(kinks).sum(axis=1)).all():
+                idle[group], bits[group] = True, share[group] < 0.0
+        return idle, bits
+
+    def _meet(self, i: int, k: int, share: float) -> bool:
+        """Whether the boundary of unit i, parallel to that of unit k, is the same under every input."""
+        mine, other = np.append(self.C2[i], self.h2[i]), share * np.append(self.C2[k], self.h2[k])
+        return bool((np.abs(mine - other) <= ROUNDING * np.abs(mine)).all())
 
     def preactivation(self, z: Array, s: Array | None = None) -> Array:
         """W2 z + C2 s + h2 for states `(..., n)` and inputs `(..., m)` (None: zero): `(..., q)`."""

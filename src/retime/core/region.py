@@ -71,7 +71,7 @@ class RegionFlow:
 
     @cached_property
     def scaling(self) -> Array:
-        """Balancing weights and bounds of the powers of W for its Taylor series, see `scaling_rows`."""
+        """Bounds of the powers of W for its Taylor series, see `scaling_rows`."""
         return scaling_rows(self.W)
 
     @cached_property
@@ -147,17 +147,33 @@ class RegionFlow:
 
 
 def scaling_rows(W: Array) -> Array:
-    """Three rows `(3, N)`: balancing weights, ||W|| and alpha (both repeated) in the norm max_i |y_i| / weights_i.
+    """Three rows `(3, N)`: rho, ||W|| and alpha, each repeated, which set the steps of the Taylor series of W.
 
-    The weights are powers of two that make row and column sums of V_ij = W_ij weights_j / weights_i alike, so that a large
-    gain on one unit does not count for all. alpha = max(||V^2||^(1/2), ||V^3||^(1/3)), hence ||V^j|| <= alpha^j, j >= 2.
+    The norms are those of V_ij = W_ij weights_j / weights_i, weights powers of two that make its row and column sums alike, so
+    that a large gain on one unit does not count for all. alpha = max(||V^2||^(1/2), ||V^3||^(1/3)), hence ||V^j|| <= alpha^j,
+    j >= 2. rho is not below the spectral radius of |W|.
+
+    The weights of a nearly triangular matrix differ without bound: no accuracy is judged by these norms.
 
     Source: higham2008, section on bounds by powers of norms of powers.
     """
     from scipy.linalg import matrix_balance
 
-    V, (weights, _) = matrix_balance(W, permute=False, separate=True)
+    with np.errstate(invalid="ignore"):  # SciPy casts weights to integers, for a permutation that is not asked for
+        V, _ = matrix_balance(W, permute=False, separate=True)
     square = V @ V
     norms = [float(np.abs(X).sum(axis=1).max(initial=0.0)) for X in (V, square, square @ V)]
     alpha = max(norms[1] ** 0.5, norms[2] ** (1 / 3))
-    return np.array([weights, np.full(len(W), norms[0]), np.full(len(W), alpha)])
+    return np.repeat([[_radius_bound(np.abs(V))], [norms[0]], [alpha]], len(W), axis=1)
+
+
+def _radius_bound(P: Array) -> float:
+    """Upper bound of the spectral radius of a nonnegative matrix: max_i (P x)_i / x_i for a positive x (Collatz and Wielandt)."""
+    x, bound = np.ones(len(P)), np.inf
+    for _ in range(8):
+        y = P @ x
+        bound = min(bound, float((y / x).max(initial=0.0)))
+        if bound == 0.0:
+            break
+        x = x + y / bound
+    return bound

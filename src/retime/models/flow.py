@@ -124,13 +124,16 @@ class PiecewiseAffineFlow(System):
         return self.convert(np.asarray(pattern)[None])[0]
 
     def convert(self, patterns: Array) -> Sequence[RegionFlow]:
-        """The flows of many regions, `patterns` `(r, q)`; those not yet converted are converted in bulk.
+        """The flows of many regions, `patterns` `(r, q)`; those not yet converted are converted in bulk. Patterns that differ only in units
+        across whose boundary the map does not change are one region.
 
         Raises:
             ShapeError: not q bits. CertificateError: with `throw`, a region is `time_varying`, or its flow does not reproduce
                 its map.
         """
         d = self.canonical.check_patterns(patterns)
+        idle, bits = self.canonical.idle
+        d = np.where(idle, bits, d) if idle.any() else d  # one region, and one set of auxiliary states, on both sides
         keys = [row.tobytes() for row in d]
         with self._lock:
             new = {key: row for key, row in zip(keys, d, strict=True) if key not in self._regions}

@@ -16,7 +16,7 @@ class FormArrays(NamedTuple):
     """A canonical form; matrices are stored by columns so that products are sums of scaled rows.
 
     diagonal `(n,)` holds A when it is diagonal, else AT `(n, n)` its transpose; the other is empty. selection `(q,)` is
-    the state each unit reads when W2 only selects, else W2T `(n, q)`; the other is empty.
+    the state each unit reads when W2 only selects, else W2T `(n, q)`; the other is empty. parallel, ratio, idle `(q,)`: as in the form.
     """
 
     diagonal: Array
@@ -29,6 +29,9 @@ class FormArrays(NamedTuple):
     h2: Array
     C1T: Array
     C2T: Array
+    parallel: Array
+    ratio: Array
+    idle: Array
 
 
 def form_arrays(form: PiecewiseAffineForm) -> FormArrays:
@@ -50,6 +53,9 @@ def form_arrays(form: PiecewiseAffineForm) -> FormArrays:
         own(form.h2),
         own(form.C1.T),
         own(form.C2.T),
+        np.array(form.parallel[0], dtype=np.int64),
+        own(form.parallel[1]),
+        np.array(form.idle[0], dtype=np.uint8),
     )
 
 

@@ -19,9 +19,10 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.kernel import kernel
 from retime.simulation.arrays import FormArrays, TableArrays
+from retime.simulation.boundaries import bit_of_follower, find_followers
 from retime.simulation.iterate import LIMIT, find_region
 from retime.simulation.roots import DEGREE, DEPTH, NONE, first_negative
-from retime.simulation.taylor import affine_series, evaluate
+from retime.simulation.taylor import ROWS, affine_series, evaluate
 
 # what `advance`, `decide` and `slide` return
 DONE, NEED_REGION, BUFFER_FULL, DIVERGED, UNDEFINED, NO_FLOW, ACCUMULATE, DECIDE, SLIDE, PAUSED = range(10)
@@ -40,7 +41,8 @@ class Record(NamedTuple):
 
     y `(2 n,)`: state, then auxiliary states. sizes `(2 n,)`: the terms that summed up to y, to judge its rounding.
     bits `(q,)`: the pattern. entered `(q,)`: the pattern of the region that the auxiliary states belong to.
-    on_boundary `(q,)`: units carried as exactly zero. want `(q,)`: the pattern to add to the table on `NEED_REGION`.
+    on_boundary `(q,)`: leaders carried as exactly zero. follows `(q,)`: see `find_followers`. want `(q,)`: the pattern to add to the table
+    on `NEED_REGION`.
     integers, reals: the counters above; BREATH: pieces that may follow before the kernel comes back, `PAUSED`.
     switch_times, switch_units: buffers. slides `(., 3)`: start, end, unit of each sliding interval. ends `(b, 2)`:
     where each member's switches and slides end in the buffers.
@@ -51,6 +53,7 @@ class Record(NamedTuple):
     bits: Array
     entered: Array
     on_boundary: Array
+    follows: Array
     want: Array
     integers: Array
     reals: Array
@@ -70,7 +73,7 @@ class Drive(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Work arrays: series c, minus, plus `(DEGREE + 1, 2 n)`, polynomials p `(q + 2, DEGREE + 1)`, root stack, vectors
+    """Work arrays: series c, minus, plus `(ROWS, 2 n)`, polynomials p `(q + 2, DEGREE + 1)`, root stack, vectors
     v `(8, 2 n)`, input s and its slope `(2, m)`."""
 
     c: Array
@@ -87,7 +90,7 @@ class Scratch(NamedTuple):
 def scratch(num_states: int, num_units: int, num_inputs: int) -> Scratch:
     """Work arrays for n states, q units, m inputs."""
     N = 2 * num_states
-    wide = (DEGREE + 1, N)
+    wide = (ROWS, N)
     return Scratch(
         np.zeros(wide),
         np.zeros(wide),
@@ -291,7 +294,13 @@ def read_pattern_near(f: FormArrays, drive: Drive, r: Record, n: int) -> None:
     """Read the pattern at the present state and input; a unit within rounding of its boundary is carried as zero."""
     piece, member = r.integers[PIECE], r.integers[MEMBER] if drive.values.shape[1] > 1 else 0
     now = r.reals[TIME] - drive.starts[piece]
+    s = np.empty((2, drive.values.shape[2]))
+    read_input(drive, r, s)
+    find_followers(f, s, r.follows)
     for i in range(len(f.h2)):
+        if r.follows[i] != 0:
+            _follow(r, i)
+            continue
         g, size, terms = f.h2[i], abs(f.h2[i]), int(f.h2[i] != 0.0)
         for j in range(n):
             x = f.W2[i, j] * r.y[j]
@@ -313,12 +322,32 @@ def read_pattern_near(f: FormArrays, drive: Drive, r: Record, n: int) -> None:
 
 
 @kernel
+def _follow(r: Record, i: int) -> None:
+    """Give a unit that follows the side of its leader, which comes before it."""
+    r.on_boundary[i] = 0
+    bit = bit_of_follower(r.follows, r.bits, i)
+    if r.integers[INITIAL]:
+        r.bits[i] = bit
+    elif r.bits[i] != bit:
+        flip(r, i)
+
+
+@kernel
 def switch(r: Record, i: int) -> None:
-    """Flip unit i and note when; to be confirmed before the next piece."""
+    """Flip unit i and those that follow it."""
+    flip(r, i)
+    for j in range(i + 1, len(r.bits)):
+        if abs(r.follows[j]) == i + 1:
+            flip(r, j)
+
+
+@kernel
+def flip(r: Record, i: int) -> None:
+    """Flip one unit and note when; to be confirmed before the next piece."""
     k = r.integers[SWITCHES]
     r.switch_times[k], r.switch_units[k] = r.reals[TIME], i
     r.integers[SWITCHES] = k + 1
-    r.integers[EVENTS] += 1
+    r.integers[EVENTS] += r.follows[i] == 0  # a switch of several units is one event
     r.bits[i] = 1 - r.bits[i]
     r.integers[RESOLVE] = 1
 
@@ -350,7 +379,7 @@ def first_event(f: FormArrays, r: Record, w: Scratch, n: int, degree: int, tau: 
     preactivation_series(f, w, n, degree, tau, 0, q)
     best, which = NONE, -1
     for i in range(rows):
-        if i == sliding:
+        if i == sliding or (i < q and r.follows[i] != 0):
             continue
         sign, near = 1.0, False
         if i < q:
@@ -413,7 +442,7 @@ def _leaves(
 def mark_boundaries(r: Record, w: Scratch, degree: int, x: float, q: int) -> None:
     """Units whose preactivation at the end of the piece is within rounding of zero are carried as zero."""
     for i in range(q):
-        if i == r.integers[SLIDING]:
+        if i == r.integers[SLIDING] or r.follows[i] != 0:
             continue
         value, size, power = 0.0, 0.0, 1.0
         for k in range(degree + 1):
@@ -444,7 +473,7 @@ def _confirm(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int) -> in
         return NO_FLOW
     same = True
     for i in range(len(r.bits)):
-        same = same and r.bits[i] == r.entered[i]
+        same = same and (r.bits[i] == r.entered[i] or (f.idle[i] == 1 and r.entered[i] != 2))
     if not consistent(f, t.data[region], n, n + t.extra[region], same, r, w, r.bits):
         return DECIDE
     accept(r, n, same)

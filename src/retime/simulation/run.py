@@ -355,6 +355,7 @@ def _record(n: int, q: int, members: int, first: int, last: int) -> events.Recor
         bits,
         entered,
         on_boundary,
+        np.zeros(q, dtype=np.int64),
         want,
         integers,
         np.zeros(4),

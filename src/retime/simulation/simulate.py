@@ -21,6 +21,7 @@ from retime.simulation.run import Runs, clock_runs, map_runs, state_runs
 from retime.simulation.smooth import TOLERANCE, Drive, checked_solver, diffrax_runs, input_function, scan_runs
 
 SNAP = 1e-9  # a requested time this close (in steps) to a sample time is that sample
+MOST_SNAP = 1e-2  # however coarsely times far from 0 are rounded
 
 
 def simulate(
@@ -163,9 +164,7 @@ def _converted(
     if (steps is None) == (times is None):
         raise ValueError("Give either `times` or `steps` (the sample times k dt) to simulate a converted flow.")
     times = flow.dt * np.arange(_steps(steps) + 1) if times is None else increasing("times", times)
-    phase = (times - times[0]) / flow.dt
-    whole = np.round(phase)
-    phase = np.where(np.abs(phase - whole) <= SNAP * np.maximum(1.0, whole * 1e-3), whole, phase)
+    phase = sample_phases(times, flow.dt)
     count = int(np.ceil(phase[-1]))
     if switching == "state" and isinstance(inputs, Inputs):
         drive, held = _driven(inputs, times, flow.num_inputs)
@@ -176,6 +175,15 @@ def _converted(
         return times, clock_runs(flow, z, times[0], phase, rows), held
     starts = times[0] + flow.dt * np.arange(max(count, 1))
     return times, state_runs(flow, z, times, _pieces(flow.num_inputs, starts, rows[: max(count, 1)])), held
+
+
+def sample_phases(times: Array, dt: float) -> Array:
+    """Steps from the first time to each; a time is a sample time where rounding of the times given can account for the difference."""
+    phase = (times - times[0]) / dt
+    whole = np.round(phase)
+    rounding = 2.0 * (np.spacing(np.abs(times)) + np.spacing(abs(times[0]))) / dt
+    near = np.maximum(SNAP * np.maximum(1.0, whole * 1e-3), np.minimum(rounding, MOST_SNAP))
+    return np.where(np.abs(phase - whole) <= near, whole, phase)
 
 
 def _continuous(model: Any, z: Array, steps: Any, times: Any, inputs: Any) -> tuple[Array, Runs, Array]:

@@ -12,6 +12,7 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.kernel import kernel
 from retime.simulation.arrays import FormArrays, TableArrays
+from retime.simulation.boundaries import set_unit
 from retime.simulation.events import (
     ACCUMULATE,
     BREATH,
@@ -43,6 +44,7 @@ from retime.simulation.events import (
     direction,
     finish_piece,
     first_event,
+    flip,
     mark_boundaries,
     next_piece,
     note_slide,
@@ -54,7 +56,7 @@ from retime.simulation.events import (
 )
 from retime.simulation.iterate import find_region
 from retime.simulation.roots import DEGREE
-from retime.simulation.taylor import REMAINDER, TINY
+from retime.simulation.taylor import REMAINDER, TINY, raise_scales
 
 MOST = 8  # simultaneous boundaries up to which all patterns are tried
 
@@ -80,16 +82,16 @@ def decide(f: FormArrays, t: TableArrays, drive: Drive, n: int, r: Record, w: Sc
     if code == DONE and r.integers[INITIAL] and 0 < len(units) <= 3:
         code = _note_other_solutions(f, t, r, w, n, units, trial)
     if code == DONE:
-        _adopt(r, trial, _bounces(t, r, trial))
+        _adopt(r, trial, _bounces(f, t, r, trial))
         accept(r, n, False)
     return code
 
 
 @kernel
-def _bounces(t: TableArrays, r: Record, trial: Array) -> bool:
+def _bounces(f: FormArrays, t: TableArrays, r: Record, trial: Array) -> bool:
     """Whether a raised region is left and entered again at once, which sets its auxiliary states to 0."""
     for i in range(len(trial)):
-        if trial[i] != r.entered[i]:
+        if trial[i] != r.entered[i] and not f.idle[i]:
             return False
     return bool(t.extra[find_region(t, trial)] > 0)
 
@@ -122,20 +124,20 @@ def _flip_until_consistent(
             wrong[j] = (sign > 0) != (trial[units[j]] == 1)
         for j in range(len(units)):
             if wrong[j]:
-                trial[units[j]] = 1 - trial[units[j]]
+                set_unit(r.follows, trial, units[j], 1 - trial[units[j]])
     return UNDEFINED
 
 
 @kernel
-def _set_bits(trial: Array, units: Array, word: int) -> None:
+def _set_bits(follows: Array, trial: Array, units: Array, word: int) -> None:
     for j in range(len(units)):
-        trial[units[j]] = (word >> j) & 1
+        set_unit(follows, trial, units[j], (word >> j) & 1)
 
 
 @kernel
 def _try_all(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, units: Array, trial: Array) -> int:
     for word in range(1 << len(units)):
-        _set_bits(trial, units, word)
+        _set_bits(r.follows, trial, units, word)
         code = _fits(f, t, r, w, n, trial)
         if code != UNDEFINED:
             return code
@@ -149,7 +151,7 @@ def _note_other_solutions(
     """Count the consistent patterns around an initial state on boundaries; more than one is noted."""
     other, found = trial.copy(), 0
     for word in range(1 << len(units)):
-        _set_bits(other, units, word)
+        _set_bits(r.follows, other, units, word)
         code = _fits(f, t, r, w, n, other)
         if code == NEED_REGION:
             return code
@@ -176,7 +178,7 @@ def _adopt(r: Record, trial: Array, twice: bool) -> None:
             r.integers[SWITCHES] -= 1
             r.bits[i] = trial[i]
         else:
-            switch(r, i)
+            flip(r, i)
 
 
 # --- sliding ---------------------------------------------------------------------------------------------------------
@@ -188,7 +190,7 @@ def _start_sliding(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int,
     for unit in units:
         others = units[units != unit]
         for word in range(1 << len(others)):
-            _set_bits(trial, others, word)
+            _set_bits(r.follows, trial, others, word)
             code = _slides(f, t, r, w, n, unit, others, trial)
             if code == DONE:
                 r.reals[SLIDE_START] = r.reals[TIME]
@@ -278,7 +280,7 @@ def _go_on(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int) -> int:
     code = _slides(f, t, r, w, n, unit, others, trial)
     if code == UNDEFINED and len(others) <= MOST:
         for word in range(1 << len(others)):
-            _set_bits(trial, others, word)
+            _set_bits(r.follows, trial, others, word)
             code = _slides(f, t, r, w, n, unit, others, trial)
             if code != UNDEFINED:
                 break
@@ -313,7 +315,7 @@ def _series(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, bits: 
     unit, q = r.integers[SLIDING], len(f.h2)
     trial, sides = bits.copy(), np.zeros(2, dtype=np.int64)
     for side in range(2):
-        trial[unit] = side
+        set_unit(r.follows, trial, unit, side)
         sides[side] = find_region(t, trial)
         if sides[side] < 0 or t.extra[sides[side]] < 0:
             for i in range(q):
@@ -348,7 +350,7 @@ def _series(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, bits: 
                 for j in range(k + 1):
                     x += alpha[j] * (w.plus[k - j, i] - w.minus[k - j, i])
                 w.c[k + 1, i] = x * tau / (k + 1)
-    return DONE, _cut(w, n, q, tau)
+    return DONE, _cut(minus, plus, w, n, q, tau)
 
 
 @kernel
@@ -366,19 +368,21 @@ def _field_terms(
 
 
 @kernel
-def _cut(w: Scratch, n: int, q: int, tau: float) -> float:
-    """Shorten the step until the last two coefficients are at rounding level."""
-    scale, shrink = 0.0, 1.0
-    for k in range(DEGREE + 1):
-        for i in range(n):
-            scale = max(scale, abs(w.c[k, i])) if k < 4 else scale
+def _cut(minus: Array, plus: Array, w: Scratch, n: int, q: int, tau: float) -> float:
+    """Shorten the step until the last two coefficients of every state are at rounding level, relative to the state's own scale."""
+    scales, shrink = w.c[DEGREE + 1], 1.0
+    for i in range(n):
+        scales[i] = TINY
+        for k in range(4):
+            scales[i] = max(scales[i], abs(w.c[k, i]))
+    for side in (minus, plus):
+        raise_scales(side, n, tau, 8.0, scales, w.c[DEGREE + 2])
     for k in range(DEGREE - 1, DEGREE + 1):
         size = 0.0
         for i in range(n):
-            size = max(size, abs(w.c[k, i]))
-        allowed = max(REMAINDER * scale, TINY)
-        if size > allowed:
-            shrink = min(shrink, 0.7 * (allowed / size) ** (1.0 / k))
+            size = max(size, abs(w.c[k, i]) / scales[i])
+        if size > REMAINDER:
+            shrink = min(shrink, 0.7 * (REMAINDER / size) ** (1.0 / k))
     if shrink == 1.0:
         return tau
     power = 1.0
