@@ -37,6 +37,8 @@ class ExactStep:
         for _ in range(squarings):
             integral = integral.dot(one + exponential) >> (_BITS + 1)
             exponential = exponential.dot(exponential) >> _BITS
+            if max(abs(x) for x in exponential.ravel()).bit_length() > 1200:
+                raise OverflowError("The exponential is beyond the range of numbers.")
         return cls(exponential, integral)
 
     def error_of_map(self, target: Array) -> Array:
