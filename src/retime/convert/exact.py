@@ -37,6 +37,8 @@ class ExactStep:
         for _ in range(squarings):
             integral = integral.dot(one + exponential) >> (_BITS + 1)
             exponential = exponential.dot(exponential) >> _BITS
+            if max(abs(x) for x in exponential.ravel()).bit_length() > 1200:
+                raise OverflowError("The exponential is beyond the range of numbers.")
         return cls(exponential, integral)
 
     def error_of_map(self, target: Array) -> Array:
@@ -56,7 +58,9 @@ class ExactStep:
         integral, H = _rounded(self.integral), np.zeros_like(F)
         error = -F
         for _ in range(4):
-            improved = H - np.linalg.solve(integral, error)
+            improved = H - np.linalg.solve(integral, error) if np.isfinite(integral).all() else H
+            if not np.isfinite(improved).all():
+                break
             after = self.error_of_inputs(improved, F)
             if not np.abs(after).max() < np.abs(error).max():
                 break
@@ -65,7 +69,15 @@ class ExactStep:
 
 
 def _rounded(P: Array) -> Array:
-    return (P / 2**_BITS).astype(np.float64)
+    return np.array([_quotient(x) for x in P.ravel()], dtype=np.float64).reshape(P.shape)
+
+
+def _quotient(x: int) -> float:
+    """x / 2^192; infinite beyond the range of numbers, where Python raises."""
+    try:
+        return x / 2**_BITS
+    except OverflowError:
+        return float("inf") if x > 0 else float("-inf")
 
 
 def _fixed(X: Array, bits: int) -> Array:

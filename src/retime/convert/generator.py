@@ -71,9 +71,12 @@ def residuals(L: Array, H: Array, target: Array, F: Array, M: Array, weights: Ar
 def exact_step(generator: Generator) -> ExactStep | None:
     """One step in exact arithmetic; None for more than 40 states, where it would take seconds, or a generator that is not finite."""
     L = generator.L
-    return (
-        ExactStep.of(L) if len(L) <= _LARGEST and np.isfinite(L).all() and np.abs(L).max(initial=0.0) < 1e30 else None
-    )
+    if len(L) > _LARGEST or not np.isfinite(L).all() or np.abs(L).max(initial=0.0) >= 1e30:
+        return None
+    try:
+        return ExactStep.of(L)
+    except OverflowError:
+        return None
 
 
 def residual_of_map(step: ExactStep, generator: Generator, M: Array, weights: Array) -> float:
