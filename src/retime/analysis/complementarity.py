@@ -56,7 +56,8 @@ class Complementarity:
         """z = F(z, s) of a map, or 0 = F(z, s) of a flow, with a constant input s `(m,)`."""
         one = np.eye(form.num_states) if is_map else np.zeros_like(form.A)
         h1, h2 = form.h1 + form.C1 @ s, form.h2 + form.C2 @ s
-        return cls(*_parted(one, form.A, form.W1, form.W2, h1, h2), 1.0 if is_map else rate_of(form))
+        L, low = _parted(one, form.A)
+        return cls(L, form.W1, form.W2, h1, h2, low, 1.0 if is_map else rate_of(form))
 
     @classmethod
     def of_cycles(cls, form: PiecewiseAffineForm, s: Array, period: int) -> Complementarity:
@@ -64,7 +65,8 @@ class Complementarity:
         one, turn = np.eye(period), np.roll(np.eye(period), 1, axis=0)
         A, h1, h2 = np.kron(turn, form.A), form.h1 + form.C1 @ s, form.h2 + form.C2 @ s
         W1, W2 = np.kron(turn, form.W1), np.kron(one, form.W2)
-        return cls(*_parted(np.eye(len(A)), A, W1, W2, np.tile(h1, period), np.tile(h2, period)))
+        L, low = _parted(np.eye(len(A)), A)
+        return cls(L, W1, W2, np.tile(h1, period), np.tile(h2, period), low)
 
     def region(self, d: Array) -> tuple[Array, Array]:
         """Matrix `(N, N)` and right-hand side `(N,)` of the linear equation of pattern d `(Q,)`."""
@@ -148,11 +150,11 @@ class Complementarity:
         return len(self.h2) > 0 and not self.h1.any() and not self.h2.any()
 
 
-def _parted(one: Array, A: Array, *rest: Array) -> tuple[Array, ...]:
-    """L = one - A rounded, the other blocks, and what the rounding left out (exactly: Knuth's sum of two numbers)."""
+def _parted(one: Array, A: Array) -> tuple[Array, Array]:
+    """L = one - A rounded, and what the rounding left out (exactly: Knuth's sum of two numbers)."""
     L = one - A
     part = L - one
-    return L, *rest, (one - (L - part)) + (-A - part)
+    return L, (one - (L - part)) + (-A - part)
 
 
 def rate_of(form: PiecewiseAffineForm) -> float:
@@ -324,7 +326,8 @@ def first_dictionary(problem: Complementarity) -> Dictionary | None:
     offsets = [float(np.abs(x).max(initial=0.0)) for x in (b, first[:, last], problem.h1, problem.h2, caused)]
     reach = REACH * max(*offsets, 1e-300)
     lost = np.abs(M)  # coefficients that stay out of the dictionary, being zero within rounding
-    lost[np.ix_(at, np.append([column for _, column in by_z], np.arange(N, last)).astype(int))] = 0.0
+    columns = [*[column for _, column in by_z], *range(N, last)]
+    lost[np.ix_(at, columns)] = 0.0
     operations = np.abs(M[:, last + 1 :]) @ np.abs(first[:, :last]).max(axis=1, initial=0.0)
     error = reach * ((4 + len(first)) * EPS * operations + lost[:, :last].sum(axis=1))
     if (np.abs(M[rows, last]) > error[rows]).any():

@@ -661,7 +661,7 @@ def _fields(
     sides = np.repeat(patterns[codes[turning, 1]][:, None], 2, axis=1)
     slider = codes[turning, 3]
     sliding = np.flatnonzero(slider >= 0)
-    f = form_arrays(form) if len(sliding) else None
+    f = form_arrays(form)
     for k in sliding:
         piece = max(int(np.searchsorted(drive[0], times[turning][k], side="right")) - 1, 0)
         slope = drive[2][piece, 0]

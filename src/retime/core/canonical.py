@@ -91,7 +91,7 @@ class PiecewiseAffineForm:
         """Units across whose boundary the map does not change, bool `(q,)`: their columns of W1 are 0, or cancel those of others whose
         row, offset and inputs are in proportion (a clipped unit with threshold 0). And the bits `(q,)` that stand for both sides."""
         first, ratio = self.parallel
-        idle, bits = ~self.W1.any(axis=0), np.zeros(self.num_units, dtype=bool)
+        idle, bits = np.logical_not((self.W1 != 0).any(axis=0)), np.zeros(self.num_units, dtype=bool)
         left = {int(i) for i in np.flatnonzero((first >= 0) & ~idle)}
         while left:
             k = min(left)

@@ -27,7 +27,8 @@ def kernel(function: Callable[..., Any]) -> Any:
     One with a private name is called by other kernels only: without an entry for Python it compiles a third faster.
     """
     inner = function.__name__.startswith("_")
-    dispatcher: Any = njit(nogil=True, error_model="numpy", no_cpython_wrapper=inner, no_cfunc_wrapper=inner)(function)
+    options: dict[str, Any] = {"no_cpython_wrapper": inner, "no_cfunc_wrapper": inner}
+    dispatcher: Any = njit(nogil=True, error_model="numpy", **options)(function)
     try:
         dispatcher._cache = _KernelCache(function)
     except (OSError, RuntimeError) as error:  # no folder can be written; RuntimeError is Numba's
