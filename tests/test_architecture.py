@@ -183,3 +183,29 @@ def test_every_source_cited_is_in_the_bibliography():
             cited |= dict.fromkeys(re.findall(r"\b[a-z]+(?:19|20)\d\d[a-z]?\b", line), name_of(path))
     assert len(cited) > 5
     assert {key: where for key, where in cited.items() if key not in known} == {}
+
+
+def kernels(tree, private=True):
+    """Functions of a file that are compiled, with private or public names."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    return [
+        f
+        for f in functions
+        if any(ast.unparse(d) == "kernel" for d in f.decorator_list) and f.name.startswith("_") == private
+    ]
+
+
+def test_kernels_with_private_names_are_called_by_kernels_only():
+    """They have no entry for Python: a call from there would end the process."""
+    count = 0
+    for path, tree in TREES.items():
+        inner = {f.name for f in kernels(tree)}
+        count += len(inner)
+        compiled = {id(node) for f in [*kernels(tree), *kernels(tree, private=False)] for node in ast.walk(f)}
+        loads = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in inner and id(n) not in compiled]
+        assert loads == [], f"{name_of(path)} uses {loads[0].id} in line {loads[0].lineno}"
+        imported = re.compile(rf"\b{path.stem}\.({'|'.join(inner)})\b" if inner else r"(?!)")
+        for other in [*FILES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]:
+            found = imported.search(other.read_text(encoding="utf-8"))
+            assert found is None, f"{other.relative_to(ROOT)} names {found.group()}"
+    assert count > 40

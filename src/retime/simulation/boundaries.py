@@ -82,10 +82,11 @@ def set_side(f: FormArrays, s: Array, patterns: Array, unit: int, *, on: bool) -
     follows = np.zeros(len(f.h2), dtype=np.int64)
     find_followers(f, s, follows)
     leader = abs(int(follows[unit])) - 1 if follows[unit] else unit
-    _set_rows(follows, patterns, leader, int(on) if follows[unit] >= 0 else 1 - int(on))
+    set_rows(follows, patterns, leader, int(on) if follows[unit] >= 0 else 1 - int(on))
 
 
 @kernel
-def _set_rows(follows: Array, patterns: Array, unit: int, bit: int) -> None:
+def set_rows(follows: Array, patterns: Array, unit: int, bit: int) -> None:
+    """Set a leader's bit in each row of patterns `(r, q)`, and with it those of the units that follow."""
     for row in range(len(patterns)):
         set_unit(follows, patterns[row], unit, bit)
