@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from numba import njit
 from numba.core.caching import FunctionCache
+from numba.core.types import unliteral
 
 _log = logging.getLogger("retime")
 _SAID: list[str] = []  # one line a process, whatever else fails
@@ -29,11 +30,17 @@ def kernel(function: Callable[..., Any]) -> Any:
     inner = function.__name__.startswith("_")
     options: dict[str, Any] = {"no_cpython_wrapper": inner, "no_cfunc_wrapper": inner}
     dispatcher: Any = njit(nogil=True, error_model="numpy", **options)(function)
+    dispatcher.get_call_template = partial(_typed_by_kind, type(dispatcher).get_call_template, dispatcher)
     try:
         dispatcher._cache = _KernelCache(function)
     except (OSError, RuntimeError) as error:  # no folder can be written; RuntimeError is Numba's
         _say_once(error)
     return dispatcher
+
+
+def _typed_by_kind(template: Any, dispatcher: Any, args: Any, options: Any) -> Any:
+    """Types of a call between kernels: a constant is an int or a bool as any other; a program of its own for each takes twice as long."""
+    return template(dispatcher, [unliteral(a) for a in args], {k: unliteral(v) for k, v in options.items()})
 
 
 class _KernelCache(FunctionCache):
