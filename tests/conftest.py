@@ -12,6 +12,21 @@ from retime.core.quiet import one_blas_thread
 ROOT = Path(__file__).resolve().parents[1]
 
 
+FIRST = ("test_kernels.py",)  # compiles; beside it, what needs no kernel
+BESIDE = (
+    "test_frameworks.py",
+    "test_smooth_families.py",
+    "test_newton.py",
+    "test_smooth.py",
+    "test_reachable_states.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Kernels are compiled by one worker, while the other one runs tests that need none; then both find them compiled."""
+    items.sort(key=lambda item: 0 if item.path.name in FIRST else 1 if item.path.name in BESIDE else 2)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """One BLAS thread: on small matrices, and beside JAX's own threads, more of them mostly wait for each other."""

@@ -212,8 +212,8 @@ def _step_matrices(model: Any, states: Array, patterns: Array, inputs: Array) ->
 
 def _numbered(rows: Array) -> tuple[Array, Array]:
     """The number of each row `(T,)` and where each number is seen first."""
-    rows = np.ascontiguousarray(rows)
     T = len(rows)
+    rows = np.ascontiguousarray(rows).view(np.uint8).reshape(T, -1)  # bytes, of patterns and of pairs of numbers
     index, first = np.empty(T, dtype=np.int64), np.empty(T, dtype=np.int64)
     slots = np.full(1 << (2 * T).bit_length(), -1)
     count = tangent.number_rows(rows, index, first, slots)

@@ -82,7 +82,7 @@ def set_side(f: FormArrays, s: Array, patterns: Array, unit: int, *, on: bool) -
     follows = np.zeros(len(f.h2), dtype=np.int64)
     find_followers(f, s, follows)
     leader = abs(int(follows[unit])) - 1 if follows[unit] else unit
-    set_rows(follows, patterns, leader, int(on) if follows[unit] >= 0 else 1 - int(on))
+    set_rows(follows, patterns.view(np.uint8), leader, int(on) if follows[unit] >= 0 else 1 - int(on))
 
 
 @kernel
