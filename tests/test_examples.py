@@ -53,6 +53,7 @@ def test_continuous_integration_runs_the_readmes_test_command():
     assert commands[0].endswith("retime convert zoo:vanderpol")
 
 
+@pytest.mark.slow
 def test_the_time_algebra_example_draws_its_picture(tmp_path):
     r = subprocess.run(
         [sys.executable, ROOT / "examples" / "time_algebra.py", "--out", tmp_path],
@@ -64,6 +65,7 @@ def test_the_time_algebra_example_draws_its_picture(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"time.png"}
 
 
+@pytest.mark.slow
 def test_the_dynamics_example_draws_its_picture(tmp_path):
     r = subprocess.run(
         [sys.executable, ROOT / "examples" / "dynamics.py", "--out", tmp_path, "--steps", "2000"],

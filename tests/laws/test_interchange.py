@@ -141,6 +141,7 @@ def test_methods_affine_in_the_field_and_linearizing_commute_at_any_base_point(n
 
 
 @pytest.mark.parametrize("method", EQUILIBRIUM)
+@pytest.mark.slow
 def test_nonlinear_methods_and_linearizing_commute_at_equilibria_only(method):
     model, method = flow("rate_current")[0], EQUILIBRIUM[method]
     z = equilibrium("rate_current")

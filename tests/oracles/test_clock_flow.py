@@ -38,6 +38,7 @@ def test_shipped_networks_step_as_the_map_to_rounding(path):
     assert (result.one_step_error / result.state_size).max() <= 1e-12
 
 
+@pytest.mark.slow
 def test_random_relu_network_of_64_units_with_singular_regions_is_exact(rng):
     model = rt.ReluRNN(rng.normal(size=(64, 64)) * 1.3 / 8, rng.normal(size=(64, 2)), rng.normal(size=64) * 0.2)
     flow = rt.to_continuous(model).model

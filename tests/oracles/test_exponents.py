@@ -75,6 +75,7 @@ def test_lorenz():
     assert abs(r.kaplan_yorke - 2.062) <= 0.01
 
 
+@pytest.mark.slow
 def test_roessler():
     entry = rt.zoo.entry("roessler")
     r = lyapunov_spectrum(entry.model, entry.z0, times=[0, 1500.0])

@@ -8,6 +8,7 @@ import pytest
 import retime as rt
 from retime.analysis.newton import search_smooth
 
+pytestmark = pytest.mark.slow  # the search takes seconds
 CORNERS = np.array(list(product([-1.0, 1.0], repeat=3)))
 
 

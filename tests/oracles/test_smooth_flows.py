@@ -144,6 +144,7 @@ def test_blow_up_in_finite_time_ends_the_run_at_the_sample_after_it():
     np.testing.assert_allclose(path.states[:, 1, 0], -1 / (1 + times), rtol=0, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_time_of_a_single_blow_up_is_reported():
     path = rt.simulate(rt.VectorField(jnp.square, 1), [1.0], times=np.linspace(0.0, 2.05, 42))
     assert path.status == "diverged"

@@ -20,6 +20,7 @@ def test_a_map_with_half_the_step_is_compared_at_the_common_times(rate):
     assert len(result.orbit_error) == 50
 
 
+@pytest.mark.slow
 def test_a_map_is_compared_with_the_flow_it_came_from(rate):
     cell = rt.to_discrete(rate, 0.01, method=rt.Euler()).model
     result = rt.compare(cell, rate, [0.1, -0.2, 0.3], steps=20)

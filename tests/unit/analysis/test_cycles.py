@@ -153,6 +153,7 @@ def test_the_published_network_has_its_published_cycles(data):
     check(model, found)
 
 
+@pytest.mark.slow
 def test_without_proof_the_published_cycles_are_found_whatever_the_seed(data):
     with np.load(data / "shallow_plrnn_cycles.npz") as f:
         model = rt.ShallowPLRNN(f["A"], f["W1"], f["W2"], f["h1"], f["h2"])

@@ -166,6 +166,7 @@ def next_slide(flow, z, unit, after):
     [(3, 91, True), (5, 187, True), (4, 100, False)],
     ids=["long slide", "short slide", "raised regions all around"],
 )
+@pytest.mark.slow
 def test_a_cycle_that_slides_is_closed_and_has_the_multipliers_of_its_return_map(n, seed, plain):
     flow, start = sliding_flow(n, seed)
     found = rt.find_cycles(flow, 20.0, switching="state", starts=start[None], time_limit=5.0)

@@ -112,6 +112,7 @@ def test_seeds_differ_and_the_set_does_not(rng):
     assert np.abs(a.points - b.points).max() <= EXACT  # in the same order too
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers(rng):
     model = gru(rng, 4)
     a, b = (search_smooth(model, np.zeros(2), num_starts=32, seed=3) for _ in range(2))

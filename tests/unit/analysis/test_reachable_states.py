@@ -126,6 +126,7 @@ def saturated_gru(rng):
     )
 
 
+@pytest.mark.slow
 def test_slow_points_of_a_gru_lie_where_its_states_can_be_and_others_are_counted():
     found = [rt.find_fixed_points(saturated_gru(np.random.default_rng(k)), num_starts=60) for k in range(2)]
     assert sum(f.outside for f in found) >= 1

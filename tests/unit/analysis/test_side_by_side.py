@@ -20,6 +20,7 @@ def row(result, start):
     return next(r for r in result.rows if r.quantity.startswith(start))
 
 
+@pytest.mark.slow
 def test_the_clock_flow_agrees_in_everything_measured(oscillator):
     _, result = oscillator
     assert result.holds

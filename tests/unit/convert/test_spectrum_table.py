@@ -159,7 +159,7 @@ def test_region_of_the_wrong_width_is_refused():
 
 
 def test_regions_are_converted_once():
-    flow = rt.to_continuous(rt.PLRNN([0.5, 0.6], np.zeros((2, 2)), np.zeros(2))).model
+    flow = rt.to_continuous(rt.PLRNN([0.5, 0.6], 0.1 * np.eye(2), np.zeros(2))).model
     first = flow.convert([[True, False], [True, False], [False, False]])
     assert first[0] is first[1]
     assert flow.region([True, False]) is first[0]

@@ -29,7 +29,7 @@ def test_file_is_read_by_numpy_alone(tmp_path):
 
 
 def test_regions_of_a_flow_are_stored_for_use_elsewhere(tmp_path):
-    flow = rt.to_continuous(MODEL).model
+    flow = rt.to_continuous(rt.PLRNN(MODEL.A, 0.01 * np.eye(2), MODEL.h, time=MODEL.time)).model
     region = flow.region([False, True])
     with np.load(rt.save(flow, tmp_path / "f.npz")) as d:
         assert d["regions.patterns"].tolist() == [[False, True]]

@@ -42,6 +42,7 @@ def test_own_jacobian_is_used():
     np.testing.assert_array_equal(rt.linearize(wrong, [5.0, 0.0]).A, [[5.0, 1.0], [2.0, 3.0]])
 
 
+@pytest.mark.slow
 def test_lorenz_written_as_a_function_is_solved_as_by_scipy():
     def lorenz(z):
         x, y, w = z

@@ -155,6 +155,7 @@ def test_readout_of_a_multistep_method_reads_the_state_alone(rng):
 # --- flows -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_solver_that_needs_too_many_steps_says_so(monkeypatch):
     monkeypatch.setattr(smooth, "MAX_STEPS", 20)
     smooth._solver.cache_clear()
@@ -175,6 +176,7 @@ def test_single_time_gives_the_initial_state():
     assert path.status == "completed"
 
 
+@pytest.mark.slow
 def test_autonomous_flow_does_not_know_when_it_starts():
     times = np.linspace(0, 3, 13)
     a, b = (rt.simulate(RATE, [0.3, -0.2], times=times + t) for t in (0.0, -7.25))
