@@ -30,6 +30,9 @@ __all__ = ["read_apart", "serve"]
 IDLE = 60.0
 """Seconds without work after which the process ends."""
 
+SWOLLEN = 2**30
+"""Bytes of memory after which the process is replaced."""
+
 CPU_SECONDS = 30
 """Seconds of work for one file, and one more for every 10 MB."""
 
@@ -231,6 +234,17 @@ def serve() -> None:
         except ModelFileError as error:
             answers.write(json.dumps({"error": str(error)}).encode() + b"\n")
             answers.flush()
+        if _memory() > SWOLLEN:  # what hostile files leave behind; the next file starts another process
+            os._exit(0)
+
+
+def _memory() -> int:
+    """Largest memory that this process has had, bytes; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _limit(path: Path) -> None:
