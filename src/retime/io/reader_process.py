@@ -239,12 +239,11 @@ def serve() -> None:
 
 
 def _memory() -> int:
-    """Largest memory that this process has had, bytes; 0 where the system does not tell."""
+    """Memory that this process holds, bytes; 0 where the system does not tell. Its largest one would be that of its parent too."""
     try:
-        import resource
-    except ImportError:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
         return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _limit(path: Path) -> None:
