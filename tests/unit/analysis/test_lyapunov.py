@@ -364,7 +364,7 @@ for kind in KINDS:
     r = lyapunov_spectrum(model, z0, transient=0, **options)
     answer(kind=kind, status=r.status, time=r.time, exponents=list(r.exponents), message=r.message)
 """
-    answers = interrupt(code)
+    answers = interrupt(code, seconds=2.0)  # laying out ten million steps takes up to one
     assert [a["kind"] for a in answers] == KINDS
     for a in answers:
         assert a["status"] == "interrupted"
