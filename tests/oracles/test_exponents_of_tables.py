@@ -10,7 +10,6 @@ from retime.analysis.lyapunov import lyapunov_spectrum
 from strange_attractors import FLOWS, MAPS, flow_exponents, map_exponents
 
 SAMPLE = ["tinkerbell", "delayed logistic"]
-SAMPLE_FLOWS = []
 
 
 def sampled(names, some):
@@ -39,7 +38,8 @@ def test_map_agrees_with_a_plain_loop_from_other_starts(name):
     check(lyapunov_spectrum(model, start, steps=steps), map_exponents(MAPS[name][0], start, steps // 10, 16))
 
 
-@pytest.mark.parametrize("name", sampled(FLOWS, SAMPLE_FLOWS))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FLOWS)
 def test_flow_agrees_with_a_plain_loop_from_other_starts(name):
     model, start, length = model_of(rt.VectorField, name, FLOWS)
     got = lyapunov_spectrum(model, start, times=[0, length])
