@@ -34,6 +34,7 @@ _HOME = {
     "LeakyRNN": "retime.models",
     "LinearSystem": "retime.models",
     "MIDPOINT": "retime.convert",
+    "LowRank": "retime.core.low_rank",
     "Map": "retime.models",
     "MatrixLog": "retime.convert",
     "MissingDependencyError": "retime.core.errors",
@@ -45,6 +46,7 @@ _HOME = {
     "RK3": "retime.convert",
     "RK4": "retime.convert",
     "RateRNN": "retime.models",
+    "Readout": "retime.core.readout",
     "RegionwiseMap": "retime.models",
     "ReluRNN": "retime.models",
     "RetimeError": "retime.core.errors",
@@ -156,6 +158,12 @@ if TYPE_CHECKING:
     from retime.core.inputs import (
         Inputs,
     )
+    from retime.core.low_rank import (
+        LowRank,
+    )
+    from retime.core.readout import (
+        Readout,
+    )
     from retime.core.time import (
         Continuous,
         Discrete,
@@ -224,6 +232,7 @@ __all__ = [
     "Inputs",
     "LeakyRNN",
     "LinearSystem",
+    "LowRank",
     "Map",
     "MatrixLog",
     "MissingDependencyError",
@@ -231,6 +240,7 @@ __all__ = [
     "PiecewiseAffineFlow",
     "PiecewiseAffineRNN",
     "RateRNN",
+    "Readout",
     "RegionwiseMap",
     "ReluRNN",
     "RetimeError",

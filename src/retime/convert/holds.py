@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retime.convert.integrators import Integrator, Interchanges, exponential_factor, finite_step
+from retime.convert.integrators import Integrator, Interchanges, exponential_factor, finite_step, read_states
 from retime.core.arrays import Array
 from retime.core.canonical import AffineRegions
 from retime.core.errors import CertificateError
 from retime.core.exponential import linear_step
+from retime.core.readout import Readout
 from retime.core.region import RegionFlow
 from retime.core.status import RegionStatus
 from retime.core.system import PiecewiseAffineSystem, System
@@ -91,9 +92,9 @@ class FirstOrderHold(Integrator):
         n, m = model.E.shape
         X = _exponential(model.A, np.hstack([model.E, model.b[:, None]]), dt)
         Phi, G1, offset, G2 = X[:, :n], X[:, n : n + m], X[:, n + m], X[:, n + m + 1 : n + 2 * m + 1]
-        readout: Any = (np.eye(n), np.zeros(n)) if model.readout is None else model.readout
+        readout = read_states(model, "FirstOrderHold") or Readout(np.eye(n))
         with np.errstate(all="ignore"):
-            D = finite_step(readout[0] @ G2 + (0 if model.D is None else model.D), dt)
+            D = finite_step(readout.B @ G2 + (0 if model.D is None else model.D), dt)
             E = finite_step(G1 - G2 + Phi @ G2, dt)
         return replace(model, A=Phi, b=offset, E=E, D=D, readout=readout, time=Discrete(dt))
 

@@ -15,6 +15,7 @@ from retime.convert.tableaux import DORMAND_PRINCE, EULER, HEUN, TRAPEZOID, Rung
 from retime.core.arrays import Array, state_matrix
 from retime.core.equation import Equation, evaluate
 from retime.core.errors import ConvergenceError
+from retime.core.readout import Readout
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import Discrete
 from retime.models import DerivedSystem, LinearSystem, PiecewiseAffineRNN, RateRNN
@@ -258,15 +259,30 @@ class Tustin(Integrator):
 _TRAPEZOID = RungeKutta(TRAPEZOID)
 
 
+def read_states(model: LinearSystem, method: str) -> Readout | None:
+    """The readout of a system whose state a method shifts.
+
+    Raises:
+        ValueError: it reads rates f(z) and not the states, so that no readout of the shifted states is the same.
+    """
+    if model.readout is not None and model.readout.rate != "linear":
+        raise ValueError(
+            f"`model` has the readout {model.readout!r}, and {method} shifts the states. Convert the system without its readout "
+            "(dataclasses.replace(model, readout=None)), or use ZeroOrderHold or RungeKutta."
+        )
+    return model.readout
+
+
 def _bilinear(model: LinearSystem, dt: float) -> LinearSystem:
     """The bilinear transform in SciPy's coordinates, w = (I - dt/2 A) z - dt/2 (E s + b)."""
-    n, (B, offset) = model.num_states, model.readout
+    n, readout = model.num_states, read_states(model, "Tustin") or Readout(np.eye(model.num_states))
+    B, offset = readout.B, readout.b
     left = np.eye(n) - dt / 2 * model.A
     columns = np.hstack([np.eye(n) + dt / 2 * model.A, dt * model.E, dt * model.b[:, None]])
     solved = solve_step(left, columns, dt)
     A, E, b = solved[:, :n], solved[:, n:-1], solved[:, -1]
     D = B @ E / 2 if model.D is None else model.D + B @ E / 2
-    readout: Any = (np.linalg.solve(left.T, B.T).T, offset + B @ b / 2)
+    readout = replace(readout, B=np.linalg.solve(left.T, B.T).T, b=offset + B @ b / 2)
     return replace(model, A=A, b=b, E=E, D=D, readout=readout, time=Discrete(dt))
 
 

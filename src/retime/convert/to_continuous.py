@@ -11,9 +11,9 @@ from retime.convert.certify import certify_regions
 from retime.convert.embeddings import EulerField, FormalLog, certify_embedding
 from retime.convert.matrix_log import MatrixLog
 from retime.convert.measure import probe
-from retime.core.arrays import Array
 from retime.core.conversion import Conversion
 from retime.core.errors import CertificateError
+from retime.core.readout import Readout
 from retime.core.region import RegionFlow
 from retime.core.status import RegionStatus
 from retime.core.system import PiecewiseAffineSystem, System
@@ -109,15 +109,11 @@ def _by_regions(model: Any, method: MatrixLog, throw: bool) -> Conversion:
 
 def _linear(model: LinearSystem, region: RegionFlow) -> LinearSystem:
     auxiliary = model.auxiliary + region.auxiliary
-    readout: Any = model.readout
+    readout = model.readout
     if readout is None and region.auxiliary:
-        readout = (np.eye(model.num_states), np.zeros(model.num_states))
+        readout = Readout(np.eye(model.num_states))
     if readout is not None:
-        readout = (_widen(readout[0], region.auxiliary), readout[1])
+        readout = readout.widened(0, region.auxiliary)
     return LinearSystem(
         region.W, region.h, region.E, time=Continuous(), readout=readout, D=model.D, auxiliary=auxiliary
     )
-
-
-def _widen(B: Array, auxiliary: int) -> Array:
-    return np.hstack([B, np.zeros((len(B), auxiliary))])

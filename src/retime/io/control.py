@@ -53,6 +53,10 @@ def to_control(system: LinearSystem) -> Any:
     ct = _control()
     if not isinstance(system, LinearSystem):
         raise TypeError(f"`system` is {type(system).__name__}; a control.StateSpace holds a LinearSystem only.")
+    if system.readout is not None and not system.readout.is_linear:
+        raise ValueError(
+            f"The system has the readout {system.readout!r}, which a state space cannot hold; linearize it first, or drop the readout."
+        )
     offset = system.b if system.readout is None else np.concatenate([system.b, system.readout.b])
     if np.any(offset):
         raise ValueError(

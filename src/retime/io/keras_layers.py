@@ -10,12 +10,13 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.errors import ModelFileError
+from retime.core.readout import Readout
 from retime.core.system import System
 from retime.core.time import TimeBase
 from retime.io.arrays import FileArrays, KerasLayer
 from retime.io.keras import class_of
 from retime.io.named import Recognition
-from retime.io.recurrent import Layer, ReadoutPair, elman, gated, network, reorder_gates
+from retime.io.recurrent import Layer, elman, gated, network, reorder_gates
 
 _INACTIVE = (
     "ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "InputLayer", "Masking",
@@ -310,9 +311,9 @@ def _name(activation: Any) -> str:
     return "linear" if activation is None else str(activation)
 
 
-def _readout(file: FileArrays, layer: KerasLayer) -> ReadoutPair:
+def _readout(file: FileArrays, layer: KerasLayer) -> Readout:
     if "kernel" not in layer.weights:
         raise ModelFileError(
             f"{file.path}: layer {layer.name!r} has no weights `kernel`. Save the model after it was built."
         )
-    return layer.weights["kernel"].T, layer.weights.get("bias")
+    return Readout(layer.weights["kernel"].T, layer.weights.get("bias"))

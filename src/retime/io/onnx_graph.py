@@ -12,13 +12,14 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.errors import ModelFileError
+from retime.core.readout import Readout
 from retime.core.system import System
 from retime.core.time import TimeBase
 from retime.io.arrays import FileArrays, OnnxGraph, OnnxNode
 from retime.io.keras_layers import check_family
 from retime.io.named import Recognition
 from retime.io.onnx_view import SELECTING, SUPPORTED, GraphView, moved_axes, output_axes, trace
-from retime.io.recurrent import Layer, ReadoutPair, elman, gated, network, reorder_gates
+from retime.io.recurrent import Layer, elman, gated, network, reorder_gates
 
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 _ACTIVATIONS = {"RNN": ("tanh",), "GRU": ("sigmoid", "tanh"), "LSTM": ("sigmoid", "tanh", "tanh")}
@@ -77,7 +78,7 @@ def _check_line(view: GraphView, nodes: Sequence[OnnxNode]) -> None:
 # The readout: every output of the graph is a state of the line, or the one linear layer after it.
 
 
-def _readout(view: GraphView, nodes: Sequence[OnnxNode]) -> ReadoutPair | None:
+def _readout(view: GraphView, nodes: Sequence[OnnxNode]) -> Readout | None:
     found: dict[str, tuple[OnnxNode, list[list[OnnxNode]]]] = {}
     for name in dict.fromkeys(view.graph.outputs):
         source, output, moves = trace(view, name)
@@ -97,7 +98,7 @@ def _readout(view: GraphView, nodes: Sequence[OnnxNode]) -> ReadoutPair | None:
     B, b, axes = _linear_layer(view, node, nodes[-1])
     for moves in uses:
         moved_axes(view, axes, moves, len(B))
-    return B, b
+    return Readout(B, b)
 
 
 def _check_states(view: GraphView, node: OnnxNode) -> None:

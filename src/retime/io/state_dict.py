@@ -15,10 +15,11 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.errors import ModelFileError
+from retime.core.readout import Readout
 from retime.core.system import System
 from retime.core.time import TimeBase
 from retime.io.named import Named, Recognition, held, own_readout, size
-from retime.io.recurrent import Layer, ReadoutPair, gated, network
+from retime.io.recurrent import Layer, gated, network
 
 FAMILIES_BY_GATES = {1: ("tanh_rnn", "relu_rnn", "leaky_rnn", "rate_rnn"), 3: ("gru",), 4: ("lstm",)}
 RECURRENT_FAMILIES = (*(name for names in FAMILIES_BY_GATES.values() for name in names), "stacked_rnn")
@@ -224,12 +225,12 @@ def _bias(array: Array | None, rows: int) -> Array:
 # The readout.
 
 
-def _readout(found: Named, weights: list[_Weights], is_torch: bool) -> tuple[ReadoutPair | None, list[str]]:
+def _readout(found: Named, weights: list[_Weights], is_torch: bool) -> tuple[Readout | None, list[str]]:
     """`B`, or the one linear layer `NAME.weight` (p, H) after the recurrent one; and notes on the choice."""
     own = own_readout(found) if not is_torch else None
     if own is not None:
         B, b = own
-        return (B, found.get("b") if b is None and "b" not in weights[-1].arrays else b), []
+        return Readout(B, found.get("b") if b is None and "b" not in weights[-1].arrays else b), []
     H, arrays = weights[-1].arrays["W_rec"].shape[1], found.file.arrays
     others = [name for name in arrays if name.rsplit(".", 1)[-1] == "weight"]
     if not others:
@@ -243,7 +244,7 @@ def _readout(found: Named, weights: list[_Weights], is_torch: bool) -> tuple[Rea
         return None, [f"`{name}` is not taken for the readout: {doubt}. If it is, set `readout` of the model to it."]
     bias = name.removesuffix("weight") + "bias"
     found.read.update(x for x in (name, bias) if x in arrays)
-    return (arrays[name], arrays.get(bias)), [f"`{name}` is the readout."]
+    return Readout(arrays[name], arrays.get(bias)), [f"`{name}` is the readout."]
 
 
 _ORDERED = ("torch-zip", "npz")  # formats that keep the order in which the modules were made
