@@ -13,7 +13,7 @@ from retime.core.errors import ModelFileError
 from retime.io.arrays import FileArrays, read_arrays
 from retime.io.control import from_control, to_control
 from retime.io.export import KerasNetwork, KerasWeights, TorchWeights, to_keras, to_torch
-from retime.io.families import recognize
+from retime.io.families import recognize, start_of
 from retime.io.named import ALIASES, INITIAL_STATES, Recognition
 from retime.io.native import HEADER, save, unpack, with_dt
 
@@ -89,6 +89,9 @@ def initial_states_of(file: FileArrays, num_states: int | None = None) -> Array:
         ModelFileError: they are not as long as the state.
     """
     n = _length_of_state(file) if num_states is None else num_states
+    own = start_of(file)
+    if own is not None:
+        return own[None]
     for name in INITIAL_STATES:
         for key, cells in file.cells.items():
             if _leaf(key) == name:

@@ -158,11 +158,11 @@ _LEAKS = ("alpha", "tau", "leak", "leak_rate", "decay", "taus", "alphas")
 def _check_leak(found: Named) -> None:
     """A file with a leak or a time constant is not of a network without one."""
     names = [x for x in found.file.arrays if x.rpartition(".")[2] in _LEAKS]
-    if names or found.has_leak:
-        why = f"holds `{names[0]}`" if names else "has the layers `h2h` and `input2h`"
+    if names:
         raise ModelFileError(
-            f'{found.file.path} {why}, as leaky networks do, and does not say their form. Pass it: family="leaky_rnn", alpha=..., '
-            'activation="relu" (z\' = (1 - alpha) z + alpha f(...)), or family="rate_rnn", tau=..., activation=... in continuous time.'
+            f'{found.file.path} holds `{names[0]}`, as leaky networks do, and does not say their form. Pass it: family="leaky_rnn", '
+            'alpha=..., activation="relu" (z\' = (1 - alpha) z + alpha f(...)), or family="rate_rnn", tau=..., activation=... in continuous '
+            "time."
         )
 
 
