@@ -34,7 +34,9 @@ def load(path: str | Path, *, dt: float | None = None, family: str | None = None
         dt: time of one step (model time) > 0; None takes `dt` from the file, else 1.
         family: one of `retime.models.FAMILIES`; None decides from the arrays. Given, nothing is printed but the arrays that
             were not read. With several recurrent layers it is the family of each.
-        options: the family's own, e.g. `num_relu=2` for an almost-linear network, `alpha=0.1` for a leaky one.
+        options: the family's own, e.g. `num_relu=2` for an almost-linear network, `alpha=0.1` for a leaky one; and `names`, which
+            array is which argument where the file calls them otherwise: `names={"W_rec": "rnn.h2h.weight", "b": "b1 + b2"}`
+            (`"name.T"` is the transpose).
 
     Returns:
         A model; for a file that `save` wrote whatever was saved, e.g. a `PiecewiseAffineFlow`.

@@ -10,6 +10,7 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.errors import ModelFileError
+from retime.core.readout import Readout
 from retime.core.system import System
 from retime.core.time import Continuous, Discrete, TimeBase
 from retime.io.arrays import FileArrays
@@ -19,6 +20,7 @@ from retime.io.named import ALIASES, Named, Recognition, held, own_readout, size
 from retime.io.onnx_graph import read_graph
 from retime.io.published import LEAKY, published
 from retime.io.recurrent import num_outputs
+from retime.io.renaming import RATES, renamed
 from retime.io.state_dict import RECURRENT_FAMILIES, has_recurrent_weights, is_recurrent_name, read_state_dict
 from retime.models import FAMILIES
 
@@ -28,13 +30,19 @@ _CONTINUOUS = ("continuous_plrnn", "rate_rnn", "hopfield")
 def recognize(
     file: FileArrays, family: str | None, dt: float | None, options: dict[str, Any]
 ) -> tuple[System, Recognition]:
-    """Build the model that the arrays describe.
+    """Build the model that the arrays describe. `names` among the options says which array is which argument.
 
     Raises:
         ModelFileError: no family fits, the given one lacks arrays, or the shapes disagree; the message says which.
     """
     if family is not None and family not in FAMILIES:
         raise ValueError(f"`family` is {family!r}; it must be one of {', '.join(sorted(FAMILIES))}.")
+    options = dict(options)
+    names = options.pop("names", None)
+    if names is not None:
+        file = renamed(file, names, family)
+        rates = {x: np.squeeze(file.arrays[x]) for x in RATES if x in file.arrays}
+        file, options = replace(file, arrays={k: v for k, v in file.arrays.items() if k not in rates}), rates | options
     _check_needed(file)
     file, folds = folded(file)
     found = _named(file, folds)
@@ -283,12 +291,9 @@ def _columns(found: Named, n: int) -> Array:
 def _threshold_form(found: Named, parameters: dict[str, Any], n: int) -> tuple[dict[str, Any], Recognition]:
     """z' = A z + W max(z - h, 0) + C s, x = B max(z - h, 0): one basis with slope 1 and the thresholds h. Source: durstewitz2017."""
     shared, notes = _shared(found)
-    if shared.pop("readout", None) is not None:
-        notes = [x for x in notes if "readout" not in x]
-        notes.append(
-            f"`{found.used['B']}` reads max(z - h, 0), which is no linear readout: it is not part of the model."
-        )
     h = np.asarray(parameters["h"], dtype=float).reshape(1, -1)
+    if "readout" in shared:
+        shared["readout"] = Readout(*shared["readout"], rate="relu", threshold=h[0])
     parameters |= {"h": np.zeros(n), "slopes": [1.0], "thresholds": h}
     notes.insert(0, "`h` is read as the thresholds (the form of 2017): z' = A z + W max(z - h, 0).")
     return parameters | shared, _recognition("dendritic_plrnn", found.names("A", "W", "h"), (), notes)
