@@ -159,7 +159,12 @@ def _give_back(w: Stack, depth: int, open_nodes: Array, counts: Array) -> None:
 
 @subroutine
 def _copy(first: Dictionary, w: Stack, k: int) -> None:
-    w.T[k], w.b[k], w.d[k], w.basic[k], w.nonbasic[k] = first.T, first.b, first.d, first.basic, first.nonbasic
+    for i in range(first.T.shape[0]):  # number by number: assigning arrays compiles messages about their shapes, for seconds
+        w.b[k, i], w.basic[k, i] = first.b[i], first.basic[i]
+        for j in range(first.T.shape[1]):
+            w.T[k, i, j] = first.T[i, j]
+    for j in range(first.T.shape[1]):
+        w.d[k, j], w.nonbasic[k, j] = first.d[j], first.nonbasic[j]
 
 
 @subroutine
