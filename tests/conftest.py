@@ -1,5 +1,6 @@
 """Fixtures of all tests; `families.py`, `references.py`, `relays.py` and `interrupts.py` beside this file serve several of them."""
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -20,6 +21,12 @@ BESIDE = (
     "test_smooth.py",
     "test_reachable_states.py",
 )
+
+
+def pytest_configure(config):
+    """Flows of the default run are small, and each is compiled once: XLA optimizes those of the slow tests only."""
+    if config.option.markexpr == "not slow":
+        os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 
 def pytest_collection_modifyitems(items):
