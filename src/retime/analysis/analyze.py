@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -16,6 +15,7 @@ from retime.analysis.fixed_points import FixedPoints, check_budget, check_count,
 from retime.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from retime.analysis.visits import VisitedRegions, visited_regions
 from retime.core.arrays import Array
+from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
 from retime.core.result import Result
 from retime.core.status import SearchStatus, TrajectoryStatus
@@ -156,7 +156,7 @@ def analyze(
         raise ShapeError(
             f"`z0` has shape {z.shape}; analyze follows one orbit: give one initial state ({model.num_states},)."
         )
-    run = _Run(model, z, constant_input(model, inputs), switching, seed, time.monotonic() + time_limit, time_limit)
+    run = _Run(model, z, constant_input(model, inputs), switching, seed, work_seconds() + time_limit, time_limit)
     run.set_horizon(steps, duration)
     points = run.timed(
         "fixed points",
@@ -222,9 +222,9 @@ class _Run:
 
     def timed(self, name: str, part: Any) -> Any:
         """The result of a part, given the seconds that are left."""
-        began = time.monotonic()
+        began = work_seconds()
         found = part(max(self.deadline - began, 0.0))
-        self.seconds[name] = time.monotonic() - began
+        self.seconds[name] = work_seconds() - began
         return found
 
     def leave(self, points: FixedPoints) -> None:
@@ -278,7 +278,7 @@ class _Run:
 
     def basins(self, num: int, box: Any, orbit: Trajectory) -> Basins | None:
         """Basins in a box around the orbit."""
-        left = self.deadline - time.monotonic()
+        left = self.deadline - work_seconds()
         if left <= 0:
             self.notes.append("No time was left for basins.")
             return None

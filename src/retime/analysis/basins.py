@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -14,6 +13,7 @@ from retime.analysis.autonomous import dynamics_of, whole
 from retime.analysis.census import LAST, PROBES, Census
 from retime.analysis.settling import Known, Size
 from retime.core.arrays import Array, real_array, vector
+from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
 from retime.core.result import Result
 from retime.core.status import SearchStatus
@@ -207,7 +207,7 @@ def find_basins(
     count = whole("num", num, 1)
     plane, shape = _plane(slice, bounds), _resolution(resolution)
     with np.errstate(all="ignore"):
-        limit = math.inf if time_limit is None else time.monotonic() + time_limit
+        limit = math.inf if time_limit is None else work_seconds() + time_limit
         dynamics = dynamics_of(model, bounds, steps, duration, inputs, switching, whole("max_period", max_period, 1))
         size = Size.of(bounds)
         dynamics.far = size.far

@@ -159,7 +159,9 @@ def _give_back(w: Stack, depth: int, open_nodes: Array, counts: Array) -> None:
 
 @subroutine
 def _copy(first: Dictionary, w: Stack, k: int) -> None:
-    for i in range(first.T.shape[0]):  # number by number: assigning arrays compiles messages about their shapes, for seconds
+    for i in range(
+        first.T.shape[0]
+    ):  # number by number: assigning arrays compiles messages about their shapes, for seconds
         w.b[k, i], w.basic[k, i] = first.b[i], first.basic[i]
         for j in range(first.T.shape[1]):
             w.T[k, i, j] = first.T[i, j]

@@ -19,7 +19,10 @@ from numba._dynfunc import make_function
 from numba.core.caching import FunctionCache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.event import Event, Listener, register
 from numba.core.types import unliteral
+
+from retime.core.clock import CLOCK
 
 _log = logging.getLogger("retime")
 _SAID: list[str] = []  # one line a process, whatever else fails
@@ -56,6 +59,19 @@ def _typed_by_kind(template: Any, dispatcher: Any, args: Any, options: Any) -> A
     return template(dispatcher, [unliteral(a) for a in args], {k: unliteral(v) for k, v in options.items()})
 
 
+class _Compilation(Listener):
+    """Limits of time do not count what Numba takes to compile a kernel or to load a compiled one."""
+
+    def on_start(self, event: Event) -> None:
+        CLOCK.begin_compiling()
+
+    def on_end(self, event: Event) -> None:
+        CLOCK.end_compiling()
+
+
+register("numba:compile", _Compilation())
+
+
 class _KernelCompiler(CompilerBase):
     """Numba's own passes; the parts of a kernel get the environments that only they know."""
 
@@ -80,7 +96,9 @@ class _SubroutineCompiler(CompilerBase):
     def _compile_core(self) -> Any:
         result = super()._compile_core()
         code, library = result.fndesc, result.library
-        name = make_function(code.lookup_module(), code.qualname, "", 0, result.environment, (library,))  # what kernels know it by
+        name = make_function(
+            code.lookup_module(), code.qualname, "", 0, result.environment, (library,)
+        )  # what kernels know it by
         result.target_context.insert_user_function(name, code, [library])
         return result._replace(entry_point=name)
 
