@@ -186,7 +186,7 @@ def find_basins(
         resolution: of the image, one number or (rows, columns).
         switching: for converted flows, as in `simulate`.
         seed: of the initial states.
-        time_limit: seconds; None for no limit.
+        time_limit: seconds of work; None for no limit.
 
     Returns:
         Basins.

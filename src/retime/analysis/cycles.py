@@ -200,7 +200,7 @@ def find_cycles(
         model: a piecewise-affine map, a converted flow, or a continuous piecewise-affine network.
         max_period: largest period: steps of a map, model time of a flow.
         inputs: `(m,)`, held for ever; None for zero.
-        time_limit: seconds. node_limit: nodes of the search for proofs, per period.
+        time_limit: seconds of work. node_limit: nodes of the search for proofs, per period.
         starts: `(k, n)` states to start from besides the search's own.
         num_starts: starts per period that must pass without a new cycle before the next period. seed: of the random numbers.
         switching: for converted flows: "clock" (default) or "state".

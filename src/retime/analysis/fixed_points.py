@@ -214,7 +214,7 @@ def find_fixed_points(
         model: any retime model, or the model of a conversion.
         inputs: `(m,)`, held for ever; None for zero.
         complete: False skips the proof and searches from starts only.
-        time_limit: seconds for the search. node_limit: nodes of the search for the proof.
+        time_limit: seconds of work for the search. node_limit: nodes of the search for the proof.
         starts: `(k, n)` states to start from, for searches without proof; None takes states that the system visits and noise around
             them.
         num_starts: number of starts when a search without proof begins. seed: of the random numbers.

@@ -108,7 +108,7 @@ def search_smooth(
         num_starts: how many in total, 256 by default; at least the k given ones are followed.
         tolerance: largest entry of |G| relative to 1 + max|z| (for a flow also relative to its rate, the size of dF/dz).
         seed: of the random numbers.
-        time_limit: seconds; None for no limit.
+        time_limit: seconds of work; None for no limit.
         period: `(n,)`, of the states that are angles, inf for the others: z and z + period are one state. None: no angles.
 
     Returns:

@@ -183,8 +183,8 @@ def scan(
         inputs: `(m,)`, held for ever; None for zero.
         attractor: how many samples of an orbit to take at every value (after a transient of 1000 steps; for flows 200 times the time scale
             1 / |dF/dz|, then samples over as long a time); each value begins with the last state of the one before.
-        time_limit: seconds. A smooth model made anew by a function of the parameter (`Map(lambda ...)`) is compiled at every value, seconds
-            each: give the parameter as an input ("inputs[0]") instead. seed: of starts of searches and of the orbit.
+        time_limit: seconds of work. A smooth model made anew by a function of the parameter (`Map(lambda ...)`) is compiled at every
+            value, seconds each: give the parameter as an input ("inputs[0]") instead. seed: of starts of searches and of the orbit.
 
     Returns:
         Scan.

@@ -117,7 +117,7 @@ def stability_map(
         max_period: longest cycle that is recognized.
         steps: of the orbit before its period is looked for; for flows steps of a tenth of the time scale 1 / |dF/dz| at z0.
         inputs: `(m,)`, held for ever; None for zero.
-        time_limit: seconds. seed: of z0 and of the starts of searches without proof.
+        time_limit: seconds of work. seed: of z0 and of the starts of searches without proof.
 
     Returns:
         StabilityMap: partial (-1, -2) when the time ended or Ctrl-C was pressed.

@@ -48,9 +48,9 @@ def _leave_compilation_out() -> None:
     """JAX says when it traced, lowered or compiled; limits of time do not count that."""
     from jax.monitoring import register_event_time_span_listener
 
-    def listen(event: str, start: float, end: float, **details: Any) -> None:
+    def listen(event: str, start_time: float, end_time: float, **details: Any) -> None:
         if event.startswith("/jax/core/compile/"):
-            CLOCK.leave_out(start, end)
+            CLOCK.leave_out(start_time, end_time)
 
     register_event_time_span_listener(listen)
 
