@@ -39,6 +39,14 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 INITIAL_STATES = ("z0", "mu0", "x0", "initial_states", "init_state", "initial_state")
 
 
+def is_parameter(name: str) -> bool:
+    """Whether models look for a parameter, a step or an initial state under this name."""
+    return name in _PARAMETERS or re.fullmatch(r"(weight|bias)_(ih|hh)(_l\d+)?", name) is not None
+
+
+_PARAMETERS = {*INITIAL_STATES, *(alias for aliases in ALIASES.values() for alias in aliases), "tau", "leak", "leak_rate", "taus"}
+
+
 @dataclass(frozen=True)
 class Recognition:
     """Why a file was read as it was.
