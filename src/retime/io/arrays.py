@@ -79,7 +79,7 @@ class OnnxGraph:
 class FileArrays:
     """What a weights file holds, without a guess at the model.
 
-    `format` is one of mat-v5, mat-v7.3, torch-zip, torch-legacy, pickle, safetensors, npz, keras-h5, keras-v3, onnx, jld2, or object for
+    `format` is one of mat-v5, mat-v7.3, torch-zip, torch-legacy, pickle, safetensors, npz, keras-h5, keras-v3, onnx, jld2, or object and keras-object for
     what was in memory (`path` is then its class). `arrays` are real and
     numeric, in native byte order and C order, with the dtype and the shape that the source language shows (bfloat16
     becomes float32, exactly); nested names are joined with ".". `cells` are MATLAB cell arrays (and Julia vectors of
@@ -167,9 +167,15 @@ class UnreadableEntry(ModelFileError):
 
 
 class ArrayCollector:
-    """Gathers one file's entries, checks each, and bounds how many objects and bytes the file may ask for."""
+    """Gathers one file's entries, checks each, and bounds how many objects and bytes the file may ask for.
 
-    def __init__(self, path: Path, format: str) -> None:
+    Args:
+        path: the file. format: see `FileArrays`.
+        size: bytes of the file; for an object in memory any large number.
+    """
+
+    def __init__(self, path: Path, format: str, size: int | None = None) -> None:
+        size = path.stat().st_size if size is None else size
         self.path, self.format = path, format
         self.arrays: dict[str, np.ndarray] = {}
         self.cells: dict[str, tuple[np.ndarray, ...]] = {}
@@ -177,8 +183,8 @@ class ArrayCollector:
         self.refused: dict[str, str] = {}
         self.modules: dict[str, dict[str, Any]] = {}
         self._visits = 0
-        self._bytes_left = max(FREE_BYTES, MAX_EXPANSION * path.stat().st_size)
-        self._text_left = FREE_BYTES + path.stat().st_size
+        self._bytes_left = max(FREE_BYTES, MAX_EXPANSION * size)
+        self._text_left = FREE_BYTES + size
         self._inside: set[Any] = set()
 
     def visit(self, name: str) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 
 import numpy as np
 
 from retime.io.arrays import ArrayCollector
-from retime.io.named import is_parameter
+from retime.io.named import is_parameter, is_rate
 from retime.io.pickle_machine import Opaque, Unread
 
-__all__ = ["collect", "described", "join"]
+__all__ = ["collect", "describe", "join"]
 
 _MODULE = ("_parameters", "_buffers", "_modules")
 
@@ -28,10 +29,15 @@ def join(name: str, key: object) -> str:
     return f"{name}.{text}" if name else text
 
 
-def described(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """What a module says of itself beside its arrays: the public attributes that are numbers or strings."""
-    plain = (str, int, float, bool)
-    return {k: x for k, x in attributes.items() if isinstance(k, str) and k[:1] != "_" and isinstance(x, plain)}
+def describe(collector: ArrayCollector, name: str, kind: str, attributes: Mapping[str, Any]) -> None:
+    """Keep what a module says of itself beside its arrays: its class and the public attributes that are numbers, strings or
+    enumerations. A rate of a class of one's own (a leak, a time constant) counts as an array, since it belongs to the dynamics."""
+    named = {k: x.name if isinstance(x, Enum) else x for k, x in attributes.items() if isinstance(k, str) and k[:1] != "_"}
+    plain = {k: x for k, x in named.items() if isinstance(x, (str, int, float, bool))}
+    collector.modules[name] = {"class": kind} | plain
+    for key, x in plain.items():
+        if is_rate(key) and isinstance(x, (int, float)) and not kind.startswith("torch."):
+            collector.add_array(join(name, key), float(x))
 
 
 def _collect(collector: ArrayCollector, name: str, value: Any, inside: set[int]) -> None:
@@ -109,7 +115,7 @@ def _collect_module(
     collector: ArrayCollector, name: str, kind: str, state: Mapping[str, Any], inside: set[int]
 ) -> None:
     """A pickled `torch.nn.Module`: what its state dict would hold, and what it says of itself."""
-    collector.modules[name] = {"class": kind} | described(state)
+    describe(collector, name, kind, state)
     passing = state.get("_non_persistent_buffers_set") or ()
     parts = {**state["_parameters"], **{k: x for k, x in state["_buffers"].items() if k not in passing}}
     for key, child in (*parts.items(), *state["_modules"].items()):
