@@ -30,6 +30,9 @@ FREE_BYTES = 2**26
 NOT_READ = "not read: "
 """How the note on an entry that was left out begins."""
 
+NOT_MADE = "object, which was not made"
+"""How the note on an object of Python ends."""
+
 SUPPORTED = ".mat, .pt, .pth, .safetensors, .npz, .h5, .hdf5, .keras, .onnx, .jld2"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -137,13 +138,9 @@ def agrees(
     """
     scale, limit = checks[0].scale, TOLERANCE * checks[0].scale + 1e-12
     error, best = min(((c.error(model), k) for k, c in enumerate(checks)), key=lambda x: x[0])
-    tried = [*others, *_variants(model)]
     if error <= limit:
-        found = _fitting(checks[best], others, limit)
-        note = f"It gives the outputs of `check` to {error:.1e} (outputs up to {scale:.2g})."
-        if found:
-            note += f" So does {' and '.join(words for words, _ in found)}: the check does not tell them apart; take larger inputs."
-        return note, not found
+        return _agreement(checks[best], others, error, limit)
+    tried = [*others, *_variants(model), *_variants_of(others)]
     found = [x for check in checks for x in _fitting(check, tried, limit)]
     if not np.isfinite(error):
         p = checks[0].outputs.shape[-1]
@@ -157,6 +154,16 @@ def agrees(
         "check that the outputs begin at the zero state, in evaluation, and that no other layer stands between"
     )
     raise ModelFileError(f"{name}: read as {model.family}, which is not the network of `check`: it {what}. {fits}.")
+
+
+def _agreement(
+    check: Check, others: Sequence[tuple[str, Callable[[], System]]], error: float, limit: float
+) -> tuple[str, bool]:
+    found = _fitting(check, others, limit)
+    note = f"It gives the outputs of `check` to {error:.1e} (outputs up to {check.scale:.2g})."
+    if found:
+        note += f" So does {' and '.join(words for words, _ in found)}: the check does not tell them apart; take larger inputs."
+    return note, not found
 
 
 def _fitting(
@@ -222,6 +229,15 @@ def _variants(model: System) -> list[tuple[str, Callable[[], System]]]:
     if model.family in _GATE_ORDERS:
         order, words = _GATE_ORDERS[model.family]
         found.append((words, lambda: _reordered(model, order)))
+    return found
+
+
+def _variants_of(others: Sequence[tuple[str, Callable[[], System]]]) -> list[tuple[str, Callable[[], System]]]:
+    """The same of other readings; those that cannot be made have none."""
+    found = []
+    for words, make in others:
+        with suppress(ModelFileError, ValueError, TypeError):
+            found += [(f"{words} with {change}", other) for change, other in _variants(make())]
     return found
 
 

@@ -63,6 +63,7 @@ def _read(found: Named, family: str | None, time: TimeBase, options: dict[str, A
     else:
         parameters, recognition = _BUILDERS[name](found, family is not None)
         model = FAMILIES[name](**parameters, time=time, **options)
+    found.read.update(x for x in found.file.arrays if x.rpartition(".")[2] in options)  # the user gave it
     doubt = found.doubt(_lengths(model), recognition.notes)
     return model, replace(recognition, unread=found.unread(), doubt=doubt)
 

@@ -73,9 +73,9 @@ _REFUSED_STARTS = (
 def _reader_of_content(path: Path, head: bytes) -> Callable[[Path], FileArrays]:
     from retime.io import jld2, mat, onnx, safetensors, torch_legacy
 
-    if head[2:].startswith(torch_legacy.LEGACY_START):
+    if torch_legacy.is_legacy(head):
         return torch_legacy.read_torch_legacy
-    if head[:1] == b"\x80" and 2 <= int.from_bytes(head[1:2], "big") <= 5 and head[8:9] != b"{":
+    if torch_legacy.is_pickle(head, path.suffix):
         return torch_legacy.read_pickle
     if head.startswith(b"PK"):
         return _reader_of_zip(path)

@@ -10,7 +10,7 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.errors import ModelFileError
-from retime.io.arrays import NOT_READ, FileArrays
+from retime.io.arrays import NOT_MADE, NOT_READ, FileArrays
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "A": ("A", "a_diag", "AD"),
@@ -136,10 +136,14 @@ class Named:
 
     def unread(self) -> str:
         """What was not asked for, with shapes or reasons; not initial states, the step, and what training left. Empty for nothing."""
-        shown = [f"`{x}` {size(self.file.arrays[x])}" for x in self._left() if not is_training(x)]
-        notes = ((x, text.strip("()")) for x, text in self.file.metadata.items() if not is_training(x))
-        shown += [f"`{x}` ({text.removeprefix(NOT_READ)})" for x, text in notes if text.startswith(NOT_READ)]
-        return ", ".join(shown[:12]) + (f" and {len(shown) - 12} more" if len(shown) > 12 else "")
+        arrays = [f"`{x}` {size(self.file.arrays[x])}" for x in self._left() if not is_training(x)]
+        notes = {x: text.strip("()") for x, text in self.file.metadata.items() if not is_training(x)}
+        entries = {x: text.removeprefix(NOT_READ) for x, text in notes.items() if text.startswith(NOT_READ)}
+        objects = [x for x, found in entries.items() if found.endswith(NOT_MADE)]
+        shown = [*arrays, *(f"`{x}` ({found})" for x, found in entries.items() if x not in objects or len(objects) < 4)]
+        text = ", ".join(shown[:12]) + (f" and {len(shown) - 12} more" if len(shown) > 12 else "")
+        some = f"{len(objects)} objects that are no arrays ({', '.join(f'`{x}`' for x in objects[:3])}, ...)"
+        return ", ".join(filter(None, (text, some if len(objects) > 3 else "")))
 
     def _left(self) -> list[str]:
         known = {*INITIAL_STATES, *ALIASES["dt"]}

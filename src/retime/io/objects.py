@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.io.arrays import ArrayCollector, FileArrays, reading
+from retime.io.arrays import ArrayCollector, FileArrays, reading, refusal
 from retime.io.keras import keras_arrays
 from retime.io.pickle_machine import Opaque, Unread
 from retime.io.tree import collect, describe
@@ -138,6 +138,9 @@ def _of_keras(path: Path, value: Any) -> FileArrays:
         layers = list(value.layers) if hasattr(value, "layers") else [value]
         entries, outputs = _model_entries(value) if hasattr(value, "layers") else ([_entry(value)], None)
         weights = {layer.name: [(_place(w), _values(w)) for w in layer.weights] for layer in layers}
+        if not any(weights.values()):
+            remedy = "Call it on inputs once, then load it."
+            raise refusal(path, expected="a built Keras model or layer", found="no weights yet", remedy=remedy)
         return keras_arrays(path, entries, weights, outputs)
 
 
@@ -151,7 +154,8 @@ def _values(variable: Any) -> Any:
 
 
 def _model_entries(model: Any) -> tuple[list[Mapping[str, Any]], Any]:
-    """The layers' entries as the model's configuration has them; those of a subclass of Model in the order in which it holds them."""
+    """The layers' entries as the model's configuration has them; those of a subclass of Model, whose code alone says how they are
+    connected, in the order in which it holds them."""
     config: Any = None
     with suppress(NotImplementedError, TypeError, ValueError, KeyError):  # of a class of one's own, which only its code describes
         config = json.loads(model.to_json())["config"]

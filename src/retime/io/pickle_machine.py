@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from retime.core.errors import ModelFileError
-from retime.io.arrays import refusal
+from retime.io.arrays import NOT_MADE, refusal
 
 __all__ = ["Buildable", "Function", "Opaque", "PickleMachine", "Unread", "Value", "kind_of"]
 
@@ -40,7 +40,7 @@ class Opaque:
     @property
     def found(self) -> str:
         """What it is, for the list of what was not read."""
-        return f"a {self.name} object, which was not made"
+        return f"a {self.name} {NOT_MADE}"
 
 
 class Unread:

@@ -15,10 +15,18 @@ from retime.io.pickle_numpy import numpy_global
 from retime.io.torch import Storages, itemsize, named_tensors
 from retime.io.torch_pickle import ElementType, Storage, refuse_checkpoint, torch_global
 
-__all__ = ["LEGACY_START", "read_pickle", "read_torch_legacy"]
+__all__ = ["is_legacy", "is_pickle", "read_pickle", "read_torch_legacy"]
 
-LEGACY_START = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-"""The magic number's pickle, after the two bytes of the protocol."""
+def is_legacy(head: bytes) -> bool:
+    """Whether a file begins with the pickle of PyTorch's magic number, of whatever protocol."""
+    return head[:1] == b"\x80" and b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." in head[:24]
+
+
+def is_pickle(head: bytes, suffix: str) -> bool:
+    """Whether a file begins as a pickle does: of protocol 2 or later by its first bytes, of an earlier one by its suffix too."""
+    if head[:1] == b"\x80":
+        return 2 <= head[1] <= 5 and head[8:9] != b"{" if len(head) > 1 else False
+    return suffix.lower() in (".pkl", ".pickle", ".p") and head.startswith((b"(d", b"}", b"(l", b"]", b"c", b"(c"))
 
 
 def read_pickle(path: Path) -> FileArrays:

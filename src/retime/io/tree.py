@@ -15,6 +15,9 @@ from retime.io.pickle_machine import Opaque, Unread
 
 __all__ = ["collect", "describe", "join"]
 
+_TRAINING = ("torch.optim", "numpy.random", "random.", "torch.utils.data")
+"""Objects whose arrays belong to training."""
+
 _MODULE = ("_parameters", "_buffers", "_modules")
 
 
@@ -98,6 +101,8 @@ def _shape(value: Any) -> tuple[int, ...]:
 
 def _collect_object(collector: ArrayCollector, name: str, value: Opaque, inside: set[int]) -> None:
     """The contents of an object that is passed by: a module's parameters, else its attributes and items."""
+    if value.name.startswith(_TRAINING):
+        return collector.leave_out(name, value.found)
     state = value.state
     if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):  # (attributes, those in slots)
         state = (state[0] if isinstance(state[0], dict) else {}) | state[1]
