@@ -22,6 +22,7 @@ from retime.io.native import HEADER, save, unpack, with_dt
 from retime.io.objects import arrays_of
 from retime.io.selection import under
 
+
 def load(
     path: Any,
     *,
@@ -86,7 +87,7 @@ def load_recognized(
 ) -> tuple[Any, Recognition | None]:
     """`load`, with the reason for the family (None for a file of retime's own) and without printing."""
     dt = None if dt is None else positive("dt", dt)
-    file = read_arrays(path) if isinstance(path, (str, os.PathLike)) else arrays_of(path)
+    file = _arrays(path)
     file = file if prefix is None else under(file, prefix)
     if HEADER in file.metadata:
         model = unpack(file)
@@ -101,6 +102,10 @@ def load_recognized(
     family = "alrnn" if family is None and "num_relu" in options else family  # only they have linear units
     model, recognition = recognize(file, family, dt, options)
     return model, recognition if check is None else _checked(file, model, recognition, check, dt, options)
+
+
+def _arrays(source: Any) -> FileArrays:
+    return read_arrays(Path(source)) if isinstance(source, (str, os.PathLike)) else arrays_of(source)
 
 
 def _checked(
@@ -120,15 +125,15 @@ def _checked(
     return replace(recognition, others=(), notes=(*notes, note))
 
 
-def initial_states(path: str | Path) -> Array:
-    """Initial states that a weights file carries `(k, n)` (`z0`, `mu0`, ..., cells of them included); k = 0 for none.
+def initial_states(path: Any) -> Array:
+    """Initial states that a weights file, or an object in memory, carries `(k, n)` (`z0`, `mu0`, ..., cells of them included); k = 0 for none.
 
     They are rows; a matrix whose columns, and not rows, are as long as the network's state (MATLAB's way) is turned.
 
     Raises:
         ModelFileError: as for `load`; or they are not as long as the state.
     """
-    return initial_states_of(read_arrays(path))
+    return initial_states_of(_arrays(path))
 
 
 def initial_states_of(file: FileArrays, num_states: int | None = None) -> Array:

@@ -82,12 +82,11 @@ class OnnxGraph:
 class FileArrays:
     """What a weights file holds, without a guess at the model.
 
-    `format` is one of mat-v5, mat-v7.3, torch-zip, torch-legacy, pickle, safetensors, npz, keras-h5, keras-v3, onnx, jld2, or object and keras-object for
-    what was in memory (`path` is then its class). `arrays` are real and
-    numeric, in native byte order and C order, with the dtype and the shape that the source language shows (bfloat16
-    becomes float32, exactly); nested names are joined with ".". `cells` are MATLAB cell arrays (and Julia vectors of
-    arrays) of such arrays, in column-major order. `layers` is for Keras, in network order, and `outputs` (layer, number of
-    its output) for a functional model of it; `graph` is for ONNX.
+    `format` is one of mat-v5, mat-v7.3, torch-zip, torch-legacy, pickle, safetensors, npz, keras-h5, keras-v3, onnx, jld2, or object and
+    keras-object for what was in memory (`path` is then its class). `arrays` are real and numeric, in native byte order and C order,
+    with the dtype and the shape that the source language shows (bfloat16 becomes float32, exactly); nested names are joined with ".".
+    `cells` are MATLAB cell arrays (and Julia vectors of arrays) of such arrays, in column-major order. `layers` is for Keras, in
+    network order, and `outputs` (layer, number of its output) for a functional model of it; `graph` is for ONNX.
     `metadata` holds strings, and a note in parentheses for each entry that was not read; `refused` has the full message for those
     among them that are no real arrays. `modules` is for PyTorch modules: by name ("" the whole) their class and the numbers and
     strings that they say of themselves (`nonlinearity`, `bidirectional`, ...); a state dict has none.
@@ -279,7 +278,16 @@ class ArrayCollector:
             remedy = "Save the network's weights as named arrays."
             raise refusal(self.path, expected=f"named arrays in this {self.format} file", found="none", remedy=remedy)
         return FileArrays(
-            self.path, self.format, self.arrays, self.cells, layers, self.metadata, graph, outputs, self.refused, self.modules
+            self.path,
+            self.format,
+            self.arrays,
+            self.cells,
+            layers,
+            self.metadata,
+            graph,
+            outputs,
+            self.refused,
+            self.modules,
         )
 
 

@@ -166,9 +166,7 @@ def _agreement(
     return note, not found
 
 
-def _fitting(
-    check: Check, others: Sequence[tuple[str, Callable[[], System]]], limit: float
-) -> list[tuple[str, float]]:
+def _fitting(check: Check, others: Sequence[tuple[str, Callable[[], System]]], limit: float) -> list[tuple[str, float]]:
     """Those of the readings that agree, with their errors."""
     found = []
     for words, make in others:
@@ -217,15 +215,19 @@ _GATE_ORDERS = {
 }
 
 
-def _variants(model: System) -> list[tuple[str, Callable[[], System]]]:
+def _variants(model: Any) -> list[tuple[str, Callable[[], System]]]:
     """The model with weights transposed, gates in another order, or another place of the reset gate."""
     found: list[tuple[str, Callable[[], System]]] = []
-    for name in ("W_rec", "W", "A"):
+    for name in ("W_rec", "W_in", "W", "A"):
         array = getattr(model, name, None)
-        if isinstance(array, np.ndarray) and array.ndim == 2 and len(array) % array.shape[1] == 0:
+        if not isinstance(array, np.ndarray) or array.ndim != 2 or array.shape[1] == 0 or len(array) % array.shape[1]:
+            continue
+        if not np.array_equal(_transposed(array), array):
             found.append((f"`{name}` transposed", lambda n=name, x=array: replace(model, **{n: _transposed(x)})))
     if model.family == "gru":
-        found.append(("reset_after=False", lambda: replace(model, reset_after=not model.reset_after)))
+        found.append(
+            (f"reset_after={not model.reset_after}", lambda: replace(model, reset_after=not model.reset_after))
+        )
     if model.family in _GATE_ORDERS:
         order, words = _GATE_ORDERS[model.family]
         found.append((words, lambda: _reordered(model, order)))

@@ -44,7 +44,14 @@ def is_parameter(name: str) -> bool:
     return name in _PARAMETERS or re.fullmatch(r"(weight|bias)_(ih|hh)(_l\d+)?", name) is not None
 
 
-_PARAMETERS = {*INITIAL_STATES, *(alias for aliases in ALIASES.values() for alias in aliases), "tau", "leak", "leak_rate", "taus"}
+_PARAMETERS = {
+    *INITIAL_STATES,
+    *(alias for aliases in ALIASES.values() for alias in aliases),
+    "tau",
+    "leak",
+    "leak_rate",
+    "taus",
+}
 
 
 @dataclass(frozen=True)
@@ -183,6 +190,7 @@ class Named:
 _RATE = re.compile(
     r"alphas?|taus?|leak\w*|decay\w*|gamma|time_constants?|slopes|thresholds?|thetas?|dale\w*", re.IGNORECASE
 )
+
 
 def is_rate(name: str) -> bool:
     """Whether a network has a leak, a time constant, a threshold or the like under this name."""

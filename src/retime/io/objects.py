@@ -81,7 +81,9 @@ def _tree(value: Any, inside: set[int]) -> Any:
     if isinstance(value, (Mapping, list, tuple, set, frozenset)):
         inside.add(id(value))
         if isinstance(value, Mapping):
-            tree: Any = {key if isinstance(key, (str, int, tuple)) else str(key): _tree(x, inside) for key, x in value.items()}
+            tree: Any = {
+                key if isinstance(key, (str, int, tuple)) else str(key): _tree(x, inside) for key, x in value.items()
+            }
         else:
             tree = [_tree(x, inside) for x in value]
         inside.discard(id(value))
@@ -157,7 +159,9 @@ def _model_entries(model: Any) -> tuple[list[Mapping[str, Any]], Any]:
     """The layers' entries as the model's configuration has them; those of a subclass of Model, whose code alone says how they are
     connected, in the order in which it holds them."""
     config: Any = None
-    with suppress(NotImplementedError, TypeError, ValueError, KeyError):  # of a class of one's own, which only its code describes
+    with suppress(
+        NotImplementedError, TypeError, ValueError, KeyError
+    ):  # of a class of one's own, which only its code describes
         config = json.loads(model.to_json())["config"]
     if isinstance(config, dict) and isinstance(config.get("layers"), list):
         return config["layers"], config.get("output_layers")
@@ -168,5 +172,9 @@ def _entry(layer: Any) -> Mapping[str, Any]:
     """A layer's entry; a cell counts as the layer of its kind."""
     kind = type(layer)
     config = json.loads(json.dumps(layer.get_config(), default=str))
-    name = kind.__name__.removesuffix("Cell") if kind.__name__ in ("SimpleRNNCell", "GRUCell", "LSTMCell") else kind.__name__
+    name = (
+        kind.__name__.removesuffix("Cell")
+        if kind.__name__ in ("SimpleRNNCell", "GRUCell", "LSTMCell")
+        else kind.__name__
+    )
     return {"class_name": name, "module": kind.__module__, "config": config, "name": layer.name}

@@ -95,7 +95,9 @@ def _together(parts: Mapping[str, Array], said: list[Description]) -> tuple[Arra
         if names == {W, u, v}:
             return _by_spectrum(parts[W], parts[u], parts[v], own.get("dim", 0)), "spectral normalization"
     if names == {"original"} and kind == "_SpectralNorm" and parts["original"].ndim == 1:
-        return parts["original"] / max(np.linalg.norm(parts["original"]), own.get("eps", 1e-12)), "spectral normalization"
+        return parts["original"] / max(
+            np.linalg.norm(parts["original"]), own.get("eps", 1e-12)
+        ), "spectral normalization"
     is_orthogonal = names == {"original", "0.base"} or (names == {"original"} and kind == "_Orthogonal")
     if is_orthogonal and parts["original"].ndim == 2:
         return _orthogonal(parts["original"], parts.get("0.base"), own.get("orthogonal_map"))

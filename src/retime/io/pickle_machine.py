@@ -8,16 +8,17 @@ module is imported, no attribute is looked up and no object of another class exi
 from __future__ import annotations
 
 import pickletools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, cast
 
 import numpy as np
 
 from retime.core.errors import ModelFileError
 from retime.io.arrays import NOT_MADE, refusal
 
-__all__ = ["Buildable", "Function", "Opaque", "PickleMachine", "Unread", "Value", "kind_of"]
+__all__ = ["Buildable", "Function", "Opaque", "PendingArray", "PickleMachine", "Unread", "kind_of"]
 
 MAX_INSTRUCTIONS = 2_000_000
 """Of one pickle: far above the 40 or so that each tensor takes."""
@@ -52,20 +53,20 @@ class Unread:
         self.found = found
 
 
-class Value(Protocol):
-    """What stands for an array until the pickle has said all of it."""
-
-    def resolved(self) -> np.ndarray | Unread:
-        """The array, or why it is not read."""
-        ...
-
-
-class Buildable(Protocol):
+class Buildable(ABC):
     """A value that the instruction BUILD completes."""
 
+    @abstractmethod
     def build(self, machine: PickleMachine, state: Any) -> None:
         """Take what `__setstate__` would get."""
-        ...
+
+
+class PendingArray(Buildable):
+    """What stands for an array until the pickle has said all of it."""
+
+    @abstractmethod
+    def resolved(self) -> np.ndarray | Unread:
+        """The array, or why it is not read."""
 
 
 class Function:
@@ -79,7 +80,7 @@ class Function:
 
 def kind_of(value: Any) -> str:
     """What a value of the machine is, for messages."""
-    if isinstance(value, np.ndarray) or hasattr(value, "resolved"):
+    if isinstance(value, (np.ndarray, PendingArray)):
         return "tensor"
     if isinstance(value, Opaque):
         return f"{value.name} object"
@@ -163,7 +164,7 @@ class PickleMachine:
         """The object that the program describes; `end` is the number of its bytes up to the end of the instructions."""
         source = _Bytes(program)
         self._left = 2**20 + 2 * len(program)
-        for count, (instruction, argument, _) in enumerate(pickletools.genops(source)):
+        for count, (instruction, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], source))):
             if count > MAX_INSTRUCTIONS:
                 raise self.refuse(f"a pickle of more than {MAX_INSTRUCTIONS} instructions")
             if instruction.name == "STOP":
@@ -290,7 +291,7 @@ class PickleMachine:
         target: Any = self._stack[-1]
         if isinstance(target, Opaque):
             target.state = state
-        elif hasattr(target, "build") and not isinstance(target, PickleMachine):
+        elif isinstance(target, Buildable):
             target.build(self, state)
         elif not isinstance(target, (dict, list)):
             raise self.refuse(f"attributes set on a {kind_of(target)}")
@@ -331,7 +332,7 @@ class _Bytes:
         return line
 
 
-_Action = Callable[[PickleMachine, Any], None]
+_Action = Callable[[PickleMachine, Any], object]
 
 _CONSTANTS = (
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING", "SHORT_BINSTRING",
@@ -351,8 +352,8 @@ _INSTRUCTIONS: dict[str, _Action] = {
     "EMPTY_SET": lambda machine, _: machine.push([]),
     "EMPTY_TUPLE": lambda machine, _: machine.push(()),
     "MARK": PickleMachine.mark,
-    "POP": lambda machine, _: machine.take(1) and None,
-    "POP_MARK": lambda machine, _: machine.take_marked() and None,
+    "POP": lambda machine, _: machine.take(1),
+    "POP_MARK": lambda machine, _: machine.take_marked(),
     "DUP": PickleMachine.repeat,
     "TUPLE": lambda machine, _: machine.push(tuple(machine.take_marked())),
     "TUPLE1": lambda machine, _: machine.push(tuple(machine.take(1))),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from retime.io.pickle_machine import Function, PickleMachine, Unread
+from retime.io.pickle_machine import Buildable, Function, PendingArray, PickleMachine, Unread
 
 __all__ = ["numpy_global"]
 
@@ -22,7 +22,7 @@ def numpy_global(module: str, member: str) -> Function | None:
     return None if call is None else Function(f"{module}.{member}", call)
 
 
-class _DType:
+class _DType(Buildable):
     """A NumPy type; `value` is None where it is not one of plain numbers."""
 
     def __init__(self, code: Any) -> None:
@@ -35,7 +35,7 @@ class _DType:
             self.value = self.value.newbyteorder(state[1])
 
 
-class _Array:
+class _Array(PendingArray):
     """An array, empty until it is built."""
 
     def __init__(self) -> None:

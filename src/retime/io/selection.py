@@ -20,7 +20,9 @@ def under(file: FileArrays, prefix: str) -> FileArrays:
         ModelFileError: there are none; the message lists the prefixes. ValueError: a file that names its layers.
     """
     if file.layers or file.graph is not None:
-        raise ValueError(f"{file.path}: `prefix` is for files of named arrays; this one names its layers itself. Drop it.")
+        raise ValueError(
+            f"{file.path}: `prefix` is for files of named arrays; this one names its layers itself. Drop it."
+        )
     part = prefix.replace("/", ".").strip(".")
     starting = [name for name in file.arrays if _dotted(name).startswith(f"{part}.")]
     middle = [name for name in file.arrays if f".{part}." in _dotted(name)]
@@ -29,10 +31,16 @@ def under(file: FileArrays, prefix: str) -> FileArrays:
         names = [name for name in file.arrays if "." not in _dotted(name)]
     if not names:
         shown = ", ".join(map(repr, prefixes(file))) or "none"
-        raise ModelFileError(f"{file.path}: no array is named {prefix!r} + '.' + ...; the file has the prefixes {shown}.")
+        raise ModelFileError(
+            f"{file.path}: no array is named {prefix!r} + '.' + ...; the file has the prefixes {shown}."
+        )
 
     def kept(entries: Mapping[str, Any]) -> dict[str, Any]:
-        return {k: x for k, x in entries.items() if k in names or (f".{part}." in f".{_dotted(k)}." if part else "." not in k)}
+        return {
+            k: x
+            for k, x in entries.items()
+            if k in names or (f".{part}." in f".{_dotted(k)}." if part else "." not in k)
+        }
 
     return replace(
         file,

@@ -258,7 +258,13 @@ def _readout(found: Named, weights: list[_Weights], is_torch: bool) -> tuple[Rea
     return (arrays[name], arrays.get(bias)), [f"`{name}` is the readout."]
 
 
-_ORDERED = ("torch-zip", "torch-legacy", "pickle", "object", "npz")  # formats that keep the order in which the modules were made
+_ORDERED = (
+    "torch-zip",
+    "torch-legacy",
+    "pickle",
+    "object",
+    "npz",
+)  # formats that keep the order in which the modules were made
 
 _ENCODERS = ("embed", "enc", "in_proj", "input")
 

@@ -17,6 +17,7 @@ from retime.io.torch_pickle import ElementType, Storage, refuse_checkpoint, torc
 
 __all__ = ["is_legacy", "is_pickle", "read_pickle", "read_torch_legacy"]
 
+
 def is_legacy(head: bytes) -> bool:
     """Whether a file begins with the pickle of PyTorch's magic number, of whatever protocol."""
     return head[:1] == b"\x80" and b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." in head[:24]
@@ -113,6 +114,8 @@ class _LegacyStorages(Storages):
                 raise refuse_checkpoint(self.collector.path, f"a storage {key!r} that no tensor names")
             size = int.from_bytes(data[:8], "little") * itemsize(self._types[key])
             if len(data) < 8 or size > len(data) - 8:
-                found = f"a storage of {size} bytes, {max(len(data) - 8, 0)} before the end of the file (a truncated copy?)"
+                found = (
+                    f"a storage of {size} bytes, {max(len(data) - 8, 0)} before the end of the file (a truncated copy?)"
+                )
                 raise refuse_checkpoint(self.collector.path, found)
             self._data[key], data = data[8 : 8 + size], data[8 + size :]

@@ -11,7 +11,7 @@ import numpy as np
 
 from retime.io.arrays import ArrayCollector
 from retime.io.named import is_parameter, is_rate
-from retime.io.pickle_machine import Opaque, Unread
+from retime.io.pickle_machine import Opaque, PendingArray, Unread
 
 __all__ = ["collect", "describe", "join"]
 
@@ -35,7 +35,9 @@ def join(name: str, key: object) -> str:
 def describe(collector: ArrayCollector, name: str, kind: str, attributes: Mapping[str, Any]) -> None:
     """Keep what a module says of itself beside its arrays: its class and the public attributes that are numbers, strings or
     enumerations. A rate of a class of one's own (a leak, a time constant) counts as an array, since it belongs to the dynamics."""
-    named = {k: x.name if isinstance(x, Enum) else x for k, x in attributes.items() if isinstance(k, str) and k[:1] != "_"}
+    named = {
+        k: x.name if isinstance(x, Enum) else x for k, x in attributes.items() if isinstance(k, str) and k[:1] != "_"
+    }
     plain = {k: x for k, x in named.items() if isinstance(x, (str, int, float, bool))}
     collector.modules[name] = {"class": kind} | plain
     for key, x in plain.items():
@@ -44,12 +46,12 @@ def describe(collector: ArrayCollector, name: str, kind: str, attributes: Mappin
 
 
 def _collect(collector: ArrayCollector, name: str, value: Any, inside: set[int]) -> None:
-    if not isinstance(value, (np.ndarray, dict, list, tuple, Opaque, Unread)) and not hasattr(value, "resolved"):
+    if not isinstance(value, (np.ndarray, dict, list, tuple, Opaque, Unread, PendingArray)):
         return _collect_plain(collector, name, value)
     collector.visit(name)
     if id(value) in inside:
         return collector.leave_out(name, "a reference in a circle")
-    if hasattr(value, "resolved"):
+    if isinstance(value, PendingArray):
         value = value.resolved()
     if isinstance(value, Unread):
         return collector.leave_out(name, value.found)
@@ -94,7 +96,9 @@ def _shape(value: Any) -> tuple[int, ...]:
     """Of a list of numbers, or of lists of them; () for anything else."""
     if value and all(isinstance(x, (int, float)) for x in value):
         return (len(value),)
-    inner = {_shape(x) if isinstance(x, (list, tuple)) and x and not isinstance(x[0], (list, tuple)) else () for x in value}
+    inner = {
+        _shape(x) if isinstance(x, (list, tuple)) and x and not isinstance(x[0], (list, tuple)) else () for x in value
+    }
     (only,) = inner if len(inner) == 1 else ((),)
     return (len(value), *only) if only else ()
 

@@ -65,7 +65,10 @@ def test_a_state_dict_is_read_with_the_default_map_and_the_message_says_so(name,
 
 
 @pytest.mark.parametrize("inputs", [1, 2])
-@pytest.mark.parametrize(("name", "dim"), [("weight_hh_l0", 0), ("weight_ih_l0", 0), ("weight_ih_l0", 1), ("weight_hh_l0", None), ("bias_hh_l0", 0)])
+@pytest.mark.parametrize(
+    ("name", "dim"),
+    [("weight_hh_l0", 0), ("weight_ih_l0", 0), ("weight_ih_l0", 1), ("weight_hh_l0", None), ("bias_hh_l0", 0)],
+)
 @pytest.mark.parametrize("is_old", [True, False])
 def test_weight_normalization_is_that_of_pytorch(name, dim, is_old, inputs):
     net = module(torch.nn.GRU, inputs)
@@ -105,7 +108,9 @@ def test_a_normalization_along_the_columns_of_a_square_matrix_is_read_from_the_m
 
 def test_a_module_is_not_changed_by_loading_it():
     net = module()
-    parametrizations.spectral_norm(net, "weight_hh_l0")  # in training, each use of the weight takes a step of the power method
+    parametrizations.spectral_norm(
+        net, "weight_hh_l0"
+    )  # in training, each use of the weight takes a step of the power method
     before = {name: x.clone() for name, x in net.state_dict().items()}
     rt.load(net)
     assert net.training
@@ -127,5 +132,7 @@ def test_a_parametrization_of_ones_own_is_refused_by_name():
 
     net = module()
     torch.nn.utils.parametrize.register_parametrization(net, "weight_hh_l0", Symmetric())
-    with pytest.raises(rt.ModelFileError, match="`weight_hh_l0` is parametrized .* by a formula that the file does not"):
+    with pytest.raises(
+        rt.ModelFileError, match=r"`weight_hh_l0` is parametrized .* by a formula that the file does not"
+    ):
         rt.load(net)

@@ -28,7 +28,7 @@ class Color(enum.Enum):
     RED = 1
 
 
-class Kind(str, enum.Enum):
+class Kind(enum.StrEnum):
     GATED = "gated"
 
 
@@ -119,7 +119,7 @@ def wild():
         "optimizer_object": optimizer,
         "rng_state": torch.get_rng_state(),
         "python_rng": random.getstate(),
-        "numpy_rng": np.random.get_state(),
+        "numpy_rng": np.random.get_state(),  # noqa: NPY002
         "epoch": 3,
     }
     return net, {"model": net.state_dict()} | items
@@ -160,7 +160,11 @@ def test_each_kind_of_object_alone_is_passed_by(name, checkpoint, tmp_path):
 
 
 def test_numbers_of_numpy_are_notes_and_arrays_of_numpy_are_arrays(tmp_path):
-    arrays = {"A": np.arange(6.0).reshape(2, 3, order="F"), "big": np.arange(3, dtype=">i4"), "empty": np.zeros((0, 3), "f4")}
+    arrays = {
+        "A": np.arange(6.0).reshape(2, 3, order="F"),
+        "big": np.arange(3, dtype=">i4"),
+        "empty": np.zeros((0, 3), "f4"),
+    }
     content = {"state": torch.nn.RNN(2, 3).state_dict(), "loss": np.float64(0.5)} | arrays
     for protocol in (2, 4, 5):
         file = read_arrays(written(content, tmp_path / f"{protocol}.pt", protocol))
@@ -172,8 +176,14 @@ def test_numbers_of_numpy_are_notes_and_arrays_of_numpy_are_arrays(tmp_path):
 @pytest.mark.parametrize("protocol", range(6))
 def test_a_pickle_of_numpy_arrays_is_read_as_data(protocol, tmp_path):
     rng = np.random.default_rng(0)
-    arrays = {"W_rec": rng.normal(size=(3, 3)), "W_in": np.asfortranarray(rng.normal(size=(3, 2))), "b": rng.normal(size=3)}
-    (tmp_path / "net.pkl").write_bytes(pickle.dumps(arrays | {"note": "x", "date": datetime.date(2020, 1, 1)}, protocol))
+    arrays = {
+        "W_rec": rng.normal(size=(3, 3)),
+        "W_in": np.asfortranarray(rng.normal(size=(3, 2))),
+        "b": rng.normal(size=3),
+    }
+    (tmp_path / "net.pkl").write_bytes(
+        pickle.dumps(arrays | {"note": "x", "date": datetime.date(2020, 1, 1)}, protocol)
+    )
     model = rt.load(tmp_path / "net.pkl")
     for name, array in arrays.items():
         np.testing.assert_array_equal(getattr(model, name), array)
@@ -186,7 +196,9 @@ def test_sparse_tensors_are_read(zipped, tmp_path):
         twice = torch.sparse_coo_tensor([[0, 0, 1], [1, 1, 0]], [1.0, 0.5, 2.0], (3, 3))
         compressed = {"csr": dense.to_sparse_csr(), "csc": dense.to_sparse_csc()}
     content = {"coo": dense.to_sparse(), "twice": twice} | compressed
-    arrays = read_arrays(written(content | {"mixed": torch.ones(2, 2).to_sparse(1)}, tmp_path / "net.pt", 2, zipped)).arrays
+    arrays = read_arrays(
+        written(content | {"mixed": torch.ones(2, 2).to_sparse(1)}, tmp_path / "net.pt", 2, zipped)
+    ).arrays
     for name in ("coo", "csr", "csc"):
         np.testing.assert_array_equal(arrays[name], dense.numpy())
     np.testing.assert_array_equal(arrays["twice"], twice.to_dense().numpy())
