@@ -17,8 +17,11 @@ import numpy as np
 
 from retime.core.errors import ModelFileError
 from retime.io.arrays import NOT_MADE, refusal
+from retime.io.pickle_source import source_of
 
 __all__ = ["Buildable", "Function", "Opaque", "PendingArray", "PickleMachine", "Unread", "kind_of"]
+
+_LONG_TEXT = 2**16
 
 MAX_INSTRUCTIONS = 2_000_000
 """Of one pickle: far above the 40 or so that each tensor takes."""
@@ -160,10 +163,11 @@ class PickleMachine:
         self._left = 0
         self.end = 0
 
-    def run(self, program: bytes | bytearray | memoryview) -> Any:
-        """The object that the program describes; `end` is the number of its bytes up to the end of the instructions."""
-        source = _Bytes(program)
-        self._left = 2**20 + 2 * len(program)
+    def run(self, program: bytes | bytearray | memoryview | IO[bytes]) -> Any:
+        """The object that the program describes: bytes, or an open file from its beginning; `end` is the number of its bytes up to the
+        end of the instructions."""
+        source = source_of(program)
+        self._left = 2**20 + 2 * source.size
         for count, (instruction, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], source))):
             if count > MAX_INSTRUCTIONS:
                 raise self.refuse(f"a pickle of more than {MAX_INSTRUCTIONS} instructions")
@@ -208,8 +212,10 @@ class PickleMachine:
         return self.take(len(self._stack) - self._marks.pop())
 
     def remember(self, index: int | None) -> None:
-        """Keep the topmost value under a number, the next one by default."""
-        self._memo[len(self._memo) if index is None else index] = self._stack[-1]
+        """Keep the topmost value under a number, the next one by default; not long texts, which are bytes of one array."""
+        value = self._stack[-1]
+        is_long = isinstance(value, str) and len(value) > _LONG_TEXT
+        self._memo[len(self._memo) if index is None else index] = Opaque("builtins.str") if is_long else value
 
     def recall(self, index: int) -> None:
         """Push a value that was kept."""
@@ -307,29 +313,6 @@ class PickleMachine:
 def _is_plain_key(key: Any) -> bool:
     plain = (str, int, float, bytes, type(None))
     return isinstance(key, plain) or (isinstance(key, tuple) and all(isinstance(k, plain) for k in key))
-
-
-class _Bytes:
-    """Bytes as a file, without a copy of them."""
-
-    def __init__(self, data: bytes | bytearray | memoryview) -> None:
-        self._data, self.place = memoryview(data), 0
-
-    def read(self, count: int) -> bytes:
-        part = bytes(self._data[self.place : self.place + count])
-        self.place += len(part)
-        return part
-
-    def readline(self) -> bytes:
-        line, width = b"", 256
-        while not line.endswith(b"\n"):
-            part = bytes(self._data[self.place : self.place + width])
-            stop = part.find(b"\n") + 1 or len(part)
-            line, self.place = line + part[:stop], self.place + stop
-            if not part:
-                break
-            width *= 2
-        return line
 
 
 _Action = Callable[[PickleMachine, Any], object]

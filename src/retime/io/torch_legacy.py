@@ -43,9 +43,9 @@ def read_pickle(path: Path) -> FileArrays:
         ModelFileError: damaged, or without a named array. Nothing of it is run.
     """
     collector = ArrayCollector(path, "pickle")
-    with reading(path, "pickle of named NumPy arrays"):
+    with reading(path, "pickle of named NumPy arrays"), path.open("rb") as file:
         machine = PickleMachine(path, numpy_global, expected="named NumPy arrays", remedy="Save them with numpy.savez.")
-        return named_tensors(collector, machine, path.read_bytes())
+        return named_tensors(collector, machine, file)
 
 
 def read_torch_legacy(path: Path) -> FileArrays:
