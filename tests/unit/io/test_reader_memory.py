@@ -96,9 +96,9 @@ def test_a_reader_holds_at_most_two_copies(name, array, tmp_path):
     finally:
         tracemalloc.stop()
     np.testing.assert_array_equal(arrays["A"], array)
-    held = max(
-        sum(x.nbytes for x in arrays.values()), (tmp_path / name).stat().st_size * (name == "early.pkl")
-    )  # as text
+    held = sum(x.nbytes for x in arrays.values())
+    if name == "early.pkl":  # its bytes are written as text, half as long again, which is decoded and encoded
+        held *= 2.5
     # ONNX's own objects are outside of the count; the decoders' buffers are a few 100 kB
     assert peak <= 2.1 * held + 2**20
 
