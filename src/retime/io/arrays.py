@@ -276,7 +276,12 @@ class ArrayCollector:
             raise ModelFileError(next(iter(self.refused.values())))
         if not self.arrays and not self.cells:
             remedy = "Save the network's weights as named arrays."
-            raise refusal(self.path, expected=f"named arrays in this {self.format} file", found="none", remedy=remedy)
+            raise refusal(
+                self.path,
+                expected=f"named arrays in this {self.format}{' file' if self.path.suffix else ''}",
+                found="none",
+                remedy=remedy,
+            )
         return FileArrays(
             self.path,
             self.format,

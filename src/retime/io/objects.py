@@ -98,6 +98,7 @@ def _array(value: Any) -> np.ndarray | Unread | None:
         value = _of_tensor(value)
     if isinstance(value, Unread):
         return value
+    value = value.toarray() if hasattr(value, "toarray") else value  # of SciPy's sparse matrices
     if not (isinstance(value, np.ndarray) or hasattr(value, "__array__")):
         return None
     array = np.array(value)
@@ -122,13 +123,18 @@ def _of_tensor(value: Any) -> np.ndarray | Unread:
 
 # PyTorch modules.
 
+_SCRIPTED = ("mode", "nonlinearity")
+
 
 def _of_module(path: Path, module: Any) -> ArrayCollector:
     collector = ArrayCollector(path, "object", _NO_FILE)
     collect(collector, _tree(module.state_dict(), set()))
     for name, part in module.named_modules():
         kind = type(part)
-        describe(collector, name, f"{kind.__module__}.{kind.__qualname__}", vars(part))
+        scripted = {
+            key: getattr(part, key) for key in _SCRIPTED if hasattr(part, key)
+        }  # TorchScript keeps them elsewhere
+        describe(collector, name, f"{kind.__module__}.{kind.__qualname__}", vars(part) | scripted)
     return collector
 
 

@@ -26,7 +26,7 @@ def read_torch(path: Path) -> FileArrays:
 
     Strided views, shared storages and sparse tensors are resolved into separate arrays. Strings and numbers in dictionaries
     (an epoch, a learning rate) go to the metadata. Other objects are passed by, with their names in the metadata; a whole module
-    is read as its state dict, with what its layers say of themselves.
+    and a TorchScript archive are read as their state dict, with what their layers say of themselves.
 
     Args:
         path: an existing file.
@@ -35,7 +35,7 @@ def read_torch(path: Path) -> FileArrays:
         A `FileArrays` of format "torch-zip".
 
     Raises:
-        ModelFileError: damaged, TorchScript, or without a named tensor. Nothing of it is run.
+        ModelFileError: damaged, or without a named tensor. Nothing of it is run.
     """
     collector = ArrayCollector(path, "torch-zip")
     with reading(path, "PyTorch zip checkpoint"), zipfile.ZipFile(path) as archive:
@@ -63,8 +63,6 @@ def named_tensors(collector: ArrayCollector, machine: PickleMachine, program: An
 def _root(path: Path, names: list[str]) -> str:
     """The folder that holds everything in the archive, with its slash."""
     folders = [name.removesuffix("data.pkl") for name in names if name == "data.pkl" or name.endswith("/data.pkl")]
-    if any(name.endswith("constants.pkl") or "/code/" in name for name in names):
-        raise refuse_checkpoint(path, "a TorchScript archive, which contains code")
     if len(folders) != 1:
         raise refuse_checkpoint(path, f"{len(folders)} pickles named data.pkl")
     return folders[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
@@ -17,6 +18,9 @@ __all__ = ["collect", "describe", "join"]
 
 _TRAINING = ("torch.optim", "numpy.random", "random.", "torch.utils.data")
 """Objects whose arrays belong to training."""
+
+_SCRIPTED = "__torch__."
+"""How TorchScript writes the class of a module; its parameters and modules are its attributes."""
 
 _MODULE = ("_parameters", "_buffers", "_modules")
 
@@ -113,6 +117,11 @@ def _collect_object(collector: ArrayCollector, name: str, value: Opaque, inside:
     state = state if isinstance(state, dict) else {}
     if all(isinstance(state.get(key), dict) for key in _MODULE):
         return _collect_module(collector, name, value.name, state, inside)
+    if value.name.startswith(_SCRIPTED):
+        kind = re.sub(r"___torch_mangle_\d+\.", "", value.name.removeprefix(_SCRIPTED))
+        describe(collector, name, kind, state)
+        parts = {k: x for k, x in state.items() if k[:1] != "_" and not isinstance(x, (str, int, float))}
+        return _collect_items(collector, name, parts, inside)
     if not value.items and not state:
         return collector.leave_out(name, value.found)
     for part in (value.items, state):

@@ -144,9 +144,10 @@ def test_bare_tensor_is_refused(tmp_path):
         read_arrays(path)
 
 
-def test_torchscript_is_refused(tmp_path):
-    with pytest.raises(ModelFileError, match="a TorchScript archive, which contains code"):
-        read_packed("torchscript.pt", tmp_path)
+def test_tensors_of_torchscript_are_read(tmp_path):
+    found = read_packed("torchscript.pt", tmp_path)
+    assert {name: x.shape for name, x in found.arrays.items()} == {"weight": (1, 2), "bias": (1,)}
+    assert found.modules[""]["class"] == "torch.nn.modules.linear.Linear"
 
 
 def test_wrong_checksum_is_an_error(tmp_path):

@@ -240,6 +240,17 @@ def test_a_whole_pickled_module_is_read_as_its_state_dict_with_its_nonlinearity(
     assert recognition.others == ()
 
 
+@pytest.mark.parametrize("is_file", [True, False])
+def test_a_scripted_module_says_its_nonlinearity(is_file, tmp_path):
+    with warnings.catch_warnings(action="ignore"):  # of PyTorch, that TorchScript is old
+        net = torch.jit.script(torch.nn.RNN(2, 5, nonlinearity="relu"))
+        torch.jit.save(net, tmp_path / "net.pt")
+    model, recognition = load_recognized(tmp_path / "net.pt" if is_file else net)
+    assert model.family == "relu_rnn"
+    assert (recognition.others, recognition.unread) == ((), "")
+    np.testing.assert_array_equal(model.W_rec, net.weight_hh_l0.detach().numpy())
+
+
 def test_a_model_and_its_average_are_told_apart_by_the_prefix(tmp_path):
     model, average = torch.nn.GRU(2, 3), torch.nn.GRU(2, 3)
     path = written({"model": model.state_dict(), "ema": average.state_dict(), "optimizer": {}}, tmp_path / "net.pt")
