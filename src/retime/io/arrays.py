@@ -90,6 +90,7 @@ class FileArrays:
     `metadata` holds strings, and a note in parentheses for each entry that was not read; `refused` has the full message for those
     among them that are no real arrays. `modules` is for PyTorch modules: by name ("" the whole) their class and the numbers and
     strings that they say of themselves (`nonlinearity`, `bidirectional`, ...); a state dict has none.
+    `remarks` is what the reader should know of how the file was read.
     """
 
     path: Path
@@ -102,6 +103,7 @@ class FileArrays:
     outputs: tuple[tuple[str, int], ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
     modules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 def read_arrays(path: str | Path) -> FileArrays:

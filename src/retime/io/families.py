@@ -40,7 +40,7 @@ def recognize(
     time = _time(found, family, dt)
     try:
         model, recognition = _read(found, family, time, options)
-        return model, replace(recognition, notes=(*folds, *recognition.notes))
+        return model, replace(recognition, notes=(*folds, *recognition.notes, *file.remarks))
     except ValueError as error:
         raise ModelFileError(f"{file.path}: {error}") from error
     except (AttributeError, LookupError, OverflowError, TypeError) as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,12 +145,12 @@ def _of_module(path: Path, module: Any) -> ArrayCollector:
 def _of_keras(path: Path, value: Any) -> FileArrays:
     with reading(path, "Keras model or layer with its weights"):
         layers = list(value.layers) if hasattr(value, "layers") else [value]
-        entries, outputs = _model_entries(value) if hasattr(value, "layers") else ([_entry(value)], None)
+        entries, outputs, remarks = _model_entries(value) if hasattr(value, "layers") else ([_entry(value)], None, ())
         weights = {layer.name: [(_place(w), _values(w)) for w in layer.weights] for layer in layers}
         if not any(weights.values()):
             remedy = "Call it on inputs once, then load it."
             raise refusal(path, expected="a built Keras model or layer", found="no weights yet", remedy=remedy)
-        return keras_arrays(path, entries, weights, outputs)
+        return replace(keras_arrays(path, entries, weights, outputs), remarks=remarks)
 
 
 def _place(variable: Any) -> str:
@@ -161,17 +162,18 @@ def _values(variable: Any) -> Any:
     return _array(variable.numpy() if callable(value) else value)  # Keras 2: value() is a tensor
 
 
-def _model_entries(model: Any) -> tuple[list[Mapping[str, Any]], Any]:
-    """The layers' entries as the model's configuration has them; those of a subclass of Model, whose code alone says how they are
-    connected, in the order in which it holds them."""
+def _model_entries(model: Any) -> tuple[list[Mapping[str, Any]], Any, tuple[str, ...]]:
+    """The layers' entries as the model's configuration has them, its outputs, and remarks."""
     config: Any = None
-    with suppress(
-        NotImplementedError, TypeError, ValueError, KeyError
-    ):  # of a class of one's own, which only its code describes
+    with suppress(NotImplementedError, TypeError, ValueError, KeyError):  # what a class of one's own may answer
         config = json.loads(model.to_json())["config"]
     if isinstance(config, dict) and isinstance(config.get("layers"), list):
-        return config["layers"], config.get("output_layers")
-    return [_entry(layer) for layer in model.layers], None
+        return config["layers"], config.get("output_layers"), ()
+    remark = (
+        "Only the code of the class says how its layers are connected: they are taken one after the other, as it holds them; known "
+        "outputs decide, check=(inputs, outputs)."
+    )
+    return [_entry(layer) for layer in model.layers], None, (remark,)
 
 
 def _entry(layer: Any) -> Mapping[str, Any]:
