@@ -39,7 +39,8 @@ def recognize(
     found = Named(file, has_leak=any("`h2h`" in note for note in folds))
     time = _time(found, family, dt)
     try:
-        model, recognition = _read(found, family, time, options)
+        with np.errstate(invalid="ignore"):  # in casts of NaN, which the model refuses with its place
+            model, recognition = _read(found, family, time, options)
         return model, replace(recognition, notes=(*folds, *recognition.notes, *file.remarks))
     except ValueError as error:
         raise ModelFileError(f"{file.path}: {error}") from error

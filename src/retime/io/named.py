@@ -204,7 +204,8 @@ def is_training(name: str) -> bool:
 
 _TRAINING = re.compile(
     r"(^|[._/])(optim\w*|exp_avg\w*|momentum_buffer|grads?|\w*loss(es)?|epochs?|history|\w*sched\w*|(grad_)?scaler|metrics?|callbacks?"
-    r"|iterations?|\w*rng\w*|random_state|seeds?|lr|acc(uracy)?|(global_)?steps?|loops|param_groups|logs?|batch_(idx|size)|num_batches_tracked|train(ing)?_\w+|val(id)?_\w+|best_(loss|acc|score|epoch|val)\w*)([._/]|$)",
+    r"|iterations?|\w*rng\w*|random_state|seeds?|lr|acc(uracy)?|(global_)?steps?|loops|param_groups|logs?"
+    r"|batch_(idx|size)|num_batches_tracked|train(ing)?_\w+|val(id)?_\w+|best_(loss|acc|score|epoch|val)\w*)([._/]|$)",
     re.IGNORECASE,
 )
 

@@ -92,6 +92,5 @@ def _widened(readout: ReadoutPair, models: Sequence[System], num_states: int) ->
         raise ValueError(f"The readout has shape {B.shape}; it must be (outputs, {H}), the outputs of the last layer.")
     wide = np.zeros((len(B), num_states))
     first = num_states - last.num_states
-    with np.errstate(invalid="ignore"):  # NaN is refused by the model, with its place
-        wide[:, first : first + H] = B
+    wide[:, first : first + H] = B
     return wide, readout[1]
