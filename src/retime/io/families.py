@@ -39,9 +39,8 @@ def recognize(
     found = Named(file, has_leak=any("`h2h`" in note for note in folds))
     time = _time(found, family, dt)
     try:
-        with np.errstate(invalid="ignore"):  # in casts of NaN, which the model refuses with its place
-            model, recognition = _read(found, family, time, options)
-        return model, replace(recognition, notes=(*folds, *recognition.notes, *file.remarks))
+        model, recognition = _read(found, family, time, options)
+        return model, replace(recognition, notes=(*folds, *recognition.notes))
     except ValueError as error:
         raise ModelFileError(f"{file.path}: {error}") from error
     except (AttributeError, LookupError, OverflowError, TypeError) as error:
@@ -64,7 +63,6 @@ def _read(found: Named, family: str | None, time: TimeBase, options: dict[str, A
     else:
         parameters, recognition = _BUILDERS[name](found, family is not None)
         model = FAMILIES[name](**parameters, time=time, **options)
-    found.read.update(x for x in found.file.arrays if x.rpartition(".")[2] in options)  # the user gave it
     doubt = found.doubt(_lengths(model), recognition.notes)
     return model, replace(recognition, unread=found.unread(), doubt=doubt)
 
