@@ -17,10 +17,10 @@ from retime.io.check import agrees, check_of, other_readings
 from retime.io.control import from_control, to_control
 from retime.io.export import KerasNetwork, KerasWeights, TorchWeights, to_keras, to_torch
 from retime.io.families import recognize
-from retime.io.named import ALIASES, INITIAL_STATES, Recognition, is_rate
+from retime.io.named import ALIASES, INITIAL_STATES, Recognition
 from retime.io.native import HEADER, save, unpack, with_dt
 from retime.io.objects import arrays_of
-from retime.io.selection import under
+from retime.io.selection import under, without_rates
 
 
 def load(
@@ -100,7 +100,7 @@ def load_recognized(
             agrees(check_of(check, model, np.zeros((0, 0))), model, str(path), ())
         return model, None
     family = "alrnn" if family is None and "num_relu" in options else family  # only they have linear units
-    file = file if family is None else _without(file, options)
+    file = file if family is None else without_rates(file, options)
     with np.errstate(invalid="ignore"):  # in casts of NaN, which the model refuses with its place
         model, recognition = recognize(file, family, dt, options)
     recognition = replace(recognition, notes=(*recognition.notes, *file.remarks))
@@ -109,12 +109,6 @@ def load_recognized(
 
 def _arrays(source: Any) -> FileArrays:
     return read_arrays(Path(source)) if isinstance(source, (str, os.PathLike)) else arrays_of(source)
-
-
-def _without(file: FileArrays, options: dict[str, Any]) -> FileArrays:
-    """The file without the rates that the user gives: they are not missing from the model then."""
-    given = {x for x in file.arrays if is_rate(x.rpartition(".")[2]) and x.rpartition(".")[2] in options}
-    return replace(file, arrays={name: x for name, x in file.arrays.items() if name not in given})
 
 
 def _checked(

@@ -8,9 +8,9 @@ from typing import Any
 
 from retime.core.errors import ModelFileError
 from retime.io.arrays import FileArrays
-from retime.io.named import is_training
+from retime.io.named import is_rate, is_training
 
-__all__ = ["prefixes", "under"]
+__all__ = ["prefixes", "under", "without_rates"]
 
 
 def under(file: FileArrays, prefix: str) -> FileArrays:
@@ -49,6 +49,16 @@ def under(file: FileArrays, prefix: str) -> FileArrays:
         refused=kept(file.refused),
         metadata={k: x for k, x in file.metadata.items() if k in kept(file.refused) or k not in file.refused},
     )
+
+
+def without_rates(file: FileArrays, options: Mapping[str, Any]) -> FileArrays:
+    """The file without the leaks and time constants that the user gives as options: they are no part that is missing then."""
+    given = {x for x in file.arrays if is_rate(_leaf(x)) and _leaf(x) in options}
+    return replace(file, arrays={name: x for name, x in file.arrays.items() if name not in given})
+
+
+def _leaf(name: str) -> str:
+    return _dotted(name).rpartition(".")[2]
 
 
 def prefixes(file: FileArrays) -> list[str]:
