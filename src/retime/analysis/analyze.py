@@ -18,6 +18,7 @@ from retime.analysis.visits import VisitedRegions, visited_regions
 from retime.core.arrays import Array
 from retime.core.errors import ShapeError
 from retime.core.result import Result
+from retime.core.states import box_around, one_state
 from retime.core.status import SearchStatus, TrajectoryStatus
 from retime.core.system import System, initial_states
 from retime.core.time import Discrete
@@ -131,7 +132,8 @@ def analyze(
 
     Args:
         model: any retime model, or the model of a conversion.
-        z0: `(n,)`, where the orbit starts; None for zeros, or a random state (`seed`) where zeros are a fixed point.
+        z0: `(n,)`, where the orbit starts, or a point of a result, or a Trajectory (where it ended); None for zeros, or a random state
+            (`seed`) where zeros are a fixed point.
         steps: length of the orbit of a map or clock-held flow; for other flows `duration` says it.
         duration: model time of the orbit of a flow; None takes 1,000 steps of a converted flow, else 200.
         inputs: `(m,)`, constant; None for zero.
@@ -151,7 +153,7 @@ def analyze(
         raise not_a_model("analyze", model)
     _check(model, steps, duration, max_period, basins)
     check_budget("time_limit", time_limit)
-    z = initial_states(model.start(np.zeros(model.num_states) if z0 is None else z0), model.num_states)
+    z = initial_states(model.start(np.zeros(model.num_states) if z0 is None else one_state(z0)), model.num_states)
     if z.ndim != 1:
         raise ShapeError(
             f"`z0` has shape {z.shape}; analyze follows one orbit: give one initial state ({model.num_states},)."
@@ -283,9 +285,7 @@ class _Run:
             self.notes.append("No time was left for basins.")
             return None
         if box is None:
-            fine = orbit.states[np.isfinite(orbit.states).all(axis=1)]
-            middle, half = (fine.max(axis=0) + fine.min(axis=0)) / 2, np.maximum(np.ptp(fine, axis=0), 1.0)
-            box = np.column_stack([middle - half, middle + half])
+            box = box_around(orbit.as_states())
         options = {"num": num, "inputs": self.given, "seed": self.seed, **self.rule}
         return self.timed("basins", lambda left: find_basins(self.model, box, time_limit=left, **options))
 
