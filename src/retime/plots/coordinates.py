@@ -12,6 +12,7 @@ from retime.core.arrays import Array
 from retime.core.states import finite_rows
 from retime.core.trajectory import Trajectory
 
+NONE = 1e-9  # share of the variance that rounding makes
 THIRD = 0.01  # share of the variance below which a third principal component is left out
 
 
@@ -98,9 +99,11 @@ def components(states: Array, most: int) -> Coordinates | None:
     if not 0.0 < variance.sum() < np.inf:
         return None
     share = variance / variance.sum()
-    kept = 2 if most == 3 and share[2] < THIRD else most
+    kept = min(most, max(int((share > NONE).sum()), 1))
+    kept = 2 if kept == 3 and share[2] < THIRD else kept
     V = axes[:, :kept] * np.sign(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])])[:kept]
-    names = tuple(f"PC {k + 1} ({100 * share[k]:.2g} % of variance)" for k in range(kept))
+    unit = "%" if kept == 3 else "% of variance"  # the label of an axis in space has little room
+    names = tuple(f"PC {k + 1} ({100 * x:{'.0f' if x >= 0.1 else '.1f'}} {unit})" for k, x in enumerate(share[:kept]))
     return Coordinates(lambda x: (np.asarray(x) - middle) @ V, names, axes=V, base=middle)
 
 

@@ -13,7 +13,7 @@ from retime.core.errors import CertificateError
 from retime.core.searched import Searched
 from retime.plots.coordinates import Coordinates, coordinates
 from retime.plots.space import Space, room
-from retime.plots.style import COLORS, period_name
+from retime.plots.style import COLORS, color_list, period_name
 
 if TYPE_CHECKING:
     from retime.analysis.periodic import Cycle, Cycles
@@ -62,7 +62,9 @@ def cycles(
     most: int = COLORS,
     ax: Any = None,
 ) -> Any:
-    """The cycles of a list in one picture, each as `cycle` draws it; in the principal components of all of them where states are many.
+    """The cycles of a list in one picture, each as `cycle` draws it, one color per period.
+
+    Where states are many and there is no readout, the picture is in the principal components of all of them.
 
     Args:
         result: from `find_cycles`, or any sequence of `Cycle`.
@@ -94,8 +96,10 @@ def _drawn(
     n, most = shown[0].points.shape[1], room(ax)
     seen = coordinates(n, most=most, units=units, outputs=outputs, cloud=np.concatenate(orbits), **known)
     space = Space(ax, seen if len(seen) > 1 else _delayed(seen))
+    periods = list(dict.fromkeys(c.period for c in shown))
+    colors = dict(zip(periods, color_list(len(periods)), strict=True)) if len(shown) > 1 else {}
     for c, orbit in zip(shown, orbits, strict=True):
-        _one(space, c, orbit, is_delayed=len(seen) == 1)
+        _one(space, c, orbit, colors.get(c.period), is_delayed=len(seen) == 1)
     if left > 0:
         space.mention(f"{left} more, not drawn")
     space.finish()
@@ -112,15 +116,17 @@ def _delayed(one: Coordinates) -> Coordinates:
     return Coordinates(pairs, (one.labels[0], f"next {one.labels[0]}"))
 
 
-def _one(space: Space, c: Cycle, orbit: Array, *, is_delayed: bool) -> None:
+def _one(space: Space, c: Cycle, orbit: Array, color: Any, *, is_delayed: bool) -> None:
     of = space.coordinates.of
     points = of(c.points)
     is_flow = isinstance(c.period, float) and len(orbit) > len(c.points)
     closed = of(orbit) if is_flow and not is_delayed else points[[*range(len(points)), 0]]
     name = f"{'fixed point' if c.period == 1 and not is_flow else period_name(c.period)}, {c.kind}"
+    name = "" if name in space.ax.get_legend_handles_labels()[1] else name
     style = {"lw": 1.6 if is_flow else 0.8, "ls": "-" if c.stable else "--", "zorder": 2}
+    style |= {} if color is None else {"color": color}
     if is_flow:
-        space.line(closed, label=name, **style)
+        space.line(closed, label=name or None, **style)
         return
     color = space.line(closed, **style)
     space.dots(points, "o", color, 5, name, fill=color if c.stable else space.background())

@@ -16,9 +16,7 @@ from retime.core.time import Continuous
 from retime.core.trajectory import Trajectory
 from retime.plots.coordinates import components, coordinates, of_trajectory, slice_name
 from retime.plots.space import Space, room
-from retime.plots.style import grays, legend, new_axes
-
-BOUNDARY = "C1"  # of regions
+from retime.plots.style import grays, ink, legend, new_axes
 
 
 def time_series(
@@ -102,7 +100,7 @@ def phase_plane(
     orbit = trajectory if trajectory is not None else samples
     n = model.num_states
     found = components(orbit.states, 2) if units is None and n > 3 and orbit is not None else None
-    shown = found or coordinates(n, most=2, units=units, outputs=False)
+    shown = found if found is not None and len(found) == 2 else coordinates(n, most=2, units=units, outputs=False)
     if len(shown) != 2:
         raise ValueError(f"`units` has {len(shown)} entries; a plane has two.")
     base = _base(model, at, orbit)
@@ -253,7 +251,7 @@ def _boundaries(ax: Axes, model: Any, origin: Array, axes: Array, extent: tuple,
     g = model.canonical.preactivation(_plane(origin, axes, X, Y), inputs)
     for k in range(g.shape[-1]):
         if g[..., k].min() < 0 < g[..., k].max():
-            ax.contour(X, Y, g[..., k], levels=[0.0], colors=BOUNDARY, linewidths=0.7, linestyles="dashed")
+            ax.contour(X, Y, g[..., k], levels=[0.0], colors=[ink()], alpha=0.7, linewidths=0.7, linestyles="dashed")
 
 
 def _positive(values: Array) -> Array:

@@ -57,21 +57,21 @@ def analysis(result: Analysis, *, units: Any = None, outputs: bool | None = None
         panels.append(lambda ax: transition_graph(result.regions, ax=ax))  # type: ignore[arg-type]
     if result.basins is not None:
         panels.append(lambda ax: basins(result.basins, ax=ax))  # type: ignore[arg-type]
-    for draw, place in zip(panels, _places(len(panels), figure), strict=True):
-        figure = place.get_gridspec().figure
+    rows = _rows(len(panels))
+    if figure is None:
+        figure = plt.figure(figsize=(PANEL[0] * max(rows), PANEL[1] * len(rows)), layout="constrained")
+    grid = figure.add_gridspec(len(rows), 1)
+    places = [place for r, width in enumerate(rows) for place in grid[r].subgridspec(1, width)]
+    for draw, place in zip(panels, places, strict=True):
         draw(figure.add_subplot(place, projection="3d" if draw is panels[0] and len(space) == 3 else None))
     figure.suptitle(_sentence(result.behavior))
     return list(figure.axes)
 
 
-def _places(count: int, figure: Any) -> list[Any]:
-    """Places of panels in rows of up to three, as equal as can be, each row as wide as the figure."""
+def _rows(count: int) -> list[int]:
+    """Numbers of panels in rows of up to three, as equal as can be; each row is as wide as the figure."""
     rows = -(-count // 3)
-    widths = [count // rows + (k < count % rows) for k in range(rows)]
-    if figure is None:
-        figure = plt.figure(figsize=(PANEL[0] * max(widths), PANEL[1] * rows), layout="constrained")
-    grid = figure.add_gridspec(rows, 6)
-    return [grid[r, 6 * k // w : 6 * (k + 1) // w] for r, w in enumerate(widths) for k in range(w)]
+    return [count // rows + (k < count % rows) for k in range(rows)]
 
 
 def _sentence(text: str) -> str:

@@ -23,7 +23,11 @@ EVENTS = {
     "transcritical or pitchfork": "X", "degenerate": "*",
 }  # fmt: skip
 REACH = 1.0  # how far beyond what stays, in parts of its range, branches that leave are followed
-_SPECIAL = {0: ("aperiodic or longer", "0.25"), -1: ("diverged", "0.85"), -2: ("not computed", "white")}  # of a period
+_SPECIAL = {
+    0: ("aperiodic\nor longer", "0.25"),
+    -1: ("diverged", "0.85"),
+    -2: ("not\ncomputed", "white"),
+}  # of a period
 
 
 def bifurcation_diagram(
@@ -31,7 +35,8 @@ def bifurcation_diagram(
 ) -> Axes:
     """One coordinate of all branches over the parameter: solid where stable, dashed where not, one color per period.
 
-    The vertical axis shows what stays: attractor, stable branches and events. Branches that go beyond three times that range leave it.
+    The vertical axis shows where the attractor and stable branches stay, and as much again on both sides: branches that go further leave
+    the picture; an event outside of it is a dotted line at its value.
 
     Events are symbols by kind, samples of the attractor faint dots underneath. A line changes its style at the event between two values,
     or half way between them when none was located there.
@@ -70,7 +75,6 @@ def bifurcation_diagram(
             ax.plot(x, y, "-" if stable else "--", lw=1.6 if stable else 0.9, color=colors[branch.period], zorder=2)
     for event in scan.events:
         y = shown.of(np.atleast_2d(event.point))[:, 0]
-        kept.append(y)
         marker = EVENTS.get(event.kind, "P")
         ax.plot(
             np.full(len(y), event.value),
@@ -84,6 +88,7 @@ def bifurcation_diagram(
     ends = {"xlim": (scan.values[0], scan.values[-1])} if len(scan.values) > 1 else {}
     ax.set(xlabel=scan.parameter, ylabel=shown.labels[0], **ends)
     _keep_in_view(ax, np.concatenate([*kept, np.zeros(0)]))
+    _far_events(ax, scan, shown)
     _scan_legend(ax, scan, colors)
     return ax
 
@@ -139,13 +144,23 @@ def _coordinate(scan: Scan, n: int, unit: int | None, outputs: bool | None) -> C
 
 
 def _keep_in_view(ax: Axes, kept: Array) -> None:
-    """Limit the vertical axis to `REACH` times the range of what stays, where branches go further."""
+    """Limit the vertical axis to what stays (its middle nine tenths), and as much again on both sides, where branches go further."""
     kept = kept[np.isfinite(kept)]
     if not len(kept) or np.ptp(kept) == 0.0:
         return
     low, high = ax.get_ylim()
-    pad = REACH * float(np.ptp(kept))
-    ax.set_ylim(max(low, kept.min() - pad), min(high, kept.max() + pad))
+    first, last = np.quantile(kept, [0.05, 0.95])
+    pad = REACH * float(last - first)
+    ax.set_ylim(max(low, first - pad), min(high, last + pad))
+
+
+def _far_events(ax: Axes, scan: Scan, shown: Coordinates) -> None:
+    """A dotted line at the value of each event that the vertical axis does not show."""
+    low, high = ax.get_ylim()
+    for event in scan.events:
+        y = shown.of(np.atleast_2d(event.point))[:, 0]
+        if not ((y >= low) & (y <= high)).any():
+            ax.axvline(event.value, ls=":", lw=0.8, color="0.5", zorder=0)
 
 
 def _runs(branch: Branch, y: Array, index: int, events: Sequence[Event]) -> list[tuple[Array, Array, bool]]:

@@ -70,13 +70,14 @@ def fixed_points(
         space.line(orbit[0], lw=0.5, color="0.6", zorder=1)
     values = shown.of(result.points)
     rest = [values, *(shown.of(part.point[None]) for part in result.continua), *orbit]
-    scale = _scale(np.concatenate(rest))
+    drawn = np.concatenate(rest)
+    scale = float(_ranges(drawn).max())
     for part in result.continua:
         _continuum(space, part, scale, about)
-    _slow_points(space, result, np.concatenate(rest))
+    _slow_points(space, result, drawn)
     space.dots(values[result.on_boundary], "o", "0.5", 13, "on a boundary", fill="none", mew=0.8)
     if eigenvectors:
-        _eigenvectors(space, result, scale, about)
+        _eigenvectors(space, result, _ranges(drawn), about)
     for kind, stable in dict.fromkeys(zip(result.kinds, result.stable.tolist(), strict=True)):
         which = [k == kind and s == stable for k, s in zip(result.kinds, result.stable, strict=True)]
         fill = STABLE if stable else space.background()
@@ -98,10 +99,11 @@ def _coordinates(
     return coordinates(result.points.shape[1], most=most, units=units, outputs=outputs, cloud=cloud, **known)
 
 
-def _scale(values: Array) -> float:
-    """Width of what is drawn; 1 for a single point."""
+def _ranges(values: Array) -> Array:
+    """Width `(d,)` of what is drawn; 1 for a single point."""
     finite = values[np.isfinite(values).all(axis=1)]
-    return (float(np.ptp(finite, axis=0).max(initial=0.0)) if len(finite) else 0.0) or 1.0
+    width = np.ptp(finite, axis=0) if len(finite) else np.zeros(values.shape[1])
+    return np.where(width > 0, width, width.max() or 1.0)
 
 
 def _slow_points(space: Space, result: FixedPoints, rest: Array) -> None:
@@ -149,7 +151,7 @@ def _continuum(space: Space, part: FixedSet, scale: float, about: Searched | Non
         space.patch(z, facecolor="C2", alpha=0.25, zorder=2)
 
 
-def _eigenvectors(space: Space, result: FixedPoints, scale: float, about: Searched | None) -> None:
+def _eigenvectors(space: Space, result: FixedPoints, ranges: Array, about: Searched | None) -> None:
     """Short lines along the real eigenvectors at saddles, growing ones dashed."""
     if about is None:
         raise ValueError("Eigenvectors need the system that was searched; pass it as `model=`.")
@@ -163,5 +165,8 @@ def _eigenvectors(space: Space, result: FixedPoints, scale: float, about: Search
         rates = w if view is None else view.in_time(w)
         grows = np.abs(rates) > 1.0 if result.dt is not None else np.real(rates) > 0.0
         for v, up in zip(V.T[w.imag == 0].real, grows[w.imag == 0], strict=True):
-            ends = space.coordinates.of(z + 2.0 * PIECE * scale * np.outer([-1.0, 1.0], v))
-            space.line(ends, color=UNSTABLE if up else STABLE, ls="--" if up else "-", lw=1.0, zorder=3)
+            start, tip = space.coordinates.of(np.stack([z, z + 1e-3 * (1.0 + np.abs(z).max()) * v]))
+            seen = np.abs((tip - start) / ranges).max()  # 0 where the direction is not among what is drawn
+            if seen > 0:
+                ends = start + 2.0 * PIECE / seen * np.outer([-1.0, 1.0], tip - start)
+                space.line(ends, color=UNSTABLE if up else STABLE, ls="--" if up else "-", lw=1.0, zorder=3)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 from retime.plots.style import COLORS, ink, new_axes
 
 LONG_PATTERN = 12  # more bits than this are not written out; the index of the region stands for them
+HEIGHT = 3.1  # of a graph, in radii of its circle
+ROOMY = 2.8  # inches of a graph from which patterns are written out
 
 
 def transition_graph(visits: VisitedRegions, *, num_regions: int = 12, ax: Axes | None = None) -> Axes:
@@ -50,15 +52,21 @@ def transition_graph(visits: VisitedRegions, *, num_regions: int = 12, ax: Axes 
     shown, P = shown[order], P[np.ix_(order, order)]
     angle = 0.5 * np.pi - 2.0 * np.pi * np.arange(len(shown)) / len(shown)
     at = np.column_stack([np.cos(angle), np.sin(angle)]) * (len(shown) > 1)
+    inches = float(min(ax.get_window_extent().size)) / ax.figure.dpi
+    gap = 2.0 * np.sin(np.pi / max(len(shown), 2)) * 72.0 * inches / HEIGHT  # points between neighbors
     area = 1600.0 * visits.fractions[shown] / visits.fractions[shown].max() + 25.0
+    area *= min(1.0, (0.75 * gap) ** 2 / area.max())
+    bits = LONG_PATTERN if inches >= ROOMY else 0
     for i, j in zip(*np.nonzero(P), strict=True):
         ax.add_patch(_arrow(at[i], at[j], P[i, j], area[i], area[j]))
     ax.scatter(at[:, 0], at[:, 1], s=area, color="C0", edgecolors=ink(), linewidths=0.6, zorder=3)
     for k, z, a in zip(shown, at, area, strict=True):
-        _beside(ax, z, 0.5 * a**0.5 + 3.0, f"{_name(visits.patterns[k], int(k))}\n{100 * visits.fractions[k]:.3g} %")
+        _beside(
+            ax, z, 0.5 * a**0.5 + 3.0, f"{_name(visits.patterns[k], int(k), bits)}\n{100 * visits.fractions[k]:.3g} %"
+        )
     share = visits.fractions[shown].sum()
     ax.set_title(f"{len(shown)} of {len(visits)} regions, {100 * share:.3g} % of the time", fontsize="medium")
-    ax.set(xlim=(-1.75, 1.75), ylim=(-1.45, 1.45), aspect="equal")
+    ax.set(xlim=(-1.85, 1.85), ylim=(-0.5 * HEIGHT, 0.5 * HEIGHT), aspect="equal")
     ax.set_axis_off()
     return ax
 
@@ -129,8 +137,8 @@ def region_map(
     return ax
 
 
-def _name(bits: Array, k: int) -> str:
-    return "".join("01"[int(b)] for b in bits) if 0 < len(bits) <= LONG_PATTERN else f"#{k}"
+def _name(bits: Array, k: int, longest: int = LONG_PATTERN) -> str:
+    return "".join("01"[int(b)] for b in bits) if 0 < len(bits) <= longest else f"#{k}"
 
 
 def _chain(P: Array) -> list[int]:

@@ -45,7 +45,7 @@ class Space:
     ) -> None:
         """A marker at each row; nothing, and no legend entry, for none."""
         if len(values):
-            style = {"ls": "none", "marker": marker, "ms": size, "color": color, "mew": mew, "label": label}
+            style = {"ls": "none", "marker": marker, "ms": size, "color": color, "mew": mew, "label": label or None}
             self.ax.plot(*self._columns(values), mfc=color if fill is None else fill, zorder=4, **style)
 
     def mention(self, label: str) -> None:
@@ -65,6 +65,8 @@ class Space:
         """The index of each row beside its marker, on the side where no other row is."""
         z = np.column_stack(self._columns(values))
         width = np.ptp(z, axis=0)
+        if self.size != 3:
+            self.ax.margins(0.1)
         for k, x in enumerate(z):
             if self.size == 3:
                 self.ax.text(*x, f"  {k}", fontsize="small", zorder=5)

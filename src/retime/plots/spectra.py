@@ -58,7 +58,7 @@ def spectrum(result: FixedPoints, *, ax: Axes | None = None) -> Axes:
         ax.set_aspect("equal", adjustable="datalim")
     ax.axhline(0.0, lw=0.4, color="0.8", zorder=0)
     name = r"\lambda" if result.dt is not None else r"\mathrm{rate}"
-    unit = "" if result.dt is not None else " (1 / model time)"
+    unit = "" if result.dt is not None else " (1/time)"
     ax.set(xlabel=f"Re ${name}${unit}", ylabel=f"Im ${name}${unit}")
     legend(ax)
     return ax
@@ -133,7 +133,7 @@ def exponents(result: LyapunovSpectrum, *, history: bool = False, ax: Axes | Non
         ax.plot(at, np.full(len(at), 0.03), "v", color="C0", transform=ax.get_xaxis_transform(), label=r"$-\infty$")
     ax.axhline(0.0, lw=0.8, color="0.5", zorder=0)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set(xlabel="index", ylabel="exponent (1 / model time)", xlim=(0.5, len(x) + 0.5))
+    ax.set(xlabel="index", ylabel="exponent (1/time)", xlim=(0.5, len(x) + 0.5))
     bound = r"\geq" if result.kaplan_yorke_is_bound else "="
     title = f"$D_{{KY}} {bound} {result.kaplan_yorke:.4g}$" if np.isfinite(result.kaplan_yorke) else None
     legend(ax, title=title)
@@ -196,18 +196,18 @@ class _Radius:
                 fontsize="x-small",
                 color="0.5",
             )
-        edge = 1.08 * (self.high - self.low)
+        edge = 1.22 * (self.high - self.low)
         ax.set(xlim=(-edge, edge), ylim=(-edge, edge), xticks=[], yticks=[])
         ax.set(xlabel=r"angle and $\log_{10}$ modulus of $\lambda$")
 
 
 def _history(ax: Axes, result: LyapunovSpectrum, sign: Array) -> None:
-    """Running estimates in an inset at the upper right, where falling exponents leave room."""
+    """Running estimates in an inset at the lower left, where falling exponents leave room."""
     if not len(result.history.times):
         raise ValueError(
             "The result has no history: its exponents are exact, or nothing was measured. Leave out `history`."
         )
-    inset = ax.inset_axes((0.56, 0.56, 0.42, 0.40))
+    inset = ax.inset_axes((0.15, 0.16, 0.38, 0.38))
     for k, line in enumerate(result.history.exponents.T):
         inset.plot(result.history.times, line, lw=0.8, color={1: "C1", 0: "C2", -1: "C0"}[int(sign[k])])
     inset.axhline(0.0, lw=0.5, color="0.5", zorder=0)

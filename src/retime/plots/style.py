@@ -14,6 +14,7 @@ from matplotlib.transforms import ScaledTranslation
 STABLE, UNSTABLE = "C0", "C1"
 COLORS = 10  # things told apart by the color cycle; more take a colormap
 LEGEND = 12  # entries of a legend
+COLUMNS = 6  # of a legend
 WIDE = 4.5  # inches of an axes from which its legend stands at its right, else below it
 
 
@@ -58,29 +59,30 @@ def legend(ax: Any, **options: Any) -> Any:
     """
     if not ax.get_legend_handles_labels()[1] and "handles" not in options:
         return None
-    figure = ax.figure
-    width = float(ax.get_position().width * figure.get_size_inches()[0])
-    style = {"frameon": False, "fontsize": "small", "borderaxespad": 0.0, **options}
-    if width >= WIDE:
-        return ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), **style)
-    drop = 0.0 if ax.name == "3d" else _below(ax)
-    place = ax.transAxes + ScaledTranslation(0.0, -drop / 72.0, figure.dpi_scale_trans)
-    columns = len(options.get("handles") or ax.get_legend_handles_labels()[1])
-    style |= {"handletextpad": 0.5, "columnspacing": 1.2}
-    while True:
-        made = ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), bbox_transform=place, ncols=columns, **style)
-        if columns == 1 or made.get_window_extent().width <= 1.15 * width * figure.dpi:
-            return made
-        columns -= 1
+    style = {"frameon": False, "borderaxespad": 0.0, **options}
+    width = ax.get_window_extent().width
+    if width >= WIDE * ax.figure.dpi:
+        return ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize="small", **style)
+    place = ax.transAxes + ScaledTranslation(0.0, -_below(ax) / 72.0, ax.figure.dpi_scale_trans)
+    count = len(options.get("handles") or ax.get_legend_handles_labels()[1])
+    style |= {"handletextpad": 0.5, "columnspacing": 1.2, "loc": "upper center", "bbox_to_anchor": (0.5, 0.0)}
+    for size, most in (("small", 3), ("x-small", count)):
+        for columns in range(min(count, COLUMNS), 0, -1):
+            made = ax.legend(bbox_transform=place, ncols=columns, fontsize=size, **style)
+            if made.get_window_extent().width <= 1.15 * width and -(-count // columns) <= most:
+                return made
+    return ax.get_legend()
 
 
 def _below(ax: Any) -> float:
     """Points that ticks, tick labels and label of the horizontal axis take."""
-    drop = 6.0
+    if ax.name == "3d":
+        return 10.0
+    drop = 2.0
     if ax.xaxis.get_visible() and len(ax.get_xticks()):
-        drop += 7.0 + 1.2 * ax.xaxis.get_ticklabels()[0].get_fontsize()
+        drop += 7.0 + ax.xaxis.get_ticklabels()[0].get_fontsize()
     if ax.get_xlabel():
-        drop += 4.0 + 1.4 * ax.xaxis.label.get_fontsize()
+        drop += 4.0 + 1.2 * ax.xaxis.label.get_fontsize()
     return drop
 
 
@@ -89,5 +91,7 @@ def roomy(ax: Any) -> None:
     if ax.name == "3d":
         for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
             axis.set_major_locator(MaxNLocator(4, prune="both"))
-        ax.tick_params(labelsize="small", pad=0.0)
+            axis.label.set_fontsize("small")
+            axis.labelpad = -2.0
+        ax.tick_params(labelsize="x-small", pad=-1.0)
         ax.set_box_aspect(None, zoom=0.85)
