@@ -56,7 +56,10 @@ def time_series(
     if switches:
         for t in trajectory.switch_times:
             ax.axvline(t, lw=0.4, alpha=0.4, color="0.5", zorder=0)
-    ax.set(xlabel="time", ylabel="state" if shown.shown is None else "output")
+    kind = (
+        "output" if shown.shown is not None else "principal component" if shown.labels[0].startswith("PC") else "state"
+    )
+    ax.set(xlabel="time", ylabel=kind)
     legend(ax)
     return ax
 

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
+from retime.core.trajectory import Trajectory
 from retime.plots.coordinates import of_trajectory
 
 if TYPE_CHECKING:
@@ -19,8 +20,11 @@ from retime.plots.orbits import time_series
 from retime.plots.points import fixed_points
 from retime.plots.regions import transition_graph
 from retime.plots.spectra import exponents, multipliers, spectrum
+from retime.plots.style import COLORS
 
 PANEL = (4.6, 4.0)  # inches
+SAMPLES = 300  # of a long orbit that are shown over time
+RESTS = 1e-3  # of the whole range: what still moves at the end of an orbit that rests
 
 
 def analysis(result: Analysis, *, units: Any = None, outputs: bool | None = None, figure: Any = None) -> list[Axes]:
@@ -42,14 +46,15 @@ def analysis(result: Analysis, *, units: Any = None, outputs: bool | None = None
         ValueError: as `fixed_points` and `time_series`.
     """
     points, panels = result.fixed_points, []
-    space = of_trajectory(result.orbit, most=3, units=units, outputs=outputs)
-    panels.append(lambda ax: fixed_points(points, units=units, outputs=outputs, trajectory=result.orbit, ax=ax))
-    panels.append(lambda ax: time_series(result.orbit, units=units, outputs=outputs, ax=ax))
+    few, chosen = len(points) <= COLORS, {"units": units, "outputs": outputs}
+    space = of_trajectory(result.orbit, most=3, **chosen)
+    panels.append(lambda ax: fixed_points(points, trajectory=result.orbit, numbers=few, ax=ax, **chosen))
+    panels.append(lambda ax: _part_of_series(result.orbit, ax, chosen))
     if len(points):
         panels.append(lambda ax: spectrum(points, ax=ax))
     longer = [] if result.cycles is None else [c for c in result.cycles if len(c.points) > 1]
     if longer:
-        panels.append(lambda ax: cycles(longer, units=units, outputs=outputs, ax=ax))
+        panels.append(lambda ax: cycles(longer, ax=ax, **chosen))
         panels.append(lambda ax: multipliers(longer, ax=ax))
     if not np.isnan(result.exponents.exponents).all():
         panels.append(lambda ax: exponents(result.exponents, ax=ax))
@@ -66,6 +71,15 @@ def analysis(result: Analysis, *, units: Any = None, outputs: bool | None = None
         draw(figure.add_subplot(place, projection="3d" if draw is panels[0] and len(space) == 3 else None))
     figure.suptitle(_sentence(result.behavior))
     return list(figure.axes)
+
+
+def _part_of_series(orbit: Trajectory, ax: Axes, chosen: dict[str, Any]) -> None:
+    """Outputs or states over time, of a long orbit its last `SAMPLES`; the first ones of an orbit that rests in the end."""
+    time_series(orbit, ax=ax, **chosen)
+    z = orbit.as_states()
+    if len(z) > 2 * SAMPLES:
+        is_at_rest = (np.ptp(z[-SAMPLES:], axis=0) <= RESTS * np.ptp(z, axis=0)).all()
+        ax.set_xlim(*orbit.times[[0, SAMPLES] if is_at_rest else [len(z) - 1 - SAMPLES, len(z) - 1]])
 
 
 def _rows(count: int) -> list[int]:

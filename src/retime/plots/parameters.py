@@ -60,11 +60,12 @@ def bifurcation_diagram(
         )
     n = scan.branches[0].points.shape[-1] if scan.branches else scan.attractor.shape[-1]  # type: ignore[union-attr]
     shown, ax = _coordinate(scan, n, unit, outputs), new_axes(ax)
-    kept = []  # values that the axis has to show
+    kept, every = [], []  # values that the axis has to show, and all that are drawn
     if scan.attractor is not None:
         over = np.repeat(scan.values, scan.attractor.shape[1])
         y = shown.of(scan.attractor.reshape(-1, n))[:, 0]
         kept.append(y)
+        every.append(y)
         ax.plot(over, y, ".", ms=2.5, mew=0, color="0.5", alpha=0.5, zorder=1)
     periods = sorted({b.period for b in scan.branches})
     colors = dict(zip(periods, color_list(len(periods)), strict=True))
@@ -72,6 +73,7 @@ def bifurcation_diagram(
         drawn = shown.of(branch.points.reshape(-1, n)).reshape(branch.points.shape[:2])
         for x, y, stable in _runs(branch, drawn, k, scan.events):
             kept += [y.ravel()] if stable else []
+            every.append(y.ravel())
             ax.plot(x, y, "-" if stable else "--", lw=1.6 if stable else 0.9, color=colors[branch.period], zorder=2)
     for event in scan.events:
         y = shown.of(np.atleast_2d(event.point))[:, 0]
@@ -87,7 +89,7 @@ def bifurcation_diagram(
         )
     ends = {"xlim": (scan.values[0], scan.values[-1])} if len(scan.values) > 1 else {}
     ax.set(xlabel=scan.parameter, ylabel=shown.labels[0], **ends)
-    _keep_in_view(ax, np.concatenate([*kept, np.zeros(0)]))
+    _keep_in_view(ax, np.concatenate([*kept, np.zeros(0)]), np.concatenate([*every, np.zeros(0)]))
     _far_events(ax, scan, shown)
     _scan_legend(ax, scan, colors)
     return ax
@@ -143,15 +145,16 @@ def _coordinate(scan: Scan, n: int, unit: int | None, outputs: bool | None) -> C
     return coordinates(n, most=1, units=units, outputs=outputs, least=1, cloud=cloud, **known)
 
 
-def _keep_in_view(ax: Axes, kept: Array) -> None:
+def _keep_in_view(ax: Axes, kept: Array, every: Array) -> None:
     """Limit the vertical axis to what stays (its middle nine tenths), and as much again on both sides, where branches go further."""
-    kept = kept[np.isfinite(kept)]
+    kept, every = kept[np.isfinite(kept)], every[np.isfinite(every)]
     if not len(kept) or np.ptp(kept) == 0.0:
         return
-    low, high = ax.get_ylim()
     first, last = np.quantile(kept, [0.05, 0.95])
     pad = REACH * float(last - first)
-    ax.set_ylim(max(low, first - pad), min(high, last + pad))
+    low, high = max(every.min(), first - pad), min(every.max(), last + pad)
+    if high > low:
+        ax.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
 
 
 def _far_events(ax: Axes, scan: Scan, shown: Coordinates) -> None:

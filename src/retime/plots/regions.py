@@ -163,7 +163,7 @@ def _beside(ax: Axes, z: Array, distance: float, text: str) -> None:
     """Text outside of the circle of nodes, so many points from the middle of its node."""
     x, y = z if z.any() else (0.0, -1.0)
     across = "center" if abs(x) < 0.2 else ("left" if x > 0 else "right")
-    along = "center" if abs(y) < 0.9 else ("bottom" if y > 0 else "top")
+    along = "center" if abs(y) < 0.4 else ("bottom" if y > 0 else "top")
     offset = (distance * x, distance * y)
     ax.annotate(
         text,

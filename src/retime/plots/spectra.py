@@ -207,7 +207,7 @@ def _history(ax: Axes, result: LyapunovSpectrum, sign: Array) -> None:
         raise ValueError(
             "The result has no history: its exponents are exact, or nothing was measured. Leave out `history`."
         )
-    inset = ax.inset_axes((0.15, 0.16, 0.38, 0.38))
+    inset = ax.inset_axes((0.15, 0.24, 0.38, 0.34))
     for k, line in enumerate(result.history.exponents.T):
         inset.plot(result.history.times, line, lw=0.8, color={1: "C1", 0: "C2", -1: "C0"}[int(sign[k])])
     inset.axhline(0.0, lw=0.5, color="0.5", zorder=0)
