@@ -61,7 +61,7 @@ def vanderpol(path: str | None, dt: float | None, out: Path) -> None:
     axes[1].set_xlim(3 * model.dt, 30 * model.dt)
     axes[1].set_title("zoom: flow (line), map (dots)")
     rt.plots.phase_plane(flow, trajectory=fine, samples=dots, ax=axes[2])
-    axes[2].set_title("limit cycle; field on the plane through its mean")
+    axes[2].set_title("limit cycle, field through its mean")
     save(figure, out / "vanderpol.png")
 
 

@@ -15,8 +15,8 @@ from matplotlib.patches import Circle, FancyArrowPatch, Polygon
 
 import retime as rt
 from retime import analysis
-from retime.analysis.cycles import Cycle, Cycles
 from retime.analysis.lyapunov import History, LyapunovSpectrum
+from retime.analysis.periodic import Cycle, Cycles
 from retime.analysis.scan import scan
 from retime.analysis.stability_map import StabilityMap, stability_map
 from retime.core.result import Result
