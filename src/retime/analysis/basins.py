@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -15,6 +14,7 @@ from retime.analysis.autonomous import dynamics_of, whole
 from retime.analysis.census import LAST, PROBES, Census
 from retime.analysis.settling import Known, Size
 from retime.core.arrays import Array, real_array, vector
+from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
 from retime.core.rendering import numbered
 from retime.core.result import Result
@@ -218,7 +218,7 @@ def find_basins(
         resolution: of the image, one number or (rows, columns).
         switching: for converted flows, as in `simulate`.
         seed: of the initial states.
-        time_limit: seconds; None for no limit.
+        time_limit: seconds of work; None for no limit.
 
     Returns:
         Basins.
@@ -239,7 +239,7 @@ def find_basins(
     count = whole("num", num, 1)
     plane, shape = _plane(slice, bounds), _resolution(resolution)
     with np.errstate(all="ignore"):
-        limit = math.inf if time_limit is None else time.monotonic() + time_limit
+        limit = math.inf if time_limit is None else work_seconds() + time_limit
         dynamics = dynamics_of(model, bounds, steps, duration, inputs, switching, whole("max_period", max_period, 1))
         size = Size.of(bounds)
         dynamics.far = size.far

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,6 +19,7 @@ from retime.analysis.leaves import TOLERANCE, Solution, solve_region
 from retime.analysis.periodic import Cycle, Cycles
 from retime.analysis.virtual_cycles import search_from
 from retime.core.arrays import Array
+from retime.core.clock import work_seconds
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
 from retime.core.searched import Searched
@@ -67,7 +67,7 @@ def find_cycles(
         model: a piecewise-affine map, a converted flow, or a continuous piecewise-affine network.
         max_period: largest period: steps of a map, model time of a flow.
         inputs: `(m,)`, held for ever; None for zero.
-        time_limit: seconds. node_limit: nodes of the search for proofs, per period.
+        time_limit: seconds of work. node_limit: nodes of the search for proofs, per period.
         starts: `(k, n)` states to start from besides the search's own, a Trajectory (states of it), or points of results.
         num_starts: starts per period that must pass without a new cycle before the next period. seed: of the random numbers.
         switching: for converted flows: "clock" (default) or "state".
@@ -117,7 +117,7 @@ def find_cycles(
     check_count("num_starts", num_starts, 1)
     check_count("seed", seed, 0)
     with one_blas_thread():
-        hunt = _Hunt(view, s, np.random.default_rng(seed), time.monotonic() + time_limit, time_limit, num_starts, z)
+        hunt = _Hunt(view, s, np.random.default_rng(seed), work_seconds() + time_limit, time_limit, num_starts, z)
         return hunt.run(int(largest), node_limit).of(Searched(model, s))
 
 
@@ -137,7 +137,7 @@ class _Hunt:
         self, view: AffineView, s: Array, rng: Any, deadline: float, limit: float, num_starts: int, given: Array | None
     ) -> None:
         self.view, self.s, self.rng, self.deadline = view, s, rng, deadline
-        self.first_deadline = time.monotonic() + 0.5 * limit
+        self.first_deadline = work_seconds() + 0.5 * limit
         self.proof_seconds, self.proof_deadline = PROOF_SHARE * limit, float("inf")
         self.num_starts, self.given = num_starts, given
         self.found: dict[int, list[_Found]] = {}
@@ -158,7 +158,7 @@ class _Hunt:
         try:
             with progress("searching cycles", largest) as advance:
                 for k in range(1, largest + 1):
-                    if time.monotonic() >= self.deadline:
+                    if work_seconds() >= self.deadline:
                         self.status = SearchStatus.TIME_LIMIT
                         break
                     self.order = k
@@ -189,7 +189,7 @@ class _Hunt:
         if found.status is SearchStatus.INTERRUPTED:
             raise KeyboardInterrupt
         if k == 1:  # its time includes compiling, which is not to count for longer ones
-            self.proof_deadline = time.monotonic() + self.proof_seconds
+            self.proof_deadline = work_seconds() + self.proof_seconds
         is_proven = found.status is SearchStatus.COMPLETE and self.unclear == before
         if is_proven:
             self.complete_up_to, self.reach = k, min(self.reach, found.reach)
@@ -201,13 +201,13 @@ class _Hunt:
         """Virtual cycles of order k until `num_starts` starts in a row bring nothing new."""
         idle = 0
         self._search_neighbors(k)
-        while idle < self.num_starts and time.monotonic() < self.deadline:
+        while idle < self.num_starts and work_seconds() < self.deadline:
             count = min(BLOCK, self.num_starts)
             fresh = self._try(k, self._draw(count), None)
             idle = 0 if fresh else idle + count
             if fresh:
                 self._search_neighbors(k)
-        if time.monotonic() >= self.deadline:
+        if work_seconds() >= self.deadline:
             self.status = SearchStatus.TIME_LIMIT
         elif self.status is SearchStatus.COMPLETE:
             self.status = SearchStatus.HEURISTIC
@@ -215,7 +215,7 @@ class _Hunt:
     def _search_neighbors(self, k: int) -> None:
         """Search from sequences that differ in one sign from cycles found, of this order and of half of it run twice, until none is new."""
         shape, seen = (-1, k, self.view.form.num_units), self._expanded.setdefault(k, set())
-        while time.monotonic() < self.deadline:
+        while work_seconds() < self.deadline:
             base = [f.bits for f in self.found.get(k, [])]
             base += [np.vstack([f.bits, f.bits]) for f in self.found.get(k // 2, [])] if k % 2 == 0 else []
             base = [bits for bits in base if bits.size and bits.tobytes() not in seen]
@@ -234,7 +234,7 @@ class _Hunt:
         edges = [*range(0, b, self._at_once(k)), b]
 
         def work(job: tuple[int, int]) -> None:
-            if time.monotonic() < self.deadline:
+            if work_seconds() < self.deadline:
                 search_from(self.arrays, starts, *job, TRIES, rows, found, solved)
             else:
                 found[job[0] : job[1]] = 0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from retime.core.arrays import Array, positive, real_array, vector
+from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
 from retime.core.progress import progress
 from retime.core.rendering import numbered
@@ -136,7 +136,7 @@ def enumerate_regions(
     ends = _box(box, form.num_states)
     if isinstance(max_regions, bool) or not isinstance(max_regions, (int, np.integer)) or max_regions < 1:
         raise ValueError(f"`max_regions` is {max_regions!r}; it must be a whole number >= 1.")
-    deadline = time.monotonic() + positive("time_limit", time_limit, "seconds")
+    deadline = work_seconds() + positive("time_limit", time_limit, "seconds")
     s = (
         np.zeros(form.num_inputs)
         if inputs is None
@@ -257,7 +257,7 @@ class _Search:
             try:
                 done = shown = 0.0
                 while self.stack:
-                    if time.monotonic() > self.deadline:
+                    if work_seconds() > self.deadline:
                         status = SearchStatus.TIME_LIMIT
                         break
                     if len(self.found) == self.max_regions:

@@ -83,6 +83,8 @@ class LyapunovSpectrum(Result):
         return text + (f". {self.message}" if self.message else "")
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
+        if self.time == 0 and np.isnan(self.exponents).all():
+            return [], []  # nothing was measured, which the title says
         rows = [
             [str(k + 1), f"{x:.6g}", f"{e:.1g}"]
             for k, (x, e) in enumerate(zip(self.exponents, self.standard_errors, strict=True))

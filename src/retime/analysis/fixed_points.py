@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from retime.analysis.leaves import TOLERANCE, Solution, Solutions, solve_region,
 from retime.analysis.local import is_stable_around
 from retime.analysis.points import FixedPoints, FixedSet
 from retime.core.arrays import Array, real_array
+from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
 from retime.core.quiet import one_blas_thread
 from retime.core.searched import Searched
@@ -62,7 +62,7 @@ def find_fixed_points(
         model: any retime model, or the model of a conversion.
         inputs: `(m,)`, held for ever; None for zero.
         complete: False skips the proof and searches from starts only.
-        time_limit: seconds for the search. node_limit: nodes of the search for the proof.
+        time_limit: seconds of work for the search. node_limit: nodes of the search for the proof.
         starts: `(k, n)` states to start from, for searches without proof, a Trajectory (states of it), or points of results; None takes
             states that the system visits and noise around them.
         num_starts: number of starts when a search without proof begins. seed: of the random numbers.
@@ -89,7 +89,7 @@ def find_fixed_points(
         raise ValueError(
             f'`switching` is {switching!r}; converted flows take "clock" or "state", other systems nothing.'
         )
-    s, deadline = constant_input(model, inputs), time.monotonic() + time_limit
+    s, deadline = constant_input(model, inputs), work_seconds() + time_limit
     view, given = affine_view(model), real_starts(starts, model.num_states, num_starts)
     if view is not None and period is not None:
         raise ValueError(
@@ -109,7 +109,7 @@ def find_fixed_points(
             and not (found.status is SearchStatus.HEURISTIC and found.unclear)  # all but those regions are excluded
             and time_limit > 0
         ):
-            late = max(deadline, time.monotonic() + GRACE)
+            late = max(deadline, work_seconds() + GRACE)
             extra, is_interrupted = _without_proof(view, problem, s, given, (num_starts, seed, late))
             status = SearchStatus.INTERRUPTED if is_interrupted else found.status
             found = replace(found, single=_merged(found.single, extra), status=status)
@@ -186,7 +186,7 @@ def _without_proof(
             solution = _walked(view, problem, s, view.form.pattern(z, s), late)
             if solution is not None and not solution.directions.shape[1]:
                 found = _merged(found, [solution])
-            if time.monotonic() > late:
+            if work_seconds() > late:
                 break
     except KeyboardInterrupt:
         return found, True
@@ -196,7 +196,7 @@ def _without_proof(
 def _walked(view: AffineView, problem: Complementarity, s: Array, d: Array, late: float) -> Solution | None:
     """The solution at which a walk from the region d ends; None when it ends nowhere."""
     for _ in range(WALK):
-        if time.monotonic() > late:
+        if work_seconds() > late:
             return None
         M, c = problem.region(d)
         solution = solve_region(problem, d)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from retime.analysis.follow import Follower
 from retime.analysis.leaves import Solution
 from retime.analysis.parameters import Parameter, applied, parameter_of
 from retime.core.arrays import Array, increasing
+from retime.core.clock import work_seconds
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
 from retime.core.rendering import numbered
@@ -203,8 +203,8 @@ def scan(
         inputs: `(m,)`, held for ever; None for zero.
         attractor: how many samples of an orbit to take at every value (after a transient of 1000 steps; for flows 200 times the time scale
             1 / |dF/dz|, then samples over as long a time); each value begins with the last state of the one before.
-        time_limit: seconds. A smooth model made anew by a function of the parameter (`Map(lambda ...)`) is compiled at every value, seconds
-            each: give the parameter as an input ("inputs[0]") instead. seed: of starts of searches and of the orbit.
+        time_limit: seconds of work. A smooth model made anew by a function of the parameter (`Map(lambda ...)`) is compiled at every
+            value, seconds each: give the parameter as an input ("inputs[0]") instead. seed: of starts of searches and of the orbit.
 
     Returns:
         Scan.
@@ -236,7 +236,7 @@ def scan(
             "Map that takes several steps at once."
         )
     with np.errstate(all="ignore"), one_blas_thread():
-        job = _Job(model, s, what, grid, time.monotonic() + time_limit)
+        job = _Job(model, s, what, grid, work_seconds() + time_limit)
         try:
             job.piecewise_affine(k) if view is not None else job.smooth(seed)
             if samples:
@@ -282,7 +282,7 @@ class _Job:
         Raises:
             Stopped: the time is over. _Failed: the parameter makes no model there.
         """
-        if time.monotonic() >= self.deadline:
+        if work_seconds() >= self.deadline:
             raise Stopped
         try:
             model, s = applied(self.what, self.model, self.s, value)
@@ -309,7 +309,7 @@ class _Job:
                 )
             return view, s
 
-        proofs = self.deadline - (1 - PROOF_SHARE) * max(0.0, self.deadline - time.monotonic())
+        proofs = self.deadline - (1 - PROOF_SHARE) * max(0.0, self.deadline - work_seconds())
         proven = np.zeros((max_period, len(self.values)), dtype=bool)
         continua = np.zeros(len(self.values), dtype=bool)
         with progress("scanning", max_period * len(self.values)) as advance:
@@ -318,7 +318,7 @@ class _Job:
                 self.followers.append(follower)
                 later: list[tuple[int, Solution]] = []
                 for t in _coarse_first(len(self.values)):
-                    if time.monotonic() >= proofs:
+                    if work_seconds() >= proofs:
                         self.status = SearchStatus.TIME_LIMIT
                         break
                     try:
@@ -352,7 +352,7 @@ class _Job:
         model, s = self.at(float(self.values[0]))
         with suppress(_Failed):
             self.at(float(self.values[-1]))  # whether it is another function there, before the time is spent
-        found = search_smooth(model, s, seed=seed, time_limit=max(0.1, self.deadline - time.monotonic()))
+        found = search_smooth(model, s, seed=seed, time_limit=max(0.1, self.deadline - work_seconds()))
         if found.status is SearchStatus.INTERRUPTED:
             raise KeyboardInterrupt
         alone = np.array([not len(v) for v in found.null_directions], dtype=bool)
