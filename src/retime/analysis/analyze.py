@@ -19,6 +19,7 @@ from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
 from retime.core.result import Result
 from retime.core.start import own_start
+from retime.core.states import box_around, one_state
 from retime.core.status import SearchStatus, TrajectoryStatus
 from retime.core.system import System, initial_states
 from retime.core.time import Discrete
@@ -133,7 +134,8 @@ def analyze(
 
     Args:
         model: any retime model, or the model of a conversion.
-        z0: `(n,)`, where the orbit starts; None for zeros, or a random state (`seed`) where zeros are at rest.
+        z0: `(n,)`, where the orbit starts, or a point of a result, or a Trajectory (where it ended); None for zeros, or a random state
+            (`seed`) where zeros are at rest.
         steps: length of the orbit of a map or clock-held flow; for other flows `duration` says it.
         duration: model time of the orbit of a flow; None takes 1,000 steps of a converted flow, else 200.
         inputs: `(m,)`, constant; None for zero.
@@ -155,7 +157,7 @@ def analyze(
     _check(model, steps, duration, max_period, basins)
     check_budget("time_limit", time_limit)
     s = constant_input(model, inputs)
-    start, words = own_start(model, s if len(s) else None, seed=seed) if z0 is None else (z0, "")
+    start, words = own_start(model, s if len(s) else None, seed=seed) if z0 is None else (one_state(z0), "")
     z = initial_states(model.start(start), model.num_states)
     if z.ndim != 1:
         raise ShapeError(
@@ -326,9 +328,7 @@ class _Run:
             self.notes.append(f"No time was left for basins: raise the time limit ({self.limit:.6g} s of work).")
             return None
         if box is None:
-            fine = orbit.states[np.isfinite(orbit.states).all(axis=1)]
-            middle, half = (fine.max(axis=0) + fine.min(axis=0)) / 2, np.maximum(np.ptp(fine, axis=0), 1.0)
-            box = np.column_stack([middle - half, middle + half])
+            box = box_around(orbit.as_states())
         options = {"num": num, "inputs": self.given, "seed": self.seed, **self.rule}
         return self.timed("basins", lambda left: find_basins(self.model, box, time_limit=left, **options))
 

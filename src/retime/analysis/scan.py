@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,11 +21,13 @@ from retime.core.arrays import Array, increasing
 from retime.core.clock import work_seconds
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
+from retime.core.rendering import numbered
 from retime.core.result import Result
+from retime.core.searched import Searched
 from retime.core.status import SearchStatus
 from retime.core.system import SmoothSystem, System
 from retime.core.time import Discrete
-from retime.models import PiecewiseAffineFlow
+from retime.models import LinearSystem, PiecewiseAffineFlow
 from retime.simulation import simulate
 
 SHOWN = 30
@@ -116,6 +118,7 @@ class Scan(Result):
         complete: bool `(T,)`: whether it is proven that no fixed point, and no cycle up to the largest period, is missing at the value.
         attractor: `(T, samples, n)`, states of an orbit after a transient, NaN where it diverged; None when not asked for.
         status: how the scan ended. message: the same in words.
+        searched: the system, where the parameter is one of its own, for pictures; not part of `to_dict`.
     """
 
     _plot: ClassVar[str] = "bifurcation_diagram"
@@ -128,6 +131,23 @@ class Scan(Result):
     attractor: Array | None
     status: SearchStatus
     message: str
+    searched: Searched | None = field(default=None, compare=False)
+
+    def records(self) -> list[dict[str, Any]]:
+        """One flat dictionary per point of a branch: branch, parameter, period, stability, place in its cycle, states z1, z2, ..."""
+        return [
+            {
+                "branch": k,
+                self.parameter: float(v),
+                "period": b.period,
+                "stable": bool(s),
+                "index": j,
+                **numbered("z", z),
+            }
+            for k, b in enumerate(self.branches)
+            for v, s, cycle in zip(b.values, b.stable, b.points, strict=True)
+            for j, z in enumerate(cycle)
+        ]
 
     def _title(self) -> str:
         b, e = len(self.branches), len(self.events)
@@ -227,7 +247,10 @@ def scan(
             pass
         except KeyboardInterrupt:
             job.status = SearchStatus.INTERRUPTED
-        return job.result()
+        own = not callable(parameter) and not isinstance(
+            model, LinearSystem
+        )  # else outputs, too, may depend on the parameter
+        return replace(job.result(), searched=Searched(model, s) if own else None)
 
 
 def _whole(name: str, value: Any, least: int) -> int:

@@ -23,6 +23,7 @@ from retime.core.equation import double_precision, evaluate
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
 from retime.core.result import Result
+from retime.core.states import one_state
 from retime.core.status import SearchStatus
 from retime.core.system import PiecewiseAffineSystem, SmoothSystem, System
 from retime.core.time import Discrete
@@ -68,6 +69,18 @@ class StabilityMap(Result):
     max_period: int
     status: SearchStatus
     message: str
+
+    def records(self) -> list[dict[str, Any]]:
+        """One flat dictionary per place: both parameters, the period, the numbers of fixed points."""
+        first, second = self.parameters
+        return [
+            {
+                first: float(a), second: float(b), "period": int(self.period[i, j]), "num_points": int(self.num_points[i, j]),
+                "num_stable": int(self.num_stable[i, j]),
+            }
+            for i, a in enumerate(self.values[0])
+            for j, b in enumerate(self.values[1])
+        ]  # fmt: skip
 
     def _title(self) -> str:
         return f"{self.parameters[0]} ({len(self.values[0])}) by {self.parameters[1]} ({len(self.values[1])}); {self.message}"
@@ -144,7 +157,11 @@ def stability_map(
             raise ValueError(f"`{name}` is {value!r}; it must be a whole number >= 1.")
     names, family = _family(model, parameters, s)
     grid = _grid(values)
-    z = np.random.default_rng(seed).normal(size=model.num_states) if z0 is None else vector("z0", z0, model.num_states)
+    z = (
+        np.random.default_rng(seed).normal(size=model.num_states)
+        if z0 is None
+        else vector("z0", one_state(z0), model.num_states)
+    )
     places = [(float(a), float(b)) for a in grid[0] for b in grid[1]]
     with np.errstate(all="ignore"), one_blas_thread():
         job = _Job(family, places, z, int(max_period), int(steps), work_seconds() + time_limit, seed)
