@@ -61,7 +61,8 @@ def draw(points, spectrum, orbit, visits, folder: Path) -> None:
     """Four panels: state space, eigenvalues, exponents, transitions between regions."""
     figure = plt.figure(figsize=(11, 9), layout="constrained")
     grid = figure.add_gridspec(2, 2)
-    plots.fixed_points(points, trajectory=orbit, outputs=points.outputs is not None, ax=figure.add_subplot(grid[0, 0]))
+    space = figure.add_subplot(grid[0, 0], projection="3d" if points.points.shape[1] > 2 else None)
+    plots.fixed_points(points, trajectory=orbit, ax=space)
     plots.spectrum(points, ax=figure.add_subplot(grid[0, 1]))
     plots.exponents(spectrum, ax=figure.add_subplot(grid[1, 0]))
     plots.transition_graph(visits, ax=figure.add_subplot(grid[1, 1]))

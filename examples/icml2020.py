@@ -3,7 +3,7 @@
     python examples/icml2020.py                          networks that ship with retime
     python examples/icml2020.py --vanderpol FILE --lorenz FILE --dt 0.1      your own weights files
 
-Draws van der Pol (two units over time, zoomed; flow field with the limit cycle), the addition problem (inputs, line
+Draws van der Pol (outputs over time, zoomed; flow field with the limit cycle), the addition problem (inputs, line
 attractor, targets) and Lorenz (time and 3-d), and prints how far each flow is from its map.
 """
 
@@ -48,27 +48,21 @@ def settle(model, z0, steps: int = 2000) -> np.ndarray:
 
 
 def vanderpol(path: str | None, dt: float | None, out: Path) -> None:
-    """Two units over time, a zoom with the map's samples as dots, and the flow field with the limit cycle."""
+    """Outputs over time, a zoom with the map's samples as dots, and the flow field with the limit cycle."""
     model, z0 = network(path, "vanderpol", dt)
     flow = rt.to_continuous(model).model
     errors("van der Pol", model, flow, z0, 1000)
     z0 = settle(model, z0)
-    i, j = busiest(rt.simulate(model, z0, steps=300).states, 2)
     fine = rt.simulate(flow, z0, times=model.dt * np.arange(0, 300, 0.05))
     dots = rt.simulate(model, z0, steps=299)
     figure, axes = plt.subplots(1, 3, figsize=(13, 3.8), constrained_layout=True)
-    rt.plots.time_series(fine, units=(i, j), ax=axes[0])
-    rt.plots.time_series(fine, samples=dots, units=(i, j), ax=axes[1])
+    rt.plots.time_series(fine, ax=axes[0])
+    rt.plots.time_series(fine, samples=dots, ax=axes[1])
     axes[1].set_xlim(3 * model.dt, 30 * model.dt)
     axes[1].set_title("zoom: flow (line), map (dots)")
-    rt.plots.phase_plane(flow, trajectory=fine, samples=dots, units=(i, j), ax=axes[2])
-    axes[2].set_title("field, boundaries, limit cycle")
+    rt.plots.phase_plane(flow, trajectory=fine, samples=dots, ax=axes[2])
+    axes[2].set_title("limit cycle, field through its mean")
     save(figure, out / "vanderpol.png")
-
-
-def busiest(states: np.ndarray, count: int) -> list[int]:
-    """The units with the largest range."""
-    return [int(k) for k in np.sort(np.argsort(np.ptp(states, axis=0))[-count:])]
 
 
 def addition(out: Path) -> None:
@@ -84,14 +78,14 @@ def addition(out: Path) -> None:
     axes[0].step(np.arange(steps), s[:, 0], where="post", label="number")
     axes[0].step(np.arange(steps), s[:, 1], where="post", label="mark")
     axes[0].set(xlabel="time", title="inputs")
-    axes[0].legend(frameon=False)
+    axes[0].legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     rt.plots.time_series(fine, samples=dots, units=(0,), ax=axes[1])
     target = s[marks[0], 0] + s[marks[1], 0]
     axes[1].axhline(target, ls="--", color="0.4")
     axes[1].set_title(f"sum {dots.states[-1, 0]:.4f}, target {target:.4f}")
     rt.plots.phase_plane(flow, trajectory=fine, samples=dots, extent=(-0.3, 2.2, -1.3, 1.1), ax=axes[2])
     axes[2].axhline(-0.995 / 0.99, color="tab:green", lw=1, label="line attractor")
-    axes[2].legend(frameon=False)
+    axes[2].legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2))
     print(f"addition   sum after {steps} steps {dots.states[-1, 0]:.6f}, target {target:.6f}")
     save(figure, out / "addition.png")
 
@@ -105,12 +99,11 @@ def lorenz(path: str | None, dt: float | None, out: Path) -> None:
     steps = 1500
     dots = rt.simulate(model, z0, steps=steps)
     fine = rt.simulate(flow, z0, times=model.dt * np.arange(0, steps, 0.1))
-    show = dots.outputs is not None
     figure = plt.figure(figsize=(13, 4.2), constrained_layout=True)
     axis = figure.add_subplot(1, 2, 1)
-    rt.plots.time_series(fine, samples=dots, outputs=show, ax=axis)
+    rt.plots.time_series(fine, samples=dots, ax=axis)
     axis.set_xlim(0, 150 * model.dt)
-    rt.plots.state_space(fine, outputs=show, ax=figure.add_subplot(1, 2, 2, projection="3d"))
+    rt.plots.state_space(fine, ax=figure.add_subplot(1, 2, 2, projection="3d"))
     save(figure, out / "lorenz.png")
 
 

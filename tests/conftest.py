@@ -1,12 +1,14 @@
 """Fixtures of all tests; `families.py`, `references.py`, `relays.py` and `interrupts.py` beside this file serve several of them."""
 
+import os
+import re
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from retime.core.clock import CLOCK
 from retime.core.quiet import one_blas_thread
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,8 +24,53 @@ BESIDE = (
 )
 
 
+SLOW = r"""
+test_complete_search.*(_integer_networks_|_powers_of_two_change_nothing\[[136]\])
+test_exponents.py.*(_henon|_lorenz)$
+test_smooth_flows.*_is_driven_by_zero
+test_frameworks.*_keras_network_runs_alike\[(trained-|random-gru > lstm|random-two simple)
+test_frameworks.*_torch_network_runs_alike\[float32-1e-06-(random|trained)-tanh\]
+test_frameworks.*_and_comes_back\[(two simple|gru > lstm)\]
+test_frameworks.*(_adapters_of_a_keras_layer|_that_reads_the_cells_is_refused\[.keras\]|_masking_wrappers_.*keras|_quantized_keras)
+test_methods.*_are_kept\[(hopfield|vector_field)\]
+test_methods.*(_within_one_region_.*\[(tustin|adams_4|dormand_prince)\]|_one_order_more\[[134]\]|\[adams_3-(hopfield|rate_softplus|vector_field)\])
+test_methods.*\[rk4-(rate_softplus|hopfield)\]
+test_smooth_families.*\[(rate_softplus|hopfield|lstm)
+test_scan.*(_at_three\[coarse\]|_closed_loop_of_equilibria|_at_an_end_is_an_event_of_both\[last\]|_feigins_criterion_|_pitchfork_at_an_end)
+test_scan.*(_and_a_pitchfork_at_one\[on a value\])
+test_newton.*(_and_its_euler_map_|_stored_patterns_)
+test_lyapunov.py.*(_chunks_do_not_matter|_until_then)$
+test_lyapunov.py.*_in_every_kind_of_system$
+test_analyze.*_under_its_switching_rule
+test_side_by_side.*_less_than_a_percent
+test_shared_boundaries.*_change_nothing\[shared\]
+test_resting_points.*(_those_that_orbits_slide_on_|_rest_by_sliding_nowhere)
+test_limit_cycles.*(_of_an_integration_with_events|_ends_in_a_raised_region_)
+test_interlaced_basins.*_of_henons_map_
+test_basins.*(_beside_its_chaos|_is_no_attractor|_and_two_frequencies_do_not)
+test_smooth.py.*(_leave_a_trace_|_multistep_method_is_started)
+test_reachable_states.*_of_the_search_are_confined
+test_compare_smooth.*(_in_the_states_they_share|_at_the_common_times)
+test_commands.*_converts_with_json\[lorenz\]
+test_starts.*\[(formal log|discretize)\]
+test_interchange.*_not_across_a_boundary
+"""
+"""Cases beside others of the same statement, and long ones whose parts the default run tests: they run with the slow tests."""
+
+
+def pytest_configure(config):
+    """Flows of the default run are small, and each is compiled once: XLA optimizes those of the slow tests only."""
+    if config.option.markexpr == "not slow":
+        os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Kernels are compiled by one worker, while the other one runs tests that need none; then both find them compiled."""
+    """Mark what `SLOW` names. Kernels are compiled by one worker, beside tests that need none; then both find them compiled."""
+    slow = re.compile("|".join(SLOW.split("\n")[1:-1]))
+    for item in items:
+        if slow.search(item.nodeid):
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: 0 if item.path.name in FIRST else 1 if item.path.name in BESIDE else 2)
 
 
@@ -36,10 +83,10 @@ def one_thread():
 
 @pytest.fixture(autouse=True, scope="session")
 def clock_of_work():
-    """Limits of time count the processor time of this process, and a third of it: what else the machine does changes no result."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(time, "monotonic", lambda: time.process_time() / 3)
-        yield
+    """Limits of time count a third of the work: what else the machine does, which slows every instruction, changes no result."""
+    CLOCK.rate = 1 / 3
+    yield
+    CLOCK.rate = 1.0
 
 
 @pytest.hookimpl(wrapper=True)

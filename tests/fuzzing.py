@@ -79,8 +79,28 @@ def plrnn_hdf5(is_matlab: bool) -> bytes:
     return head.ljust(512, b"\0") + stream.getvalue()[512:]
 
 
+def gated_legacy() -> bytes:
+    """The same as PyTorch before 1.6 writes it: pickles in a row, then the storages."""
+    program, members = gated_pickle(legacy=True)
+    keys = b"\x80\x02](" + b"".join(text(name.rpartition("/")[2]) for name in members) + b"e."
+    facts = b"\x80\x02}" + text("little_endian") + b"\x88s."
+    tail = b"".join(struct.pack("<q", len(data) // 4) + data for data in members.values())
+    return b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." + b"\x80\x02M\xe9\x03." + facts + program + keys + tail
+
+
 def gated_pt() -> bytes:
     """A checkpoint of a GRU: the state dict, an epoch, and a device."""
+    program, members = gated_pickle()
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("net/data.pkl", program)
+        for name, data in members.items():
+            archive.writestr(f"net/{name}", data)
+    return stream.getvalue()
+
+
+def gated_pickle(legacy=False) -> tuple[bytes, dict[str, bytes]]:
+    """Its pickle, and its storages."""
     program, members = b"\x80\x02}" + text("model") + b"}(", {}
     for key, (name, array) in enumerate(GATED.items()):
         members[f"data/{key}"] = array.astype("<f4").tobytes()
@@ -94,16 +114,11 @@ def gated_pt() -> bytes:
             + text("cpu")
             + b"J"
             + struct.pack("<i", array.size)
-            + b"tQ"
+            + (b"NtQ" if legacy else b"tQ")
         )
         program += text(name) + b"ctorch._utils\n_rebuild_tensor_v2\n(" + place + b"K\0" + shape + strides + b"\x89}tR"
     program += b"us" + text("epoch") + b"K\x03s" + text("device") + b"ctorch\ndevice\n" + text("cpu") + b"\x85Rs."
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr("net/data.pkl", program)
-        for name, data in members.items():
-            archive.writestr(f"net/{name}", data)
-    return stream.getvalue()
+    return program, members
 
 
 def gated_safetensors() -> bytes:
@@ -139,6 +154,7 @@ def seeds() -> dict[str, list[bytes]]:
     found = {
         ".mat": [fixture("toy_v5.mat"), plrnn_mat()], ".v73.mat": [fixture("toy_v73.mat.gz"), plrnn_hdf5(True)],
         ".pt": [fixture("toy.pt.gz"), fixture("toy_protocol4.pt.gz"), fixture("whole_module.pt.gz"), gated_pt(), gated_pt()],
+        ".legacy.pt": [fixture("legacy.pt"), gated_legacy()],
         ".safetensors": [fixture("toy.safetensors"), gated_safetensors(), gated_safetensors()],
         ".npz": [fixture("toy.npz"), plrnn_npz()], ".native.npz": list(native_npz()),
         ".h5": [fixture("sequential.h5.gz"), fixture("functional.h5.gz")],
@@ -328,20 +344,36 @@ def pickle_hostile(data, rng):
     """Instructions put into the pickle of a checkpoint."""
 
     def change(name, content):
-        if not name.endswith("data.pkl"):
-            return [(name, content)]
-        if rng.random() < 0.3:
-            return [(name, hostile_pickle(rng))]
-        try:
-            places = [place for _, _, place in pickletools.genops(content)]
-        except ValueError:
-            places = [2]
-        place = int(rng.choice(places))
-        payload = PAYLOADS[rng.integers(len(PAYLOADS))].replace(b"{}", b"EXECUTED")
-        extra = payload + (b"" if rng.random() < 0.5 else b"0")
-        return [(name, content[:place] + extra + content[place:])]
+        return [(name, pickle_changed(content, rng) if name.endswith("data.pkl") else content)]
 
     return rewritten(data, change)
+
+
+def pickle_changed(content, rng):
+    """Another pickle, or instructions put into this one."""
+    if rng.random() < 0.3:
+        return hostile_pickle(rng)
+    try:
+        places = [place for _, _, place in pickletools.genops(content)]
+    except ValueError:
+        places = [2]
+    place = int(rng.choice(places))
+    payload = PAYLOADS[rng.integers(len(PAYLOADS))].replace(b"{}", b"EXECUTED")
+    extra = payload + (b"" if rng.random() < 0.5 else b"0")
+    return content[:place] + extra + content[place:]
+
+
+def legacy_hostile(data, rng):
+    """One of the pickles in a row is another, or the whole is one pickle."""
+    starts, stream = [0], io.BytesIO(data)
+    for _ in range(5):
+        for _ in pickletools.genops(stream):
+            pass
+        starts.append(stream.tell())
+    k = int(rng.integers(2, 5))
+    head, body, tail = data[: starts[k]], data[starts[k] : starts[k + 1]], data[starts[k + 1] :]
+    changed = pickle_changed(body, rng)
+    return changed if rng.random() < 0.2 else head + changed + tail
 
 
 # JSON: headers and configurations.
@@ -537,6 +569,7 @@ def onnx_hostile(data, rng):
 
 SPECIAL = {
     ".mat": (mat_hostile,), ".pt": (members_damaged, pickle_hostile, pickle_hostile, sizes_lie), ".safetensors": (safetensors_header,),
+    ".legacy.pt": (legacy_hostile,),
     ".npz": (members_damaged, npy_hostile, npz_bomb, sizes_lie), ".native.npz": (members_damaged, native_header, native_header),
     ".keras": (members_damaged, keras_config, keras_config, sizes_lie), ".onnx": (onnx_hostile,),
 }  # fmt: skip

@@ -185,26 +185,31 @@ def test_every_source_cited_is_in_the_bibliography():
     assert {key: where for key, where in cited.items() if key not in known} == {}
 
 
-def kernels(tree, private=True):
-    """Functions of a file that are compiled, with private or public names."""
+def compiled_as(decorator, tree):
+    """Functions of a file that are compiled: "kernel", which Python calls, or "subroutine", which kernels call."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    return [
-        f
-        for f in functions
-        if any(ast.unparse(d) == "kernel" for d in f.decorator_list) and f.name.startswith("_") == private
-    ]
+    return [f for f in functions if any(ast.unparse(d) == decorator for d in f.decorator_list)]
 
 
-def test_kernels_with_private_names_are_called_by_kernels_only():
+def test_subroutines_are_called_by_kernels_only():
     """They have no entry for Python: a call from there would end the process."""
-    named = set()
+    subroutines = {f.name: path for path, tree in TREES.items() for f in compiled_as("subroutine", tree)}
+    assert len(subroutines) > 60
     for path, tree in TREES.items():
-        inner = {f.name for f in kernels(tree)}
-        named |= {f"{path.stem}.{name}" for name in inner}
-        compiled = {id(node) for f in [*kernels(tree), *kernels(tree, private=False)] for node in ast.walk(f)}
-        loads = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in inner and id(n) not in compiled]
+        compiled = {id(node) for d in ("kernel", "subroutine") for f in compiled_as(d, tree) for node in ast.walk(f)}
+        imports = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+        imported = {(n.module.rpartition(".")[2], a.name) for n in imports for a in n.names}
+        here = {name for name, home in subroutines.items() if home == path or (home.stem, name) in imported}
+        loads = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in here and id(n) not in compiled]
         assert loads == [], f"{name_of(path)} uses {loads[0].id} in line {loads[0].lineno}"
-    assert len(named) > 40
-    for path in [*FILES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]:
-        found = named & set(re.findall(r"\b\w+\._\w+", path.read_text(encoding="utf-8")))
+    named = {f"{path.stem}.{name}" for name, path in subroutines.items()}
+    for path in [*(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]:
+        found = named & set(re.findall(r"\b\w+\.\w+\b(?!\.py_func)", path.read_text(encoding="utf-8")))
         assert not found, f"{path.relative_to(ROOT)} names {found}"
+
+
+def test_kernels_are_called_by_python():
+    """One that only kernels call is a subroutine: it would be compiled twice."""
+    for path, tree in TREES.items():
+        for f in compiled_as("kernel", tree):
+            assert not f.name.startswith("_"), f"{name_of(path)}: {f.name} should be a subroutine, or public"

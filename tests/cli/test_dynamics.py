@@ -50,6 +50,18 @@ def test_analyze_of_the_flow_reports_rates(run, file):
     assert data["fixed_points"]["eigenvalues"][0][0][0] == pytest.approx(np.log(1.2) / 0.5)
 
 
+def test_analyze_writes_fixed_points_as_a_table(run, file, tmp_path):
+    out = tmp_path / "points.csv"
+    code, text, _ = run("analyze", file, "--steps", 20, "--max-period", 0, "-o", out)
+    header, row = out.read_text().splitlines()
+    assert code == 0
+    assert f"Written: {out}" in text
+    point = rt.find_fixed_points(rt.load(file)).points[0]
+    assert [
+        float(dict(zip(header.split(","), row.split(","), strict=True))[f"z{k + 1}"]) for k in range(len(point))
+    ] == point.tolist()
+
+
 @pytest.mark.parametrize("suffix", [".json", ".png"])
 def test_analyze_writes_numbers_or_a_picture(run, file, tmp_path, suffix):
     out = tmp_path / f"analysis{suffix}"
@@ -72,7 +84,7 @@ def test_analyze_exits_with_1_when_the_proof_did_not_finish(run, file):
         (("--time-limit", -1), "`time_limit` is -1.0; it must be a number >= 0"),
         (("--inputs", "1,2"), "--inputs has 2 numbers; the model has 0 inputs"),
         (("--steps", 0), "`steps` is 0"),
-        (("-o", "analysis.txt"), "it is written as .json or .png or .pdf or .svg"),
+        (("-o", "analysis.txt"), "it is written as .json or .csv or .png or .pdf or .svg"),
     ],
 )
 def test_analyze_refuses_with_a_reason(run, file, arguments, message):

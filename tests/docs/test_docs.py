@@ -39,8 +39,8 @@ def test_the_pages_with_code_are_found() -> None:
 
 
 def _named(page: Path) -> object:
-    """The README and the first page run by default, the longer ones with the slow tests."""
-    first = page.name in ("README.md", "index.md")
+    """The first page runs by default, the longer ones with the slow tests."""
+    first = page.name == "index.md"
     return pytest.param(page, id=str(page.relative_to(ROOT)), marks=[] if first else [pytest.mark.slow])
 
 

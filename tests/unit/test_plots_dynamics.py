@@ -15,8 +15,8 @@ from matplotlib.patches import Circle, FancyArrowPatch, Polygon
 
 import retime as rt
 from retime import analysis
-from retime.analysis.cycles import Cycle, Cycles
 from retime.analysis.lyapunov import History, LyapunovSpectrum
+from retime.analysis.periodic import Cycle, Cycles
 from retime.analysis.scan import scan
 from retime.analysis.stability_map import StabilityMap, stability_map
 from retime.core.result import Result
@@ -96,20 +96,21 @@ def test_drawing_changes_no_style_and_uses_the_axes_that_is_given(bistable):
 
 
 def test_stable_points_are_filled_and_unstable_ones_open_where_they_are(bistable):
-    ax = rt.find_fixed_points(bistable).plot()
+    ax = rt.find_fixed_points(bistable).plot(units=(0, 1))
     nodes, saddle = line(ax, "stable node"), line(ax, "saddle")
     assert np.allclose(sorted(map(tuple, xy(nodes))), [(-2, 2), (2, -2)], atol=1e-12)  # rounding of a 2 x 2 solve
     assert np.allclose(xy(saddle), [[2 / 3, 2 / 3]], atol=1e-12)
     assert nodes.get_markerfacecolor() == nodes.get_color()
     assert to_rgba(saddle.get_markerfacecolor()) == OPEN
     assert nodes.get_marker() != saddle.get_marker()
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("$z_{1}$", "$z_{2}$")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("state $z_{1}$", "state $z_{2}$")
 
 
 def test_fixed_points_are_drawn_in_the_outputs(bistable):
-    ax = rt.find_fixed_points(bistable).plot(outputs=True)
-    assert np.allclose(xy(line(ax, "saddle")), [[4 / 3, 1.0]], atol=1e-12)
-    assert ax.get_xlabel() == "$x_{1}$"
+    for options in ({}, {"outputs": True}):
+        ax = rt.find_fixed_points(bistable).plot(**options)
+        assert np.allclose(xy(line(ax, "saddle")), [[4 / 3, 1.0]], atol=1e-12)
+        assert ax.get_xlabel() == "output $x_{1}$"
 
 
 def test_one_state_is_drawn_on_a_line_and_three_in_space():
@@ -147,10 +148,10 @@ def test_a_continuum_ends_where_its_region_ends():
     model = rt.PLRNN([1.0], [[-0.5]], [0.0])  # z' = z for z <= 0, z / 2 beyond: every z <= 0 rests
     found = rt.find_fixed_points(model)
     assert len(found.continua) == 1
-    known = line(found.plot(model=model), "continuum").get_xdata()
+    known = line(found.plot(), "continuum").get_xdata()
     assert np.max(known) == pytest.approx(0.0, abs=1e-12)
     assert np.min(known) < -1.0
-    unknown = line(found.plot(), "continuum (direction)").get_xdata()
+    unknown = line(replace(found, searched=None).plot(), "continuum (direction)").get_xdata()
     assert np.ptp(unknown) < 0.2
 
 
@@ -177,7 +178,7 @@ def test_a_plane_of_fixed_points_is_a_patch_per_region():
 def test_slow_points_are_gray_and_the_trajectory_lies_underneath(bistable):
     path = rt.simulate(bistable, [1.0, 1.1], steps=20)
     found = replace(rt.find_fixed_points(bistable), slow_points=np.array([[0.1, 0.2]]), speeds=np.array([1e-3]))
-    ax = found.plot(trajectory=path)
+    ax = found.plot(trajectory=path, outputs=False)
     assert np.array_equal(xy(line(ax, "slow point")), [[0.1, 0.2]])
     assert line(ax, "slow point").get_color() == "0.5"
     orbit = min(ax.get_lines(), key=lambda x: x.get_zorder())
@@ -185,8 +186,8 @@ def test_slow_points_are_gray_and_the_trajectory_lies_underneath(bistable):
 
 
 def test_eigenvectors_at_a_saddle_are_dashed_where_they_grow(bistable):
-    before = rt.find_fixed_points(bistable).plot()
-    ax = rt.find_fixed_points(bistable).plot(model=bistable, eigenvectors=True)
+    before = rt.find_fixed_points(bistable).plot(outputs=False)
+    ax = rt.find_fixed_points(bistable).plot(outputs=False, eigenvectors=True)
     extra = [x for x in ax.get_lines() if len(x.get_xdata()) == 2 and x.get_marker() == "None"]
     assert len(ax.get_lines()) == len(before.get_lines()) + 2
     slopes = {x.get_linestyle(): float(np.divide(*np.diff(xy(x), axis=0)[0][::-1])) for x in extra}
@@ -202,11 +203,13 @@ def test_what_cannot_be_drawn_of_fixed_points_is_refused(bistable):
     with pytest.raises(ValueError, match="`ax` is flat"):
         found.plot(units=(0, 1, 0), ax=plt.subplots()[1])
     with pytest.raises(ValueError, match="pass it as `model=`"):
-        found.plot(eigenvectors=True)
+        replace(found, searched=None).plot(eigenvectors=True)
     with pytest.raises(ValueError, match="no readout"):
         rt.find_fixed_points(rt.PLRNN([0.5], [[0.0]], [1.0])).plot(outputs=True)
-    with pytest.raises(ValueError, match="no outputs of its 0 continua and 1 slow points"):
-        replace(found, slow_points=np.zeros((1, 2)), speeds=np.ones(1)).plot(outputs=True)
+    with pytest.raises(ValueError, match="does not hold its system; pass it as `model=`"):
+        replace(found, searched=None).plot(outputs=True)
+    with pytest.raises(ValueError, match="There is no fixed point to draw"):
+        rt.find_fixed_points(rt.PLRNN([1.0], [[0.0]], [1.0])).plot()
 
 
 # --- the complex plane
@@ -229,7 +232,7 @@ def test_spectrum_of_a_flow_has_the_imaginary_axis():
     ax = rt.plots.spectrum(rt.find_fixed_points(network))
     assert not ax.patches
     assert [0.0, 0.0] in [list(x.get_xdata()) for x in ax.get_lines()]
-    assert "1 / model time" in ax.get_xlabel()
+    assert "(1/time)" in ax.get_xlabel()
 
 
 def test_no_fixed_point_has_no_spectrum():
@@ -243,7 +246,7 @@ def test_multipliers_have_a_color_per_period_and_are_filled_where_stable():
         a_cycle([[2, 0], [1, 3]], [1.5, 0.1], False),
         a_cycle([[5, 0], [1, 5], [3, 3]], [0.3 + 0.4j, 0.3 - 0.4j], True),
     )
-    ax = cycles.plot()
+    ax = rt.plots.multipliers(cycles)
     a, b, c = [x for x in ax.get_lines() if x.get_marker() == "o" and len(x.get_xdata())]
     assert np.array_equal(xy(c), [[0.3, 0.4], [0.3, -0.4]])
     assert a.get_color() == b.get_color() != c.get_color()
@@ -253,16 +256,16 @@ def test_multipliers_have_a_color_per_period_and_are_filled_where_stable():
 
 
 def test_huge_multipliers_are_drawn_on_a_logarithmic_radius():
-    ax = some_cycles(a_cycle([[0, 0, 0]], [1e4j, -1.0, 0.0], False)).plot()
+    ax = rt.plots.multipliers(some_cycles(a_cycle([[0, 0, 0]], [1e4j, -1.0, 0.0], False)))
     z = xy(next(x for x in ax.get_lines() if x.get_marker() == "o"))
     unit = next(p.get_radius() for p in ax.patches if p.get_linewidth() == 0.8)
     assert np.allclose(z, [[0.0, unit + 4.0], [-unit, 0.0], [0.0, 0.0]], atol=1e-12)
-    flat = some_cycles(a_cycle([[0.0]], [1e4], False)).plot(logarithmic=False)
+    flat = rt.plots.multipliers(some_cycles(a_cycle([[0.0]], [1e4], False)), logarithmic=False)
     assert flat.get_lines()[0].get_xdata()[0] == 1e4
 
 
 def test_many_periods_take_a_colormap_and_a_short_legend():
-    ax = some_cycles(*(a_cycle(np.eye(k), np.full(k, 1 / k), True) for k in range(1, 16))).plot()
+    ax = rt.plots.multipliers(some_cycles(*(a_cycle(np.eye(k), np.full(k, 1 / k), True) for k in range(1, 16))))
     drawn = [x for x in ax.get_lines() if x.get_marker() == "o" and len(x.get_xdata())]
     assert len({to_rgba(x.get_color()) for x in drawn}) == 15
     assert "... 3 more periods" in legend(ax)
@@ -298,7 +301,7 @@ def test_stable_cycles_are_solid_and_each_has_its_color():
 def test_a_cycle_of_one_state_is_drawn_against_the_next():
     ax = a_cycle([[1.0], [3.0], [2.0]], [0.5], True).plot()
     assert np.array_equal(xy(ax.get_lines()[1]), [[1, 3], [3, 2], [2, 1]])
-    assert ax.get_ylabel() == "next $z_{1}$"
+    assert ax.get_ylabel() == "next state $z_{1}$"
 
 
 def test_a_limit_cycle_is_followed_for_one_period():
@@ -306,7 +309,7 @@ def test_a_limit_cycle_is_followed_for_one_period():
         [[0.0, -1.0], [1.0, 0.0]], np.zeros((2, 2)), np.zeros(2), readout=[[2.0, 0.0], [0.0, 2.0]]
     )
     circle = a_cycle([[1.0, 0.0], [0.0, 1.0]], [1.0, 1.0], True, period=2 * np.pi)
-    z = xy(circle.plot(model=center).get_lines()[0])
+    z = xy(circle.plot(model=center, outputs=False).get_lines()[0])
     t = np.linspace(0, 2 * np.pi, len(z))
     assert np.allclose(z, np.column_stack([np.cos(t), np.sin(t)]), atol=1e-10)  # of the flow's steps
     assert np.allclose(xy(circle.plot(model=center, outputs=True).get_lines()[0]), 2 * z, atol=1e-12)
@@ -432,7 +435,7 @@ def test_regions_carry_their_bits_where_there_is_room(bistable):
 
 def test_without_the_model_regions_are_their_largest_circles(bistable):
     regions = rt.enumerate_regions(bistable, (-3.0, 3.0))
-    circles = regions.plot().patches
+    circles = replace(regions, searched=None).plot().patches
     assert np.array_equal([c.center for c in circles], regions.points)
     assert np.array_equal([c.get_radius() for c in circles], regions.radii)
 
@@ -451,7 +454,7 @@ def test_a_plane_through_three_states_shows_the_regions_it_meets():
     assert {p.get_gid() for p in ax.patches} == {"010", "011", "110", "111"}
     assert all(area(p) == pytest.approx(1.0, abs=1e-12) for p in ax.patches)
     with pytest.raises(ValueError, match="3 states; pass `model=`"):
-        regions.plot()
+        replace(regions, searched=None).plot()
     with pytest.raises(ValueError, match="pass the model that was given"):
         regions.plot(model=rt.PLRNN([0.5] * 2, np.eye(2), np.zeros(2)))
 
@@ -469,7 +472,7 @@ def test_basins_show_the_image_and_give_the_fractions(bistable):
     assert legend(ax)[0] == f"fixed point: {a.fraction:.3f} $\\pm$ {a.standard_error:.3f}"
     marked = sorted(tuple(np.round(xy(x)[0], 9)) for x in ax.get_lines())
     assert marked == [(-2, 2), (2, -2)]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("$z_{1}$", "$z_{2}$")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("state $z_{1}$", "state $z_{2}$")
     with pytest.raises(ValueError, match="leave out `units`"):
         result.plot(units=(0, 1))
 
@@ -536,7 +539,7 @@ def test_a_stability_map_has_a_color_per_period_that_occurs():
     bar = ax.figure.axes[-1]
     names = [t.get_text() for t in bar.get_yticklabels()]
     shown = np.array(names)[np.asarray(image.get_array(), dtype=int).reshape(3, 4)]
-    words = {0: "aperiodic or longer", -1: "diverged", -2: "not computed"}
+    words = {0: "aperiodic\nor longer", -1: "diverged", -2: "not\ncomputed"}
     assert np.array_equal(shown, [[words.get(int(k), str(k)) for k in row] for row in result.period.T])
     assert len(names) == len(set(names)) > 1
     corners = np.asarray(image.get_coordinates())
@@ -557,13 +560,13 @@ def test_places_that_were_not_computed_are_white_and_a_missing_proof_is_said():
     ax = result.plot()
     assert [t.get_text() for t in ax.figure.axes[-1].get_yticklabels()] == [
         "4",
-        "aperiodic or longer",
+        "aperiodic\nor longer",
         "diverged",
-        "not computed",
+        "not\ncomputed",
     ]
     assert to_rgba(ax.collections[0].cmap(3)) == OPEN
     counts = result.plot(quantity="num_points").figure.axes[-1]
-    assert [t.get_text() for t in counts.get_yticklabels()] == ["1", "2", "not computed"]
+    assert [t.get_text() for t in counts.get_yticklabels()] == ["1", "2", "not\ncomputed"]
     assert counts.get_ylabel() == "fixed points found"
 
 
@@ -575,5 +578,5 @@ def test_an_analysis_is_drawn_in_one_figure(bistable):
     axes = found.plot()
     assert len({ax.figure for ax in axes}) == 1
     assert len(axes) == 6
-    assert axes[0].figure.get_suptitle() == found.behavior
+    assert axes[0].figure.get_suptitle().lower() == found.behavior
     assert len(found.plot(units=(0,), figure=plt.figure())) == 6

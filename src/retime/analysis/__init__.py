@@ -3,10 +3,12 @@
 from retime.analysis.analyze import Analysis, analyze
 from retime.analysis.basins import Attractor, Basins, Plane, find_basins
 from retime.analysis.compare import Comparison, compare
-from retime.analysis.cycles import Cycle, Cycles, find_cycles
+from retime.analysis.cycles import find_cycles
 from retime.analysis.enumeration import Regions, enumerate_regions
-from retime.analysis.fixed_points import FixedPoints, FixedSet, find_fixed_points
+from retime.analysis.fixed_points import find_fixed_points
 from retime.analysis.lyapunov import History, LyapunovSpectrum, lyapunov_spectrum, max_exponent
+from retime.analysis.periodic import Cycle, Cycles
+from retime.analysis.points import FixedPoint, FixedPoints, FixedSet
 from retime.analysis.quality import SpectralDistance, StateSpaceDivergence, spectral_distance, state_space_divergence
 from retime.analysis.scan import Branch, Event, Scan, scan
 from retime.analysis.side_by_side import Agreement, DynamicsComparison, compare_dynamics
@@ -26,6 +28,7 @@ __all__ = [
     "DynamicsComparison",
     "EntropyRate",
     "Event",
+    "FixedPoint",
     "FixedPoints",
     "FixedSet",
     "History",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -16,8 +15,11 @@ from retime.analysis.fixed_points import FixedPoints, check_budget, check_count,
 from retime.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from retime.analysis.visits import VisitedRegions, visited_regions
 from retime.core.arrays import Array
+from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
 from retime.core.result import Result
+from retime.core.start import own_start
+from retime.core.states import box_around, one_state
 from retime.core.status import SearchStatus, TrajectoryStatus
 from retime.core.system import System, initial_states
 from retime.core.time import Discrete
@@ -27,7 +29,8 @@ from retime.simulation import simulate
 
 MOST_EXPONENTS = 10
 PERIODS = 64  # of an orbit that repeats
-SHARE = 0.7  # of the time that is left, for exponents
+SHARES = {"orbit": 1, "regions": 1, "fixed points": 3, "exponents": 4, "cycles": 3, "basins": 4}
+"""How the time is shared, in the order of work: the cheap and certain parts first; what a part leaves goes to those after it."""
 REPEATS = 1e-8  # relative distance up to which an orbit has come back
 
 
@@ -131,15 +134,17 @@ def analyze(
 
     Args:
         model: any retime model, or the model of a conversion.
-        z0: `(n,)`, where the orbit starts; None for zeros, or a random state (`seed`) where zeros are a fixed point.
+        z0: `(n,)`, where the orbit starts, or a point of a result, or a Trajectory (where it ended); None for zeros, or a random state
+            (`seed`) where zeros are at rest.
         steps: length of the orbit of a map or clock-held flow; for other flows `duration` says it.
         duration: model time of the orbit of a flow; None takes 1,000 steps of a converted flow, else 200.
         inputs: `(m,)`, constant; None for zero.
         switching: for converted flows.
         max_period: largest period of cycles; None for 4 steps, or a tenth of the duration. 0 leaves cycles out.
         basins: number of initial states; 0 leaves basins out. box: `(n, 2)` of them; None for twice the range of the orbit.
-        time_limit: seconds of work. A part that begins late gets what is left, and at least its first stretch is done; an orbit whose exponents
-            would take longer is shortened (`notes` say so). seed: of random numbers.
+        time_limit: seconds of work (compilation is not counted), shared by the parts: first the orbit and its regions, then fixed
+            points, exponents, cycles, basins. Of each at least a first stretch is done; an orbit that would take longer than its
+            share is shortened (`notes` say so). seed: of random numbers.
 
     Returns:
         Analysis.
@@ -151,25 +156,25 @@ def analyze(
         raise not_a_model("analyze", model)
     _check(model, steps, duration, max_period, basins)
     check_budget("time_limit", time_limit)
-    z = initial_states(model.start(np.zeros(model.num_states) if z0 is None else z0), model.num_states)
+    s = constant_input(model, inputs)
+    start, words = own_start(model, s if len(s) else None, seed=seed) if z0 is None else (one_state(z0), "")
+    z = initial_states(model.start(start), model.num_states)
     if z.ndim != 1:
         raise ShapeError(
             f"`z0` has shape {z.shape}; analyze follows one orbit: give one initial state ({model.num_states},)."
         )
-    run = _Run(model, z, constant_input(model, inputs), switching, seed, time.monotonic() + time_limit, time_limit)
+    run = _Run(model, z, s, switching, seed, time_limit, {"basins"} if not basins else set())
+    if words.startswith("a random state"):
+        run.notes.append(f"The orbit begins at {words}.")
     run.set_horizon(steps, duration)
-    points = run.timed(
-        "fixed points",
-        lambda left: find_fixed_points(model, inputs=run.given, time_limit=0.3 * left, seed=seed, **run.rule),
-    )
-    if z0 is None:
-        run.leave(points)
-    cycles = run.cycles(max_period)
-    exponents = run.exponents()
     orbit = run.simulate()
     regions = run.timed("regions", lambda left: visited_regions(orbit)) if orbit.patterns.shape[-1] else None
+    points = run.fixed_points()
+    exponents = run.exponents()
+    cycles = run.cycles(max_period)
     found = run.basins(basins, box, orbit) if basins else None
     behavior = _behavior(model, orbit, exponents)
+    run.note_limits({"fixed points": points, "exponents": exponents, "cycles": cycles, "basins": found})
     return Analysis(points, cycles, orbit, exponents, regions, found, behavior, tuple(run.notes), run.seconds)
 
 
@@ -190,18 +195,21 @@ class _Run:
     """The parts of one analysis and the time they took."""
 
     def __init__(
-        self, model: Any, z: Array, s: Array, switching: Any, seed: int, deadline: float, limit: float
+        self, model: Any, z: Array, s: Array, switching: Any, seed: int, limit: float, left_out: set[str]
     ) -> None:
-        self.model, self.z, self.s, self.seed, self.deadline, self.limit = model, z, s, seed, deadline, limit
+        self.model, self.z, self.s, self.seed = model, z, s, seed
+        self.limit, self.deadline = limit, work_seconds() + limit
+        self.shares = {name: share for name, share in SHARES.items() if name not in left_out}
         self.given = s if len(s) else None
         self.rule: dict[str, Any] = {"switching": switching} if switching is not None else {}
         self.notes: list[str] = []
         self.seconds: dict[str, float] = {}
         self.horizon: dict[str, Any] = {}
-        self.length, self.intervals = 0.0, 0
+        self.length, self.intervals, self.steps, self.duration = 0.0, 0, 0, None
 
     def set_horizon(self, steps: int, duration: float | None) -> None:
         """Steps of a map or clock-held flow, times of another flow."""
+        self.steps, self.duration = steps, duration
         is_clocked = isinstance(self.model, PiecewiseAffineFlow) and self.rule.get("switching") != "state"
         if isinstance(self.model.time, Discrete) or is_clocked:
             self.horizon, self.length, self.intervals = {"steps": steps}, steps * self.model.dt, steps
@@ -220,72 +228,107 @@ class _Run:
             count = int(np.ceil(self.length / self.model.dt - 1e-9))
         return np.repeat(self.given[None], count, axis=0)
 
+    def share(self, name: str) -> float:
+        """Seconds for a part: its share of those that are left, beside the parts that are still to come."""
+        left = max(self.deadline - work_seconds(), 0.0)
+        return left if left == float("inf") else left * self.shares[name] / sum(self.shares.values())
+
     def timed(self, name: str, part: Any) -> Any:
-        """The result of a part, given the seconds that are left."""
-        began = time.monotonic()
-        found = part(max(self.deadline - began, 0.0))
-        self.seconds[name] = time.monotonic() - began
+        """The result of a part, given its seconds."""
+        began, seconds = work_seconds(), self.share(name)
+        found = part(seconds)
+        self.seconds[name] = work_seconds() - began
+        self.shares.pop(name)
         return found
 
-    def leave(self, points: FixedPoints) -> None:
-        """Begin elsewhere when the state to begin at is a fixed point: its orbit would show nothing else."""
-        size = 1e-9 * (1.0 + np.abs(self.z).max(initial=0.0))
-        if (np.abs(points.points - self.z).max(axis=1, initial=0.0) <= size).any():
-            self.z = np.random.default_rng(self.seed).normal(size=len(self.z))
-            self.notes.append("The origin is a fixed point; the orbit begins at a random state.")
+    def simulate(self) -> Trajectory:
+        """The orbit from z0, over as much of the horizon as its share of the time allows."""
+        return self.timed("orbit", self._simulated)
+
+    def _simulated(self, seconds: float) -> Trajectory:
+        whole, began = self.intervals, work_seconds()
+        self._cut(max(whole // 20, 1))
+        found = self._orbit()
+        allowed = whole * min(1.0, seconds / max(20 * (work_seconds() - began), 1e-9))
+        if self.intervals == whole:
+            return found
+        self.set_horizon(self.steps, self.duration)
+        if allowed < whole:
+            self._cut(max(int(allowed), whole // 20, 1))
+            self.notes.append(
+                f"The orbit was followed for {self.length:.6g} of model time only: a longer one exceeds its time."
+            )
+        return self._orbit()
+
+    def _orbit(self) -> Trajectory:
+        return simulate(self.model, self.z, inputs=self.rows, **self.horizon, **self.rule)
+
+    def _cut(self, intervals: int) -> None:
+        """Shorten the horizon."""
+        self.intervals = intervals
+        if "steps" in self.horizon:
+            self.horizon, self.length = {"steps": intervals}, intervals * self.model.dt
+        else:
+            times = self.horizon["times"][: intervals + 1]
+            self.horizon, self.length = {"times": times}, float(times[-1])
+
+    def fixed_points(self) -> FixedPoints:
+        """All fixed points."""
+        options = {"inputs": self.given, "seed": self.seed, **self.rule}
+        return self.timed("fixed points", lambda left: find_fixed_points(self.model, time_limit=left, **options))
+
+    def exponents(self) -> LyapunovSpectrum:
+        """The largest exponents of the orbit; one that takes too long in its transient is measured over what was reached of it."""
+        num = min(MOST_EXPONENTS, self.model.num_states)
+        options = {"inputs": self.rows, "num": num, **self.horizon, **self.rule}
+        whole, reached = self.intervals, 0.0
+
+        def part(left: float) -> LyapunovSpectrum:
+            nonlocal reached
+            found = lyapunov_spectrum(self.model, self.z, time_limit=left / 2, **options)
+            reached = found.transient + found.time
+            if found.status is not SearchStatus.TIME_LIMIT or found.time > 0:
+                return found
+            self._cut(max(int(min(reached / self.length, 1.0) * whole), 1))
+            again = {**options, "inputs": self.rows, **self.horizon}
+            return lyapunov_spectrum(self.model, self.z, transient=0, time_limit=left, **again)
+
+        found = self.timed("exponents", part)
+        if found.status is SearchStatus.TIME_LIMIT or self.intervals < whole:
+            self.notes.append(
+                f"Exponents are of the first {reached:.6g} of model time: a longer measurement exceeds its time."
+            )
+        return found
 
     def cycles(self, max_period: float | None) -> Cycles | None:
         """Cycles of piecewise-affine systems."""
         if max_period == 0 or affine_view(self.model) is None:
             if max_period != 0:
                 self.notes.append("Cycles are searched in piecewise-affine systems only.")
+            self.shares.pop("cycles")
             return None
         longest = float(max_period or 0.1 * self.length)
         if max_period is None and "steps" in self.horizon:
             longest = 4.0 if isinstance(self.model.time, Discrete) else 4.0 * self.model.dt
         options = {"inputs": self.given, "seed": self.seed, **self.rule}
-        return self.timed("cycles", lambda left: find_cycles(self.model, longest, time_limit=0.5 * left, **options))
+        return self.timed("cycles", lambda left: find_cycles(self.model, longest, time_limit=left, **options))
 
-    def exponents(self) -> LyapunovSpectrum:
-        """The largest exponents; where their time ends before the horizon, it is shortened to what was reached."""
-        num = min(MOST_EXPONENTS, self.model.num_states)
-        options = {"inputs": self.rows, "num": num, **self.horizon, **self.rule}
-        found = self.timed(
-            "exponents", lambda left: lyapunov_spectrum(self.model, self.z, time_limit=SHARE * left, **options)
-        )
-        if found.status in (SearchStatus.TIME_LIMIT, SearchStatus.INTERRUPTED):
-            self.shorten(found.transient + found.time)
-        return found
-
-    def shorten(self, length: float) -> None:
-        """Cut the horizon."""
-        share = min(length / self.length, 1.0)
-        self.intervals = max(int(share * self.intervals), 1)
-        if "steps" in self.horizon:
-            self.horizon, self.length = {"steps": self.intervals}, self.intervals * self.model.dt
-        else:
-            times = self.horizon["times"][: self.intervals + 1]
-            self.horizon, self.length = {"times": times}, float(times[-1])
-        self.notes.append(
-            f"The orbit was followed for {self.length:.6g} of model time only: its exponents took the time there was."
-        )
-
-    def simulate(self) -> Trajectory:
-        """The orbit from z0."""
-        return self.timed(
-            "orbit", lambda left: simulate(self.model, self.z, inputs=self.rows, **self.horizon, **self.rule)
-        )
+    def note_limits(self, parts: dict[str, Any]) -> None:
+        """One sentence about the parts whose time ended first, and what to do."""
+        ended = [name for name, part in parts.items() if part is not None and part.status is SearchStatus.TIME_LIMIT]
+        if ended:
+            names = " and ".join([", ".join(ended[:-1]), ended[-1]] if len(ended) > 1 else ended)
+            self.notes.append(
+                f"Time ended the search for {names} early: raise the time limit ({self.limit:.6g} s of work) for more."
+            )
 
     def basins(self, num: int, box: Any, orbit: Trajectory) -> Basins | None:
         """Basins in a box around the orbit."""
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            self.notes.append("No time was left for basins.")
+        if self.share("basins") <= 0:
+            self.notes.append(f"No time was left for basins: raise the time limit ({self.limit:.6g} s of work).")
             return None
         if box is None:
-            fine = orbit.states[np.isfinite(orbit.states).all(axis=1)]
-            middle, half = (fine.max(axis=0) + fine.min(axis=0)) / 2, np.maximum(np.ptp(fine, axis=0), 1.0)
-            box = np.column_stack([middle - half, middle + half])
+            box = box_around(orbit.as_states())
         options = {"num": num, "inputs": self.given, "seed": self.seed, **self.rule}
         return self.timed("basins", lambda left: find_basins(self.model, box, time_limit=left, **options))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import pairwise
@@ -29,6 +28,7 @@ from retime.analysis.continuation import (
     num_outside,
 )
 from retime.core.arrays import Array
+from retime.core.clock import work_seconds
 
 
 class Spot(NamedTuple):
@@ -71,7 +71,7 @@ class Arclength:
     """Follows the fixed points of a smooth system with the arclength of the branch as the parameter.
 
     Args:
-        family: value -> (model, constant input). values: increasing `(T,)`. deadline: of `time.monotonic`. size: of typical states.
+        family: value -> (model, constant input). values: increasing `(T,)`. deadline: of `work_seconds`. size: of typical states.
     """
 
     def __init__(
@@ -231,7 +231,7 @@ class Arclength:
         start, first, length = here, piece, self.longest
         bend = self._bend(here)
         for _ in range(MOST_STEPS):
-            if time.monotonic() >= self.deadline:
+            if work_seconds() >= self.deadline:
                 raise Stopped
             end = float(self.x[-1] if here.tangent[-1] > 0 else self.x[0])
             if here.u[-1] == end or (len(self.x) == 1):

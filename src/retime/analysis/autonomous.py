@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from retime.core.arrays import Array, positive, vector
+from retime.core.clock import work_seconds
 from retime.core.inputs import Inputs
 from retime.core.status import TrajectoryStatus
 from retime.core.system import SmoothSystem
@@ -69,7 +69,7 @@ class Dynamics:
         block = max(1, int(MEMORY // (8 * z.shape[1] * ((self.quarter if self.is_map else SAMPLES) + 1))))
         block = min(block, 1 << (len(z) - 1).bit_length())
         for k in range(0, len(z), block):
-            if k and time.monotonic() > deadline:
+            if k and work_seconds() > deadline:
                 return
             some = slice(k, min(k + block, len(z)))
             window[:, some], stopped[some] = self._advance(z[some], block)
@@ -94,10 +94,10 @@ class Dynamics:
         """Fill the window of an event-driven flow, a group of members at a time: one that switches thousands of times per
         unit of time must not keep the others waiting for a clock that nobody looks at."""
         first, size = 0, GROUP[0]
-        while first < len(late) and time.monotonic() <= deadline:
-            some, began = slice(first, min(first + size, len(late))), time.monotonic()
+        while first < len(late) and work_seconds() <= deadline:
+            some, began = slice(first, min(first + size, len(late))), work_seconds()
             self._group(window[:, some], stopped[some], late[some], deadline)
-            quick = time.monotonic() - began < PIECE
+            quick = work_seconds() - began < PIECE
             first, size = some.stop, min(2 * size, GROUP[1]) if quick else max(1, size // 2)
 
     def _group(self, window: Array, stopped: Array, late: Array, deadline: float) -> None:
@@ -110,15 +110,15 @@ class Dynamics:
         tick = self.model.dt if isinstance(self.model, PiecewiseAffineFlow) else grid[1]
         count = max(1, math.ceil(self.quarter / tick - 1e-9))
         z, at, reach = window[0].copy(), 0, max(1, count // 64)
-        while late.any() and time.monotonic() <= deadline:
-            began, alive, end = time.monotonic(), np.flatnonzero(late), min(at + reach, count)
+        while late.any() and work_seconds() <= deadline:
+            began, alive, end = work_seconds(), np.flatnonzero(late), min(at + reach, count)
             low, high = at * tick, self.quarter if end == count else end * tick
             rows = np.flatnonzero((grid > low) & (grid <= high))
             path = self._flown(z[alive], np.unique([low, *grid[rows], high]) - low)
             window[np.ix_(rows, alive)] = path.states[1 : 1 + len(rows)]
             z[alive], stopped[alive] = path.states[-1], lost(path)
             late[alive] = (end < count) & ~stopped[alive] & (np.abs(z[alive]) < self.far).all(axis=1)
-            at, spent = end, time.monotonic() - began
+            at, spent = end, work_seconds() - began
             reach = max(1, int(reach * min(4.0, PIECE / max(spent, 1e-6))))
 
     def _held(self, rows: Array) -> Any:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from retime.analysis.affine import constant_input
 from retime.analysis.autonomous import dynamics_of, whole
 from retime.analysis.census import LAST, PROBES, Census
 from retime.analysis.settling import Known, Size
 from retime.core.arrays import Array, real_array, vector
+from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
+from retime.core.rendering import numbered
 from retime.core.result import Result
+from retime.core.searched import Searched
+from retime.core.states import box_around, many_states, one_state
 from retime.core.status import SearchStatus
 from retime.core.system import System
 from retime.models import PiecewiseAffineFlow
@@ -53,6 +57,20 @@ class Attractor:
     def to_dict(self) -> dict[str, Any]:
         """Names and values."""
         return dict(vars(self))
+
+    def as_state(self) -> Array:
+        """The point, the first point of a cycle, or a sample of the set.
+
+        Raises:
+            ValueError: there are no points: orbits diverged, or did not settle.
+        """
+        if not len(self.points):
+            raise ValueError(f"A state is wanted, and the attractor {self.name!r} has no points.")
+        return self.points[0]
+
+    def as_states(self) -> Array:
+        """The points `(k, n)`."""
+        return self.points
 
     def __repr__(self) -> str:
         return f"Attractor({self.name}, {self.fraction:.4g} +- {self.standard_error:.2g})"
@@ -102,6 +120,7 @@ class Basins(Result):
         horizon: the steps (maps) or model time (flows) each start was given at first; slow ones got up to 21 times as much.
         status: `heuristic`, `time_limit` or `interrupted` (what was not reached is undecided).
         message: remarks in words.
+        searched: the system, for pictures; not part of `to_dict`.
     """
 
     attractors: tuple[Attractor, ...]
@@ -113,8 +132,20 @@ class Basins(Result):
     horizon: float
     status: SearchStatus
     message: str
+    searched: Searched | None = field(default=None, compare=False)
 
     _plot: ClassVar[str] = "basins"
+
+    def records(self) -> list[dict[str, Any]]:
+        """One flat dictionary per attractor: kind, period, fraction and its error, its first point z1, z2, ..."""
+        return [
+            {
+                "index": k, "kind": a.kind, "period": a.period, "count": a.count, "fraction": a.fraction,
+                "standard_error": a.standard_error, "low": a.interval[0], "high": a.interval[1], "largest": a.largest,
+                **numbered("z", a.points[0] if len(a.points) else np.full(len(self.box), np.nan)),
+            }
+            for k, a in enumerate(self.attractors)
+        ]  # fmt: skip
 
     def _title(self) -> str:
         kinds = sum(a.kind not in LAST for a in self.attractors)
@@ -174,7 +205,8 @@ def find_basins(
 
     Args:
         model: a map or a flow. A converted flow that holds its regions for a step is followed from sample to sample.
-        box: `(n, 2)`, lowest and highest value of each state, or two numbers (low, high) for all of them.
+        box: `(n, 2)`, lowest and highest value of each state, or two numbers (low, high) for all of them; a Trajectory, or points of
+            results: around their states, twice as wide as they spread.
         num: initial states >= 1; the standard error of a fraction p is sqrt(p (1 - p) / num).
         steps: for maps, the steps each start is given, 1000 by default.
         duration: for flows, the model time each start is given; by default 1,000 steps of a converted flow, else 200 over the
@@ -186,7 +218,7 @@ def find_basins(
         resolution: of the image, one number or (rows, columns).
         switching: for converted flows, as in `simulate`.
         seed: of the initial states.
-        time_limit: seconds; None for no limit.
+        time_limit: seconds of work; None for no limit.
 
     Returns:
         Basins.
@@ -207,7 +239,7 @@ def find_basins(
     count = whole("num", num, 1)
     plane, shape = _plane(slice, bounds), _resolution(resolution)
     with np.errstate(all="ignore"):
-        limit = math.inf if time_limit is None else time.monotonic() + time_limit
+        limit = math.inf if time_limit is None else work_seconds() + time_limit
         dynamics = dynamics_of(model, bounds, steps, duration, inputs, switching, whole("max_period", max_period, 1))
         size = Size.of(bounds)
         dynamics.far = size.far
@@ -221,7 +253,8 @@ def find_basins(
         labels = rank[found]
         image = None if plane is None else _image(census, plane, shape, rank)
         attractors = census.anyway(lambda: _attractors(census, labels))
-    return Basins(attractors, starts, labels, bounds, image, plane, dynamics.horizon, census.status, census.message())
+    about, end = Searched(model, constant_input(model, inputs)), (census.status, census.message())
+    return Basins(attractors, starts, labels, bounds, image, plane, dynamics.horizon, *end, about)
 
 
 def _drawn(box: Array, count: int, seed: int) -> Array:
@@ -232,7 +265,8 @@ def _drawn(box: Array, count: int, seed: int) -> Array:
 
 
 def _box(value: Any, n: int) -> Array:
-    box = real_array("box", value)
+    given = many_states(value)
+    box = real_array("box", value if given is value else box_around(given))
     if box.shape == (2,):
         box = np.tile(box, (n, 1))
     if box.shape != (n, 2):
@@ -257,7 +291,7 @@ def _plane(value: Any, box: Array) -> Plane | None:
     if value is None or isinstance(value, Plane):
         if value is None:
             return None
-        parts = [vector(f"slice {k}", getattr(value, k), n) for k in ("base", "first", "second")]
+        parts = [vector(f"slice {k}", one_state(getattr(value, k)), n) for k in ("base", "first", "second")]
         extent = _box(value.extent, 2)
         return Plane(parts[0], parts[1], parts[2], extent, value.names)
     try:

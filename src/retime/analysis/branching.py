@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.core.kernel import kernel
+from retime.core.kernel import kernel, subroutine
 
 FREE, OFF, ON = -1, 0, 1
 FEASIBLE, INFEASIBLE, STALLED = 0, 1, 2
@@ -98,7 +98,7 @@ def search(
             depth = _next(w, depth)
 
 
-@kernel
+@subroutine
 def _node(first: Dictionary, w: Stack, depth: int, leaves: Array, counts: Array) -> int:
     """Settle the node at `depth`: the unit to branch on, or -1 when it is cut off or a leaf (which is noted)."""
     q = w.signs.shape[1]
@@ -117,7 +117,7 @@ def _node(first: Dictionary, w: Stack, depth: int, leaves: Array, counts: Array)
     return unit
 
 
-@kernel
+@subroutine
 def _next(w: Stack, depth: int) -> int:
     """Go to the deepest node whose second child is still to be searched, in place; -1 when there is none."""
     depth -= 1
@@ -131,7 +131,7 @@ def _next(w: Stack, depth: int) -> int:
     return -1
 
 
-@kernel
+@subroutine
 def _branch(w: Stack, depth: int, unit: int) -> None:
     """Write the first child to depth + 1 and remember the second one."""
     k = depth + 1
@@ -143,7 +143,7 @@ def _branch(w: Stack, depth: int, unit: int) -> None:
     w.pending[depth, 0], w.pending[depth, 1] = unit, OFF
 
 
-@kernel
+@subroutine
 def _give_back(w: Stack, depth: int, open_nodes: Array, counts: Array) -> None:
     """The current node and every second child that is still to be searched."""
     open_nodes[0] = w.signs[depth]
@@ -157,12 +157,19 @@ def _give_back(w: Stack, depth: int, open_nodes: Array, counts: Array) -> None:
     counts[1] = k
 
 
-@kernel
+@subroutine
 def _copy(first: Dictionary, w: Stack, k: int) -> None:
-    w.T[k], w.b[k], w.d[k], w.basic[k], w.nonbasic[k] = first.T, first.b, first.d, first.basic, first.nonbasic
+    for i in range(
+        first.T.shape[0]
+    ):  # number by number: assigning arrays compiles messages about their shapes, for seconds
+        w.b[k, i], w.basic[k, i] = first.b[i], first.basic[i]
+        for j in range(first.T.shape[1]):
+            w.T[k, i, j] = first.T[i, j]
+    for j in range(first.T.shape[1]):
+        w.d[k, j], w.nonbasic[k, j] = first.d[j], first.nonbasic[j]
 
 
-@kernel
+@subroutine
 def _is_zero(signs: Array, variable: int) -> bool:
     """Whether the signs fix this variable to zero."""
     q = len(signs)
@@ -172,7 +179,7 @@ def _is_zero(signs: Array, variable: int) -> bool:
 # --- linear programs ---------------------------------------------------------------------------------------------------
 
 
-@kernel
+@subroutine
 def _feasible(first: Dictionary, w: Stack, k: int, counts: Array) -> int:
     """Dual simplex steps until no basic variable has a forbidden value, or a row proves that none is possible."""
     T, b, d, basic, nonbasic, signs = w.T[k], w.b[k], w.d[k], w.basic[k], w.nonbasic[k], w.signs[k]
@@ -238,7 +245,7 @@ def pivot(T: Array, b: Array, d: Array, basic: Array, nonbasic: Array, row: int,
     basic[row], nonbasic[column] = nonbasic[column], basic[row]
 
 
-@kernel
+@subroutine
 def _impossible(first: Dictionary, w: Stack, k: int, row: int, sign: float) -> bool:
     """Whether a row x_r - T_r x_N = b_r excludes all solutions up to `reach`, recomputed from the first dictionary, by a margin.
 
@@ -272,7 +279,7 @@ def _impossible(first: Dictionary, w: Stack, k: int, row: int, sign: float) -> b
     return left + negative * first.reach[0] + rounding < -MARGIN * size
 
 
-@kernel
+@subroutine
 def _imply(first: Dictionary, w: Stack, k: int) -> bool:
     """Fix signs that follow: a variable that is positive for all allowed values of the others has its partner at zero.
 
@@ -304,7 +311,7 @@ def _imply(first: Dictionary, w: Stack, k: int) -> bool:
     return found
 
 
-@kernel
+@subroutine
 def _choose(w: Stack, k: int) -> int:
     """The unit to branch on: where p and n are both far from zero, else the free unit of largest value; -1 when all signs are fixed."""
     b, basic, signs = w.b[k], w.basic[k], w.signs[k]
@@ -322,7 +329,7 @@ def _choose(w: Stack, k: int) -> int:
     return unit
 
 
-@kernel
+@subroutine
 def _refresh(first: Dictionary, w: Stack, k: int) -> None:
     """The dictionary of the same basis, computed from the first one."""
     R, C = first.T.shape

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +25,7 @@ from retime.analysis.settling import (
     returns,
 )
 from retime.core.arrays import Array
+from retime.core.clock import work_seconds
 from retime.core.progress import progress
 from retime.core.status import SearchStatus
 from retime.models import PiecewiseAffineFlow
@@ -121,7 +121,7 @@ class Census:
         """Whether the time is up; notes why."""
         if self.dynamics.is_interrupted:
             self._interrupt()
-        if time.monotonic() <= self.deadline:
+        if work_seconds() <= self.deadline:
             return False
         if self.status is SearchStatus.HEURISTIC:
             self.status = SearchStatus.TIME_LIMIT

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from retime.analysis.branching import FREE, Dictionary, search, stack
 from retime.analysis.leaves import EPS, MAX_CONTINUA, REACH, Leaves, Solutions, scales, to_one
 from retime.core.arrays import Array
 from retime.core.canonical import PiecewiseAffineForm
+from retime.core.clock import work_seconds
 from retime.core.progress import progress
 from retime.core.status import SearchStatus
 
@@ -167,7 +167,7 @@ def rate_of(form: PiecewiseAffineForm) -> float:
 def solve_all(
     problem: Complementarity, *, deadline: float, node_limit: float, key: Callable[[Array], Any] | None = None
 ) -> Solutions:
-    """Every solution, unless time (`time.monotonic`) or nodes end first; of patterns `(Q,)` with the same `key` only one.
+    """Every solution, unless time (`work_seconds`) or nodes end first; of patterns `(Q,)` with the same `key` only one.
 
     Cost: exponential in the number of units at worst; about 1e-8 q^2 seconds per node, some hundred nodes at 20 random units.
     """
@@ -188,7 +188,7 @@ def solve_all(
             reach = float(first.reach[0] * sizes[units].min())
         tree = Tree(first, len(units))
         status = tree.explore(deadline, node_limit)
-        left = leaves.check(rest + tree.leaves, max(deadline, time.monotonic() + GRACE))
+        left = leaves.check(rest + tree.leaves, max(deadline, work_seconds() + GRACE))
         if left and status is SearchStatus.COMPLETE:
             status = SearchStatus.TIME_LIMIT
         tree.open.extend(left)
@@ -228,7 +228,7 @@ class Tree:
         """Search until nothing is open, or time or nodes end, or Ctrl-C."""
         if node_limit <= 0:
             return SearchStatus.NODE_LIMIT
-        if time.monotonic() >= deadline:
+        if work_seconds() >= deadline:
             return SearchStatus.TIME_LIMIT
         try:
             found = self._search(self.open[-1], int(max(1, min(self._chunk, node_limit))))
@@ -247,8 +247,8 @@ class Tree:
         ):
             shown = 0
             while self.open or running:
-                if time.monotonic() >= deadline or self.nodes >= node_limit or len(self.leaves) >= MAX_LEAVES:
-                    status = SearchStatus.TIME_LIMIT if time.monotonic() >= deadline else SearchStatus.NODE_LIMIT
+                if work_seconds() >= deadline or self.nodes >= node_limit or len(self.leaves) >= MAX_LEAVES:
+                    status = SearchStatus.TIME_LIMIT if work_seconds() >= deadline else SearchStatus.NODE_LIMIT
                     break
                 while self.open and len(running) < (os.cpu_count() or 1):
                     signs = self.open.pop()

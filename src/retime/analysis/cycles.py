@@ -4,172 +4,39 @@ from __future__ import annotations
 
 import math
 import os
-import time
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, overload
+from typing import Any
 
 import numpy as np
 
 from retime.analysis.affine import AffineView, affine_view, constant_input, is_stable
 from retime.analysis.complementarity import Complementarity, solve_all
 from retime.analysis.dust import tidy, without_dust
-from retime.analysis.fixed_points import _short, check_budget, check_count, not_a_model, ordered, real_starts, scope
+from retime.analysis.fixed_points import check_budget, check_count, not_a_model, ordered, real_starts, scope
 from retime.analysis.leaves import TOLERANCE, Solution, solve_region
+from retime.analysis.periodic import Cycle, Cycles
 from retime.analysis.virtual_cycles import search_from
 from retime.core.arrays import Array
+from retime.core.clock import work_seconds
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
-from retime.core.result import Result
+from retime.core.searched import Searched
 from retime.core.status import SearchStatus
 from retime.core.system import System
 from retime.models import PiecewiseAffineFlow
 from retime.simulation.arrays import FormArrays, form_arrays
 from retime.simulation.iterate import iterate
 
-SHOWN = 20
 PROOF_UNITS = 400  # signs (k q) up to which a proof is tried
 PROOF_SHARE = 0.1  # of the time, for proofs
 TRIES = 24  # linear systems solved from one start
+GIVEN = (
+    64,
+    6,
+)  # states of a Trajectory that a search starts from: of a map, of a flow, where each is followed for long
 BLOCK = 512  # starts between two looks at the clock
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Cycle(Result):
-    """A cycle of a map, or a limit cycle of a flow.
-
-    Attributes:
-        period: k, the number of different points, for a map; the period in model time (float) for a flow.
-        points: `(k, n)`, in the order in which they are visited; for a flow the states at its samples (clock) or switches (state).
-        multipliers: `(n,)`, complex, of the whole cycle, largest modulus first; of a limit cycle (state switching, continuous networks) one of
-            them is 1.
-        stable: whether all multipliers lie inside the unit circle (but for that one).
-        patterns: bool `(k, q)`: the region that begins at each point.
-        residual: largest distance, relative to 1 + |z|, between the image of a point and the next one.
-        on_boundary: whether a point lies on a boundary within rounding.
-        time: period in model time.
-        switch_times: `(k,)`, for a limit cycle the time since the first switch of each switch; empty for maps. switch_units: the units.
-        sliding: `(j, 3)`, begin, end and unit of each stretch that slides along a boundary (begins and ends are among `points`).
-    """
-
-    _plot: ClassVar[str] = "cycle"
-
-    period: int | float
-    points: Array
-    multipliers: Array
-    stable: bool
-    patterns: Array
-    residual: float
-    on_boundary: bool
-    time: float
-    switch_times: Array = field(default_factory=lambda: np.zeros(0))
-    switch_units: Array = field(default_factory=lambda: np.zeros(0, dtype=int))
-    sliding: Array = field(default_factory=lambda: np.zeros((0, 3)))
-
-    @property
-    def is_limit_cycle(self) -> bool:
-        """Whether it is a cycle of a flow that nothing but its state drives, so that a start further along stays as far along."""
-        return len(self.switch_times) > 0
-
-    @property
-    def largest(self) -> float:
-        """Modulus of the largest multiplier; of a limit cycle without the 1 along the orbit, which every limit cycle has."""
-        w = self.multipliers
-        others = np.delete(w, int(np.argmin(np.abs(w - 1.0)))) if self.is_limit_cycle else w
-        return float(np.abs(others).max(initial=0.0))
-
-    def _title(self) -> str:
-        along = " without the 1 along the orbit" if self.is_limit_cycle else ""
-        return (
-            f"period {self.period:.8g}, {'stable' if self.stable else 'unstable'}, largest |multiplier|{along} {self.largest:.6g}, "
-            f"residual {self.residual:.1e}"
-        )
-
-    def _table(self) -> tuple[Sequence[str], list[list[str]]]:
-        rows = [[str(k), _short(z)] for k, z in enumerate(self.points[:SHOWN])]
-        rows += [["...", f"{len(self.points) - SHOWN} more"]] if len(self.points) > SHOWN else []
-        return ["", "point"], rows
-
-    def _data(self) -> dict[str, Any]:
-        return {
-            "period": self.period, "time": self.time, "points": self.points, "multipliers": self.multipliers, "largest": self.largest,
-            "stable": self.stable,
-            "patterns": self.patterns.astype(int), "residual": self.residual, "on_boundary": self.on_boundary,
-            "switch_times": self.switch_times, "switch_units": self.switch_units, "sliding": self.sliding,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Cycles(Result, Sequence[Cycle]):
-    """Cycles in order of their period, each once.
-
-    Attributes:
-        cycles: the list.
-        complete_up_to: largest period up to which it is proven that none is missing (0: none is proven) whose preactivations are at most
-            `reach`; steps of a map, model time of a flow, as the periods are.
-        degenerate: periods of which there is a continuum (an eigenvalue 1 of a product of regions), found during a proof; those cycles are not
-            listed one by one.
-        status: how the search ended. message: the same in words.
-        starts: number of starts of the search without proof. nodes: of the search with proof.
-        reach: size of preactivations, all of them, up to which `complete_up_to` holds; inf where it holds for all.
-    """
-
-    _plot: ClassVar[str] = "multipliers"
-
-    cycles: tuple[Cycle, ...]
-    complete_up_to: float
-    degenerate: tuple[int, ...]
-    status: SearchStatus
-    message: str
-    starts: int
-    nodes: int
-    reach: float = float("inf")
-
-    @overload
-    def __getitem__(self, index: int) -> Cycle: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Cycle, ...]: ...
-    def __getitem__(self, index: Any) -> Any:
-        return self.cycles[index]
-
-    def __len__(self) -> int:
-        return len(self.cycles)
-
-    def __iter__(self) -> Iterator[Cycle]:
-        return iter(self.cycles)
-
-    @property
-    def counts(self) -> dict[int | float, int]:
-        """Number of cycles of each period."""
-        periods = [c.period for c in self.cycles]
-        return {p: periods.count(p) for p in dict.fromkeys(periods)}
-
-    def _title(self) -> str:
-        resting = sum(len(c.points) == 1 and not len(c.switch_times) for c in self.cycles)
-        fixed = f" ({resting} of them fixed)" if resting else ""
-        return f"{len(self.cycles)} found{fixed}, {sum(c.stable for c in self.cycles)} stable; {self.message}"
-
-    def _table(self) -> tuple[Sequence[str], list[list[str]]]:
-        rows = [
-            [
-                f"{c.period:.8g}",
-                "stable" if c.stable else "unstable",
-                f"{c.largest:.6g}",
-                _short(c.points[0]),
-            ]
-            for c in self.cycles[:SHOWN]
-        ]
-        rows += [["...", f"{len(self.cycles) - SHOWN} more", "", ""]] if len(self.cycles) > SHOWN else []
-        along = " but for the 1 along the orbit" if any(c.is_limit_cycle for c in self.cycles) else ""
-        return ["period", "", f"largest |multiplier|{along}", "first point"], rows
-
-    def _data(self) -> dict[str, Any]:
-        return {
-            "cycles": [c.to_dict() for c in self.cycles], "complete_up_to": self.complete_up_to, "degenerate": self.degenerate,
-            "status": str(self.status), "message": self.message, "starts": self.starts, "nodes": self.nodes, "reach": self.reach,
-        }  # fmt: skip
 
 
 def find_cycles(
@@ -200,8 +67,8 @@ def find_cycles(
         model: a piecewise-affine map, a converted flow, or a continuous piecewise-affine network.
         max_period: largest period: steps of a map, model time of a flow.
         inputs: `(m,)`, held for ever; None for zero.
-        time_limit: seconds. node_limit: nodes of the search for proofs, per period.
-        starts: `(k, n)` states to start from besides the search's own.
+        time_limit: seconds of work. node_limit: nodes of the search for proofs, per period.
+        starts: `(k, n)` states to start from besides the search's own, a Trajectory (states of it), or points of results.
         num_starts: starts per period that must pass without a new cycle before the next period. seed: of the random numbers.
         switching: for converted flows: "clock" (default) or "state".
 
@@ -227,11 +94,13 @@ def find_cycles(
         raise ValueError(
             f'`switching` is {switching!r}; converted flows take "clock" or "state", other systems nothing.'
         )
-    s, z = constant_input(model, inputs), real_starts(starts, model.num_states)
-    if switching == "state" or not view.is_map:
+    is_flow = switching == "state" or not view.is_map
+    s, z = constant_input(model, inputs), real_starts(starts, model.num_states, GIVEN[is_flow])
+    if is_flow:
         from retime.analysis.limit_cycles import find_limit_cycles
 
-        return find_limit_cycles(model, max_period, s, z, time_limit=time_limit, seed=seed, switching=switching)
+        found = find_limit_cycles(model, max_period, s, z, time_limit=time_limit, seed=seed, switching=switching)
+        return found.of(Searched(model, s))
     if not view.is_iterated:
         raise TypeError(
             f"`model` is a {type(model).__name__} that holds regions for another step than the map they come from: its steps are affine in each "
@@ -248,8 +117,8 @@ def find_cycles(
     check_count("num_starts", num_starts, 1)
     check_count("seed", seed, 0)
     with one_blas_thread():
-        hunt = _Hunt(view, s, np.random.default_rng(seed), time.monotonic() + time_limit, time_limit, num_starts, z)
-        return hunt.run(int(largest), node_limit)
+        hunt = _Hunt(view, s, np.random.default_rng(seed), work_seconds() + time_limit, time_limit, num_starts, z)
+        return hunt.run(int(largest), node_limit).of(Searched(model, s))
 
 
 @dataclass
@@ -268,7 +137,7 @@ class _Hunt:
         self, view: AffineView, s: Array, rng: Any, deadline: float, limit: float, num_starts: int, given: Array | None
     ) -> None:
         self.view, self.s, self.rng, self.deadline = view, s, rng, deadline
-        self.first_deadline = time.monotonic() + 0.5 * limit
+        self.first_deadline = work_seconds() + 0.5 * limit
         self.proof_seconds, self.proof_deadline = PROOF_SHARE * limit, float("inf")
         self.num_starts, self.given = num_starts, given
         self.found: dict[int, list[_Found]] = {}
@@ -289,7 +158,7 @@ class _Hunt:
         try:
             with progress("searching cycles", largest) as advance:
                 for k in range(1, largest + 1):
-                    if time.monotonic() >= self.deadline:
+                    if work_seconds() >= self.deadline:
                         self.status = SearchStatus.TIME_LIMIT
                         break
                     self.order = k
@@ -320,7 +189,7 @@ class _Hunt:
         if found.status is SearchStatus.INTERRUPTED:
             raise KeyboardInterrupt
         if k == 1:  # its time includes compiling, which is not to count for longer ones
-            self.proof_deadline = time.monotonic() + self.proof_seconds
+            self.proof_deadline = work_seconds() + self.proof_seconds
         is_proven = found.status is SearchStatus.COMPLETE and self.unclear == before
         if is_proven:
             self.complete_up_to, self.reach = k, min(self.reach, found.reach)
@@ -332,13 +201,13 @@ class _Hunt:
         """Virtual cycles of order k until `num_starts` starts in a row bring nothing new."""
         idle = 0
         self._search_neighbors(k)
-        while idle < self.num_starts and time.monotonic() < self.deadline:
+        while idle < self.num_starts and work_seconds() < self.deadline:
             count = min(BLOCK, self.num_starts)
             fresh = self._try(k, self._draw(count), None)
             idle = 0 if fresh else idle + count
             if fresh:
                 self._search_neighbors(k)
-        if time.monotonic() >= self.deadline:
+        if work_seconds() >= self.deadline:
             self.status = SearchStatus.TIME_LIMIT
         elif self.status is SearchStatus.COMPLETE:
             self.status = SearchStatus.HEURISTIC
@@ -346,7 +215,7 @@ class _Hunt:
     def _search_neighbors(self, k: int) -> None:
         """Search from sequences that differ in one sign from cycles found, of this order and of half of it run twice, until none is new."""
         shape, seen = (-1, k, self.view.form.num_units), self._expanded.setdefault(k, set())
-        while time.monotonic() < self.deadline:
+        while work_seconds() < self.deadline:
             base = [f.bits for f in self.found.get(k, [])]
             base += [np.vstack([f.bits, f.bits]) for f in self.found.get(k // 2, [])] if k % 2 == 0 else []
             base = [bits for bits in base if bits.size and bits.tobytes() not in seen]
@@ -365,7 +234,7 @@ class _Hunt:
         edges = [*range(0, b, self._at_once(k)), b]
 
         def work(job: tuple[int, int]) -> None:
-            if time.monotonic() < self.deadline:
+            if work_seconds() < self.deadline:
                 search_from(self.arrays, starts, *job, TRIES, rows, found, solved)
             else:
                 found[job[0] : job[1]] = 0

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from retime.core.arrays import Array, positive, real_array, vector
+from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
 from retime.core.progress import progress
+from retime.core.rendering import numbered
 from retime.core.result import Result
+from retime.core.searched import Searched
+from retime.core.states import box_around, many_states
 from retime.core.status import SearchStatus
 from retime.core.system import System
 
@@ -34,6 +37,7 @@ class Regions(Result):
             regions that are not listed.
         linear_programs: how many were solved.
         message: what is missing, in words; empty when complete.
+        searched: the system and its input, for pictures; not part of `to_dict`.
     """
 
     _plot: ClassVar[str] = "region_map"
@@ -46,6 +50,7 @@ class Regions(Result):
     remaining: int
     linear_programs: int
     message: str
+    searched: Searched | None = field(default=None, compare=False)
 
     @property
     def complete(self) -> bool:
@@ -54,6 +59,13 @@ class Regions(Result):
 
     def __len__(self) -> int:
         return len(self.patterns)
+
+    def records(self) -> list[dict[str, Any]]:
+        """One flat dictionary per region: its bits, the radius of its ball and the center z1, z2, ..."""
+        return [
+            {"pattern": "".join("01"[int(x)] for x in d), "radius": float(r), **numbered("z", z)}
+            for d, r, z in zip(self.patterns, self.radii, self.points, strict=True)
+        ]
 
     def _title(self) -> str:
         found = f"{len(self)} region{'s' * (len(self) != 1)} in the box"
@@ -97,7 +109,7 @@ def enumerate_regions(
     Args:
         model: any system with a piecewise-affine canonical form: a network, a converted flow, a `RegionwiseMap`.
         box: `(n, 2)`, lower and upper end per state; or `(low, high)`, two numbers for all states or two vectors `(n,)`. Two rows
-            of two numbers are read as the rows of two states.
+            of two numbers are read as the rows of two states. A Trajectory, or points of results: around their states.
         inputs: `(m,)`, a constant input that moves the boundaries; None: zero.
         max_regions: stop after so many.
         time_limit: stop after so many seconds.
@@ -124,7 +136,7 @@ def enumerate_regions(
     ends = _box(box, form.num_states)
     if isinstance(max_regions, bool) or not isinstance(max_regions, (int, np.integer)) or max_regions < 1:
         raise ValueError(f"`max_regions` is {max_regions!r}; it must be a whole number >= 1.")
-    deadline = time.monotonic() + positive("time_limit", time_limit, "seconds")
+    deadline = work_seconds() + positive("time_limit", time_limit, "seconds")
     s = (
         np.zeros(form.num_inputs)
         if inputs is None
@@ -132,12 +144,16 @@ def enumerate_regions(
     )
     W, g = form.W2, form.h2 + form.C2 @ s
     if (np.count_nonzero(W, axis=1) <= 1).all():
-        return _grid(W, g, ends, int(max_regions))
-    return _Search(W, g, ends, int(max_regions), deadline).run()
+        found = _grid(W, g, ends, int(max_regions))
+    else:
+        found = _Search(W, g, ends, int(max_regions), deadline).run()
+    return replace(found, searched=Searched(model, s))
 
 
 def _box(box: Any, n: int) -> Array:
     """The box as `(n, 2)`."""
+    given = many_states(box)
+    box = box if given is box else box_around(given)
     if isinstance(box, tuple) and len(box) == 2 and np.shape(box[0]) != np.shape(box[1]):
         box = np.broadcast_arrays(*(real_array("box", x) for x in box))
     ends = real_array("box", box)
@@ -241,7 +257,7 @@ class _Search:
             try:
                 done = shown = 0.0
                 while self.stack:
-                    if time.monotonic() > self.deadline:
+                    if work_seconds() > self.deadline:
                         status = SearchStatus.TIME_LIMIT
                         break
                     if len(self.found) == self.max_regions:

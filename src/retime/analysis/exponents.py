@@ -63,6 +63,17 @@ class LyapunovSpectrum(Result):
     end: Array
     settled: bool = True
 
+    def as_state(self) -> Array:
+        """The last state `(n,)` of the orbit, to go on from."""
+        return self.end
+
+    def records(self) -> list[dict[str, Any]]:
+        """One flat dictionary per exponent."""
+        return [
+            {"index": k + 1, "exponent": float(x), "standard_error": float(e)}
+            for k, (x, e) in enumerate(zip(self.exponents, self.standard_errors, strict=True))
+        ]
+
     def _title(self) -> str:
         bound = ">= " if self.kaplan_yorke_is_bound else ""
         known = f"Kaplan-Yorke dimension {bound}{self.kaplan_yorke:.4g}"
@@ -72,6 +83,8 @@ class LyapunovSpectrum(Result):
         return text + (f". {self.message}" if self.message else "")
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
+        if self.time == 0 and np.isnan(self.exponents).all():
+            return [], []  # nothing was measured, which the title says
         rows = [
             [str(k + 1), f"{x:.6g}", f"{e:.1g}"]
             for k, (x, e) in enumerate(zip(self.exponents, self.standard_errors, strict=True))

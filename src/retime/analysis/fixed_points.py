@@ -2,187 +2,35 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retime.analysis.affine import NEUTRAL, AffineView, affine_view, constant_input, is_stable, time_constants
+from retime.analysis.affine import AffineView, affine_view, constant_input, is_stable
 from retime.analysis.angles import checked_periods
 from retime.analysis.complementarity import GRACE, Complementarity, solve_all
 from retime.analysis.dust import tidy, without_dust
 from retime.analysis.leaves import TOLERANCE, Solution, Solutions, solve_region, solves
 from retime.analysis.local import is_stable_around
+from retime.analysis.points import FixedPoints, FixedSet
 from retime.core.arrays import Array, real_array
-from retime.core.certificate import Certificate, Condition
+from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
 from retime.core.quiet import one_blas_thread
-from retime.core.result import Result
+from retime.core.searched import Searched
+from retime.core.start import spread
+from retime.core.states import many_states
 from retime.core.status import SearchStatus
 from retime.core.system import System
 from retime.core.time import Discrete
+from retime.core.trajectory import Trajectory
 from retime.models import PiecewiseAffineFlow
 
 if TYPE_CHECKING:
     from retime.analysis.sliding import RestingPoints
 
-SHOWN = 20  # rows of a printed table
 WALK = 30  # regions that one start leads through
-
-
-@dataclass(frozen=True, eq=False)
-class FixedSet:
-    """A line, a plane, ... of fixed points inside one region: point + directions x, as far as the region reaches.
-
-    Attributes:
-        point: `(n,)`, inside. directions: `(n, k)`, orthonormal, k >= 1. pattern: bool `(q,)`.
-        eigenvalues: `(n,)`, complex; k of them are 1 (maps) or 0 (flows).
-    """
-
-    point: Array
-    directions: Array
-    pattern: Array
-    eigenvalues: Array
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class FixedPoints(Result):
-    """Fixed points z = F(z, s) of a map, or equilibria 0 = F(z, s) of a flow.
-
-    Attributes:
-        points: `(k, n)`, isolated ones, smallest norm first.
-        eigenvalues: `(k, n)`, complex, slowest mode first: multipliers per step (maps) or rates, 1 / model time (flows).
-        stable: bool `(k,)`: all multipliers inside the unit circle, or all rates left of the imaginary axis. On a boundary the spectra of the
-            sides decide nothing; there: whether orbits from many directions all come back (measured; False where that is undecided).
-        patterns: bool `(k, q)`, the region of each point; q = 0 for smooth systems.
-        complete: whether it is proven that there are no others whose preactivations are at most `reach` (see `certificate`).
-        on_boundary: bool `(k,)`: a preactivation is zero within rounding, so that the linearization differs from side to side.
-        residuals: `(k,)`, largest entry of |F(z, s) - z|, or of |F(z, s)| in units of the flow's rate, evaluated at the points, relative to
-            1 + |z|; what is above 1e-8 is not listed.
-        outputs: `(k, p)` of the linear readout, None without one.
-        continua: lines, planes, ... of fixed points (I - M singular), one `FixedSet` per region; none of them is in `points`.
-        slow_points: `(j, n)`, smooth systems only: minima of the speed that are not fixed points. speeds: `(j,)`, |F(z, s) - z| there.
-        outside: how many more were found where no state can be in the long run (beyond [-1, 1] for a GRU, say), which are not listed.
-        status: how the search ended. message: the same in words.
-        work: nodes of the search, or starts of the multi-start search.
-        remaining: fraction of all patterns not excluded when a budget ended first; NaN without a proof to aim at.
-        dt: step of the map, None for flows.
-        sliding_units: `(k,)`, for state switching: the unit along whose boundary the orbit slides that rests at the point, whose last
-            rate is then -inf (both fields push towards the boundary, which is reached in finite time) or inf; -1 for the others.
-        switching: "state" when such points were searched, "clock" for other searches in a converted flow, None for other systems.
-        reach: size of preactivations, all of them, up to which `complete` holds: about 1e8 times what the offsets cause; inf where it
-            holds for all.
-    """
-
-    _plot: ClassVar[str] = "fixed_points"
-
-    points: Array
-    eigenvalues: Array
-    stable: Array
-    patterns: Array
-    complete: bool
-    on_boundary: Array
-    residuals: Array
-    outputs: Array | None
-    continua: tuple[FixedSet, ...]
-    slow_points: Array
-    speeds: Array
-    status: SearchStatus
-    message: str
-    work: int
-    remaining: float
-    dt: float | None
-    sliding_units: Array
-    switching: str | None = None
-    reach: float = float("inf")
-    outside: int = 0
-
-    @property
-    def time_constants(self) -> Array:
-        """-1 / rate of every mode `(k, n)`, model time: > 0 decaying, < 0 growing, inf neutral."""
-        return time_constants(self.eigenvalues, self.dt)
-
-    @property
-    def num_unstable(self) -> Array:
-        """Dimension of the unstable manifold of each point `(k,)`: modes that grow."""
-        w = self.eigenvalues
-        return (np.abs(w) > 1.0).sum(axis=1) if self.dt is not None else (np.real(w) > 0.0).sum(axis=1)
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """ "stable node", "unstable focus", "saddle", ... of each point; "neutral" where a mode neither grows nor decays. On a boundary:
-        of the linearization on the side that `patterns` names."""
-        return tuple(_kind(w, self.dt is not None) for w in self.eigenvalues)
-
-    @property
-    def certificate(self) -> Certificate:
-        """What is claimed of the list, with what was measured."""
-        worst = float(self.residuals.max(initial=0.0))
-        conditions = [
-            Condition("every other pattern is excluded", self.complete, -self.remaining if self.remaining else 1.0,
-                      "1 when proven, else minus the fraction of patterns that is not excluded"),
-            Condition("every point solves the equation", worst <= 1e-8, 1e-8 - worst, "1e-8 minus the largest residual, per 1 + |z|"),
-            Condition("no point lies on a boundary", not self.on_boundary.any(), 0.0 - float(self.on_boundary.sum()),
-                      "minus the number of points that do", required=False),
-            Condition("every fixed point is isolated", not self.continua, 0.0 - float(len(self.continua)),
-                      "minus the number of regions with a continuum of them", required=False),
-        ]  # fmt: skip
-        claim = "These are all fixed points." if self.complete else "These are fixed points; there may be others."
-        size = f"preactivations up to {self.reach:.2g}" if self.reach < np.inf else "preactivations of any size"
-        scope = f"one constant input; {size}; double precision, its rounding and a margin of 1e-9 allowed for"
-        if self.switching == "state":
-            scope += "; points of rest by sliding along one boundary (their pieces solved to rounding), not along several at once"
-        return Certificate(
-            claim, scope, tuple(conditions if self.complete else conditions[1:]), "docs/theory/analysis.md"
-        )
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    def _title(self) -> str:
-        name = "fixed points" if self.dt is not None else "points of rest"
-        name = name.replace("points", "point") if len(self.points) == 1 else name
-        return f"{len(self.points)} {name}, {int(self.stable.sum())} stable; {self.message}"
-
-    def _table(self) -> tuple[Sequence[str], list[list[str]]]:
-        rows = []
-        for k in range(min(len(self.points), SHOWN)):
-            slowest = self.time_constants[k, 0]
-            slider, size = self.sliding_units[k], f"{abs(self.eigenvalues[k, 0]):.5g}"
-            where = f"slides along {slider}" if slider >= 0 else "yes" if self.on_boundary[k] else ""
-            kind = self.kinds[k] + (" on its side" if where == "yes" else "")
-            rows.append([str(k), _short(self.points[k]), kind, size, f"{slowest:.4g}", where])
-        if len(self.points) > SHOWN:
-            rows.append(["...", f"{len(self.points) - SHOWN} more", "", "", "", ""])
-        modulus = "largest |multiplier|" if self.dt is not None else "largest |rate|"
-        return ["", "point", "kind", modulus, "its time constant", "on boundary"], rows
-
-    def _data(self) -> dict[str, Any]:
-        return {
-            "points": self.points,
-            "eigenvalues": self.eigenvalues,
-            "stable": self.stable,
-            "kinds": self.kinds,
-            "time_constants": self.time_constants,
-            "patterns": self.patterns.astype(int),
-            "on_boundary": self.on_boundary,
-            "sliding_units": self.sliding_units,
-            "switching": self.switching,
-            "residuals": self.residuals,
-            "outputs": self.outputs,
-            "complete": self.complete,
-            "status": str(self.status),
-            "message": self.message,
-            "work": self.work,
-            "remaining": self.remaining,
-            "reach": self.reach,
-            "continua": [{"point": c.point, "directions": c.directions.T, "pattern": c.pattern.astype(int)} for c in self.continua],
-            "slow_points": self.slow_points,
-            "speeds": self.speeds,
-            "outside": self.outside,
-        }  # fmt: skip
 
 
 def find_fixed_points(
@@ -214,9 +62,9 @@ def find_fixed_points(
         model: any retime model, or the model of a conversion.
         inputs: `(m,)`, held for ever; None for zero.
         complete: False skips the proof and searches from starts only.
-        time_limit: seconds for the search. node_limit: nodes of the search for the proof.
-        starts: `(k, n)` states to start from, for searches without proof; None takes states that the system visits and noise around
-            them.
+        time_limit: seconds of work for the search. node_limit: nodes of the search for the proof.
+        starts: `(k, n)` states to start from, for searches without proof, a Trajectory (states of it), or points of results; None takes
+            states that the system visits and noise around them.
         num_starts: number of starts when a search without proof begins. seed: of the random numbers.
         switching: for converted flows, "clock" (default) or "state".
         period: smooth systems with angles: `(n,)`, the period of each state, None or inf for one that is no angle; or one number, for all
@@ -241,8 +89,8 @@ def find_fixed_points(
         raise ValueError(
             f'`switching` is {switching!r}; converted flows take "clock" or "state", other systems nothing.'
         )
-    s, deadline = constant_input(model, inputs), time.monotonic() + time_limit
-    view, given = affine_view(model), real_starts(starts, model.num_states)
+    s, deadline = constant_input(model, inputs), work_seconds() + time_limit
+    view, given = affine_view(model), real_starts(starts, model.num_states, num_starts)
     if view is not None and period is not None:
         raise ValueError(
             "`period` is for smooth systems with angles; a piecewise-affine system has none. Leave it out."
@@ -261,7 +109,7 @@ def find_fixed_points(
             and not (found.status is SearchStatus.HEURISTIC and found.unclear)  # all but those regions are excluded
             and time_limit > 0
         ):
-            late = max(deadline, time.monotonic() + GRACE)
+            late = max(deadline, work_seconds() + GRACE)
             extra, is_interrupted = _without_proof(view, problem, s, given, (num_starts, seed, late))
             status = SearchStatus.INTERRUPTED if is_interrupted else found.status
             found = replace(found, single=_merged(found.single, extra), status=status)
@@ -301,18 +149,19 @@ def check_count(name: str, value: Any, least: int) -> None:
         raise ValueError(f"`{name}` is {value!r}; it must be a whole number >= {least}.")
 
 
-def real_starts(starts: Any, n: int) -> Array | None:
-    """States to start from `(k, n)`, or None.
+def real_starts(starts: Any, n: int, most: int) -> Array | None:
+    """States to start from `(k, n)`, or None: of an array, a Trajectory (at most `most`, evenly spread over the states it visits), a
+    result, or points of results.
 
     Raises:
         ShapeError: of another shape. ValueError: not finite.
     """
     if starts is None:
         return None
-    z = real_array("starts", starts)
+    z = real_array("starts", many_states(starts))
     if z.ndim != 2 or z.shape[1] != n or not len(z):
         raise ShapeError(f"`starts` has shape {z.shape}; it must be (k, {n}), one state per row.")
-    return z
+    return z[spread(z, most)] if isinstance(starts, Trajectory) and len(z) > most else z
 
 
 # --- piecewise affine ----------------------------------------------------------------------------------------------------
@@ -337,7 +186,7 @@ def _without_proof(
             solution = _walked(view, problem, s, view.form.pattern(z, s), late)
             if solution is not None and not solution.directions.shape[1]:
                 found = _merged(found, [solution])
-            if time.monotonic() > late:
+            if work_seconds() > late:
                 break
     except KeyboardInterrupt:
         return found, True
@@ -347,7 +196,7 @@ def _without_proof(
 def _walked(view: AffineView, problem: Complementarity, s: Array, d: Array, late: float) -> Solution | None:
     """The solution at which a walk from the region d ends; None when it ends nowhere."""
     for _ in range(WALK):
-        if time.monotonic() > late:
+        if work_seconds() > late:
             return None
         M, c = problem.region(d)
         solution = solve_region(problem, d)
@@ -377,9 +226,9 @@ def _affine(model: System, view: AffineView, problem: Complementarity, s: Array,
     continua = tuple(FixedSet(x.z, x.directions, x.bits, _spectrum(view, x.bits)) for x in found.continua)
     return FixedPoints(
         points, w, stable, patterns, found.status is SearchStatus.COMPLETE, np.array([x.near.any() for x in single], dtype=bool),
-        _residuals(model, view, problem, points, s), model.outputs(points, np.broadcast_to(s, (len(points), len(s))) if len(s) else None),
+        _residuals(model, view, problem, points, s), Searched(model, s).outputs(points),
         continua, np.zeros((0, n)), np.zeros(0), found.status, _message(found, problem), found.nodes, found.remaining,
-        view.dt if is_map else None, np.full(len(single), -1), reach=found.reach,
+        view.dt if is_map else None, np.full(len(single), -1), reach=found.reach, searched=Searched(model, s),
     )  # fmt: skip
 
 
@@ -428,7 +277,7 @@ def _with_resting(model: System, points: FixedPoints, resting: RestingPoints, s:
         complete=points.complete and is_all,
         on_boundary=np.concatenate([points.on_boundary, np.ones(len(rows), dtype=bool)])[order],
         residuals=np.concatenate([points.residuals, [r.residual for r in rows]])[order],
-        outputs=model.outputs(every[order], np.broadcast_to(s, (len(every), len(s))) if len(s) else None),
+        outputs=Searched(model, s).outputs(every[order]),
         status=status,
         message=f"{points.message}; {text}",
         remaining=float(np.fmax(points.remaining, left)),
@@ -512,9 +361,9 @@ def _smooth(
     return FixedPoints(
         points, eigenvalues, is_stable(eigenvalues, dt is not None), np.zeros((len(points), 0), dtype=bool), False,
         np.zeros(len(points), dtype=bool), found.residuals[alone] / size,
-        model.outputs(points, np.broadcast_to(s, (len(points), len(s))) if len(s) else None),
+        Searched(model, s).outputs(points),
         continua, found.slow, found.speeds, found.status, _smooth_message(found), found.num_starts, float("nan"), dt,
-        np.full(len(points), -1), outside=found.outside,
+        np.full(len(points), -1), outside=found.outside, searched=Searched(model, s),
     )  # fmt: skip
 
 
@@ -531,21 +380,3 @@ def _smooth_message(found: Any) -> str:
         text += "; some fixed points are not isolated: a few of each continuum are kept"
     end = {"time_limit": "time ended", "interrupted": "interrupted"}.get(found.status)
     return f"{end}; {text}" if end else text
-
-
-# --- words ---------------------------------------------------------------------------------------------------------------
-
-
-def _kind(w: Array, is_map: bool) -> str:
-    growth = np.abs(w) - 1.0 if is_map else np.real(w)
-    if (np.abs(growth) < NEUTRAL).any():
-        return "neutral"
-    turning = "focus" if np.abs(np.imag(w)[np.argmax(np.abs(growth) > 0)]) > 0 else "node"
-    if (growth < 0).all():
-        return f"stable {turning}"
-    return f"unstable {turning}" if (growth > 0).all() else "saddle"
-
-
-def _short(z: Array) -> str:
-    text = ", ".join(f"{x:.5g}" for x in z[:4])
-    return f"({text}, ...)" if len(z) > 4 else f"({text})"

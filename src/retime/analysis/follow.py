@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from itertools import pairwise, product
 from typing import NamedTuple
@@ -40,6 +39,7 @@ from retime.analysis.continuation import (
 )
 from retime.analysis.leaves import Solution
 from retime.core.arrays import Array
+from retime.core.clock import work_seconds
 from retime.core.status import SearchStatus
 
 
@@ -64,7 +64,7 @@ class Follower:
     """Follows the points (period 1) or cycles of one period of a piecewise-affine system through its regions.
 
     Args:
-        family: value -> (view, constant input). values: increasing `(T,)`. deadline: of `time.monotonic`.
+        family: value -> (view, constant input). values: increasing `(T,)`. deadline: of `work_seconds`.
     """
 
     def __init__(
@@ -240,7 +240,7 @@ class Follower:
         here, d, segment, first = start.value, start.bits.ravel(), [start], piece
         piece.segments.append(segment)
         while True:
-            if time.monotonic() >= self.deadline:
+            if work_seconds() >= self.deadline:
                 raise Stopped
             ahead = self._next(here, sense)
             if ahead is None:

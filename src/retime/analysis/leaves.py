@@ -7,7 +7,6 @@ cannot tell (weights whose products are large make the preactivations of a regio
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ import numpy as np
 from retime.analysis.branching import ON
 from retime.analysis.exact import Dyadic, residual, signs_of, solve_exactly
 from retime.core.arrays import Array
+from retime.core.clock import work_seconds
 from retime.core.status import SearchStatus
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Leaves:
         """Look at rows of signs until it is too late; those that were not looked at are returned."""
         units, key_of = self.problem.deciding, self.key
         for k, signs in enumerate(leaves):
-            if time.monotonic() > late:
+            if work_seconds() > late:
                 return leaves[k:]
             d = np.zeros(self.problem.W1.shape[1], dtype=bool)
             d[units] = signs == ON

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from retime.analysis.fixed_points import ordered
 from retime.analysis.sliding import Sides, filippov
 from retime.analysis.variational import turns
 from retime.core.arrays import Array, positive
+from retime.core.clock import work_seconds
 from retime.core.inputs import Inputs
 from retime.core.progress import progress
 from retime.core.status import SearchStatus, TrajectoryStatus
@@ -82,13 +82,13 @@ def find_limit_cycles(
         ValueError: max_period is not a positive number.
     """
     longest = positive("max_period", max_period, "model time")
-    deadline, status = time.monotonic() + time_limit, SearchStatus.HEURISTIC
+    deadline, status = work_seconds() + time_limit, SearchStatus.HEURISTIC
     search = _Search(model, s, longest, switching, np.random.default_rng(seed), deadline)
     starts = search.starts(given)
     try:
         with progress("searching limit cycles", len(starts)) as advance:
             for k, z in enumerate(starts):
-                if time.monotonic() >= deadline:
+                if work_seconds() >= deadline:
                     status = SearchStatus.TIME_LIMIT
                     break
                 search.follow(z, is_given=len(starts) - k > STARTS)
@@ -153,22 +153,22 @@ class _Search:
         left, piece = SETTLE * self.longest, min(self.longest / 64.0, self.short)
         while True:
             piece = min(piece, left)
-            began = time.monotonic()
+            began = work_seconds()
             path = self._run(z, piece)
-            self.pace = (time.monotonic() - began) / piece
+            self.pace = (work_seconds() - began) / piece
             left -= piece
             z = path.states[-1]
             fine = path.status in (TrajectoryStatus.COMPLETED, TrajectoryStatus.NONUNIQUE)
             if not fine or left <= 1e-9 * self.longest:
                 return path
             piece *= 2.0
-            if time.monotonic() + self.pace * min(piece, left) > self.deadline:
+            if work_seconds() + self.pace * min(piece, left) > self.deadline:
                 self.is_late = True
                 return path
 
     def _affordable(self) -> float:
         """The time over which a return is looked for: three longest periods, less when the clock does not allow it."""
-        seconds = max(self.deadline - time.monotonic(), 0.0)
+        seconds = max(self.deadline - work_seconds(), 0.0)
         allowed = (
             seconds / (20.0 * self.pace) if self.pace else float("inf")
         )  # the derivative costs more than the orbit
@@ -336,7 +336,7 @@ class _Search:
         cycle was found (known or new)."""
         n, form, normal, level = len(z), self.model.canonical, None, 0.0
         for _ in range(NEWTON):
-            if time.monotonic() > self.deadline or not 1e-6 * self.longest < T:
+            if work_seconds() > self.deadline or not 1e-6 * self.longest < T:
                 return False
             p = self.passage(z, T, unit)
             if p is None:

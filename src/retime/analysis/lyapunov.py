@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from retime.analysis.variational import (
     switched_growth,
 )
 from retime.core.arrays import Array, increasing, positive
+from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
 from retime.core.inputs import Inputs
 from retime.core.quiet import one_blas_thread
@@ -104,7 +104,7 @@ def lyapunov_spectrum(
         )
     if time_limit is not None:
         check_budget("time_limit", time_limit)
-    patience = Patience(np.inf if time_limit is None else time.monotonic() + time_limit)
+    patience = Patience(np.inf if time_limit is None else work_seconds() + time_limit)
     rule = _switching(switching)
     horizon = _horizon(model, steps, times, rule, transient)
     with one_blas_thread():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import numpy as np
 from retime.analysis.angles import turned
 from retime.analysis.dust import without_dust
 from retime.core.arrays import Array, real_array
+from retime.core.clock import work_seconds
 from retime.core.equation import evaluate
 from retime.core.errors import ShapeError
 from retime.core.progress import progress
@@ -108,7 +108,7 @@ def search_smooth(
         num_starts: how many in total, 256 by default; at least the k given ones are followed.
         tolerance: largest entry of |G| relative to 1 + max|z| (for a flow also relative to its rate, the size of dF/dz).
         seed: of the random numbers.
-        time_limit: seconds; None for no limit.
+        time_limit: seconds of work; None for no limit.
         period: `(n,)`, of the states that are angles, inf for the others: z and z + period are one state. None: no angles.
 
     Returns:
@@ -125,7 +125,7 @@ def search_smooth(
     if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
         raise ValueError(f"`num_starts` is {num_starts!r}; it must be a whole number >= 1.")
     given = None if starts is None else _given(starts, model.num_states)
-    deadline = math.inf if time_limit is None else time.monotonic() + time_limit
+    deadline = math.inf if time_limit is None else work_seconds() + time_limit
     with np.errstate(all="ignore"), one_blas_thread():
         problem = Problem.of(model, np.asarray(s, dtype=np.float64), rng, period)
         none = np.zeros((0, model.num_states))
@@ -217,7 +217,7 @@ class _Search:
         steps = TRANSIENT // 2 if self.problem.is_called_back else 4 * TRANSIENT
         for later in _orbit(self.problem, z, lambda k: s, steps):
             z = later
-            if time.monotonic() > self.deadline:
+            if work_seconds() > self.deadline:
                 break
         z = z[np.isfinite(self.problem.residual(z)).all(axis=1)]
         return distinct(z, self.points, 10 * PUSH)
@@ -235,7 +235,7 @@ class _Search:
             self.points = np.concatenate([self.points, distinct(z[ending == CONVERGED], self.points)])
             self.minima = np.concatenate([self.minima, z[ending == AT_MINIMUM]])
             advance(len(rows))
-            if time.monotonic() > self.deadline:
+            if work_seconds() > self.deadline:
                 self.status = SearchStatus.TIME_LIMIT
                 return
 
@@ -574,7 +574,7 @@ def follow(problem: Problem, starts: Array, tolerance: float, deadline: float = 
     stack.ending[~np.isfinite(G).all(axis=1)] = DIVERGED
     for _ in range(MAX_ITERATIONS):
         active = np.flatnonzero(stack.ending == UNFINISHED)
-        if len(active) == 0 or time.monotonic() > deadline:
+        if len(active) == 0 or work_seconds() > deadline:
             return stack.z, stack.ending
         for k in range(0, len(active), problem.block):
             _advance(problem, stack, active[k : k + problem.block], tolerance)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,13 +18,16 @@ from retime.analysis.follow import Follower
 from retime.analysis.leaves import Solution
 from retime.analysis.parameters import Parameter, applied, parameter_of
 from retime.core.arrays import Array, increasing
+from retime.core.clock import work_seconds
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
+from retime.core.rendering import numbered
 from retime.core.result import Result
+from retime.core.searched import Searched
 from retime.core.status import SearchStatus
 from retime.core.system import SmoothSystem, System
 from retime.core.time import Discrete
-from retime.models import PiecewiseAffineFlow
+from retime.models import LinearSystem, PiecewiseAffineFlow
 from retime.simulation import simulate
 
 SHOWN = 30
@@ -116,6 +118,7 @@ class Scan(Result):
         complete: bool `(T,)`: whether it is proven that no fixed point, and no cycle up to the largest period, is missing at the value.
         attractor: `(T, samples, n)`, states of an orbit after a transient, NaN where it diverged; None when not asked for.
         status: how the scan ended. message: the same in words.
+        searched: the system, where the parameter is one of its own, for pictures; not part of `to_dict`.
     """
 
     _plot: ClassVar[str] = "bifurcation_diagram"
@@ -128,6 +131,23 @@ class Scan(Result):
     attractor: Array | None
     status: SearchStatus
     message: str
+    searched: Searched | None = field(default=None, compare=False)
+
+    def records(self) -> list[dict[str, Any]]:
+        """One flat dictionary per point of a branch: branch, parameter, period, stability, place in its cycle, states z1, z2, ..."""
+        return [
+            {
+                "branch": k,
+                self.parameter: float(v),
+                "period": b.period,
+                "stable": bool(s),
+                "index": j,
+                **numbered("z", z),
+            }
+            for k, b in enumerate(self.branches)
+            for v, s, cycle in zip(b.values, b.stable, b.points, strict=True)
+            for j, z in enumerate(cycle)
+        ]
 
     def _title(self) -> str:
         b, e = len(self.branches), len(self.events)
@@ -183,8 +203,8 @@ def scan(
         inputs: `(m,)`, held for ever; None for zero.
         attractor: how many samples of an orbit to take at every value (after a transient of 1000 steps; for flows 200 times the time scale
             1 / |dF/dz|, then samples over as long a time); each value begins with the last state of the one before.
-        time_limit: seconds. A smooth model made anew by a function of the parameter (`Map(lambda ...)`) is compiled at every value, seconds
-            each: give the parameter as an input ("inputs[0]") instead. seed: of starts of searches and of the orbit.
+        time_limit: seconds of work. A smooth model made anew by a function of the parameter (`Map(lambda ...)`) is compiled at every
+            value, seconds each: give the parameter as an input ("inputs[0]") instead. seed: of starts of searches and of the orbit.
 
     Returns:
         Scan.
@@ -216,7 +236,7 @@ def scan(
             "Map that takes several steps at once."
         )
     with np.errstate(all="ignore"), one_blas_thread():
-        job = _Job(model, s, what, grid, time.monotonic() + time_limit)
+        job = _Job(model, s, what, grid, work_seconds() + time_limit)
         try:
             job.piecewise_affine(k) if view is not None else job.smooth(seed)
             if samples:
@@ -227,7 +247,10 @@ def scan(
             pass
         except KeyboardInterrupt:
             job.status = SearchStatus.INTERRUPTED
-        return job.result()
+        own = not callable(parameter) and not isinstance(
+            model, LinearSystem
+        )  # else outputs, too, may depend on the parameter
+        return replace(job.result(), searched=Searched(model, s) if own else None)
 
 
 def _whole(name: str, value: Any, least: int) -> int:
@@ -259,7 +282,7 @@ class _Job:
         Raises:
             Stopped: the time is over. _Failed: the parameter makes no model there.
         """
-        if time.monotonic() >= self.deadline:
+        if work_seconds() >= self.deadline:
             raise Stopped
         try:
             model, s = applied(self.what, self.model, self.s, value)
@@ -286,7 +309,7 @@ class _Job:
                 )
             return view, s
 
-        proofs = self.deadline - (1 - PROOF_SHARE) * max(0.0, self.deadline - time.monotonic())
+        proofs = self.deadline - (1 - PROOF_SHARE) * max(0.0, self.deadline - work_seconds())
         proven = np.zeros((max_period, len(self.values)), dtype=bool)
         continua = np.zeros(len(self.values), dtype=bool)
         with progress("scanning", max_period * len(self.values)) as advance:
@@ -295,7 +318,7 @@ class _Job:
                 self.followers.append(follower)
                 later: list[tuple[int, Solution]] = []
                 for t in _coarse_first(len(self.values)):
-                    if time.monotonic() >= proofs:
+                    if work_seconds() >= proofs:
                         self.status = SearchStatus.TIME_LIMIT
                         break
                     try:
@@ -329,7 +352,7 @@ class _Job:
         model, s = self.at(float(self.values[0]))
         with suppress(_Failed):
             self.at(float(self.values[-1]))  # whether it is another function there, before the time is spent
-        found = search_smooth(model, s, seed=seed, time_limit=max(0.1, self.deadline - time.monotonic()))
+        found = search_smooth(model, s, seed=seed, time_limit=max(0.1, self.deadline - work_seconds()))
         if found.status is SearchStatus.INTERRUPTED:
             raise KeyboardInterrupt
         alone = np.array([not len(v) for v in found.null_directions], dtype=bool)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from retime.analysis.autonomous import Dynamics
 from retime.core.arrays import Array
+from retime.core.clock import work_seconds
 from retime.core.errors import ConvergenceError
 
 RETURN = 1e-3  # displacement after k steps, relative to the size of the box, from which a k-cycle is solved for
@@ -101,7 +101,7 @@ def least_period(orbit: Array, tolerance: float) -> int:
 
 def limit_cycle(flow: Dynamics, z: Array, deadline: float) -> tuple[float, float, Array] | None:
     """Period, largest multiplier and states `(16 SAMPLES + 1, n)` of an attracting limit cycle near z, or None."""
-    if time.monotonic() > deadline:
+    if work_seconds() > deadline:
         return None
     times, states = flow.path(z[None], 2 * flow.quarter, 24)
     orbit = states[:, 0]
@@ -112,7 +112,7 @@ def limit_cycle(flow: Dynamics, z: Array, deadline: float) -> tuple[float, float
     for k in passes[:RETURNS]:
         part = -side[k] / (side[k + 1] - side[k])
         found = _shoot(flow, z, float(times[k] + part * (times[k + 1] - times[k])), size)
-        if found is not None or time.monotonic() > deadline:
+        if found is not None or work_seconds() > deadline:
             return found
     return None
 

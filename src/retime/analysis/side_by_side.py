@@ -133,7 +133,7 @@ def compare_dynamics(
         inputs: `(m,)`, constant; None for zero.
         basins: number of initial states for the fractions of a box attracted to each attractor; 0 leaves basins out.
         box: `(n, 2)` for the basins; None takes twice the range of the orbit.
-        seed: of random numbers. time_limit: seconds, for each search.
+        seed: of random numbers. time_limit: seconds of work, for each search.
 
     Returns:
         DynamicsComparison.

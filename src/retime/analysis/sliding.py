@@ -13,12 +13,12 @@ Source: filippov1988; the eigenvalue problem is ours, docs/theory/analysis.md.
 
 from __future__ import annotations
 
-import time
 from typing import NamedTuple
 
 import numpy as np
 
 from retime.core.arrays import Array
+from retime.core.clock import work_seconds
 from retime.core.inputs import Inputs
 from retime.core.status import RegionStatus
 from retime.models import PiecewiseAffineFlow
@@ -83,7 +83,7 @@ def find_resting_points(flow: PiecewiseAffineFlow, s: Array, deadline: float, se
         for unit in range(q):
             rows = bits[bits[:, unit]]
             for k in range(0, len(rows), CHUNK):
-                if time.monotonic() >= deadline:
+                if work_seconds() >= deadline:
                     return RestingPoints(search.found, search.solved, total)
                 search.solve(rows[k : k + CHUNK], unit)
     else:
@@ -106,12 +106,12 @@ class _Search:
         bits = np.random.default_rng(0).random((32, self.flow.num_units)) < 0.5
         if total <= len(bits):
             return True
-        began = time.monotonic()
+        began = work_seconds()
         for unit in range(min(self.flow.num_units, 2)):
             bits[:, unit] = True
             self._candidates(bits, unit)
-        seconds = (time.monotonic() - began) / (2 * len(bits)) * total
-        return seconds < deadline - time.monotonic()
+        seconds = (work_seconds() - began) / (2 * len(bits)) * total
+        return seconds < deadline - work_seconds()
 
     def visited(self, seed: int, deadline: float) -> dict[int, Array]:
         """Patterns `(k, q)` beside the boundaries, by unit, along which orbits from random states slide."""
@@ -121,7 +121,7 @@ class _Search:
         held = Inputs(np.zeros(1), self.s[None]) if len(self.s) else None
         times = self.flow.dt * np.arange(SAMPLES + 1)
         for _ in range(ORBITS):
-            if time.monotonic() >= deadline:
+            if work_seconds() >= deadline:
                 break
             z = g.normal(size=form.num_states) * scale
             path = simulate(self.flow, z, times=times, inputs=held, switching="state")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,10 +18,12 @@ from retime.analysis.fixed_points import check_budget, stable_around
 from retime.analysis.parameters import parameter_of
 from retime.core.arrays import Array, increasing, vector
 from retime.core.canonical import PiecewiseAffineForm
+from retime.core.clock import work_seconds
 from retime.core.equation import double_precision, evaluate
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
 from retime.core.result import Result
+from retime.core.states import one_state
 from retime.core.status import SearchStatus
 from retime.core.system import PiecewiseAffineSystem, SmoothSystem, System
 from retime.core.time import Discrete
@@ -68,6 +69,18 @@ class StabilityMap(Result):
     max_period: int
     status: SearchStatus
     message: str
+
+    def records(self) -> list[dict[str, Any]]:
+        """One flat dictionary per place: both parameters, the period, the numbers of fixed points."""
+        first, second = self.parameters
+        return [
+            {
+                first: float(a), second: float(b), "period": int(self.period[i, j]), "num_points": int(self.num_points[i, j]),
+                "num_stable": int(self.num_stable[i, j]),
+            }
+            for i, a in enumerate(self.values[0])
+            for j, b in enumerate(self.values[1])
+        ]  # fmt: skip
 
     def _title(self) -> str:
         return f"{self.parameters[0]} ({len(self.values[0])}) by {self.parameters[1]} ({len(self.values[1])}); {self.message}"
@@ -117,7 +130,7 @@ def stability_map(
         max_period: longest cycle that is recognized.
         steps: of the orbit before its period is looked for; for flows steps of a tenth of the time scale 1 / |dF/dz| at z0.
         inputs: `(m,)`, held for ever; None for zero.
-        time_limit: seconds. seed: of z0 and of the starts of searches without proof.
+        time_limit: seconds of work. seed: of z0 and of the starts of searches without proof.
 
     Returns:
         StabilityMap: partial (-1, -2) when the time ended or Ctrl-C was pressed.
@@ -144,10 +157,14 @@ def stability_map(
             raise ValueError(f"`{name}` is {value!r}; it must be a whole number >= 1.")
     names, family = _family(model, parameters, s)
     grid = _grid(values)
-    z = np.random.default_rng(seed).normal(size=model.num_states) if z0 is None else vector("z0", z0, model.num_states)
+    z = (
+        np.random.default_rng(seed).normal(size=model.num_states)
+        if z0 is None
+        else vector("z0", one_state(z0), model.num_states)
+    )
     places = [(float(a), float(b)) for a in grid[0] for b in grid[1]]
     with np.errstate(all="ignore"), one_blas_thread():
-        job = _Job(family, places, z, int(max_period), int(steps), time.monotonic() + time_limit, seed)
+        job = _Job(family, places, z, int(max_period), int(steps), work_seconds() + time_limit, seed)
         try:
             job.run()
         except KeyboardInterrupt:
@@ -216,7 +233,7 @@ class _Job:
                     advance(len(rows))
                 else:
                     self._in_threads(rows, models, advance)
-                if time.monotonic() >= self.deadline:
+                if work_seconds() >= self.deadline:
                     break
         done = self.period != UNKNOWN
         if not done.all():
@@ -248,7 +265,7 @@ class _Job:
 
     def _in_threads(self, rows: range, models: list[tuple[Any, Array]], advance: Callable[[int], None]) -> None:
         def work(k: int) -> None:
-            if time.monotonic() < self.deadline:
+            if work_seconds() < self.deadline:
                 self._place(rows[k], *models[k])
                 advance(1)
 
@@ -286,7 +303,7 @@ class _Job:
         for k, (model, _) in enumerate(models):
             groups.setdefault((model.equation.function, type(model.time)), []).append(k)
         for (function, _), members in groups.items():
-            if time.monotonic() >= self.deadline:
+            if work_seconds() >= self.deadline:
                 return
             batch = [models[k] for k in members]
             at = np.array([rows[k] for k in members])
@@ -301,7 +318,7 @@ class _Job:
                 self.period[at] = [_shortest(*m, z, k) for m, z, k in zip(batch, states, found, strict=True)]
                 continue
             for k, (model, s) in zip(at, batch, strict=True):
-                if time.monotonic() < self.deadline:
+                if work_seconds() < self.deadline:
                     self.period[k] = self._followed(model, s)
 
     def _followed(self, model: Any, s: Array) -> int:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.core.kernel import kernel
+from retime.core.kernel import kernel, subroutine
 from retime.simulation.taylor import REACH, affine_series, evaluate
 
 AIM = 1e6  # growth of the first vector over that of the last between two orthonormalizations
@@ -32,7 +32,7 @@ def blocked(Q: Array) -> Array:
     return out
 
 
-@kernel
+@subroutine
 def multiply(M: Array, Y: Array, new: Array) -> None:
     """new = M Y."""
     n = len(M)
@@ -48,7 +48,7 @@ def multiply(M: Array, Y: Array, new: Array) -> None:
             new[i, j, 0], new[i, j, 1], new[i, j, 2], new[i, j, 3] = a, b, c, d
 
 
-@kernel
+@subroutine
 def _subtract(Y: Array, n: int, block: int, lane: int) -> None:
     """Take column (block, lane), of length 1, out of the columns after it."""
     for b in range(block, Y.shape[1]):
@@ -69,7 +69,7 @@ def _subtract(Y: Array, n: int, block: int, lane: int) -> None:
             Y[i, b, 3] -= x * v
 
 
-@kernel
+@subroutine
 def _largest(Y: Array, n: int) -> float:
     largest = 0.0
     for j in range(Y.shape[1]):
@@ -81,7 +81,7 @@ def _largest(Y: Array, n: int) -> float:
     return np.sqrt(largest)
 
 
-@kernel
+@subroutine
 def _gram_schmidt(Y: Array, n: int, r: Array, lost: float) -> None:
     """Orthonormalize the columns in place, r their lengths; a length of at most lost * (the longest before) is 0: dead."""
     largest = _largest(Y, n) if lost > 0.0 else 0.0
@@ -100,7 +100,7 @@ def _gram_schmidt(Y: Array, n: int, r: Array, lost: float) -> None:
             _subtract(Y, n, block, lane)
 
 
-@kernel
+@subroutine
 def orthonormalize(Y: Array, n: int, r: Array, again: Array, dead: Array, lost: float) -> float:
     """Orthonormalize the first n entries of the columns in place, twice where rounding asks for it; r `(p,)` their lengths.
 
@@ -126,7 +126,7 @@ def orthonormalize(Y: Array, n: int, r: Array, again: Array, dead: Array, lost: 
     return low / high
 
 
-@kernel
+@subroutine
 def _find_dead(Q: Array, dead: Array) -> None:
     """dead[j] = 1 for columns of zeros, else 0."""
     for j in range(len(dead)):
@@ -136,7 +136,7 @@ def _find_dead(Q: Array, dead: Array) -> None:
         dead[j] = 1.0 if size == 0.0 else 0.0
 
 
-@kernel
+@subroutine
 def _copy(source: Array, target: Array) -> None:
     for i in range(source.shape[0]):
         for j in range(source.shape[1]):
@@ -144,7 +144,7 @@ def _copy(source: Array, target: Array) -> None:
                 target[i, j, k] = source[i, j, k]
 
 
-@kernel
+@subroutine
 def _is_singular(M: Array) -> bool:
     """Whether M is singular to rounding, rows and columns scaled to largest entry 1: elimination with complete pivoting."""
     n = len(M)
@@ -193,7 +193,7 @@ class Steps(NamedTuple):
     word_index: Array
 
 
-@kernel
+@subroutine
 def _follow(s: Steps, length: int, first: int, last: int, Q: Array, growth: Array, work: Array, pace: int) -> int:
     """Take Q through steps first..last - 1 and add the logarithms of its growth; `pace` steps at a time at first.
 
@@ -263,7 +263,7 @@ def follow_records(
     return pace
 
 
-@kernel
+@subroutine
 def _agree(Q: Array, other: Array) -> bool:
     """Whether the vectors are the same up to their signs."""
     for j in range(Q.shape[1]):
@@ -415,7 +415,7 @@ def orthonormalize_rows(w: Flight, N: int, lost: float) -> None:
     w.reals[1] = 0.0
 
 
-@kernel
+@subroutine
 def _field(e: Field, region: int, n: int, t: float, piece: int, w: Flight, out: Array) -> None:
     """The region's field at w.y, with its auxiliary states."""
     data, N, m = e.data[region], n + e.extra[region], w.s.shape[1]
@@ -430,7 +430,7 @@ def _field(e: Field, region: int, n: int, t: float, piece: int, w: Flight, out: 
             out[i] += data[j, i] * w.y[j]
 
 
-@kernel
+@subroutine
 def _drift(e: Field, piece: int, unit: int) -> float:
     """Speed of a unit's preactivation that is due to the input."""
     drift = 0.0
@@ -439,7 +439,7 @@ def _drift(e: Field, piece: int, unit: int) -> float:
     return drift
 
 
-@kernel
+@subroutine
 def _along(e: Field, unit: int, n: int, v: Array) -> float:
     value = 0.0
     for i in range(n):
@@ -447,7 +447,7 @@ def _along(e: Field, unit: int, n: int, v: Array) -> float:
     return value
 
 
-@kernel
+@subroutine
 def _sliding_field(
     e: Field, minus: int, plus: int, unit: int, n: int, t: float, piece: int, w: Flight, out: Array
 ) -> None:
@@ -461,7 +461,7 @@ def _sliding_field(
         out[i] = w.g[i] + alpha * (w.h[i] - w.g[i])
 
 
-@kernel
+@subroutine
 def _field_of(e: Field, code: Array, n: int, t: float, piece: int, w: Flight, out: Array) -> int:
     """The field that a code names, into out; returns its number of states."""
     if code[SLIDER] >= 0:
@@ -473,7 +473,7 @@ def _field_of(e: Field, code: Array, n: int, t: float, piece: int, w: Flight, ou
     return n + int(e.extra[code[MINUS]])
 
 
-@kernel
+@subroutine
 def _exit(e: Field, region: int, unit: int, n: int, piece: int, f: Array, gradient: Array) -> float:
     """Gradient of the speed at which the region's field leaves the unit's boundary, and how fast that grows while sliding with f: sliding
     ends when it is 0."""
@@ -486,7 +486,7 @@ def _exit(e: Field, region: int, unit: int, n: int, piece: int, f: Array, gradie
     return growth
 
 
-@kernel
+@subroutine
 def _saltation_reach(e: Field, unit: int, n: int, before: Array, after: Array, speed: float, new_speed: float) -> float:
     """Half the logarithm of a bound on |S| |S^-1|: as alpha times a time, what may part the lengths of the vectors."""
     normal, jump = 0.0, 0.0
@@ -497,7 +497,7 @@ def _saltation_reach(e: Field, unit: int, n: int, before: Array, after: Array, s
     return 0.5 * (np.log1p(size / abs(speed)) + np.log1p(size / abs(new_speed))) if size > 0.0 else 0.0
 
 
-@kernel
+@subroutine
 def _saltation(e: Field, before: Array, after: Array, n: int, t: float, piece: int, w: Flight) -> None:
     """Take state and vectors across a boundary.
 
@@ -541,7 +541,7 @@ def _saltation(e: Field, before: Array, after: Array, n: int, t: float, piece: i
         orthonormalize_rows(w, new, 0.0)
 
 
-@kernel
+@subroutine
 def _advance(WT: Array, N: int, scaling: Array, f0: Array, f1: Array, y: Array, span: float, c: Array) -> None:
     """y after a time of dy/dt = W y + f0 + t f1."""
     left = span
@@ -555,7 +555,7 @@ def _advance(WT: Array, N: int, scaling: Array, f0: Array, f1: Array, y: Array, 
             f0[i] += tau * f1[i]
 
 
-@kernel
+@subroutine
 def _affine_piece(e: Field, region: int, n: int, t: float, span: float, piece: int, w: Flight) -> None:
     """State and vectors after a time inside one region, orthonormalized as often as needed."""
     data, N, m = e.data[region], n + e.extra[region], w.s.shape[1]
@@ -584,7 +584,7 @@ def _affine_piece(e: Field, region: int, n: int, t: float, span: float, piece: i
         w.reals[0] += data[i, i] * span
 
 
-@kernel
+@subroutine
 def _sliding_slope(
     e: Field, code: Array, n: int, t: float, piece: int, v: Array, dv: Array, w: Flight, alpha: float, total: float
 ) -> None:
@@ -604,7 +604,7 @@ def _sliding_slope(
         dv[i] += change * (w.h[i] - w.g[i])
 
 
-@kernel
+@subroutine
 def _sliding_rates(e: Field, code: Array, n: int, t: float, piece: int, X: Array, out: Array, w: Flight) -> None:
     """Rates of the state X[0] and of the vectors X[1:], all `(2 n,)`."""
     for i in range(n):
@@ -617,7 +617,7 @@ def _sliding_rates(e: Field, code: Array, n: int, t: float, piece: int, X: Array
         _sliding_slope(e, code, n, t, piece, X[j], out[j], w, below / total, total)
 
 
-@kernel
+@subroutine
 def _sliding_piece(e: Field, code: Array, n: int, t: float, span: float, piece: int, w: Flight) -> None:
     """State and vectors after a time of sliding, by classical Runge-Kutta steps."""
     m, p = w.s.shape[1], len(w.V)

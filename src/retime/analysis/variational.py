@@ -8,7 +8,6 @@ from the state are followed from switch to switch. Smooth flows are solved toget
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import numpy as np
 
 from retime.analysis import tangent
 from retime.core.arrays import Array
+from retime.core.clock import work_seconds
 from retime.core.equation import double_precision
 from retime.core.function import UserFunction
 from retime.core.progress import progress
@@ -81,7 +81,7 @@ class Patience:
 
     def check(self) -> None:
         """To be called between parts of the work."""
-        if time.monotonic() >= self.deadline:
+        if work_seconds() >= self.deadline:
             raise _TimeIsUp
 
     def __enter__(self) -> None:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.core.kernel import kernel
+from retime.core.kernel import kernel, subroutine
 from retime.simulation.arrays import FormArrays
 from retime.simulation.iterate import LIMIT
 
 
-@kernel
+@subroutine
 def compose(f: FormArrays, sequence: Array, P: Array, new: Array, row: Array) -> None:
     """P `(n, n + 1)` = [M_k ... M_1, c]: the regions of `sequence` `(k, q)` one after the other; new, row are work arrays."""
     n, q, diagonal, selects = len(P), len(f.h2), len(f.diagonal) > 0, len(f.selection) > 0
@@ -50,7 +50,7 @@ def compose(f: FormArrays, sequence: Array, P: Array, new: Array, row: Array) ->
                 P[i, j] = new[i, j]
 
 
-@kernel
+@subroutine
 def _unit_row(W2: Array, selection: Array, selects: bool, u: int, P: Array, row: Array) -> None:
     """row = W2[u] P."""
     n = len(P)
@@ -66,7 +66,7 @@ def _unit_row(W2: Array, selection: Array, selects: bool, u: int, P: Array, row:
             row[j] += x * P[i, j]
 
 
-@kernel
+@subroutine
 def solve(M: Array, x: Array) -> bool:
     """Gaussian elimination with partial pivoting in place, M `(n, n)`, x the right-hand side and then the solution; False when singular."""
     n = len(x)
@@ -94,7 +94,7 @@ def solve(M: Array, x: Array) -> bool:
     return True
 
 
-@kernel
+@subroutine
 def read_orbit(f: FormArrays, z: Array, follow: Array, virtual: bool, sequence: Array, at: Array, a: Array) -> bool:
     """Patterns of k points from z `(n,)`: of the virtual orbit along `follow`, or of the real one; False when it grows without bound.
 
@@ -173,7 +173,7 @@ def search_from(
                     sequence[i, j] = actual[i, j]
 
 
-@kernel
+@subroutine
 def _same(a: Array, b: Array) -> bool:
     for i in range(a.shape[0]):
         for j in range(a.shape[1]):

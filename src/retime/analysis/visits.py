@@ -81,6 +81,16 @@ class VisitedRegions(Result):
     def __len__(self) -> int:
         return len(self.patterns)
 
+    def records(self) -> list[dict[str, Any]]:
+        """One flat dictionary per region: its bits, samples, share of the time, visits and their mean length."""
+        return [
+            {
+                "pattern": "".join("01"[int(x)] for x in self.patterns[k]), "samples": int(self.counts[k]),
+                "share_of_time": float(self.fractions[k]), "visits": int(self.visits[k]), "mean_dwell_time": float(self.mean_dwell_times[k]),
+            }
+            for k in range(len(self))
+        ]  # fmt: skip
+
     def _title(self) -> str:
         h = self.entropy_rate
         error = f" +- {h.standard_error:.2g}" if np.isfinite(h.standard_error) else ""

@@ -200,7 +200,7 @@ def analyze(
     """Fixed points (all of them, with a proof, for ReLU networks), cycles, Lyapunov exponents, regions, basins.
 
     Exit code 1 when the time ended, or Ctrl-C came, before the searches did; the orbit and its exponents take what their length
-    needs. -o writes the numbers (.json) or a picture (.png .pdf .svg).
+    needs. -o writes the numbers (.json), the fixed points as a table (.csv), or a picture (.png .pdf .svg).
     """
     from retime.cli import dynamics, source
 

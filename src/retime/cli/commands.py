@@ -57,7 +57,7 @@ def _equation(model: Any) -> str:
 
 def convert(loaded: Loaded, z0: Array, inputs: Array | None, steps: int, output: Path | None, as_json: bool) -> bool:
     """Convert along an orbit and report; the return value says whether the claim holds."""
-    from retime.cli.report import orbit_report, words
+    from retime.cli.report import orbit_report, state_words, words
 
     check_output(output, ("", ".npz"))
     model = _map(loaded)
@@ -66,17 +66,17 @@ def convert(loaded: Loaded, z0: Array, inputs: Array | None, steps: int, output:
         raise ValueError(f"--steps is {steps}; the orbit needs at least one step.")
     conversion = rt.to_continuous(model, throw=False)
     report = orbit_report(model, conversion, z0, steps, inputs)
+    if not as_json:  # what the sample times tell is shown before state switching is followed
+        print(fill(loaded.recognition, 100))
+        for note in loaded.notes:
+            print(note)
+        print(f"\n{report.table()}\n\n{words(report)}\n", flush=True)
+    report = report.with_state()
     written = None if output is None else str(rt.save(conversion.model, output))
     if as_json:
         emit({"file": loaded.name, "recognition": loaded.recognition, "output": written, **report.to_dict()})
         return report.holds
-    print(fill(loaded.recognition, 100))
-    for note in loaded.notes:
-        print(note)
-    print()
-    print(report.table())
-    print()
-    print(words(report))
+    print(f"{report.errors()}\n\n{state_words(report)}")
     if written is not None:
         print(f"\nWritten: {written} (the flow with its {len(conversion.model.converted)} converted regions)")
     return report.holds

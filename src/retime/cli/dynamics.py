@@ -20,7 +20,7 @@ PICTURES = (".png", ".pdf", ".svg")
 
 def analyze(loaded: Loaded, z0: Array, options: dict[str, Any], output: Path | None, as_json: bool) -> bool:
     """Analyze and print; the return value says whether the proof of completeness, where one was tried, succeeded."""
-    check_output(output, (".json", *PICTURES))
+    check_output(output, (".json", ".csv", *PICTURES))
     model, switching = loaded.model, options.pop("switching")
     if switching is not None and isinstance(model.time, Discrete):
         model = rt.to_continuous(model, throw=False).model
@@ -68,7 +68,9 @@ def _regions(regions: Any) -> str:
 
 
 def _write(found: Any, data: dict[str, Any], output: Path) -> Path:
-    """The numbers as .json, or the picture."""
+    """The numbers as .json, the fixed points as .csv, or the picture."""
+    if output.suffix == ".csv":
+        return found.fixed_points.to_csv(output)
     with replace_atomically(output) as temporary:
         if output.suffix == ".json":
             temporary.write_text(json.dumps(plain(data), allow_nan=False), encoding="utf-8")

@@ -16,6 +16,7 @@ from retime.convert.to_discrete import to_discrete
 from retime.core.arrays import Array, positive, real_array
 from retime.core.certificate import Condition
 from retime.core.rendering import html_table, plain, text_table
+from retime.core.states import one_state
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import Continuous, Discrete
 from retime.models import LinearSystem, RateRNN
@@ -146,7 +147,7 @@ class _Setting:
         if not isinstance(model, System):
             raise TypeError(f"`model` is {type(model).__name__}; interchange takes a retime model.")
         self.model, self._dt, self._factor, self._method, self._dt_rescaled = model, dt, factor, method, dt_rescaled
-        self.at = model._states(np.zeros(model.num_states) if at is None else real_array("at", at), "at")
+        self.at = model._states(np.zeros(model.num_states) if at is None else real_array("at", one_state(at)), "at")
         self.inputs = model._input(None if inputs is None else real_array("inputs", inputs), "inputs")
 
     @property

@@ -9,8 +9,10 @@ import numpy as np
 
 from retime.core.arrays import Array, real_array
 from retime.core.errors import CertificateError, ShapeError
+from retime.core.states import one_state
 from retime.core.status import RegionStatus
 from retime.core.system import System
+from retime.core.trajectory import Trajectory
 from retime.models import LinearSystem, PiecewiseAffineFlow
 
 
@@ -23,7 +25,8 @@ def linearize(model: System, at: Any, *, inputs: Any = None) -> Any:
 
     Args:
         model: any system.
-        at: a state `(n,)`; or states `(T, n)` or a Trajectory, for the linearization along it.
+        at: a state `(n,)`, or a point of a result (`find_fixed_points(model)[0]`); or states `(T, n)` or a Trajectory, for the
+            linearization along it.
         inputs: the input `(m,)` there, or `(T, m)`; None for zero.
 
     Returns:
@@ -38,7 +41,7 @@ def linearize(model: System, at: Any, *, inputs: Any = None) -> Any:
     """
     if not isinstance(model, System):
         raise TypeError(f"`model` is {type(model).__name__}; linearize takes a retime model.")
-    z = real_array("at", getattr(at, "states", at))
+    z = real_array("at", at.states if isinstance(at, Trajectory) else one_state(at))
     with suppress(ShapeError):  # reported below, with the shape that is wanted
         z = model.start(z)
     if z.ndim not in (1, 2) or z.shape[-1] != model.num_states:

@@ -13,6 +13,7 @@ from retime.core.certificate import Condition
 from retime.core.equation import double_precision
 from retime.core.errors import ShapeError
 from retime.core.start import distinct
+from retime.core.states import many_states
 from retime.core.system import System
 from retime.core.time import Continuous
 from retime.models import LinearSystem
@@ -156,7 +157,7 @@ def probe(model: System, states: Any, inputs: Any = None) -> Probe:
             return Probe(z, s, f"{words}, because the map leads all of them to one state")
         shown = f"{kept.sum()}" if count == kept.sum() else f"{count} distinct of {kept.sum()}"
         return Probe(visited[kept], np.vstack([s, s])[kept], f"{shown} states 5 and 50 steps after {words}")
-    z = np.atleast_2d(real_array("states", states))
+    z = np.atleast_2d(real_array("states", many_states(states)))
     if z.ndim != 2 or z.shape[1] != n:
         raise ShapeError(f"`states` has shape {z.shape}; it must be (k, {n}), states to measure on.")
     s = np.zeros((len(z), m)) if inputs is None else np.atleast_2d(real_array("inputs", inputs))

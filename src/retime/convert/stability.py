@@ -12,6 +12,7 @@ from numpy.polynomial.polynomial import polyder, polyval
 from retime.convert.integrators import AdamsBashforth, ExponentialEuler, Integrator, neutral
 from retime.core.arrays import Array, vector
 from retime.core.rendering import html_table, plain
+from retime.core.states import one_state
 from retime.core.system import System
 from retime.core.time import Continuous
 
@@ -100,7 +101,7 @@ def max_stable_dt(model: System, method: Integrator, *, at: Any, inputs: Any = N
     _check(method)
     if not isinstance(model, System) or not isinstance(model.time, Continuous):
         raise TypeError(f"`model` is {model!r}; max_stable_dt takes a system in continuous time.")
-    at = vector("at", at, model.num_states, " one entry per state")
+    at = vector("at", one_state(at), model.num_states, " one entry per state")
     J = model.jacobian(at, model._input(None if inputs is None else vector("inputs", inputs), "inputs"))
     if isinstance(method, ExponentialEuler):
         return _scanned(method, J, method.linear_of(model))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retime.core.arrays import Array
+from retime.core.clock import CLOCK
 from retime.core.forked import check_not_forked
 
 
@@ -37,8 +38,21 @@ def double_precision() -> Iterator[None]:
     check_not_forked()
     import jax
 
+    _leave_compilation_out()
     with jax.enable_x64(True):
         yield
+
+
+@cache
+def _leave_compilation_out() -> None:
+    """JAX says when it traced, lowered or compiled; limits of time do not count that."""
+    from jax.monitoring import register_event_time_span_listener
+
+    def listen(event: str, start_time: float, end_time: float, **details: Any) -> None:
+        if event.startswith("/jax/core/compile/"):
+            CLOCK.leave_out(start_time, end_time)
+
+    register_event_time_span_listener(listen)
 
 
 def evaluate(equation: Equation, z: Array, s: Array) -> Array:

@@ -15,22 +15,22 @@ from pathlib import Path
 from typing import Any
 
 from numba import njit
+from numba._dynfunc import make_function
 from numba.core.caching import FunctionCache
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.event import Event, Listener, register
 from numba.core.types import unliteral
+
+from retime.core.clock import CLOCK
 
 _log = logging.getLogger("retime")
 _SAID: list[str] = []  # one line a process, whatever else fails
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile a function at its first call, for arrays and numbers: no fast mathematics, the interpreter's lock released.
-
-    One with a private name is called by other kernels only: without an entry for Python it compiles a third faster.
-    """
-    inner = function.__name__.startswith("_")
-    options: dict[str, Any] = {"no_cpython_wrapper": inner, "no_cfunc_wrapper": inner}
-    dispatcher: Any = njit(nogil=True, error_model="numpy", **options)(function)
-    dispatcher.get_call_template = partial(_typed_by_kind, type(dispatcher).get_call_template, dispatcher)
+    """Compile a function that Python calls, at its first call, for arrays and numbers: no fast mathematics, the interpreter's lock released."""
+    dispatcher = _compiled(function, _KernelCompiler)
     try:
         dispatcher._cache = _KernelCache(function)
     except (OSError, RuntimeError) as error:  # no folder can be written; RuntimeError is Numba's
@@ -38,9 +38,79 @@ def kernel(function: Callable[..., Any]) -> Any:
     return dispatcher
 
 
+def subroutine(function: Callable[..., Any]) -> Any:
+    """Compile a function that kernels call, and Python does not, as `kernel` does.
+
+    It is optimized and made machine code within those kernels, once each, and has neither an entry nor a cache of its own:
+    compiled on its own as well, and within each subroutine that calls it, all of them take twice as long.
+    """
+    return _compiled(function, _SubroutineCompiler, no_cpython_wrapper=True)
+
+
+def _compiled(function: Callable[..., Any], compiler: Any, **options: Any) -> Any:
+    options |= {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "pipeline_class": compiler}
+    dispatcher: Any = njit(**options)(function)
+    dispatcher.get_call_template = partial(_typed_by_kind, type(dispatcher).get_call_template, dispatcher)
+    return dispatcher
+
+
 def _typed_by_kind(template: Any, dispatcher: Any, args: Any, options: Any) -> Any:
     """Types of a call between kernels: a constant is an int or a bool as any other; a program of its own for each takes twice as long."""
     return template(dispatcher, [unliteral(a) for a in args], {k: unliteral(v) for k, v in options.items()})
+
+
+class _Compilation(Listener):
+    """Limits of time do not count what Numba takes to compile a kernel or to load a compiled one."""
+
+    def on_start(self, event: Event) -> None:
+        CLOCK.begin_compiling()
+
+    def on_end(self, event: Event) -> None:
+        CLOCK.end_compiling()
+
+
+register("numba:compile", _Compilation())
+
+
+class _KernelCompiler(CompilerBase):
+    """Numba's own passes; the parts of a kernel get the environments that only they know."""
+
+    def define_pipelines(self) -> list[Any]:
+        return [DefaultPassBuilder.define_nopython_pipeline(self.state)]
+
+    def _compile_core(self) -> Any:
+        result = super()._compile_core()
+        for environment in result._find_referenced_environments():
+            result.codegen.set_env(environment.env_name, environment)
+        return result
+
+
+class _SubroutineCompiler(CompilerBase):
+    """Numba's own passes up to code that can be linked: machine code is made of the whole kernel only."""
+
+    def define_pipelines(self) -> list[Any]:
+        self.state.flags.no_compile = True
+        self.state.library = _Subroutine(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+        return [DefaultPassBuilder.define_nopython_pipeline(self.state)]
+
+    def _compile_core(self) -> Any:
+        result = super()._compile_core()
+        code, library = result.fndesc, result.library
+        name = make_function(
+            code.lookup_module(), code.qualname, "", 0, result.environment, (library,)
+        )  # what kernels know it by
+        result.target_context.insert_user_function(name, code, [library])
+        return result._replace(entry_point=name)
+
+
+class _Subroutine(JITCodeLibrary):
+    """Code of a kernel's part: with what it calls linked in, and neither optimized as a whole nor made machine code."""
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True
 
 
 class _KernelCache(FunctionCache):
@@ -80,7 +150,7 @@ def _sources() -> str:
     root = Path(__file__).resolve().parents[1]
     for path in sorted(root.rglob("*.py")):
         source = path.read_bytes()
-        if b"@kernel" in source:
+        if b"@kernel" in source or b"@subroutine" in source:
             digest.update(source)
     return digest.hexdigest()
 

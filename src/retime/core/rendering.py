@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import html
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from retime.core.errors import MissingDependencyError
+from retime.core.files import replace_atomically
 
 
 def text_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -43,3 +48,35 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value
+
+
+def numbered(symbol: str, values: Any) -> dict[str, float]:
+    """Entries of a vector under the names z1, z2, ...; nothing for None."""
+    return {} if values is None else {f"{symbol}{k + 1}": float(x) for k, x in enumerate(values)}
+
+
+def dataframe(records: Sequence[dict[str, Any]]) -> Any:
+    """A pandas DataFrame of flat dictionaries, one row each.
+
+    Raises:
+        MissingDependencyError: pandas is not installed.
+    """
+    try:
+        import pandas  # type: ignore[import-not-found]
+    except ImportError as error:
+        raise MissingDependencyError("pandas is not installed: pip install 'retime[pandas]'") from error
+    return pandas.DataFrame(list(records))
+
+
+def write_csv(records: Sequence[dict[str, Any]], path: str | Path, columns: Sequence[str] = ()) -> Path:
+    """Flat dictionaries as a table of comma-separated values with a header, written whole or not at all.
+
+    Args:
+        records: one per row. path: the file. columns: the header, for a table that may have no rows; else that of the first record.
+    """
+    names = list(columns or (records[0] if records else ()))
+    with replace_atomically(Path(path)) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, names)
+        table.writeheader()
+        table.writerows(records)
+    return Path(path)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar
 
-from retime.core.rendering import html_table, plain, text_table
+from retime.core.rendering import dataframe, html_table, plain, text_table, write_csv
 
 
 class Result(ABC):
-    """Base of the results of `retime.analysis`: implement `_title`, `_table` and `_data`, and name the plot.
+    """Base of the results of `retime.analysis`: implement `_title`, `_table` and `_data`, name the plot, and where rows of numbers
+    would go into a table, implement `records`.
 
     `_plot` is the function of `retime.plots` that draws the result, "" for none.
     """
@@ -33,6 +35,34 @@ class Result(ABC):
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; complex numbers become [real, imaginary]."""
         return plain(self._data())
+
+    def records(self) -> list[dict[str, Any]]:
+        """One flat dictionary per row of the result: what `to_dataframe` and `to_csv` hold.
+
+        Raises:
+            TypeError: the result is no table.
+        """
+        raise TypeError(f"{type(self).__name__} is no table of rows; its numbers are in `to_dict()`.")
+
+    def to_dataframe(self) -> Any:
+        """The `records` as a pandas DataFrame.
+
+        Raises:
+            MissingDependencyError: pandas is not installed. TypeError: the result is no table.
+        """
+        return dataframe(self.records())
+
+    def to_csv(self, path: str | Path) -> Path:
+        """The `records` as comma-separated values with a header; the file is written whole or not at all.
+
+        Raises:
+            TypeError: the result is no table. OSError: the folder does not exist or cannot be written.
+        """
+        return write_csv(self.records(), path, self._columns())
+
+    def _columns(self) -> Sequence[str]:
+        """The header of `records`, for results that may have no rows."""
+        return ()
 
     def plot(self, **options: Any) -> Any:
         """Draw the result; the options are those of the function of `retime.plots` that is named after it."""

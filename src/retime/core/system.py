@@ -22,6 +22,7 @@ from retime.core.equation import Equation, evaluate, jacobians
 from retime.core.errors import ShapeError
 from retime.core.reachability import Box
 from retime.core.readout import as_readout
+from retime.core.states import one_state
 from retime.core.time import Continuous, Discrete, TimeBase, time_base
 
 
@@ -295,12 +296,12 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def initial_states(z0: Any, num_states: int) -> Array:
-    """One initial state `(n,)` or a batch `(b, n)`, checked.
+    """One initial state `(n,)` or a batch `(b, n)`, checked; of a Trajectory its last, of a point of a result the point.
 
     Raises:
         ShapeError: the last axis is not n. ValueError: an entry is not finite.
     """
-    z = real_array("z0", z0)
+    z = real_array("z0", one_state(z0))
     if z.ndim not in (1, 2) or z.shape[-1] != num_states:
         raise ShapeError(
             f"`z0` has shape {z.shape}; it must be ({num_states},), or (b, {num_states}) for a batch of b initial states."

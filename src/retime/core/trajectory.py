@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.core.rendering import plain
+from retime.core.rendering import dataframe, numbered, plain
+from retime.core.states import finite_rows
 from retime.core.status import TrajectoryStatus
 
 
@@ -83,6 +84,32 @@ class Trajectory:
         rows = np.asarray(np.isfinite(self.states).all(axis=-1))
         last = len(rows) - 1 - np.argmax(rows[::-1], axis=0)
         return np.take_along_axis(self.states, np.asarray(last)[None, ..., None], axis=0)[0]
+
+    def as_state(self) -> Array:
+        """The state that a trajectory stands for where one is asked for (`z0`, `at`): its last one."""
+        return self.last_state
+
+    def as_states(self) -> Array:
+        """The states `(k, n)` that it stands for where many are asked for (`starts`): all that were reached."""
+        return finite_rows(self.states)
+
+    def records(self) -> list[dict[str, Any]]:
+        """One flat dictionary per time (and member of a batch): time, states z1, z2, ..., outputs x1, x2, ..."""
+        rows = []
+        for k, t in enumerate(self.times.tolist()):
+            for j, z in enumerate(np.atleast_2d(self.states[k])):
+                x = None if self.outputs is None else np.atleast_2d(self.outputs[k])[j]
+                member = {"member": j} if self.is_batch else {}
+                rows.append({"time": t, **member, **numbered("z", z), **numbered("x", x)})
+        return rows
+
+    def to_dataframe(self) -> Any:
+        """The `records` as a pandas DataFrame.
+
+        Raises:
+            MissingDependencyError: pandas is not installed.
+        """
+        return dataframe(self.records())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

@@ -30,6 +30,9 @@ FREE_BYTES = 2**26
 NOT_READ = "not read: "
 """How the note on an entry that was left out begins."""
 
+NOT_MADE = "object, which was not made"
+"""How the note on an object of Python ends."""
+
 SUPPORTED = ".mat, .pt, .pth, .safetensors, .npz, .h5, .hdf5, .keras, .onnx, .jld2"
 
 
@@ -81,13 +84,15 @@ class OnnxGraph:
 class FileArrays:
     """What a weights file holds, without a guess at the model.
 
-    `format` is one of mat-v5, mat-v7.3, torch-zip, safetensors, npz, keras-h5, keras-v3, onnx, jld2. `arrays` are real and
-    numeric, in native byte order and C order, with the dtype and the shape that the source language shows (bfloat16
-    becomes float32, exactly); nested names are joined with ".". `cells` are MATLAB cell arrays (and Julia vectors of
-    arrays) of such arrays, in column-major order. `layers` is for Keras, in network order, and `outputs` (layer, number of
-    its output) for a functional model of it; `graph` is for ONNX.
+    `format` is one of mat-v5, mat-v7.3, torch-zip, torch-legacy, pickle, safetensors, npz, keras-h5, keras-v3, onnx, jld2, or object and
+    keras-object for what was in memory (`path` is then its class). `arrays` are real and numeric, in native byte order and C order,
+    with the dtype and the shape that the source language shows (bfloat16 becomes float32, exactly); nested names are joined with ".".
+    `cells` are MATLAB cell arrays (and Julia vectors of arrays) of such arrays, in column-major order. `layers` is for Keras, in
+    network order, and `outputs` (layer, number of its output) for a functional model of it; `graph` is for ONNX.
     `metadata` holds strings, and a note in parentheses for each entry that was not read; `refused` has the full message for those
-    among them that are no real arrays.
+    among them that are no real arrays. `modules` is for PyTorch modules: by name ("" the whole) their class and the numbers and
+    strings that they say of themselves (`nonlinearity`, `bidirectional`, ...); a state dict has none.
+    `remarks` is what the reader should know of how the file was read.
     """
 
     path: Path
@@ -99,6 +104,8 @@ class FileArrays:
     graph: OnnxGraph | None = None
     outputs: tuple[tuple[str, int], ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
+    modules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 def read_arrays(path: str | Path) -> FileArrays:
@@ -166,17 +173,24 @@ class UnreadableEntry(ModelFileError):
 
 
 class ArrayCollector:
-    """Gathers one file's entries, checks each, and bounds how many objects and bytes the file may ask for."""
+    """Gathers one file's entries, checks each, and bounds how many objects and bytes the file may ask for.
 
-    def __init__(self, path: Path, format: str) -> None:
+    Args:
+        path: the file. format: see `FileArrays`.
+        size: bytes of the file; for an object in memory any large number.
+    """
+
+    def __init__(self, path: Path, format: str, size: int | None = None) -> None:
+        size = path.stat().st_size if size is None else size
         self.path, self.format = path, format
         self.arrays: dict[str, np.ndarray] = {}
         self.cells: dict[str, tuple[np.ndarray, ...]] = {}
         self.metadata: dict[str, str] = {}
         self.refused: dict[str, str] = {}
+        self.modules: dict[str, dict[str, Any]] = {}
         self._visits = 0
-        self._bytes_left = max(FREE_BYTES, MAX_EXPANSION * path.stat().st_size)
-        self._text_left = FREE_BYTES + path.stat().st_size
+        self._bytes_left = max(FREE_BYTES, MAX_EXPANSION * size)
+        self._text_left = FREE_BYTES + size
         self._inside: set[Any] = set()
         self._beside: set[Path] = set()
 
@@ -274,9 +288,23 @@ class ArrayCollector:
             raise ModelFileError(next(iter(self.refused.values())))
         if not self.arrays and not self.cells:
             remedy = "Save the network's weights as named arrays."
-            raise refusal(self.path, expected=f"named arrays in this {self.format} file", found="none", remedy=remedy)
+            raise refusal(
+                self.path,
+                expected=f"named arrays in this {self.format}{' file' if self.path.suffix else ''}",
+                found="none",
+                remedy=remedy,
+            )
         return FileArrays(
-            self.path, self.format, self.arrays, self.cells, layers, self.metadata, graph, outputs, self.refused
+            self.path,
+            self.format,
+            self.arrays,
+            self.cells,
+            layers,
+            self.metadata,
+            graph,
+            outputs,
+            self.refused,
+            self.modules,
         )
 
 

@@ -20,7 +20,6 @@ from retime.io.named import ALIASES, Named, Recognition, held, own_readout, size
 from retime.io.onnx_graph import read_graph
 from retime.io.published import LEAKY, published
 from retime.io.recurrent import num_outputs
-from retime.io.renaming import RATES, renamed
 from retime.io.state_dict import RECURRENT_FAMILIES, has_recurrent_weights, is_recurrent_name, read_state_dict
 from retime.models import FAMILIES
 
@@ -30,19 +29,13 @@ _CONTINUOUS = ("continuous_plrnn", "rate_rnn", "hopfield")
 def recognize(
     file: FileArrays, family: str | None, dt: float | None, options: dict[str, Any]
 ) -> tuple[System, Recognition]:
-    """Build the model that the arrays describe. `names` among the options says which array is which argument.
+    """Build the model that the arrays describe.
 
     Raises:
         ModelFileError: no family fits, the given one lacks arrays, or the shapes disagree; the message says which.
     """
     if family is not None and family not in FAMILIES:
         raise ValueError(f"`family` is {family!r}; it must be one of {', '.join(sorted(FAMILIES))}.")
-    options = dict(options)
-    names = options.pop("names", None)
-    if names is not None:
-        file = renamed(file, names, family)
-        rates = {x: np.squeeze(file.arrays[x]) for x in RATES if x in file.arrays}
-        file, options = replace(file, arrays={k: v for k, v in file.arrays.items() if k not in rates}), rates | options
     _check_needed(file)
     file, folds = folded(file)
     found = _named(file, folds)

@@ -1,12 +1,7 @@
-"""Arrays as programs store them, made into the arrays that models use: parametrized weights, other names, MATLAB cells.
-
-PyTorch keeps a parametrized weight as its parts, and the network uses what they are put together to. A reader that passes over the
-parts reads another network, so each is folded, or refused by name.
-"""
+"""Arrays as programs store them, made into the arrays that models use: parametrized weights, other names, MATLAB cells."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -15,6 +10,7 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.errors import ModelFileError
 from retime.io.arrays import FileArrays
+from retime.io.parametrizations import put_together
 
 __all__ = ["folded"]
 
@@ -31,7 +27,7 @@ def folded(file: FileArrays) -> tuple[FileArrays, list[str]]:
     arrays = _dotted(dict(file.arrays))
     if not arrays:
         arrays = _cells(file.cells, notes)
-    arrays = _parametrized(file, arrays, notes)
+    arrays = put_together(file, arrays, notes)
     arrays = _diagonal_inside(file, _exponentiated(_renamed(arrays, notes), notes), notes)
     return replace(file, arrays=arrays), notes
 
@@ -57,83 +53,6 @@ def _are_plrnn(A: Array, W: Array, h: Array) -> bool:
     if n < 2 or W.shape != (n, n) or A.shape not in ((n, n), (n, 1), (1, n)) or max(h.shape) != n:
         return False
     return A.shape != (n, n) or bool(np.all(A[~np.eye(n, dtype=bool)] == 0) and np.all(np.diag(W) == 0))
-
-
-# Parametrized weights.
-
-_MODERN = re.compile(r"(?:(.*)\.)?parametrizations\.([^.]+)\.(.+)")
-
-_REMEDY = (
-    "Remove the parametrization in PyTorch, torch.nn.utils.parametrize.remove_parametrizations(module, {!r}), and save the state dict "
-    "again."
-)
-
-
-def _parametrized(file: FileArrays, arrays: dict[str, Array], notes: list[str]) -> dict[str, Array]:
-    """Weight normalization, spectral normalization and pruning masks, put together."""
-    found: dict[str, dict[str, str]] = {}
-    for name in arrays:
-        match = _MODERN.fullmatch(name)
-        if match is not None:
-            found.setdefault(f"{match[1]}.{match[2]}".lstrip(".") if match[1] else match[2], {})[match[3]] = name
-    for name in arrays:
-        base, _, part = name.rpartition("_")
-        if part in ("g", "v", "orig", "u", "mask") and "weight" in base.rpartition(".")[2] and base not in arrays:
-            found.setdefault(base, {})[part] = name
-    for base, names in found.items():
-        parts = {part: arrays[name] for part, name in names.items()}
-        value, kind = _together(parts)
-        if value is None and not any("parametrizations" in name for name in names.values()):
-            continue
-        if value is None or base in arrays:
-            raise ModelFileError(
-                f"{file.path}: `{base}` is parametrized ({', '.join(f'`{x}`' for x in names.values())}) by a formula that the file does not "
-                f"say. {_REMEDY.format(base.rpartition('.')[2])}"
-            )
-        arrays = _put(arrays, base, value, set(names.values()))
-        notes.append(f"`{base}` is put together from its {kind}.")
-    return arrays
-
-
-def _put(arrays: dict[str, Array], name: str, value: Array, parts: set[str]) -> dict[str, Array]:
-    """The value in the place of the first of its parts, since the order of modules tells a readout from an encoder."""
-    result: dict[str, Array] = {}
-    for key, array in arrays.items():
-        if key in parts:
-            result.setdefault(name, value)
-        else:
-            result[key] = array
-    return result
-
-
-def _together(parts: Mapping[str, Array]) -> tuple[Array | None, str]:
-    """The weight of its parts, and what they are; None for parts that are not understood."""
-    names = set(parts)
-    for g, v in (("original0", "original1"), ("g", "v")):
-        if names == {g, v} and _is_norm(parts[g], parts[v]):
-            return _normalized(parts[g], parts[v]), "weight normalization"
-    for W, u, v in (("original", "0._u", "0._v"), ("orig", "u", "v")):
-        if names == {W, u, v} and parts[W].ndim == 2 and (parts[u].size, parts[v].size) == parts[W].shape:
-            sigma = float(
-                parts[u].astype(float).reshape(-1) @ parts[W].astype(float) @ parts[v].astype(float).reshape(-1)
-            )
-            return (parts[W].astype(float) / sigma, "spectral normalization") if sigma else (None, "")
-    if names == {"orig", "mask"} and parts["orig"].shape == parts["mask"].shape:
-        return parts["orig"].astype(float) * parts["mask"], "pruning mask"
-    return None, ""
-
-
-def _is_norm(g: Array, v: Array) -> bool:
-    """Lengths along some axes of v: g has v's shape with these axes 1, or is one number."""
-    fits = g.ndim == v.ndim and all(a in (1, b) for a, b in zip(g.shape, v.shape, strict=True))
-    return v.ndim >= 2 and (g.size == 1 or (fits and g.size < v.size))
-
-
-def _normalized(g: Array, v: Array) -> Array:
-    """g v / |v|, the length over the axes in which g is 1."""
-    v = np.asarray(v, dtype=float)
-    axes = tuple(k for k in range(v.ndim) if g.size == 1 or g.shape[k] == 1)
-    return np.asarray(g, dtype=float) * v / np.sqrt((v**2).sum(axis=axes, keepdims=True))
 
 
 # Other names.

@@ -64,8 +64,6 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 _SAVE_TORCH = "Load it in a current PyTorch and run torch.save(model.state_dict(), path)."
 
 _REFUSED_STARTS = (
-    (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19", "a file of PyTorch before 1.6, a bare pickle", _SAVE_TORCH),
-    (b"\x80", "a bare pickle, which retime does not open because that may run code", _SAVE_TORCH),
     (b"\x93NUMPY", "a NumPy .npy file, one array without a name", "Save named arrays with numpy.savez."),
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "Run git lfs pull."),
     (b"<", "a web page or XML", "Download the raw file."),
@@ -73,8 +71,12 @@ _REFUSED_STARTS = (
 
 
 def _reader_of_content(path: Path, head: bytes) -> Callable[[Path], FileArrays]:
-    from retime.io import jld2, mat, onnx, safetensors
+    from retime.io import jld2, mat, onnx, safetensors, torch_legacy
 
+    if torch_legacy.is_legacy(head):
+        return torch_legacy.read_torch_legacy
+    if torch_legacy.is_pickle(head, path.suffix):
+        return torch_legacy.read_pickle
     if head.startswith(b"PK"):
         return _reader_of_zip(path)
     if head.startswith(b"MATLAB 7.3"):

@@ -20,7 +20,7 @@ from retime.io.archive import read_member
 from retime.io.arrays import FREE_BYTES, ArrayCollector, FileArrays, KerasLayer, reading, refusal, widen_bfloat16
 from retime.io.hdf5 import attribute, children, open_hdf5, read_dataset
 
-__all__ = ["read_keras_h5", "read_keras_v3"]
+__all__ = ["keras_arrays", "read_keras_h5", "read_keras_v3"]
 
 _SAVE = "Save the whole model with model.save('model.keras')."
 
@@ -47,6 +47,33 @@ def read_keras_h5(path: Path) -> FileArrays:
         config = json.loads(attribute(file, "model_config"))
         layers = [_layer_h5(collector, file["model_weights"], entry) for entry in _layer_configs(path, config)]
         return _finish(collector, layers, config)
+
+
+def keras_arrays(
+    path: Path,
+    entries: list[Mapping[str, Any]],
+    weights: Mapping[str, list[tuple[str, np.ndarray]]],
+    outputs: Any = None,
+) -> FileArrays:
+    """A live model or layer as a file of it would be read.
+
+    Args:
+        path: its class.
+        entries: the configuration of each layer. weights: by layer, the path and the value of each.
+        outputs: the configuration of a functional model's outputs; None for any other.
+    """
+    collector = ArrayCollector(path, "keras-object", _NO_FILE)
+    layers = []
+    for entry in entries:
+        name = _layer_name(entry)
+        paths = [place for place, _ in weights.get(name, ())]
+        short = _short_names(paths, name, "layers" in entry["config"])
+        values = (collector.real(f"{name}.{key}", x) for key, (_, x) in zip(short, weights.get(name, ()), strict=True))
+        layers.append(_described(entry, name, dict(zip(short, values, strict=True))))
+    return _finish(collector, layers, {"config": {"output_layers": outputs}})
+
+
+_NO_FILE = 2**40
 
 
 def _weights_only(path: Path) -> ModelFileError:

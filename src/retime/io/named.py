@@ -10,7 +10,7 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.errors import ModelFileError
-from retime.io.arrays import NOT_READ, FileArrays
+from retime.io.arrays import NOT_MADE, NOT_READ, FileArrays
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "A": ("A", "a_diag", "AD"),
@@ -37,6 +37,21 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 """Names under which published files store a parameter; a prefix that ends with "." is ignored (`model.A` is `A`)."""
 
 INITIAL_STATES = ("z0", "mu0", "x0", "initial_states", "init_state", "initial_state", "initial_hidden")
+
+
+def is_parameter(name: str) -> bool:
+    """Whether models look for a parameter, a step or an initial state under this name."""
+    return name in _PARAMETERS or re.fullmatch(r"(weight|bias)_(ih|hh)(_l\d+)?", name) is not None
+
+
+_PARAMETERS = {
+    *INITIAL_STATES,
+    *(alias for aliases in ALIASES.values() for alias in aliases),
+    "tau",
+    "leak",
+    "leak_rate",
+    "taus",
+}
 
 
 @dataclass(frozen=True)
@@ -125,17 +140,21 @@ class Named:
             prefixes = ", ".join(repr(x) for x in found)
             raise ModelFileError(
                 f"{self.file.path}: {len(found)} different arrays for `{name}` ({shown}), of several networks or copies of one "
-                f"(prefixes {prefixes}). Save the arrays of one of them alone, without the others."
+                f"(prefixes {prefixes}). Choose one of them by `prefix=`, or save it alone."
             )
         self.read.update(found.values())
         return first
 
     def unread(self) -> str:
-        """What was not asked for, with shapes or reasons; initial states and the step are not part of a model. Empty for nothing."""
-        shown = [f"`{x}` {size(self.file.arrays[x])}" for x in self._left()]
-        notes = ((x, text.strip("()")) for x, text in self.file.metadata.items())
-        shown += [f"`{x}` ({text.removeprefix(NOT_READ)})" for x, text in notes if text.startswith(NOT_READ)]
-        return ", ".join(shown[:12]) + (f" and {len(shown) - 12} more" if len(shown) > 12 else "")
+        """What was not asked for, with shapes or reasons; not initial states, the step, and what training left. Empty for nothing."""
+        arrays = [f"`{x}` {size(self.file.arrays[x])}" for x in self._left() if not is_training(x)]
+        notes = {x: text.strip("()") for x, text in self.file.metadata.items() if not is_training(x)}
+        entries = {x: text.removeprefix(NOT_READ) for x, text in notes.items() if text.startswith(NOT_READ)}
+        objects = [x for x, found in entries.items() if found.endswith(NOT_MADE)]
+        shown = [*arrays, *(f"`{x}` ({found})" for x, found in entries.items() if x not in objects or len(objects) < 4)]
+        text = ", ".join(shown[:12]) + (f" and {len(shown) - 12} more" if len(shown) > 12 else "")
+        some = f"{len(objects)} objects that are no arrays ({', '.join(f'`{x}`' for x in objects[:3])}, ...)"
+        return ", ".join(filter(None, (text, some if len(objects) > 3 else "")))
 
     def _left(self) -> list[str]:
         known = {*INITIAL_STATES, *ALIASES["dt"]}
@@ -143,7 +162,7 @@ class Named:
 
     def doubt(self, sizes: set[int], notes: Sequence[str]) -> str:
         """Arrays that were not asked for although they are as long as the state, or have the name of a rate; empty for none."""
-        left = [x for x in self._left() if not _TRAINING.search(x) and not any(f"`{x}`" in note for note in notes)]
+        left = [x for x in self._left() if not is_training(x) and not any(f"`{x}`" in note for note in notes)]
         found = [x for x in left if _RATE.fullmatch(x.rpartition(".")[2]) or sizes & set(self.file.arrays[x].shape)]
         if not found:
             return ""
@@ -176,7 +195,23 @@ _RATE = re.compile(
     r"alphas?|taus?|leak\w*|decay\w*|gamma|time_constants?|slopes|thresholds?|thetas?|dale\w*", re.IGNORECASE
 )
 
-_TRAINING = re.compile(r"optim|exp_avg|momentum|grad|loss|epoch|train|valid|batch|history", re.IGNORECASE)
+
+def is_rate(name: str) -> bool:
+    """Whether a network has a leak, a time constant, a threshold or the like under this name."""
+    return _RATE.fullmatch(name) is not None
+
+
+def is_training(name: str) -> bool:
+    """Whether an entry belongs to training and not to the network: the optimizer's state, random states, counters, records."""
+    return _TRAINING.search(name) is not None
+
+
+_TRAINING = re.compile(
+    r"(^|[._/])(optim\w*|exp_avg\w*|momentum_buffer|grads?|\w*loss(es)?|epochs?|history|\w*sched\w*|(grad_)?scaler|metrics?|callbacks?"
+    r"|iterations?|\w*rng\w*|random_state|seeds?|lr|acc(uracy)?|(global_)?steps?|loops|param_groups|logs?"
+    r"|batch_(idx|size)|num_batches_tracked|train(ing)?_\w+|val(id)?_\w+|best_(loss|acc|score|epoch|val)\w*)([._/]|$)",
+    re.IGNORECASE,
+)
 
 
 def size(array: Array) -> str:

@@ -19,12 +19,10 @@ _OPTIONS = {
 }  # fmt: skip
 """Arguments that are no arrays."""
 
-RATES = ("alpha", "tau")
-"""Arguments that a constructor takes by keyword, and that a file may hold as an array."""
 
-
-def renamed(file: FileArrays, names: Any, family: str | None) -> FileArrays:
-    """The file with the named arrays alone, under the names of the arguments.
+def renamed(file: FileArrays, names: Any, family: str | None) -> tuple[FileArrays, dict[str, Array]]:
+    """The file with the named arrays alone, under the names of the arguments; and the leak or time constant among them, which a
+    constructor takes by keyword.
 
     Args:
         file: what was read.
@@ -50,9 +48,11 @@ def renamed(file: FileArrays, names: Any, family: str | None) -> FileArrays:
     read: set[str] = set()
     arrays = {name: _value(file, name, text, stored, read) for name, text in names.items()}
     rest = {x: f"({NOT_READ}{size(a)}, not among `names`)" for x, a in stored.items() if x not in read}
-    return replace(
+    rates = {x: np.squeeze(arrays.pop(x)) for x in ("alpha", "tau") if x in arrays}
+    new = replace(
         file, arrays=arrays, cells={}, layers=(), graph=None, outputs=(), metadata={**file.metadata, **rest}, refused={}
     )
+    return new, rates
 
 
 def parsed(text: str) -> dict[str, str]:

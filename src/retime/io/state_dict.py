@@ -18,6 +18,7 @@ from retime.core.errors import ModelFileError
 from retime.core.readout import Readout
 from retime.core.system import System
 from retime.core.time import TimeBase
+from retime.io.modules import notes_on_modules, said_nonlinearity
 from retime.io.named import Named, Recognition, held, own_readout, size
 from retime.io.recurrent import Layer, gated, network
 
@@ -81,8 +82,10 @@ def read_state_dict(
     readout, notes = _readout(found, weights, is_torch)
     model = network(layers, readout, time, options, stacked=family == "stacked_rnn")
     others: tuple[str, ...] = ()
-    if family is None:
+    said = said_nonlinearity(found.file, weights[0].names["W_rec"])
+    if family is None and not said:
         others = _others(gates[0], is_torch, notes)
+    notes += notes_on_modules(found.file, weights[0].names["W_rec"])
     reason = ", ".join(w.shown("W_rec", "W_in") for w in weights)
     return model, Recognition(model.family, reason, others, tuple(notes))
 
@@ -90,7 +93,11 @@ def read_state_dict(
 def _others(gates: int, is_torch: bool, notes: list[str]) -> tuple[str, ...]:
     """The families that the same arrays fit; what the file does not say is added to the notes."""
     if gates == 1 and is_torch:
-        notes.insert(0, "A PyTorch file does not name its nonlinearity: tanh is the default of nn.RNN.")
+        notes.insert(
+            0,
+            "A PyTorch file does not name its nonlinearity: tanh is the default of nn.RNN. The module itself does, load(module); known "
+            "outputs decide, check=(inputs, outputs).",
+        )
         return ('family="relu_rnn"',)
     if gates == 1:
         notes.insert(
@@ -122,7 +129,7 @@ def _layers(found: Named, family: str | None) -> tuple[list[_Weights], bool]:
     if len(prefixes) > 1:
         raise ModelFileError(
             f"{found.file.path}: {len(prefixes)} recurrent modules ({', '.join(prefixes)}), and a state dict does not say how they "
-            "are connected. Save the state dict of one of them, e.g. torch.save(model.rnn.state_dict(), path)."
+            f"are connected. Choose one of them, prefix={prefixes[0]!r}."
         )
     return _torch_layers(found, named), True
 
@@ -197,8 +204,13 @@ def _check_rows(found: Named, weights: _Weights, rows: int, kind: str) -> None:
 
 def _family(found: Named, weights: _Weights, gates: int, family: str | None, is_torch: bool) -> str:
     fitting = FAMILIES_BY_GATES[gates]
+    said = said_nonlinearity(found.file, weights.names["W_rec"]) if gates == 1 else ""
+    if said and family in ("tanh_rnn", "relu_rnn") and family != f"{said}_rnn":
+        raise ModelFileError(
+            f"{found.file.path}: the module says itself that its nonlinearity is {said}, not {family!r}; drop `family`."
+        )
     if family in (None, "stacked_rnn"):
-        return "relu_rnn" if gates == 1 and not is_torch else fitting[0]
+        return f"{said}_rnn" if said else "relu_rnn" if gates == 1 and not is_torch else fitting[0]
     if family not in fitting:
         raise ModelFileError(
             f"{found.file.path}: {weights.shown('W_rec')} is {_KINDS[gates]}, not {family!r}; pass family="
@@ -247,7 +259,13 @@ def _readout(found: Named, weights: list[_Weights], is_torch: bool) -> tuple[Rea
     return Readout(arrays[name], arrays.get(bias)), [f"`{name}` is the readout."]
 
 
-_ORDERED = ("torch-zip", "npz")  # formats that keep the order in which the modules were made
+_ORDERED = (
+    "torch-zip",
+    "torch-legacy",
+    "pickle",
+    "object",
+    "npz",
+)  # formats that keep the order in which the modules were made
 
 _ENCODERS = ("embed", "enc", "in_proj", "input")
 

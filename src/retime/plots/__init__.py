@@ -1,10 +1,11 @@
-"""result -> matplotlib Axes. Colors follow the current style; nothing global is changed."""
+"""result -> matplotlib Axes. Colors and fonts follow the current style; nothing global is changed."""
 
 from retime.plots.basins import basins
+from retime.plots.cycles import cycle, cycles
 from retime.plots.orbits import errors, phase_plane, stability_region, state_space, time_series
 from retime.plots.overview import analysis
 from retime.plots.parameters import bifurcation_diagram, stability_map
-from retime.plots.points import cycle, fixed_points
+from retime.plots.points import fixed_points
 from retime.plots.regions import region_map, transition_graph
 from retime.plots.spectra import exponents, multipliers, spectrum
 
@@ -13,6 +14,7 @@ __all__ = [
     "basins",
     "bifurcation_diagram",
     "cycle",
+    "cycles",
     "errors",
     "exponents",
     "fixed_points",

@@ -10,23 +10,23 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
-from retime.plots.orbits import _axes, _chosen
+from retime.plots.coordinates import coordinates, slice_name
 
 if TYPE_CHECKING:
     from retime.analysis.basins import Attractor, Basins
 
-from retime.plots.style import LEGEND, _colors
+from retime.plots.style import LEGEND, color_list, ink, legend, new_axes
 
 
 def basins(result: Basins, *, units: Any = None, ax: Axes | None = None) -> Axes:
-    """Basins of attraction: the image of the slice, or without one the initial states in two coordinates.
+    """Basins of attraction: the image of the slice, or without one the initial states in two outputs, without a readout two states.
 
     The legend gives the fraction of the box that every attractor takes, with its standard error. Attractors that lie in the plane are
-    drawn on it in white (fixed points, cycles of maps) or black (limit cycles, bounded sets).
+    drawn on it as open circles (fixed points, cycles of maps) or dots (limit cycles, bounded sets).
 
     Args:
         result: from `find_basins`.
-        units: without a slice, the two indices of the coordinates; None for the first two.
+        units: without a slice, the two indices of states; None for the first two outputs, or without a readout states.
         ax: where to draw; None makes a new figure.
 
     Returns:
@@ -37,8 +37,8 @@ def basins(result: Basins, *, units: Any = None, ax: Axes | None = None) -> Axes
     """
     if result.image is not None and units is not None:
         raise ValueError("The result has an image, whose plane is fixed; leave out `units`, or search without `slice`.")
-    ax = _axes(ax)
-    colors = _basin_colors(result.attractors)
+    ax = new_axes(ax)
+    colors = _basincolor_list(result.attractors)
     if result.image is None:
         seen = set(result.labels.tolist())
         _starts(ax, result, units, colors)
@@ -50,19 +50,21 @@ def basins(result: Basins, *, units: Any = None, ax: Axes | None = None) -> Axes
             cmap=ListedColormap(colors), vmin=-0.5, vmax=len(colors) - 0.5,
         )  # fmt: skip
         _attractors(ax, result)
+        axes = np.column_stack([result.plane.first, result.plane.second])  # type: ignore[union-attr]
+        ax.set_title(slice_name(result.plane.base, axes, "the middle of the box"), fontsize="medium")  # type: ignore[union-attr]
         ax.set(xlabel=_axis(result.plane, 0), ylabel=_axis(result.plane, 1), xlim=x, ylim=y)
     shown = [k for k in range(len(colors)) if k in seen]
     handles = [Patch(color=colors[k], alpha=0.6, label=_share(result.attractors[k])) for k in shown[:LEGEND]]
     if len(shown) > LEGEND:
         handles.append(Patch(alpha=0.0, label=f"... {len(shown) - LEGEND} more"))
-    ax.legend(handles=handles, fontsize="small", frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    legend(ax, handles=handles)
     return ax
 
 
-def _basin_colors(attractors: Sequence[Attractor]) -> list[Any]:
+def _basincolor_list(attractors: Sequence[Attractor]) -> list[Any]:
     """The color cycle for attractors, grays for what left or did not settle."""
     gray = {"diverged": "0.85", "undecided": "0.5"}
-    proper = iter(_colors(sum(a.kind not in gray for a in attractors)))
+    proper = iter(color_list(sum(a.kind not in gray for a in attractors)))
     return [gray[a.kind] if a.kind in gray else next(proper) for a in attractors]
 
 
@@ -79,22 +81,23 @@ def _axis(plane: Any, k: int) -> str:
     direction = (plane.first, plane.second)[k]
     state = int(np.argmax(direction))
     is_state = plane.names[k] == f"z{state}" and np.array_equal(direction, np.eye(len(direction))[state])
-    return f"$z_{{{state + 1}}}$" if is_state else plane.names[k]
+    return f"state $z_{{{state + 1}}}$" if is_state else plane.names[k]
 
 
 def _starts(ax: Axes, result: Basins, units: Any, colors: list[Any]) -> None:
-    n = result.starts.shape[1]
-    chosen = _chosen(units, n, 2)
-    if len(chosen) != min(n, 2):
-        raise ValueError(f"`units` has {len(chosen)} entries; basins are drawn in {min(n, 2)} coordinates.")
+    about, n = result.searched, result.starts.shape[1]
+    known = {} if about is None else {"readout": about.outputs, "num_outputs": about.num_outputs}
+    shown = coordinates(n, most=2, units=units, **known)
+    if len(shown) != min(n, 2):
+        raise ValueError(f"`units` has {len(shown)} entries; basins are drawn in {min(n, 2)} coordinates.")
     for k, color in enumerate(colors):
-        z = result.starts[result.labels == k][:, chosen]
+        z = shown.of(result.starts[result.labels == k])
         if len(z):
             y = z[:, 1] if n > 1 else np.zeros(len(z))
             ax.plot(z[:, 0], y, "." if n > 1 else "|", ms=4 if n > 1 else 30, color=color, alpha=0.7)
-    ax.set_xlabel(f"$z_{{{chosen[0] + 1}}}$")
+    ax.set_xlabel(shown.labels[0])
     if n > 1:
-        ax.set_ylabel(f"$z_{{{chosen[1] + 1}}}$")
+        ax.set_ylabel(shown.labels[1])
     else:
         ax.yaxis.set_visible(False)
 
@@ -112,5 +115,5 @@ def _attractors(ax: Axes, result: Basins) -> None:
         inside = np.abs(axes @ x - offset.T).max(axis=0) <= 1e-6 * width
         exact = a.kind in ("fixed_point", "neutral") or (a.kind == "cycle" and not isinstance(a.period, float))
         if inside.any():
-            style = {"ms": 6, "mfc": "white", "mec": "black"} if exact else {"ms": 1.5, "color": "black"}
+            style = {"ms": 6, "mfc": ax.get_facecolor(), "mec": ink()} if exact else {"ms": 1.5, "color": ink()}
             ax.plot(*x[:, inside], "o", **style)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 
 from retime.analysis.compare import Comparison
 from retime.convert import StabilityRegion
 from retime.core.arrays import Array
+from retime.core.states import one_state
 from retime.core.time import Continuous
 from retime.core.trajectory import Trajectory
+from retime.plots.coordinates import components, coordinates, of_trajectory, slice_name
+from retime.plots.space import Space, room
+from retime.plots.style import grays, ink, legend, new_axes
 
 
 def time_series(
@@ -20,17 +24,18 @@ def time_series(
     *,
     samples: Trajectory | None = None,
     units: Any = None,
-    outputs: bool = False,
+    outputs: bool | None = None,
     switches: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
-    """States (or outputs) over time as lines; a second trajectory as dots on top.
+    """Outputs over time as lines, or without a readout states; a second trajectory as dots on top.
 
     Args:
         trajectory: the line, e.g. a flow; one initial state.
         samples: drawn as dots in the same colors, e.g. the map's orbit.
-        units: indices to draw; None for the first three.
-        outputs: draw the readout's outputs instead of states.
+        units: indices of states to draw (of outputs with `outputs=True`); None for the first three outputs, without a readout for up to
+            three states, or the first three principal components of the orbit, with their shares of the variance.
+        outputs: True: the readout's outputs; False: never; None for the choice above.
         switches: mark the times of region changes by thin vertical lines.
         ax: where to draw; None makes a new figure.
 
@@ -40,21 +45,22 @@ def time_series(
     Raises:
         ValueError: a batch, an index that does not exist, or no outputs.
     """
-    ax = _axes(ax)
-    values = _values(trajectory, outputs)
-    chosen = _chosen(units, values.shape[1], 3)
-    symbol = "x" if outputs else "z"
-    for i in chosen:
-        (line,) = ax.plot(trajectory.times, values[:, i], label=f"${symbol}_{{{i + 1}}}$")
-        if samples is not None:
-            dots = _values(samples, outputs)
+    ax = new_axes(ax)
+    shown = of_trajectory(trajectory, most=3, units=units, outputs=outputs, least=1)
+    values = shown.along(trajectory)
+    dots = None if samples is None else shown.along(samples)
+    for i, label in enumerate(shown.labels):
+        (line,) = ax.plot(trajectory.times, values[:, i], label=label.removeprefix("output ").removeprefix("state "))
+        if samples is not None and dots is not None:
             ax.plot(samples.times, dots[:, i], "o", ms=3.5, mfc="none", color=line.get_color())
     if switches:
         for t in trajectory.switch_times:
             ax.axvline(t, lw=0.4, alpha=0.4, color="0.5", zorder=0)
-    ax.set_xlabel("time")
-    ax.set_ylabel("output" if outputs else "state")
-    ax.legend(frameon=False, loc="upper right")
+    kind = (
+        "output" if shown.shown is not None else "principal component" if shown.labels[0].startswith("PC") else "state"
+    )
+    ax.set(xlabel="time", ylabel=kind)
+    legend(ax)
     return ax
 
 
@@ -63,20 +69,23 @@ def phase_plane(
     *,
     trajectory: Trajectory | None = None,
     samples: Trajectory | None = None,
-    units: tuple[int, int] = (0, 1),
+    units: tuple[int, int] | None = None,
     at: Any = None,
     inputs: Any = None,
     extent: tuple[float, float, float, float] | None = None,
     grid: int = 25,
     ax: Axes | None = None,
 ) -> Axes:
-    """The flow field in the plane of two units, region boundaries, and orbits.
+    """The flow field in a plane of states, region boundaries (dashed), and orbits, projected onto the plane.
+
+    Where there are more than two states, the title names the plane: the field and the boundaries are those on it.
 
     Args:
         model: a system in continuous time: a converted flow (its state-switched field), a network, a vector field.
         trajectory: drawn as a line. samples: drawn as dots.
-        units: the two states of the plane.
-        at: the other states `(n,)` that fix the plane; None takes the mean of the trajectory, else zero.
+        units: the two states of the plane; None for the first two of two or three, else the two principal components of the trajectory
+            (or samples), with their shares of the variance.
+        at: the state `(n,)` the plane goes through (or a point of a result); None takes the mean of the trajectory, else zero.
         inputs: the input `(m,)` at which the field is drawn; None for zero.
         extent: x0, x1, y0, y1; None fits the trajectory with a margin, else +-3.
         grid: arrows per side.
@@ -90,27 +99,39 @@ def phase_plane(
     """
     if not isinstance(getattr(model, "time", None), Continuous):
         raise TypeError(f"{type(model).__name__} is a map and has no field; pass `to_continuous(model).model`.")
-    ax = _axes(ax)
-    i, j = _chosen(units, model.num_states, 2)
-    shown = trajectory if trajectory is not None else samples
-    base = _base(model, at, shown)
-    x0, x1, y0, y1 = extent or _extent(shown, i, j)
+    ax = new_axes(ax)
+    orbit = trajectory if trajectory is not None else samples
+    n = model.num_states
+    found = components(orbit.states, 2) if units is None and n > 3 and orbit is not None else None
+    shown = found if found is not None and len(found) == 2 else coordinates(n, most=2, units=units, outputs=False)
+    if len(shown) != 2:
+        raise ValueError(f"`units` has {len(shown)} entries; a plane has two.")
+    base = _base(model, at, orbit)
+    axes = np.asarray(shown.axes)
+    origin = base - axes @ shown.of(base[None])[0]
+    x0, x1, y0, y1 = extent or _extent(None if orbit is None else shown.along(orbit))
     X, Y = np.meshgrid(np.linspace(x0, x1, grid), np.linspace(y0, y1, grid))
-    states = _plane(base, i, j, X, Y)
-    field = model.field(states, None if inputs is None else np.asarray(inputs, dtype=float))
-    u, v = field[..., i], field[..., j]
+    s = None if inputs is None else np.asarray(inputs, dtype=float)
+    u, v = np.moveaxis(model.field(_plane(origin, axes, X, Y), s) @ axes, -1, 0)
     speed = np.hypot(u, v)
     unit = np.where(speed > 0, speed, 1.0)
-    ax.quiver(
-        X, Y, u / unit, v / unit, speed, cmap="Greys", pivot="mid", alpha=0.7, norm=_half_range(speed), width=0.0025
-    )
+    style = {
+        "cmap": grays(ax),
+        "pivot": "mid",
+        "alpha": 0.8,
+        "width": 0.0025,
+        "norm": Normalize(0.0, speed.max() or 1.0),
+    }
+    ax.quiver(X, Y, u / unit, v / unit, speed, **style)
     if hasattr(model, "canonical"):
-        _boundaries(ax, model, base, i, j, (x0, x1, y0, y1), inputs)
+        _boundaries(ax, model, origin, axes, (x0, x1, y0, y1), inputs)
     if trajectory is not None:
-        ax.plot(trajectory.states[:, i], trajectory.states[:, j], lw=1.6)
+        ax.plot(*shown.along(trajectory).T, lw=1.6)
     if samples is not None:
-        ax.plot(samples.states[:, i], samples.states[:, j], "o", ms=3, mfc="none")
-    ax.set(xlabel=f"$z_{{{i + 1}}}$", ylabel=f"$z_{{{j + 1}}}$", xlim=(x0, x1), ylim=(y0, y1))
+        ax.plot(*shown.along(samples).T, "o", ms=3, mfc="none")
+    what = "the state given" if at is not None else "zero" if orbit is None else "the orbit's mean"
+    ax.set_title(slice_name(base, axes, what), fontsize="medium")
+    ax.set(xlabel=shown.labels[0], ylabel=shown.labels[1], xlim=(x0, x1), ylim=(y0, y1))
     return ax
 
 
@@ -119,15 +140,16 @@ def state_space(
     *,
     samples: Trajectory | None = None,
     units: Any = None,
-    outputs: bool = False,
+    outputs: bool | None = None,
     ax: Any = None,
 ) -> Any:
-    """Two or three states (or outputs) against each other; a second trajectory as dots.
+    """Two or three outputs (or states) against each other; a second trajectory as dots.
 
     Args:
         trajectory: the line. samples: the dots.
-        units: two or three indices; None for the first three (two where there are only two).
-        outputs: draw the readout's outputs instead of states.
+        units: two or three indices of states (of outputs with `outputs=True`); None for the outputs of a readout with two or more, without
+            one for up to three states, or the principal components of the orbit, with their shares of the variance.
+        outputs: True: the readout's outputs; False: never; None for the choice above.
         ax: where to draw (a 3-d Axes for three); None makes a new figure.
 
     Returns:
@@ -136,18 +158,13 @@ def state_space(
     Raises:
         ValueError: a batch, indices that do not exist, or no outputs.
     """
-    values = _values(trajectory, outputs)
-    chosen = _chosen(units, values.shape[1], 3)
-    if ax is None:
-        ax = plt.figure().add_subplot(projection="3d" if len(chosen) == 3 else None)
-    ax.plot(*(values[:, k] for k in chosen), lw=0.8)
+    shown = of_trajectory(trajectory, most=room(ax), units=units, outputs=outputs)
+    space = Space(ax, shown)
+    space.line(shown.along(trajectory), lw=0.8)
     if samples is not None:
-        dots = _values(samples, outputs)
-        ax.plot(*(dots[:, k] for k in chosen), "o", ms=2, mfc="none")
-    symbol = "x" if outputs else "z"
-    for name, k in zip("xyz", chosen, strict=False):
-        getattr(ax, f"set_{name}label")(f"${symbol}_{{{k + 1}}}$")
-    return ax
+        space.line(shown.along(samples), ls="none", marker="o", ms=2, mfc="none")
+    space.finish()
+    return space.ax
 
 
 def errors(*comparisons: Comparison, ax: Axes | None = None) -> Axes:
@@ -158,7 +175,7 @@ def errors(*comparisons: Comparison, ax: Axes | None = None) -> Axes:
     """
     if not comparisons:
         raise ValueError("Give at least one Comparison.")
-    ax = _axes(ax)
+    ax = new_axes(ax)
     for c in comparisons:
         k = np.arange(1, len(c.orbit_error) + 1)
         label = c.switching or "flow"
@@ -170,7 +187,7 @@ def errors(*comparisons: Comparison, ax: Axes | None = None) -> Axes:
             end = int(np.argmax(np.isnan(c.orbit_error)))
             ax.axvline(end, color=line.get_color(), ls=":", lw=1, label=f"{label}: ended at step {end} ({c.status})")
     ax.set(xlabel="step", ylabel="largest error over units")
-    ax.legend(frameon=False)
+    legend(ax)
     return ax
 
 
@@ -192,7 +209,7 @@ def stability_region(
     """
     if not regions:
         raise ValueError("Give at least one StabilityRegion, e.g. stability_region(RungeKutta(RK4)).")
-    ax = _axes(ax)
+    ax = new_axes(ax)
     x0, x1, y0, y1 = extent or (-5.0, 2.0, -4.0, 4.0)
     X, Y = np.meshgrid(np.linspace(x0, x1, 401), np.linspace(y0, y1, 401))
     for k, region in enumerate(regions):
@@ -204,68 +221,40 @@ def stability_region(
     ax.axhline(0.0, lw=0.5, color="0.5")
     ax.axvline(0.0, lw=0.5, color="0.5")
     ax.set(xlabel=r"Re $dt\,\lambda$", ylabel=r"Im $dt\,\lambda$", aspect="equal")
-    ax.legend(frameon=False, loc="upper right")
+    legend(ax)
     return ax
-
-
-def _axes(ax: Axes | None) -> Axes:
-    return plt.subplots(layout="constrained")[1] if ax is None else ax
-
-
-def _values(trajectory: Trajectory, outputs: bool) -> Array:
-    if trajectory.is_batch:
-        raise ValueError("The trajectory is a batch; draw its members one by one: simulate one initial state.")
-    if outputs and trajectory.outputs is None:
-        raise ValueError("The model has no readout, so there are no outputs to draw; leave out `outputs`.")
-    values = trajectory.outputs if outputs else trajectory.states
-    return np.asarray(values)
-
-
-def _chosen(units: Any, count: int, most: int) -> list[int]:
-    chosen = list(range(min(count, most))) if units is None else [int(k) for k in units]
-    if any(not 0 <= k < count for k in chosen):
-        raise ValueError(f"`units` is {chosen}; indices run from 0 to {count - 1}.")
-    return chosen
 
 
 def _base(model: Any, at: Any, trajectory: Trajectory | None) -> Array:
     if at is not None:
-        return np.asarray(at, dtype=float)
+        return np.asarray(one_state(at), dtype=float)
     if trajectory is not None:
         return np.nanmean(trajectory.states, axis=0)
     return np.zeros(model.num_states)
 
 
-def _extent(trajectory: Trajectory | None, i: int, j: int) -> tuple[float, float, float, float]:
-    if trajectory is None:
+def _extent(values: Array | None) -> tuple[float, float, float, float]:
+    """The range of coordinates `(T, 2)` with a margin."""
+    if values is None:
         return -3.0, 3.0, -3.0, 3.0
-    low, high = np.nanmin(trajectory.states, axis=0), np.nanmax(trajectory.states, axis=0)
+    low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
     pad = 0.15 * np.where(high > low, high - low, 1.0)
-    return low[i] - pad[i], high[i] + pad[i], low[j] - pad[j], high[j] + pad[j]
+    return low[0] - pad[0], high[0] + pad[0], low[1] - pad[1], high[1] + pad[1]
 
 
-def _plane(base: Array, i: int, j: int, X: Array, Y: Array) -> Array:
-    states = np.broadcast_to(base, (*X.shape, len(base))).copy()
-    states[..., i], states[..., j] = X, Y
-    return states
+def _plane(origin: Array, axes: Array, X: Array, Y: Array) -> Array:
+    """States `(..., n)` of a plane at coordinates X and Y."""
+    return origin + X[..., None] * axes[:, 0] + Y[..., None] * axes[:, 1]
 
 
-def _boundaries(ax: Axes, model: Any, base: Array, i: int, j: int, extent: tuple, inputs: Any) -> None:
+def _boundaries(ax: Axes, model: Any, origin: Array, axes: Array, extent: tuple, inputs: Any) -> None:
     """Lines on which a unit's preactivation is zero in this plane."""
     x0, x1, y0, y1 = extent
     X, Y = np.meshgrid(np.linspace(x0, x1, 200), np.linspace(y0, y1, 200))
-    g = model.canonical.preactivation(_plane(base, i, j, X, Y), inputs)
+    g = model.canonical.preactivation(_plane(origin, axes, X, Y), inputs)
     for k in range(g.shape[-1]):
         if g[..., k].min() < 0 < g[..., k].max():
-            ax.contour(X, Y, g[..., k], levels=[0.0], colors="tab:red", linewidths=0.7, linestyles="dashed")
-
-
-def _half_range(speed: Array) -> Any:
-    """Gray from the middle of the scale upwards, so that slow arrows stay visible."""
-    from matplotlib.colors import Normalize
-
-    top = float(speed.max()) or 1.0
-    return Normalize(-top, top)
+            ax.contour(X, Y, g[..., k], levels=[0.0], colors=[ink()], alpha=0.7, linewidths=0.7, linestyles="dashed")
 
 
 def _positive(values: Array) -> Array:

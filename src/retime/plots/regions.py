@@ -10,15 +10,19 @@ from matplotlib.patches import Circle, FancyArrowPatch, Polygon
 
 from retime.analysis.affine import constant_input
 from retime.core.arrays import Array, vector
-from retime.plots.orbits import _axes, _chosen
+from retime.core.states import one_state
+from retime.plots.coordinates import indices, slice_name
+from retime.plots.polygons import centroid, clipped
 
 if TYPE_CHECKING:
     from retime.analysis.enumeration import Regions
     from retime.analysis.visits import VisitedRegions
 
-from retime.plots.style import COLORS
+from retime.plots.style import COLORS, ink, new_axes
 
 LONG_PATTERN = 12  # more bits than this are not written out; the index of the region stands for them
+HEIGHT = 3.1  # of a graph, in radii of its circle
+ROOMY = 2.8  # inches of a graph from which patterns are written out
 
 
 def transition_graph(visits: VisitedRegions, *, num_regions: int = 12, ax: Axes | None = None) -> Axes:
@@ -40,7 +44,7 @@ def transition_graph(visits: VisitedRegions, *, num_regions: int = 12, ax: Axes 
     """
     if isinstance(num_regions, bool) or not isinstance(num_regions, (int, np.integer)) or num_regions < 1:
         raise ValueError(f"`num_regions` is {num_regions!r}; it must be a whole number >= 1.")
-    ax = _axes(ax)
+    ax = new_axes(ax)
     shown = np.argsort(-visits.fractions, kind="stable")[:num_regions]
     jumps = visits.jumps.toarray().astype(float)
     P = (jumps / np.maximum(jumps.sum(axis=1, keepdims=True), 1.0))[np.ix_(shown, shown)]
@@ -48,15 +52,21 @@ def transition_graph(visits: VisitedRegions, *, num_regions: int = 12, ax: Axes 
     shown, P = shown[order], P[np.ix_(order, order)]
     angle = 0.5 * np.pi - 2.0 * np.pi * np.arange(len(shown)) / len(shown)
     at = np.column_stack([np.cos(angle), np.sin(angle)]) * (len(shown) > 1)
+    inches = float(min(ax.get_window_extent().size)) / ax.figure.dpi
+    gap = 2.0 * np.sin(np.pi / max(len(shown), 2)) * 72.0 * inches / HEIGHT  # points between neighbors
     area = 1600.0 * visits.fractions[shown] / visits.fractions[shown].max() + 25.0
+    area *= min(1.0, (0.75 * gap) ** 2 / area.max())
+    bits = LONG_PATTERN if inches >= ROOMY else 0
     for i, j in zip(*np.nonzero(P), strict=True):
         ax.add_patch(_arrow(at[i], at[j], P[i, j], area[i], area[j]))
-    ax.scatter(at[:, 0], at[:, 1], s=area, color="C0", edgecolors="0.2", linewidths=0.6, zorder=3)
+    ax.scatter(at[:, 0], at[:, 1], s=area, color="C0", edgecolors=ink(), linewidths=0.6, zorder=3)
     for k, z, a in zip(shown, at, area, strict=True):
-        _beside(ax, z, 0.5 * a**0.5 + 3.0, f"{_name(visits.patterns[k], int(k))}\n{100 * visits.fractions[k]:.3g} %")
+        _beside(
+            ax, z, 0.5 * a**0.5 + 3.0, f"{_name(visits.patterns[k], int(k), bits)}\n{100 * visits.fractions[k]:.3g} %"
+        )
     share = visits.fractions[shown].sum()
     ax.set_title(f"{len(shown)} of {len(visits)} regions, {100 * share:.3g} % of the time", fontsize="medium")
-    ax.set(xlim=(-1.75, 1.75), ylim=(-1.45, 1.45), aspect="equal")
+    ax.set(xlim=(-1.85, 1.85), ylim=(-0.5 * HEIGHT, 0.5 * HEIGHT), aspect="equal")
     ax.set_axis_off()
     return ax
 
@@ -70,25 +80,29 @@ def region_map(
     at: Any = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """The regions of a box, as the polygons they are (with `model`), or as the largest circle known inside each.
+    """The regions of a box as the polygons they are; as the largest circle known inside each where the system is not known.
 
+    Of more than two states a plane is drawn, which the title names.
     A region carries its bits (its index when there are more than 12) where there is room.
 
     Args:
         regions: from `enumerate_regions`, of one or more states.
-        model: the system whose regions they are; needed for polygons, and for more than two states.
+        model: the system whose regions they are, for results that do not hold it.
         inputs: the input `(m,)` of the enumeration, for `model`.
         units: with more than two states, the two of the plane.
-        at: with more than two states, the state `(n,)` the plane goes through; None for the middle of the box.
+        at: with more than two states, the state `(n,)` the plane goes through (or a point of a result); None for the middle of the box.
         ax: where to draw; None makes a new figure.
 
     Returns:
         the Axes.
 
     Raises:
-        ValueError: more than two states without `model`, or a model that does not fit. ShapeError: `at` or `inputs` of the wrong size.
+        ValueError: more than two states of a system that is not known, or a model that does not fit.
+        ShapeError: `at` or `inputs` of the wrong size.
     """
-    n = regions.box.shape[0]
+    n, about = regions.box.shape[0], regions.searched
+    if model is None and about is not None:
+        model, inputs = about.model, about.inputs if inputs is None else inputs
     if n > 2 and model is None:
         raise ValueError(f"The regions have {n} states; pass `model=` (and `units`) for a plane through them.")
     if model is not None and (model.num_states, model.canonical.num_units) != (n, regions.patterns.shape[1]):
@@ -96,16 +110,19 @@ def region_map(
             f"`model` has {model.num_states} states and {model.canonical.num_units} ReLU units, the regions {n} and "
             f"{regions.patterns.shape[1]}; pass the model that was given to enumerate_regions."
         )
-    ax = _axes(ax)
+    ax = new_axes(ax)
     if n == 1:
         return _intervals(ax, regions)
-    i, j = _chosen(units, n, 2)
-    ax.set(xlim=regions.box[i], ylim=regions.box[j], xlabel=f"$z_{{{i + 1}}}$", ylabel=f"$z_{{{j + 1}}}$")
+    i, j = indices(units, n, 2)
+    ax.set(xlim=regions.box[i], ylim=regions.box[j], xlabel=f"state $z_{{{i + 1}}}$", ylabel=f"state $z_{{{j + 1}}}$")
     if model is None:
         ax.set_aspect("equal")
+    base = regions.box.mean(axis=1) if at is None else np.asarray(one_state(at), dtype=float)
+    what = "the middle of the box" if at is None else "the state given"
+    ax.set_title(slice_name(base, np.eye(n)[:, [i, j]], what), fontsize="medium")
     cut = None if model is None else _Plane(regions.box, model, inputs, (i, j), at)
     for k, bits in enumerate(regions.patterns):
-        style = {"facecolor": f"C{k % COLORS}", "alpha": 0.35, "edgecolor": "0.2", "lw": 0.6}
+        style = {"facecolor": f"C{k % COLORS}", "alpha": 0.35, "edgecolor": ink(), "lw": 0.6}
         if cut is None:
             middle, width = regions.points[k], 2.0 * float(regions.radii[k])
             ax.add_patch(Circle(tuple(middle), 0.5 * width, **style))
@@ -114,14 +131,14 @@ def region_map(
             if not len(corners):
                 continue
             ax.add_patch(Polygon(corners, closed=True, gid=_name(bits, k), **style))
-            middle = regions.points[k] if n == 2 else _centroid(corners)
+            middle = regions.points[k] if n == 2 else centroid(corners)
             width = 2.0 * float(regions.radii[k]) if n == 2 else 0.7 * float(np.ptp(corners[:, 0]))
         _label(ax, middle, width, _name(bits, k))
     return ax
 
 
-def _name(bits: Array, k: int) -> str:
-    return "".join("01"[int(b)] for b in bits) if 0 < len(bits) <= LONG_PATTERN else f"#{k}"
+def _name(bits: Array, k: int, longest: int = LONG_PATTERN) -> str:
+    return "".join("01"[int(b)] for b in bits) if 0 < len(bits) <= longest else f"#{k}"
 
 
 def _chain(P: Array) -> list[int]:
@@ -146,7 +163,7 @@ def _beside(ax: Axes, z: Array, distance: float, text: str) -> None:
     """Text outside of the circle of nodes, so many points from the middle of its node."""
     x, y = z if z.any() else (0.0, -1.0)
     across = "center" if abs(x) < 0.2 else ("left" if x > 0 else "right")
-    along = "center" if abs(y) < 0.9 else ("bottom" if y > 0 else "top")
+    along = "center" if abs(y) < 0.4 else ("bottom" if y > 0 else "top")
     offset = (distance * x, distance * y)
     ax.annotate(
         text,
@@ -165,7 +182,7 @@ class _Plane:
     """The plane of two states inside a box, cut into regions."""
 
     def __init__(self, box: Array, model: Any, inputs: Any, units: tuple[int, int], at: Any) -> None:
-        base = box.mean(axis=1) if at is None else vector("at", at, len(box), " (one state)").copy()
+        base = box.mean(axis=1) if at is None else vector("at", one_state(at), len(box), " (one state)").copy()
         base[list(units)] = 0.0
         form = model.canonical
         self.slopes, self.offsets = form.W2[:, list(units)], form.preactivation(base, constant_input(model, inputs))
@@ -174,40 +191,7 @@ class _Plane:
 
     def polygon(self, bits: Array) -> Array:
         """Corners `(k, 2)` of a region; none where the plane misses it."""
-        return _clipped(self.corners, self.slopes, self.offsets, bits)
-
-
-def _clipped(corners: Array, slopes: Array, offsets: Array, bits: Array) -> Array:
-    """The part of a polygon (or segment) where slopes x + offsets is positive for the units that are on, negative for the others.
-
-    Args:
-        corners: `(k, d)`, d = 2: of a convex polygon in order; d = 1: the two ends. slopes: `(q, d)`. offsets: `(q,)`. bits: bool `(q,)`.
-    """
-    for a, b, on in zip(slopes, offsets, bits, strict=True):
-        side = (corners @ a + b) * (1.0 if on else -1.0)
-        if (side >= 0).all():
-            continue
-        kept = []
-        for k in range(len(corners)):
-            m = (k + 1) % len(corners)
-            if side[k] >= 0:
-                kept.append(corners[k])
-            if side[k] * side[m] < 0:
-                kept.append(corners[k] + side[k] / (side[k] - side[m]) * (corners[m] - corners[k]))
-        corners = np.array(kept).reshape(-1, corners.shape[1])
-        if corners.shape[1] == 1 and len(corners):  # an edge of two ends is walked twice
-            corners = np.array([corners.min(axis=0), corners.max(axis=0)])
-        if len(corners) < corners.shape[1] + 1:
-            return corners[:0]
-    return corners
-
-
-def _centroid(corners: Array) -> Array:
-    x, y = corners.T
-    cross = x * np.roll(y, -1) - np.roll(x, -1) * y
-    if abs(cross.sum()) < 1e-300:
-        return corners.mean(axis=0)
-    return np.array([((x + np.roll(x, -1)) * cross).sum(), ((y + np.roll(y, -1)) * cross).sum()]) / (3.0 * cross.sum())
+        return clipped(self.corners, self.slopes, self.offsets, bits)
 
 
 def _label(ax: Axes, middle: Array, width: float, text: str) -> None:
@@ -220,9 +204,9 @@ def _label(ax: Axes, middle: Array, width: float, text: str) -> None:
 
 def _intervals(ax: Axes, regions: Regions) -> Axes:
     """One state: the ball of a region is the region."""
-    ax.set(xlim=regions.box[0], ylim=(0.0, 1.0), xlabel="$z_{1}$")
+    ax.set(xlim=regions.box[0], ylim=(0.0, 1.0), xlabel="state $z_{1}$")
     ax.yaxis.set_visible(False)
     for k, (z, r) in enumerate(zip(regions.points[:, 0], regions.radii, strict=True)):
-        ax.axvspan(z - r, z + r, facecolor=f"C{k % COLORS}", alpha=0.35, edgecolor="0.2", lw=0.6)
+        ax.axvspan(z - r, z + r, facecolor=f"C{k % COLORS}", alpha=0.35, edgecolor=ink(), lw=0.6)
         _label(ax, np.array([z, 0.5]), 2.0 * r, _name(regions.patterns[k], k))
     return ax

@@ -11,14 +11,13 @@ from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
 from retime.core.arrays import Array
-from retime.plots.orbits import _axes
 
 if TYPE_CHECKING:
     from retime.analysis.cycles import Cycle
     from retime.analysis.exponents import LyapunovSpectrum
     from retime.analysis.fixed_points import FixedPoints
 
-from retime.plots.style import COLORS, LEGEND, STABLE, UNSTABLE, _colors, _period
+from retime.plots.style import COLORS, LEGEND, STABLE, UNSTABLE, color_list, legend, new_axes, period_name
 
 HUGE = 20.0  # largest modulus from which multipliers are drawn on a logarithmic radius
 
@@ -40,7 +39,7 @@ def spectrum(result: FixedPoints, *, ax: Axes | None = None) -> Axes:
     """
     if not len(result):
         raise ValueError(f"There is no fixed point, so there are no eigenvalues to draw ({result.message}).")
-    ax = _axes(ax)
+    ax = new_axes(ax)
     few, seen = len(result) <= COLORS, set()
     ring = min(2.0, 12.0 / max(len(result) - 1, 1))  # equal eigenvalues of several points stay visible as rings
     for k, w in enumerate(result.eigenvalues):
@@ -59,9 +58,9 @@ def spectrum(result: FixedPoints, *, ax: Axes | None = None) -> Axes:
         ax.set_aspect("equal", adjustable="datalim")
     ax.axhline(0.0, lw=0.4, color="0.8", zorder=0)
     name = r"\lambda" if result.dt is not None else r"\mathrm{rate}"
-    unit = "" if result.dt is not None else " (1 / model time)"
+    unit = "" if result.dt is not None else " (1/time)"
     ax.set(xlabel=f"Re ${name}${unit}", ylabel=f"Im ${name}${unit}")
-    ax.legend(frameon=False, fontsize="small")
+    legend(ax)
     return ax
 
 
@@ -82,13 +81,13 @@ def multipliers(cycles: Sequence[Cycle], *, logarithmic: bool | None = None, ax:
     """
     if not len(cycles):
         raise ValueError(f"There is no cycle to draw{_because(cycles)}.")
-    ax = _axes(ax)
+    ax = new_axes(ax)
     largest = max(float(np.abs(c.multipliers).max(initial=0.0)) for c in cycles)
     radial = _Radius(cycles) if (largest > HUGE if logarithmic is None else logarithmic) else None
-    names = list(dict.fromkeys(_period(c) for c in cycles))
-    colors = dict(zip(names, _colors(len(names)), strict=True))
+    names = list(dict.fromkeys(period_name(c.period) for c in cycles))
+    colors = dict(zip(names, color_list(len(names)), strict=True))
     for c in cycles:
-        w, color = c.multipliers if radial is None else radial(c.multipliers), colors[_period(c)]
+        w, color = c.multipliers if radial is None else radial(c.multipliers), colors[period_name(c.period)]
         ax.plot(np.real(w), np.imag(w), "o", ms=5, color=color, mfc=color if c.stable else "none")
     if radial is None:
         ax.add_patch(Circle((0.0, 0.0), 1.0, fill=False, lw=0.8, ec="0.5", zorder=0))
@@ -121,7 +120,7 @@ def exponents(result: LyapunovSpectrum, *, history: bool = False, ax: Axes | Non
     x, e = result.exponents, result.standard_errors
     if np.isnan(x).all():
         raise ValueError(f"No exponent was measured: {result.message or result.status}.")
-    ax = _axes(ax)
+    ax = new_axes(ax)
     index, finite = np.arange(1, len(x) + 1), np.isfinite(x)
     sign = np.where(np.abs(x) <= 3.0 * np.where(np.isfinite(e), e, 0.0), 0, np.sign(x))
     for s, color, label in ((1, "C1", "positive"), (0, "C2", "zero within 3 standard errors"), (-1, "C0", "negative")):
@@ -134,10 +133,10 @@ def exponents(result: LyapunovSpectrum, *, history: bool = False, ax: Axes | Non
         ax.plot(at, np.full(len(at), 0.03), "v", color="C0", transform=ax.get_xaxis_transform(), label=r"$-\infty$")
     ax.axhline(0.0, lw=0.8, color="0.5", zorder=0)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set(xlabel="index", ylabel="exponent (1 / model time)", xlim=(0.5, len(x) + 0.5))
+    ax.set(xlabel="index", ylabel="exponent (1/time)", xlim=(0.5, len(x) + 0.5))
     bound = r"\geq" if result.kaplan_yorke_is_bound else "="
     title = f"$D_{{KY}} {bound} {result.kaplan_yorke:.4g}$" if np.isfinite(result.kaplan_yorke) else None
-    ax.legend(frameon=False, fontsize="small", title=title, loc="lower left")
+    legend(ax, title=title)
     if history:
         _history(ax, result, sign)
     return ax
@@ -146,14 +145,14 @@ def exponents(result: LyapunovSpectrum, *, history: bool = False, ax: Axes | Non
 def _period_legend(ax: Axes, cycles: Sequence[Cycle], colors: dict[str, Any]) -> None:
     """Colors of the periods with their numbers of cycles; what filled and open mean."""
     for name, color in list(colors.items())[:LEGEND]:
-        count = sum(_period(c) == name for c in cycles)
+        count = sum(period_name(c.period) == name for c in cycles)
         ax.plot([], [], "s", ms=6, color=color, label=name if count == 1 else f"{name} ({count} cycles)")
     if len(colors) > LEGEND:
         ax.plot([], [], " ", label=f"... {len(colors) - LEGEND} more periods")
     for stable in sorted({bool(c.stable) for c in cycles}, reverse=True):
         label, fill = ("stable", "0.45") if stable else ("unstable", "none")
         ax.plot([], [], "o", ms=5, color="0.45", mfc=fill, label=label)
-    ax.legend(frameon=False, fontsize="small")
+    legend(ax)
 
 
 def _because(cycles: Any) -> str:
@@ -197,18 +196,18 @@ class _Radius:
                 fontsize="x-small",
                 color="0.5",
             )
-        edge = 1.08 * (self.high - self.low)
+        edge = 1.22 * (self.high - self.low)
         ax.set(xlim=(-edge, edge), ylim=(-edge, edge), xticks=[], yticks=[])
         ax.set(xlabel=r"angle and $\log_{10}$ modulus of $\lambda$")
 
 
 def _history(ax: Axes, result: LyapunovSpectrum, sign: Array) -> None:
-    """Running estimates in an inset at the upper right, where falling exponents leave room."""
+    """Running estimates in an inset at the lower left, where falling exponents leave room."""
     if not len(result.history.times):
         raise ValueError(
             "The result has no history: its exponents are exact, or nothing was measured. Leave out `history`."
         )
-    inset = ax.inset_axes((0.56, 0.56, 0.42, 0.40))
+    inset = ax.inset_axes((0.15, 0.24, 0.38, 0.34))
     for k, line in enumerate(result.history.exponents.T):
         inset.plot(result.history.times, line, lw=0.8, color={1: "C1", 0: "C2", -1: "C0"}[int(sign[k])])
     inset.axhline(0.0, lw=0.5, color="0.5", zorder=0)

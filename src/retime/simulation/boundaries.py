@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.core.kernel import kernel
+from retime.core.kernel import kernel, subroutine
 from retime.simulation.arrays import FormArrays
 
 SAME = 16 * 2.0**-52  # offsets this close, relative to their terms, are one
@@ -38,7 +38,7 @@ def find_followers(f: FormArrays, s: Array, follows: Array) -> None:
                 break
 
 
-@kernel
+@subroutine
 def _offset(f: FormArrays, s: Array, i: int) -> tuple[float, float, float, float]:
     """What a unit's preactivation is at z = 0, the size of its terms, and the same of its slope."""
     offset, size, slope, change = f.h2[i], abs(f.h2[i]), 0.0, 0.0
@@ -50,7 +50,7 @@ def _offset(f: FormArrays, s: Array, i: int) -> tuple[float, float, float, float
     return offset, size, slope, change
 
 
-@kernel
+@subroutine
 def _meet(f: FormArrays, s: Array, i: int, k: int, ratio: float) -> bool:
     """Whether two parallel boundaries are one, now and as the input moves."""
     a, b = _offset(f, s, i), _offset(f, s, k)
@@ -58,7 +58,7 @@ def _meet(f: FormArrays, s: Array, i: int, k: int, ratio: float) -> bool:
     return now and abs(a[2] - ratio * b[2]) <= SAME * (a[3] + abs(ratio) * b[3])
 
 
-@kernel
+@subroutine
 def bit_of_follower(follows: Array, bits: Array, i: int) -> Any:
     """The bit of a unit that follows, given its leader's."""
     k = abs(follows[i]) - 1
@@ -67,7 +67,7 @@ def bit_of_follower(follows: Array, bits: Array, i: int) -> Any:
     return bits[k] if follows[i] > 0 else 1 - bits[k]
 
 
-@kernel
+@subroutine
 def set_unit(follows: Array, bits: Array, unit: int, bit: int) -> None:
     """Set a leader's bit and with it those of the units that follow."""
     bits[unit] = bit

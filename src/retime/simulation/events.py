@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.core.kernel import kernel
+from retime.core.kernel import kernel, subroutine
 from retime.simulation.arrays import FormArrays, TableArrays
 from retime.simulation.boundaries import bit_of_follower, find_followers
 from retime.simulation.iterate import LIMIT, find_region
@@ -131,7 +131,7 @@ def advance_members(
             return DONE
 
 
-@kernel
+@subroutine
 def _begin(f: FormArrays, drive: Drive, times: Array, z0: Array, r: Record) -> None:
     """Start a member: state, first piece of its input, pattern; the switch log goes on where the last member left it."""
     n = len(z0)
@@ -148,7 +148,7 @@ def _begin(f: FormArrays, drive: Drive, times: Array, z0: Array, r: Record) -> N
     read_pattern_near(f, drive, r, n)
 
 
-@kernel
+@subroutine
 def note_slide(r: Record) -> None:
     """Book the sliding interval that ends now."""
     k = r.integers[SLIDES]
@@ -168,7 +168,7 @@ def finish_member(r: Record) -> None:
     r.integers[FRESH] = 1
 
 
-@kernel
+@subroutine
 def _advance(
     f: FormArrays, t: TableArrays, drive: Drive, times: Array, out: Array, patterns: Array, r: Record, w: Scratch
 ) -> int:
@@ -213,7 +213,7 @@ def _advance(
 # --- input, samples, bookkeeping: shared by affine and sliding pieces --------------------------------------------------
 
 
-@kernel
+@subroutine
 def read_input(drive: Drive, r: Record, s: Array) -> None:
     """s[0] = the input now, s[1] = its slope."""
     piece, member = r.integers[PIECE], r.integers[MEMBER] if drive.values.shape[1] > 1 else 0
@@ -222,13 +222,13 @@ def read_input(drive: Drive, r: Record, s: Array) -> None:
         s[0, j] = drive.values[piece, member, j] + s[1, j] * (r.reals[TIME] - drive.starts[piece])
 
 
-@kernel
+@subroutine
 def piece_end(drive: Drive, r: Record, times: Array) -> float:
     """Where the input's piece or the horizon ends."""
     return min(drive.ends[r.integers[PIECE]], times[-1])
 
 
-@kernel
+@subroutine
 def offset(data: Array, N: int, s: Array, f0: Array, f1: Array) -> None:
     """f0 = h + E s and f1 = E ds/dt from a region's rows: N columns of W, h, columns of E, scaling."""
     for i in range(N):
@@ -240,7 +240,7 @@ def offset(data: Array, N: int, s: Array, f0: Array, f1: Array) -> None:
             f1[i] += s[1, j] * data[N + 1 + j, i]
 
 
-@kernel
+@subroutine
 def finish_piece(
     drive: Drive,
     times: Array,
@@ -280,7 +280,7 @@ def finish_piece(
     return largest < LIMIT
 
 
-@kernel
+@subroutine
 def next_piece(f: FormArrays, drive: Drive, times: Array, r: Record, n: int) -> None:
     """Go to the next piece of the input, unless the horizon is reached, and read the pattern there."""
     if drive.ends[r.integers[PIECE]] >= times[-1]:
@@ -289,7 +289,7 @@ def next_piece(f: FormArrays, drive: Drive, times: Array, r: Record, n: int) -> 
     read_pattern_near(f, drive, r, n)
 
 
-@kernel
+@subroutine
 def read_pattern_near(f: FormArrays, drive: Drive, r: Record, n: int) -> None:
     """Read the pattern at the present state and input; a unit within rounding of its boundary is carried as zero."""
     piece, member = r.integers[PIECE], r.integers[MEMBER] if drive.values.shape[1] > 1 else 0
@@ -321,7 +321,7 @@ def read_pattern_near(f: FormArrays, drive: Drive, r: Record, n: int) -> None:
             r.integers[RESOLVE] = 1
 
 
-@kernel
+@subroutine
 def _follow(r: Record, i: int) -> None:
     """Give a unit that follows the side of its leader, which comes before it."""
     r.on_boundary[i] = 0
@@ -332,7 +332,7 @@ def _follow(r: Record, i: int) -> None:
         flip(r, i)
 
 
-@kernel
+@subroutine
 def switch(r: Record, i: int) -> None:
     """Flip unit i and those that follow it."""
     flip(r, i)
@@ -341,7 +341,7 @@ def switch(r: Record, i: int) -> None:
             flip(r, j)
 
 
-@kernel
+@subroutine
 def flip(r: Record, i: int) -> None:
     """Flip one unit and note when; to be confirmed before the next piece."""
     k = r.integers[SWITCHES]
@@ -352,7 +352,7 @@ def flip(r: Record, i: int) -> None:
     r.integers[RESOLVE] = 1
 
 
-@kernel
+@subroutine
 def accumulates(r: Record) -> bool:
     """Whether very many switches and decisions have happened while time stood still."""
     if r.integers[EVENTS] - r.integers[MARK] < MANY:
@@ -362,7 +362,7 @@ def accumulates(r: Record) -> bool:
     return stuck
 
 
-@kernel
+@subroutine
 def _ask(r: Record, bits: Array) -> int:
     for i in range(len(bits)):
         r.want[i] = bits[i]
@@ -372,7 +372,7 @@ def _ask(r: Record, bits: Array) -> int:
 # --- events ----------------------------------------------------------------------------------------------------------
 
 
-@kernel
+@subroutine
 def first_event(f: FormArrays, r: Record, w: Scratch, n: int, degree: int, tau: float, rows: int) -> tuple[float, int]:
     """Where in (0, 1] the first unit leaves its side, and which; rows q and q + 1 of w.p are the ends of sliding."""
     q, sliding = len(f.h2), r.integers[SLIDING]
@@ -398,7 +398,7 @@ def first_event(f: FormArrays, r: Record, w: Scratch, n: int, degree: int, tau: 
     return best, which
 
 
-@kernel
+@subroutine
 def preactivation_series(f: FormArrays, w: Scratch, n: int, degree: int, tau: float, first: int, last: int) -> None:
     """Coefficients of the preactivations of units first..last - 1 along w.c, into w.p."""
     selects = len(f.selection) > 0
@@ -417,7 +417,7 @@ def preactivation_series(f: FormArrays, w: Scratch, n: int, degree: int, tau: fl
             w.p[i, 1] += f.C2T[j, i] * w.s[1, j] * tau
 
 
-@kernel
+@subroutine
 def _leaves(
     p: Array, sign: float, on_boundary: bool, degree: int, upto: float, poly: Array, stack: Array, ends: Array
 ) -> float:
@@ -438,7 +438,7 @@ def _leaves(
     return first_negative(poly, degree - start, upto, stack, ends)
 
 
-@kernel
+@subroutine
 def mark_boundaries(r: Record, w: Scratch, degree: int, x: float, q: int) -> None:
     """Units whose preactivation at the end of the piece is within rounding of zero are carried as zero."""
     for i in range(q):
@@ -459,7 +459,7 @@ def mark_boundaries(r: Record, w: Scratch, degree: int, x: float, q: int) -> Non
 # --- which region next: the common case -------------------------------------------------------------------------------
 
 
-@kernel
+@subroutine
 def _confirm(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int) -> int:
     """Accept the pattern if every unit on its boundary moves to the side its bit says; else leave it to `decide`."""
     if r.integers[INITIAL]:
@@ -480,7 +480,7 @@ def _confirm(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int) -> in
     return DONE
 
 
-@kernel
+@subroutine
 def accept(r: Record, n: int, same: bool) -> None:
     """Enter the region of r.bits: with auxiliary states 0 unless it is the one we are in."""
     for i in range(len(r.bits)):
@@ -491,7 +491,7 @@ def accept(r: Record, n: int, same: bool) -> None:
     r.integers[RESOLVE] = r.integers[INITIAL] = 0
 
 
-@kernel
+@subroutine
 def consistent(f: FormArrays, data: Array, n: int, N: int, keep: bool, r: Record, w: Scratch, bits: Array) -> bool:
     """Whether each unit on its boundary moves to the side that `bits` says, under the field of `data`."""
     for i in range(len(bits)):
@@ -502,7 +502,7 @@ def consistent(f: FormArrays, data: Array, n: int, N: int, keep: bool, r: Record
     return True
 
 
-@kernel
+@subroutine
 def direction(f: FormArrays, data: Array, n: int, N: int, keep: bool, r: Record, w: Scratch, unit: int) -> int:
     """Sign of the first derivative of a unit's preactivation that is not rounding; 0 when it stays at zero.
 

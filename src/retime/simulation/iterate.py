@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.core.kernel import kernel
+from retime.core.kernel import kernel, subroutine
 from retime.simulation.arrays import FormArrays, TableArrays
 
 LIMIT = 1e150  # a state beyond this has diverged: products of two states would overflow
 
 
-@kernel
+@subroutine
 def preactivate(f: FormArrays, z: Array, s: Array, a: Array) -> None:
     """a = W2 z + C2 s + h2."""
     q = len(a)
@@ -35,7 +35,7 @@ def preactivate(f: FormArrays, z: Array, s: Array, a: Array) -> None:
             a[i] += x * f.C2T[j, i]
 
 
-@kernel
+@subroutine
 def read_pattern(f: FormArrays, z: Array, s: Array, a: Array, bits: Array) -> None:
     """bits = (W2 z + C2 s + h2) > 0, with a the values."""
     preactivate(f, z, s, a)
@@ -95,7 +95,7 @@ def iterate(f: FormArrays, states: Array, inputs: Array, patterns: Array, first:
             read_pattern(f, states[steps, member], inputs[steps, member if own else 0], a, patterns[steps, member])
 
 
-@kernel
+@subroutine
 def find_region(t: TableArrays, bits: Array) -> int:
     """Number of the region with these bits, or -1."""
     word = 0

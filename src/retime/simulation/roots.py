@@ -7,7 +7,7 @@ from math import comb
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.core.kernel import kernel
+from retime.core.kernel import subroutine
 
 DEGREE = 24
 DEPTH = 52
@@ -27,7 +27,7 @@ def _bernstein_matrices() -> Array:
 _TO_BERNSTEIN = _bernstein_matrices()
 
 
-@kernel
+@subroutine
 def first_negative(p: Array, degree: int, upto: float, stack: Array, ends: Array) -> float:
     """Smallest x in (0, upto] beyond which p, positive at 0, is negative; `NONE` (2.0) if there is none.
 
@@ -68,7 +68,7 @@ def first_negative(p: Array, degree: int, upto: float, stack: Array, ends: Array
     return NONE
 
 
-@kernel
+@subroutine
 def _to_bernstein(p: Array, degree: int, upto: float, scaled: Array, b: Array) -> None:
     power = 1.0
     for k in range(degree + 1):
@@ -81,7 +81,7 @@ def _to_bernstein(p: Array, degree: int, upto: float, scaled: Array, b: Array) -
         b[j] = value
 
 
-@kernel
+@subroutine
 def _sign_changes(b: Array, degree: int) -> tuple[int, int]:
     changes, negative, last = 0, 0, 1
     for j in range(degree + 1):
@@ -95,7 +95,7 @@ def _sign_changes(b: Array, degree: int) -> tuple[int, int]:
     return changes, negative
 
 
-@kernel
+@subroutine
 def _halve(b: Array, left: Array, degree: int) -> None:
     """De Casteljau at 1/2: `left` gets the left half, `b` becomes the right half."""
     for j in range(degree + 1):
@@ -104,7 +104,7 @@ def _halve(b: Array, left: Array, degree: int) -> None:
             b[i] = 0.5 * (b[i] + b[i + 1])
 
 
-@kernel
+@subroutine
 def _bisect(p: Array, degree: int, low: float, high: float) -> float:
     """The one root in (low, high]: Newton steps kept inside a shrinking bracket."""
     x = 0.5 * (low + high)

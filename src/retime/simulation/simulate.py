@@ -12,6 +12,7 @@ import numpy as np
 from retime.core.arrays import Array, increasing, positive, real_array
 from retime.core.errors import ShapeError
 from retime.core.inputs import Inputs
+from retime.core.states import one_state
 from retime.core.status import TrajectoryStatus
 from retime.core.system import PiecewiseAffineSystem, SmoothSystem, System, initial_states
 from retime.core.time import Discrete
@@ -107,7 +108,7 @@ def simulate(
 
 def _started(model: System, z0: Any, inputs: Any) -> Array:
     """z0 as states of the model: completed, with the first input, where the model knows how."""
-    z = real_array("z0", z0)
+    z = real_array("z0", one_state(z0))
     if z.ndim in (1, 2) and z.shape[-1] != model.num_states:
         with suppress(ValueError):  # reported below or with the inputs, with the shape that is wanted
             return initial_states(model.start(z, _first(inputs, z.ndim, model.num_inputs)), model.num_states)

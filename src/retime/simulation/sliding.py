@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.core.kernel import kernel
+from retime.core.kernel import kernel, subroutine
 from retime.simulation.arrays import FormArrays, TableArrays
 from retime.simulation.boundaries import set_unit
 from retime.simulation.events import (
@@ -87,7 +87,7 @@ def decide(f: FormArrays, t: TableArrays, drive: Drive, n: int, r: Record, w: Sc
     return code
 
 
-@kernel
+@subroutine
 def _bounces(f: FormArrays, t: TableArrays, r: Record, trial: Array) -> bool:
     """Whether a raised region is left and entered again at once, which sets its auxiliary states to 0."""
     for i in range(len(trial)):
@@ -96,7 +96,7 @@ def _bounces(f: FormArrays, t: TableArrays, r: Record, trial: Array) -> bool:
     return bool(t.extra[find_region(t, trial)] > 0)
 
 
-@kernel
+@subroutine
 def _fits(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, trial: Array) -> int:
     """DONE when `trial`, entered with auxiliary states 0, is consistent; UNDEFINED when not."""
     region = find_region(t, trial)
@@ -107,7 +107,7 @@ def _fits(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, trial: A
     return DONE if consistent(f, t.data[region], n, n + t.extra[region], False, r, w, trial) else UNDEFINED
 
 
-@kernel
+@subroutine
 def _flip_until_consistent(
     f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, units: Array, trial: Array
 ) -> int:
@@ -128,13 +128,13 @@ def _flip_until_consistent(
     return UNDEFINED
 
 
-@kernel
+@subroutine
 def _set_bits(follows: Array, trial: Array, units: Array, word: int) -> None:
     for j in range(len(units)):
         set_unit(follows, trial, units[j], (word >> j) & 1)
 
 
-@kernel
+@subroutine
 def _try_all(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, units: Array, trial: Array) -> int:
     for word in range(1 << len(units)):
         _set_bits(r.follows, trial, units, word)
@@ -144,7 +144,7 @@ def _try_all(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, units
     return UNDEFINED
 
 
-@kernel
+@subroutine
 def _note_other_solutions(
     f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, units: Array, trial: Array
 ) -> int:
@@ -161,7 +161,7 @@ def _note_other_solutions(
     return DONE
 
 
-@kernel
+@subroutine
 def _adopt(r: Record, trial: Array, twice: bool) -> None:
     """Make `trial` the pattern; a flip booked at this very time is taken back, or noted again if it happened `twice`."""
     for i in range(len(trial)):
@@ -184,7 +184,7 @@ def _adopt(r: Record, trial: Array, twice: bool) -> None:
 # --- sliding ---------------------------------------------------------------------------------------------------------
 
 
-@kernel
+@subroutine
 def _start_sliding(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, units: Array, trial: Array) -> int:
     """Slide on one of the boundaries with the other units on consistent sides; UNDEFINED if none works."""
     for unit in units:
@@ -202,7 +202,7 @@ def _start_sliding(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int,
     return UNDEFINED
 
 
-@kernel
+@subroutine
 def _slides(
     f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, unit: int, others: Array, trial: Array
 ) -> int:
@@ -222,7 +222,7 @@ def _slides(
     return code
 
 
-@kernel
+@subroutine
 def _first_sign(p: Array) -> float:
     """The first coefficient of x, x^2, ... that is not rounding; 0 when there is none."""
     size = 0.0
@@ -270,7 +270,7 @@ def slide(
     return DONE
 
 
-@kernel
+@subroutine
 def _go_on(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int) -> int:
     """Another unit has reached its boundary, or the input has jumped: slide on if that is consistent, else DECIDE."""
     unit = r.integers[SLIDING]
@@ -293,7 +293,7 @@ def _go_on(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int) -> int:
     return code
 
 
-@kernel
+@subroutine
 def _end(r: Record, plus: bool) -> None:
     """Stop sliding towards the given side, to be confirmed by `decide`."""
     unit = r.integers[SLIDING]
@@ -304,7 +304,7 @@ def _end(r: Record, plus: bool) -> None:
     r.integers[RESOLVE] = 1
 
 
-@kernel
+@subroutine
 def _series(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, bits: Array, tau: float) -> tuple[int, float]:
     """Fill w.c with Filippov's solution: field alpha f+ + (1 - alpha) f-, alpha = a- / (a- - a+), by recurrence.
 
@@ -353,7 +353,7 @@ def _series(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, bits: 
     return DONE, _cut(minus, plus, w, n, q, tau)
 
 
-@kernel
+@subroutine
 def _field_terms(
     data: Array, N: int, n: int, s: Array, f0: Array, f1: Array, z: Array, k: int, tau: float, out: Array
 ) -> None:
@@ -367,7 +367,7 @@ def _field_terms(
             out[i] += x * data[j, i]
 
 
-@kernel
+@subroutine
 def _cut(minus: Array, plus: Array, w: Scratch, n: int, q: int, tau: float) -> float:
     """Shorten the step until the last two coefficients of every state are at rounding level, relative to the state's own scale."""
     scales, shrink = w.c[DEGREE + 1], 1.0

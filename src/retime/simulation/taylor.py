@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.core.kernel import kernel
+from retime.core.kernel import kernel, subroutine
 from retime.simulation.roots import DEGREE
 
 REACH = 4.0  # largest alpha * step, alpha a bound of ||W^j||^(1/j): rounding grows like its exponential
@@ -20,7 +20,7 @@ STRICT = (
 )
 
 
-@kernel
+@subroutine
 def affine_series(
     WT: Array, N: int, scaling: Array, f0: Array, f1: Array, y: Array, tau: float, c: Array
 ) -> tuple[float, int]:
@@ -56,7 +56,7 @@ def affine_series(
     return tau, degree
 
 
-@kernel
+@subroutine
 def _series_within(
     WT: Array, N: int, rho: float, f0: Array, f1: Array, y: Array, tau: float, wanted: float, c: Array
 ) -> tuple[int, float]:
@@ -95,7 +95,7 @@ def _series_within(
     return DEGREE, (REMAINDER / tail) ** (1.0 / DEGREE)
 
 
-@kernel
+@subroutine
 def raise_scales(WT: Array, N: int, tau: float, theta: float, w: Array, v: Array) -> float:
     """Raise scales w to what other states make of them in the time tau / theta; the smallest t with tau |W| w <= t w.
 
@@ -120,7 +120,7 @@ def raise_scales(WT: Array, N: int, tau: float, theta: float, w: Array, v: Array
     return largest
 
 
-@kernel
+@subroutine
 def _remainder(c: Array, N: int, k: int, theta: float) -> float:
     """Bound of what comes after degree k, relative to the scales in c."""
     if theta >= 0.9 * (k + 2):
@@ -131,7 +131,7 @@ def _remainder(c: Array, N: int, k: int, theta: float) -> float:
     return most * theta / (k + 1) / (1.0 - theta / (k + 2))
 
 
-@kernel
+@subroutine
 def evaluate(c: Array, degree: int, N: int, x: float, y: Array) -> None:
     """y = sum_k c_k x^k for k <= degree."""
     for i in range(N):

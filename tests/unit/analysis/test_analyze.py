@@ -1,5 +1,6 @@
 """`analyze`: one call, the same answers as the verbs, within its time."""
 
+import importlib
 import json
 
 import jax.numpy as jnp
@@ -77,9 +78,55 @@ def test_a_constant_input_acts_on_every_part():
 def test_without_time_it_returns_at_once_and_says_what_is_missing(no_hang):
     found = rt.analyze(rt.zoo.load("lorenz"), steps=10**6, time_limit=0)
     assert not found.fixed_points.complete
-    assert found.status == found.exponents.status == "time_limit"
-    assert 1 <= len(found.orbit.times) - 1 < 10**6  # one stretch
-    assert any("its exponents took the time there was" in note for note in found.notes)
+    assert found.status == found.fixed_points.status == "time_limit"
+    assert len(found.orbit.times) - 1 == 10**6 // 20  # one stretch
+    assert np.isfinite(found.exponents.exponents).all()
+    assert "nan" not in repr(found).lower()
+    assert any(
+        note.startswith(f"The orbit was followed for {found.orbit.times[-1]:.6g} of model time only")
+        for note in found.notes
+    )
+    assert any("early: raise the time limit (0 s of work)" in note and "fixed points" in note for note in found.notes)
+
+
+def test_exponents_that_time_ends_in_the_transient_are_of_what_was_reached(monkeypatch):
+    """The first measurement ends in its transient; the second one begins at z0 and is as long as the first one came."""
+    asked, module = [], importlib.import_module("retime.analysis.analyze")
+
+    def measured(model, z0, **options):
+        asked.append(options)
+        options = options | {"time_limit": 0.0 if len(asked) == 1 else None}
+        return rt.lyapunov_spectrum(model, z0, **options)
+
+    monkeypatch.setattr(module, "lyapunov_spectrum", measured)
+    found = rt.analyze(rt.zoo.load("lorenz"), steps=10**5)
+    assert [options.get("transient") for options in asked] == [None, 0]
+    assert asked[1]["steps"] <= 10**4 < asked[0]["steps"]  # the transient is a tenth
+    assert np.isfinite(found.exponents.exponents).all()
+    assert any(note.startswith("Exponents are of the first ") for note in found.notes)
+
+
+def test_parts_share_the_time_and_what_one_leaves_goes_to_those_after_it(monkeypatch):
+    module = importlib.import_module("retime.analysis.analyze")
+    now, asked = [0.0], {}
+
+    def taking(name, verb, seconds):
+        def call(*given, time_limit=None, **options):
+            asked[name] = time_limit
+            now[0] += seconds
+            return verb(*given, **options)
+
+        return call
+
+    monkeypatch.setattr(module, "work_seconds", lambda: now[0])
+    for name, seconds in {"find_fixed_points": 30.0, "lyapunov_spectrum": 1.0, "find_cycles": 0.0}.items():
+        monkeypatch.setattr(module, name, taking(name, getattr(rt, name), seconds))
+    rt.analyze(rt.PLRNN([0.5], [[0.1]], [0.2]), steps=100, time_limit=100.0)
+    shares = module.SHARES
+    later = shares["exponents"] + shares["cycles"]
+    assert asked["find_fixed_points"] == pytest.approx(100 * shares["fixed points"] / (shares["fixed points"] + later))
+    assert 2 * asked["lyapunov_spectrum"] == pytest.approx(70 * shares["exponents"] / later)
+    assert asked["find_cycles"] == pytest.approx(69.0)
 
 
 def test_a_rotation_is_neutral_and_one_step_is_too_short():

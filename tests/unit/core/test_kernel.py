@@ -1,4 +1,4 @@
-"""Compiled kernels where their code cannot be kept: no writable folder, a full disk, a damaged index."""
+"""Compiled kernels, their subroutines, and kernels where their code cannot be kept: no writable folder, a full disk, a damaged index."""
 
 import os
 import subprocess
@@ -7,9 +7,9 @@ import sys
 import pytest
 
 SOURCE = """
-from retime.core.kernel import kernel
+from retime.core.kernel import kernel, subroutine
 
-@kernel
+@subroutine
 def twice(x):
     return 2 * x
 
@@ -37,7 +37,7 @@ FULL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\
 
 @pytest.fixture
 def run(tmp_path):
-    """run(code, **environment) -> what it prints and the lines on stderr, beside a module `kernels` with two kernels."""
+    """run(code, **environment) -> what it prints and the lines on stderr, beside a module `kernels` with a kernel and its subroutine."""
     (tmp_path / "kernels.py").write_text(SOURCE)
 
     def call(code, **environment):

@@ -167,10 +167,23 @@ def test_networks_under_several_prefixes_are_refused(others, tmp_path):
     arrays |= {f"{prefix}.A".removeprefix("."): np.full(3, 0.1 * k) for k, prefix in enumerate(others)}
     np.savez(tmp_path / "net.npz", **arrays)
     match = (
-        r"net\.npz: \d different arrays for `A` \(`net\.A`, .*\(prefixes 'net', '.*\)\. Save the arrays of one of them"
+        r"net\.npz: \d different arrays for `A` \(`net\.A`, .*\(prefixes 'net', '.*\)\. Choose one of them by `prefix=`"
     )
     with pytest.raises(rt.ModelFileError, match=match):
         rt.load(tmp_path / "net.npz")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "value"), [("ema", 0.1), ("", 0.2), ("net", 0.5), ("deep.in.best", 0.3), ("best", 0.3)]
+)
+def test_a_prefix_chooses_one_of_several_networks(prefix, value, tmp_path, caplog):
+    places = {"net.": 0.5, "ema.": 0.1, "": 0.2, "deep.in.best.": 0.3}
+    arrays = {f"{place}{name}": x for place in places for name, x in PLAIN.items()}
+    np.savez(tmp_path / "net.npz", **arrays | {f"{place}A": np.full(3, x) for place, x in places.items()})
+    np.testing.assert_array_equal(rt.load(tmp_path / "net.npz", prefix=prefix).A, value * np.eye(3))
+    assert "Not read" not in caplog.messages[0]
+    with pytest.raises(rt.ModelFileError, match=r"no array is named 'emo' .* prefixes 'net', 'ema', 'deep.in.best'"):
+        rt.load(tmp_path / "net.npz", prefix="emo")
 
 
 def test_the_same_arrays_under_two_prefixes_are_one_network_under_its_full_names(tmp_path, caplog):

@@ -43,6 +43,7 @@ def test_arrays_are_arguments_by_name(arrays, path, caplog):
     wanted = rt.TanhRNN(arrays["net.rec"], arrays["net.in"].T, b, readout=(arrays["head"], -arrays["shift"]))
     assert model == wanted
     assert "`W` (7x7, not among `names`)" in caplog.text
+    np.testing.assert_array_equal(rt.io.initial_states(path, OWN), arrays["start"][None])
 
 
 def test_a_leak_may_be_an_array(arrays, tmp_path):

@@ -144,19 +144,10 @@ def test_bare_tensor_is_refused(tmp_path):
         read_arrays(path)
 
 
-def test_whole_module_is_refused_by_the_name_of_its_class(tmp_path):
-    with pytest.raises(ModelFileError, match=r"global `torch\.nn\.modules\.linear\.Linear`.*model\.state_dict\(\)"):
-        read_packed("whole_module.pt", tmp_path)
-
-
-def test_torchscript_is_refused(tmp_path):
-    with pytest.raises(ModelFileError, match="a TorchScript archive, which contains code"):
-        read_packed("torchscript.pt", tmp_path)
-
-
-def test_file_from_before_version_1_6_is_refused():
-    with pytest.raises(ModelFileError, match=r"PyTorch before 1\.6.*model\.state_dict\(\)"):
-        read_arrays(FIXTURES / "legacy.pt")
+def test_tensors_of_torchscript_are_read(tmp_path):
+    found = read_packed("torchscript.pt", tmp_path)
+    assert {name: x.shape for name, x in found.arrays.items()} == {"weight": (1, 2), "bias": (1,)}
+    assert found.modules[""]["class"] == "torch.nn.modules.linear.Linear"
 
 
 def test_wrong_checksum_is_an_error(tmp_path):
@@ -184,7 +175,7 @@ class Payload:
 def test_pickle_that_calls_the_system_is_refused_and_not_run(protocol, tmp_path):
     target = tmp_path / "made"
     program = pickle.dumps({"A": Payload(target)}, protocol=protocol)
-    with pytest.raises(ModelFileError, match=r"the global `(posix|nt)\.mkdir` in its pickle .*it was not run"):
+    with pytest.raises(ModelFileError, match=r"`A`; found a (posix|nt)\.mkdir object, which was not made"):
         read_arrays(write(tmp_path / "m.pt", program))
     assert not target.exists()
 
@@ -209,16 +200,18 @@ def test_the_payload_would_have_run_in_pickle(tmp_path):
         (b"ctorch\nFloatStorage\n}b.", "attributes set on a type"),
         (text("x") + text("y") + b"\x85R.", "a call of a str"),
         (b"ctorch\nFloatStorage\n)R.", "a call of a type"),
-        (b"ccollections\nOrderedDict\n)\x81.", "instruction NEWOBJ"),
-        (b"(S'x'\niposix\nsystem\n.", "instruction STRING"),
+        (b"ccollections\nOrderedDict\n)\x81.", "found none"),
+        (b"(S'x'\niposix\nsystem\n.", r"global `posix\.system`"),
         (b"\x82\x01.", "instruction EXT1"),
         (storage()[:-1] + b"QQ.", "a persistent id that names no storage|no member"),
         (b"}Q.", "a persistent id that names no storage"),
         (b"(" + text("module") + b"tQ.", "a persistent id that names no storage"),
-        (b"}))s.", "a key of type tuple"),
+        (b"}))s.", "found none"),
+        (b"}ccollections\ndeque\nX\x01\0\0\0a\x85R.", "a container made of a str"),
+        (text("x" * 5000) + b"q\0" + b"c_codecs\nencode\nh\0\x85R" * 500 + b".", "makes far more than it holds"),
         (b"}" + text("a") + b"Nsr\xff\xff\xff\xff.", "named arrays in this torch-zip file; found none"),
         (b"Px\n.", "instruction PERSID"),
-        (b"]2.", "instruction DUP"),
+        (b"]2.", "found none"),
         (b"h\x07.", "damaged"),
         (b"s.", "takes more values than it put"),
         (b"\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.", "damaged"),
@@ -249,7 +242,7 @@ def test_containers_nested_too_deep_are_refused(tmp_path):
 
 def test_dictionary_that_contains_itself_is_refused(tmp_path):
     program = b"\x80\x02}q\x00" + text("A") + b"h\x00s."
-    with pytest.raises(ModelFileError, match="RecursionError"):
+    with pytest.raises(ModelFileError, match="`A`; found a reference in a circle"):
         read_arrays(write(tmp_path / "m.pt", program))
 
 

@@ -4,8 +4,11 @@ import threading
 
 import numpy as np
 
+from retime.core.kernel import kernel
+from retime.simulation import iterate
 from retime.simulation.arrays import RegionTable
-from retime.simulation.iterate import find_region
+
+find_region = kernel(iterate.find_region.py_func)
 
 
 def number(bits):

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from retime.simulation.roots import DEGREE, DEPTH, NONE, first_negative
+from retime.core.kernel import kernel
+from retime.simulation import roots as compiled
+from retime.simulation.roots import DEGREE, DEPTH, NONE
+
+first_negative = kernel(compiled.first_negative.py_func)
 
 
 def first(roots=(), *, coefficients=None, upto=1.0, gain=1.0):

@@ -6,9 +6,13 @@ import pytest
 from scipy.linalg import matrix_balance
 
 import retime as rt
+from retime.core.kernel import kernel
 from retime.core.region import scaling_rows
+from retime.simulation import taylor
 from retime.simulation.roots import DEGREE
-from retime.simulation.taylor import REACH, ROWS, affine_series, evaluate
+from retime.simulation.taylor import REACH, ROWS
+
+affine_series, evaluate = kernel(taylor.affine_series.py_func), kernel(taylor.evaluate.py_func)
 
 
 def one_step(W, f0, f1, y, tau):
