@@ -1,4 +1,4 @@
-"""Fixtures of all tests; `families.py`, `references.py`, `relays.py` and `interrupts.py` beside this file serve several of them."""
+"""Fixtures of all tests; the other modules beside this file serve several of them."""
 
 import os
 import re
@@ -14,15 +14,7 @@ from retime.core.quiet import one_blas_thread
 ROOT = Path(__file__).resolve().parents[1]
 
 
-FIRST = ("test_kernels.py",)  # compiles; beside it, what needs no kernel
-BESIDE = (
-    "test_frameworks.py",
-    "test_smooth_families.py",
-    "test_newton.py",
-    "test_smooth.py",
-    "test_reachable_states.py",
-)
-
+FIRST = "test_kernels"  # two files that compile everything, one for each worker
 
 SLOW = r"""
 test_complete_search.*(_integer_networks_|_powers_of_two_change_nothing\[[136]\])
@@ -66,12 +58,12 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark what `SLOW` names. Kernels are compiled by one worker, beside tests that need none; then both find them compiled."""
+    """Mark what `SLOW` names. Both workers compile half of the kernels each; then both find them compiled."""
     slow = re.compile("|".join(SLOW.split("\n")[1:-1]))
     for item in items:
         if slow.search(item.nodeid):
             item.add_marker(pytest.mark.slow)
-    items.sort(key=lambda item: 0 if item.path.name in FIRST else 1 if item.path.name in BESIDE else 2)
+    items.sort(key=lambda item: not item.path.name.startswith(FIRST))
 
 
 @pytest.fixture(autouse=True, scope="session")
