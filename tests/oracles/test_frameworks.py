@@ -561,3 +561,35 @@ def test_onnx_file_of_torch_is_read_as_its_state_dict(case, batch_first, tmp_pat
     found = load_quietly(tmp_path / "net.onnx")
     wanted = load_quietly(tmp_path / "net.pt", family=TORCH_CASES[case][2])
     assert found == wanted
+
+
+@needs_torch
+@needs_onnx
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("onnxscript") is None, reason="onnxscript is not installed")
+@pytest.mark.parametrize("is_free", [False, True], ids=["fixed", "free"])
+@pytest.mark.parametrize("kind", ["GRU", "LSTM"])
+def test_onnx_file_of_torch_by_its_default_exporter_is_read(kind, is_free, rng, tmp_path):
+    import torch
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encode = torch.nn.Linear(INPUTS, 4)
+            self.rnn = getattr(torch.nn, kind)(4, UNITS, 2, batch_first=True)
+            self.decode = torch.nn.Sequential(
+                torch.nn.Linear(UNITS, 5), torch.nn.Linear(5, OUTPUTS), torch.nn.Sigmoid()
+            )
+
+        def forward(self, x):
+            return self.decode(self.rnn(self.encode(x))[0])
+
+    torch.manual_seed(0)
+    network, x = Net().eval(), torch.as_tensor(rng.normal(size=(BATCH, STEPS, INPUTS)), dtype=torch.float32)
+    free = {"x": {0: "batch"}} if is_free else None
+    with quiet():
+        torch.onnx.export(network, (x,), tmp_path / "net.onnx", input_names=["x"], dynamic_axes=free, verbose=False)
+    wanted = network(x).detach().numpy()
+    model = load_quietly(tmp_path / "net.onnx")
+    states = orbit(model, np.zeros((BATCH, model.num_states)), np.moveaxis(x.numpy().astype(float), 0, 1))
+    assert worst(model.outputs(states), np.moveaxis(wanted, 0, 1)) <= FLOAT32

@@ -5,6 +5,7 @@ import pytest
 from scipy.io import savemat
 
 import retime as rt
+from retime.io.renaming import parsed
 
 n, m, p = 4, 2, 3
 OWN = {
@@ -92,3 +93,10 @@ def test_name_that_is_not_in_the_file_lists_what_is(path):
 def test_wrong_names_are_refused(names, error, match, path):
     with pytest.raises(error, match=match):
         rt.load(path, family="tanh_rnn", names=names)
+
+
+def test_names_of_the_command_line_are_pairs():
+    assert parsed("W_rec=rnn.h2h.weight.T, b = b1 + b2") == {"W_rec": "rnn.h2h.weight.T", "b": "b1 + b2"}
+    for text in ("W_rec", "=b", "W_rec=", ""):
+        with pytest.raises(ValueError, match="it must be ARGUMENT=ARRAY"):
+            parsed(text)
