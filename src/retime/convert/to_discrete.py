@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from retime.convert.certify import reproduces
+from retime.convert.certify_linear import certify_sampled
 from retime.convert.integrators import Integrator
 from retime.convert.measure import Probe, flow_over, probe, relative_error
+from retime.convert.methods import integrator
 from retime.core.arrays import Array, positive
 from retime.core.certificate import Certificate, Condition
 from retime.core.conversion import Conversion
@@ -17,12 +19,14 @@ from retime.core.equation import evaluate
 from retime.core.errors import ConvergenceError
 from retime.core.system import System
 from retime.core.time import Continuous
-from retime.models import PiecewiseAffineFlow, RegionwiseMap
+from retime.models import LinearSystem, PiecewiseAffineFlow, RegionwiseMap
 
 EXACT = 1e-11  # one-step error, relative to the state, below which an exact method is held to have kept its word
 
 
-def to_discrete(model: System, dt: float, *, method: Integrator, states: Any = None, inputs: Any = None) -> Conversion:
+def to_discrete(
+    model: System, dt: float, *, method: Integrator | str, states: Any = None, inputs: Any = None
+) -> Conversion:
     """The map of one step dt of a system in continuous time: again a model, a new recurrent network.
 
     dz/dt = F(z, s)   becomes   z_{k+1} = Phi(z_k, s_k),   the input held from sample to sample
@@ -31,8 +35,9 @@ def to_discrete(model: System, dt: float, *, method: Integrator, states: Any = N
         model: any system in continuous time.
         dt: step > 0, model time.
         method: `Euler()`, `Heun()`, `RungeKutta(tableau)`, `AdamsBashforth(steps)`, `ExponentialEuler()`, `Tustin()`; exact:
-            `ZeroOrderHold()` (linear, piecewise affine per region), `FirstOrderHold()` (linear). No default: which error to make
-            is the user's choice.
+            `ZeroOrderHold()` (linear, piecewise affine per region), `FirstOrderHold()`, `ImpulseInvariant()` (linear); also for
+            linear systems `MatchedPoles()`, `GeneralizedBilinear(alpha)`. Each by name as well: "euler", "rk4", "zoh", "tustin", ...
+            No default: which error to make is the user's choice.
         states: `(k, n)`, where the certificate measures the one-step error; None: the origin and 16 random ones.
         inputs: `(k, m)`, held inputs there; None: zero (random for the random states).
 
@@ -49,8 +54,7 @@ def to_discrete(model: System, dt: float, *, method: Integrator, states: Any = N
         raise TypeError(
             f"`model` is {model!r}; to_discrete takes a system in continuous time. For another step of a map use retime_to."
         )
-    if not isinstance(method, Integrator):
-        raise TypeError(f"`method` is {method!r}; it must be a method object such as Euler() or RungeKutta(RK4).")
+    method = integrator(method)
     at = probe(model, states, inputs)
     if isinstance(model, PiecewiseAffineFlow) and np.isfinite(method.order):
         raise TypeError(
@@ -63,11 +67,10 @@ def to_discrete(model: System, dt: float, *, method: Integrator, states: Any = N
 def _certify(model: System, step: Any, dt: float, method: Integrator, at: Probe) -> Certificate:
     if isinstance(step, RegionwiseMap):
         return _regionwise(model, step, dt, at)
+    if isinstance(model, LinearSystem) and isinstance(step, LinearSystem):
+        return certify_sampled(model, step, method)
     exact = np.isinf(method.order)
     conditions = [_decays(model, dt, method, at)]
-    if method.shifts_state(model):
-        claim = f"{method!r}: the input-output behaviour at the samples; the state is in other coordinates (see the method)."
-        return Certificate(claim, "every input; linear systems", tuple(conditions), _SOURCE)
     wanted = flow_over(model, at.states, at.inputs, dt)
     start = step.start(at.states, at.inputs)
     error = relative_error(_applied(step, start, at.inputs)[:, : model.num_states], wanted.states)

@@ -1,21 +1,65 @@
-"""Tables for terminals and notebooks, shared by every result."""
+"""Tables and paragraphs for terminals and notebooks, shared by every result."""
 
 from __future__ import annotations
 
 import html
+import shutil
 from collections.abc import Iterable, Sequence
+from textwrap import fill, wrap
 from typing import Any
 
 import numpy as np
 
 
-def text_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns padded with blanks, a rule under the header."""
+def terminal_width() -> int:
+    """Characters in a line: COLUMNS or the terminal's width, from 60 to 120; 100 where neither is known."""
+    return min(max(shutil.get_terminal_size((100, 24)).columns, 60), 120)
+
+
+def paragraph(text: str) -> str:
+    """Text wrapped to the terminal's width; lines that begin a paragraph of their own stay apart."""
+    return "\n".join(fill(line, terminal_width(), break_on_hyphens=False) for line in text.splitlines())
+
+
+def text_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, width: int | None = None) -> str:
+    """Columns padded with blanks, a rule under the header.
+
+    Args:
+        header, rows: the cells.
+        width: characters in a line; the widest columns are wrapped until the table fits. None: cells stay on one line.
+    """
     lines = [list(header), *[[str(x) for x in row] for row in rows]]
     widths = [max(len(line[j]) for line in lines) for j in range(len(header))]
-    text = ["  ".join(x.ljust(w) for x, w in zip(line, widths, strict=True)).rstrip() for line in lines]
-    text.insert(1, "  ".join("-" * w for w in widths))
+    if width is not None:
+        widths = _narrowed(
+            widths, [max(len(w) for line in lines for w in [*line[j].split(), ""]) for j in range(len(widths))], width
+        )
+    text = [row for line in lines for row in _broken(line, widths)]
+    head = len(_broken(lines[0], widths))
+    text.insert(head, "  ".join("-" * w for w in widths))
     return "\n".join(text)
+
+
+def _narrowed(widths: list[int], words: list[int], width: int) -> list[int]:
+    """Column widths that fit: the widest column gives way first, none below its longest word (and 24) while others can."""
+    widths, least = list(widths), [min(w, max(word, 1)) for w, word in zip(widths, words, strict=True)]
+    least = [min(x, 24) for x in least]
+    excess = sum(widths) + 2 * (len(widths) - 1) - width
+    while excess > 0 and any(w > x for w, x in zip(widths, least, strict=True)):
+        j = max((j for j in range(len(widths)) if widths[j] > least[j]), key=lambda j: widths[j])
+        widths[j] -= 1
+        excess -= 1
+    return widths
+
+
+def _broken(line: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """One row of cells as lines of text."""
+    cells = [wrap(x, w, break_on_hyphens=False) if len(x) > w else [x] for x, w in zip(line, widths, strict=True)]
+    height = max(map(len, cells), default=1)
+    padded = [[*c, *[""] * (height - len(c))] for c in cells]
+    return [
+        "  ".join(x.ljust(w) for x, w in zip(row, widths, strict=True)).rstrip() for row in zip(*padded, strict=True)
+    ]
 
 
 def html_table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:
