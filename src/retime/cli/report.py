@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from textwrap import fill
 from typing import Any
 
 import numpy as np
 
 import retime as rt
 from retime.core.arrays import Array
-from retime.core.rendering import text_table
+from retime.core.rendering import paragraph, terminal_width, text_table
 from retime.core.start import spread
 
 
@@ -115,9 +114,9 @@ class OrbitReport:
                 f"Orbit: {self.steps} steps ({self.status}), {self._visited()}, {len(self.regions)} of 2^{self.model.num_units} regions "
                 f"visited, {clock['switching_steps']} steps change region.",
                 "",
-                text_table(header, rows),
+                text_table(header, rows, width=terminal_width()),
                 "",
-                text_table(["error against the map", "clock", "state"], errors),
+                text_table(["error against the map", "clock", "state"], errors, width=terminal_width()),
                 *[f"{rule}: {c.message}" for rule, c in (("clock", self.clock), ("state", self.state)) if c.message],
             ]
         )
@@ -143,7 +142,7 @@ def orbit_report(model: Any, conversion: Any, z0: Array, steps: int, inputs: Arr
 def words(r: OrbitReport) -> str:
     """What the numbers mean and what may be claimed."""
     parts = [_dimension(r), _singular(r), _time_varying(r), _claim_clock(r), _claim_state(r), _branches(r)]
-    return "\n\n".join(fill(part, 100) for part in parts if part)
+    return "\n\n".join(paragraph(part) for part in parts if part)
 
 
 def _dimension(r: OrbitReport) -> str:

@@ -96,4 +96,7 @@ def _certify(model: System, new: System, method: Any, integrator: Integrator, at
     claim = f"The map with dt = {new.dt:.6g} by {how}: off by {error:.2e} of the state ({span}, {at.words})."
     same = at.condition(name, error <= 1e-9, 1e-9 - error, detail, required=False)
     near = at.condition("the difference is below the size of the state", error < 1, 1 - error, "1 minus the difference")
-    return Certificate(claim, "the states measured, input held", (near, same, *_raised(new)), "docs/theory/time.md")
+    exact = "Exact at common sample times" if error <= 1e-9 else "An approximation, not exact"
+    headline = f"{exact}: both maps differ by {error:.1e} of the state after {span}."
+    conditions = (near, same, *_raised(new))
+    return Certificate(claim, "the states measured, input held", conditions, "docs/theory/time.md", headline)

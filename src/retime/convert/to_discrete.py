@@ -81,7 +81,8 @@ def _certify(model: System, step: Any, dt: float, method: Integrator, at: Probe)
             at.condition("one step equals the flow with the input held", error <= EXACT, EXACT - error, known),
         )
         claim = "The map equals the flow at every sample time when the input is held over each step."
-        return Certificate(claim, "every initial state and held input", tuple(conditions), _SOURCE)
+        headline = f"Exact at every sample time with the input held: one step is off by {error:.1e}."
+        return Certificate(claim, "every initial state and held input", tuple(conditions), _SOURCE, headline)
     known_to = wanted.uncertainty / (1 + float(np.abs(wanted.states).max(initial=0.0)))
     if not known_to <= max(0.1 * error, EXACT):
         claim = f"One step of {method!r} in place of the flow over dt = {dt:.6g}: order {method.order}. Its error was not measured."
@@ -95,7 +96,8 @@ def _certify(model: System, step: Any, dt: float, method: Integrator, at: Probe)
     finite = at.condition(
         "the one-step error is below the size of the state", error < 1, 1 - error, "1 minus that error"
     )
-    return Certificate(claim, "each step; errors of an orbit add up", (finite, *conditions), _SOURCE)
+    headline = f"An approximation of order {method.order:g}, not exact: one step is off by {error:.1e} of the state; fixed points are kept."
+    return Certificate(claim, "each step; errors of an orbit add up", (finite, *conditions), _SOURCE, headline)
 
 
 _SOURCE = "Runge-Kutta and multistep methods: Hairer, Norsett & Wanner 1993; held inputs: matrix exponential"
@@ -135,4 +137,6 @@ def _regionwise(model: System, step: RegionwiseMap, dt: float, at: Probe) -> Cer
         detail = "minus the number of raised regions, whose auxiliary states begin every new step at 0"
         conditions.append(Condition("no region was raised", raised == 0, float(-raised), detail))
     claim = "With region and input held over each step the map equals the flow; it is the flow's own map on steps within one region."
-    return Certificate(claim, "every initial state and held input", tuple(conditions), _SOURCE)
+    moved = f"{int((~stays).sum())} of the {len(stays)} steps measured leave their region"
+    headline = f"Exact on every step that stays in its region ({moved}), with the input held."
+    return Certificate(claim, "every initial state and held input", tuple(conditions), _SOURCE, headline)
