@@ -479,7 +479,8 @@ def _message(found: Solutions, problem: Complementarity) -> str:
         end = {"time_limit": "time", "node_limit": "the budget of nodes", "interrupted": "patience (Ctrl-C)"}[
             found.status
         ]
-        text = f"not complete: {end} ended with {found.num_open} branches of the search tree open ({found.remaining:.2g} of all patterns, after {found.nodes} nodes)"
+        left = f"{found.remaining:.2g} of all patterns, {found.nodes} nodes"
+        text = f"not complete: {end} ended with {found.num_open} branches of the search tree open ({left})"
     if found.continua:
         text += f"; fixed points fill a set of dimension {max(c.directions.shape[1] for c in found.continua)} in {len(found.continua)} regions"
     return text

@@ -23,9 +23,9 @@ app = typer.Typer(
 
 def _print_version(asked: bool) -> None:
     if asked:
-        from retime import __version__
+        import retime
 
-        print(f"retime {__version__}")
+        print(f"retime {retime.__version__}")
         raise typer.Exit
 
 

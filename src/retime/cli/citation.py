@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retime import __version__
+import retime as rt
 from retime.cli.commands import emit
 
 ENTRIES = {
@@ -11,7 +11,7 @@ ENTRIES = {
         f"""@software{{retime,
   author = {{{{The retime developers}}}},
   title = {{retime: recurrent neural networks between discrete and continuous time}},
-  version = {{{__version__}}},
+  version = {{{rt.__version__}}},
   license = {{MIT}},
 }}""",
     ),
@@ -32,7 +32,7 @@ ENTRIES = {
         "rescaling, discretization, linearization (discretize, rescale, linearize, interchange)",
         """@misc{caruso2023,
   author = {Caruso, Mariano and Jarne, Cecilia},
-  title = {Analysing rescaling, discretization, and linearization in {RNNs} for neural system modelling},
+  title = {Analysing rescaling, discretization, and linearization in {RNN}s for neural system modelling},
   year = {2023},
   eprint = {2312.15974},
 }""",

@@ -228,9 +228,9 @@ def compare(
             print("\n" + paragraph(f"Under {rule} switching {c.message}."))
     found = f"largest one-step error {worst:.2g} of the state's size, allowed {tolerance:.2g}"
     if states < 2:
-        print(f"\nNot compared: the orbit stays at one state ({found} there). Start elsewhere (--z0).")
+        print("\n" + paragraph(f"Not compared: the orbit stays at one state ({found} there). Start elsewhere (--z0)."))
         return False
-    print(f"\nThe clock flow {'equals' if same else 'does NOT equal'} the map: {found}.")
+    print("\n" + paragraph(f"The clock flow {'equals' if same else 'does NOT equal'} the map: {found}."))
     return same
 
 
@@ -285,4 +285,4 @@ def zoo(name: str | None, output: Path | None, as_json: bool) -> None:
         return
     rows = [[e.name, type(e.model).__name__, e.description] for e in entries]
     print(text_table(["name", "model", "what it is"], rows, width=terminal_width()))
-    print("\nUse zoo:NAME in place of a file, e.g. retime convert zoo:vanderpol")
+    print("\n" + paragraph("Use zoo:NAME in place of a file, e.g. retime convert zoo:vanderpol"))

@@ -111,13 +111,19 @@ class OrbitReport:
         return "\n".join(
             [
                 repr(self.model),
-                f"Orbit: {self.steps} steps ({self.status}), {self._visited()}, {len(self.regions)} of 2^{self.model.num_units} regions "
-                f"visited, {clock['switching_steps']} steps change region.",
+                paragraph(
+                    f"Orbit: {self.steps} steps ({self.status}), {self._visited()}, {len(self.regions)} of 2^{self.model.num_units} "
+                    f"regions visited, {clock['switching_steps']} steps change region."
+                ),
                 "",
                 text_table(header, rows, width=terminal_width()),
                 "",
                 text_table(["error against the map", "clock", "state"], errors, width=terminal_width()),
-                *[f"{rule}: {c.message}" for rule, c in (("clock", self.clock), ("state", self.state)) if c.message],
+                *[
+                    paragraph(f"{rule}: {c.message}")
+                    for rule, c in (("clock", self.clock), ("state", self.state))
+                    if c.message
+                ],
             ]
         )
 

@@ -82,7 +82,7 @@ def _read_text(path: Path, option: str) -> Table:
         rows.append([float(x) for x in row])
     if names and rows and len(names) != len(rows[0]):
         raise ValueError(f"{option}: the header of {path} names {len(names)} columns, the rows have {len(rows[0])}.")
-    return Table(np.array(rows).reshape(len(rows), -1), names)
+    return Table(np.array(rows).reshape(len(rows), len(cells[0][1]) if rows else 0), names)
 
 
 def _cells(line: str, separator: str | None) -> list[str]:

@@ -30,21 +30,21 @@ def text_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, width: i
     """
     lines = [list(header), *[[str(x) for x in row] for row in rows]]
     widths = [max(len(line[j]) for line in lines) for j in range(len(header))]
+    gap = 2
     if width is not None:
-        widths = _narrowed(
-            widths, [max(len(w) for line in lines for w in [*line[j].split(), ""]) for j in range(len(widths))], width
-        )
-    text = [row for line in lines for row in _broken(line, widths)]
-    head = len(_broken(lines[0], widths))
-    text.insert(head, "  ".join("-" * w for w in widths))
+        words = [max(len(w) for line in lines for w in [*line[j].split(), ""]) for j in range(len(widths))]
+        widths = _narrowed(widths, words, width - gap * (len(widths) - 1))
+        gap = 2 if sum(widths) + gap * (len(widths) - 1) <= width else 1
+    text = [row for line in lines for row in _broken(line, widths, " " * gap)]
+    head = len(_broken(lines[0], widths, " " * gap))
+    text.insert(head, (" " * gap).join("-" * w for w in widths))
     return "\n".join(text)
 
 
-def _narrowed(widths: list[int], words: list[int], width: int) -> list[int]:
-    """Column widths that fit: the widest column gives way first, none below its longest word (and 24) while others can."""
-    widths, least = list(widths), [min(w, max(word, 1)) for w, word in zip(widths, words, strict=True)]
-    least = [min(x, 24) for x in least]
-    excess = sum(widths) + 2 * (len(widths) - 1) - width
+def _narrowed(widths: list[int], words: list[int], room: int) -> list[int]:
+    """Column widths that fit into `room`: the widest column gives way first, none below its longest word (or 24)."""
+    widths, least = list(widths), [min(w, max(word, 1), 24) for w, word in zip(widths, words, strict=True)]
+    excess = sum(widths) - room
     while excess > 0 and any(w > x for w, x in zip(widths, least, strict=True)):
         j = max((j for j in range(len(widths)) if widths[j] > least[j]), key=lambda j: widths[j])
         widths[j] -= 1
@@ -52,13 +52,13 @@ def _narrowed(widths: list[int], words: list[int], width: int) -> list[int]:
     return widths
 
 
-def _broken(line: Sequence[str], widths: Sequence[int]) -> list[str]:
+def _broken(line: Sequence[str], widths: Sequence[int], gap: str) -> list[str]:
     """One row of cells as lines of text."""
     cells = [wrap(x, w, break_on_hyphens=False) if len(x) > w else [x] for x, w in zip(line, widths, strict=True)]
     height = max(map(len, cells), default=1)
     padded = [[*c, *[""] * (height - len(c))] for c in cells]
     return [
-        "  ".join(x.ljust(w) for x, w in zip(row, widths, strict=True)).rstrip() for row in zip(*padded, strict=True)
+        gap.join(x.ljust(w) for x, w in zip(row, widths, strict=True)).rstrip() for row in zip(*padded, strict=True)
     ]
 
 
