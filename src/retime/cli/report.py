@@ -90,7 +90,7 @@ class OrbitReport:
                 name,
                 str(row["regions"]),
                 str(row["steps"]),
-                f"{100 * row['steps'] / total:.1f} %",
+                f"{100 * row['steps'] / total:.1f}%",
                 str(row["auxiliary"]),
                 f"{row['worst_residual']:.1e}",
                 f"{row['largest_condition']:.1e}",
