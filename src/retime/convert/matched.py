@@ -12,7 +12,7 @@ from retime.convert.integrators import Integrator, Interchanges, exponential_fac
 from retime.convert.linear_log import logarithm
 from retime.core.arrays import Array
 from retime.core.balance import balancing
-from retime.core.errors import CertificateError
+from retime.core.errors import CertificateError, ConvergenceError
 from retime.core.exponential import linear_step
 from retime.core.system import System
 from retime.core.time import CONTINUOUS, Discrete, TimeBase
@@ -39,7 +39,8 @@ class MatchedPoles(Integrator):
         """The map of one step, with a readout.
 
         Raises:
-            TypeError: not a LinearSystem. ValueError: more than one input or output, or an offset.
+            TypeError: not a LinearSystem. ValueError: more than one input or output, or an offset. ConvergenceError: too many states
+            for double precision.
         """
         given = zeros_poles_gain(model)
         zeros, poles, gain = self.mapped(given.zeros, given.poles, given.gain, dt)
@@ -205,4 +206,26 @@ def _with_zeros(model: LinearSystem, A: Array, poles: Array, zeros: Array, gain:
     scale = np.linalg.norm(stacked, axis=0)
     scale = np.where(scale > 0, scale, 1.0)
     E = np.linalg.lstsq(stacked / scale, right, rcond=1e-15)[0] / scale
-    return replace(model, A=A, E=E[:, None], D=np.array([[D]]), readout=(B, offset), time=time)
+    found = replace(model, A=A, E=E[:, None], D=np.array([[D]]), readout=(B, offset), time=time)
+    _check_response(found, poles, zeros, gain)
+    return found
+
+
+def _check_response(found: LinearSystem, poles: Array, zeros: Array, gain: float) -> None:
+    """Whether the matrices respond as the poles and zeros do, at 24 frequencies.
+
+    Raises:
+        ConvergenceError: they are off by more than 1e-6 of the largest response: too many states for double precision.
+    """
+    w = np.geomspace(1e-3, 3.0, 24)
+    points = 1j * w * _away(poles, found.A) if found.time == CONTINUOUS else np.exp(1j * w)
+    B, E = output_of(found)[0], found.E[:, 0]
+    with np.errstate(all="ignore"):
+        got = np.array([(B @ np.linalg.solve(x * np.eye(len(poles)) - found.A, E))[0] + found.D[0, 0] for x in points])
+        wanted = gain * _fraction(points, zeros, poles)
+        error = float(np.abs(got - wanted).max() / np.abs(wanted).max())
+    if not error <= 1e-6:
+        raise ConvergenceError(
+            f"Matrices with {len(poles)} states do not hold these poles and zeros in double precision: the frequency response is off by "
+            f'{error:.1e}. Pass zeros, poles and gain (scipy.signal.ZerosPolesGain), or use method="zoh", "foh" or "tustin".'
+        )

@@ -90,12 +90,13 @@ def from_matrices(A: Any, B: Any, C: Any, D: Any, time: TimeBase) -> LinearSyste
     """
     A, B, C, D = (np.atleast_2d(np.asarray(x, dtype=np.float64)) for x in (A, B, C, D))
     if A.size == 0:
-        raise ValueError(
-            "The system has no states: its output is D u in any time base, so there is nothing to convert."
-        )
+        raise ValueError(_STATIC)
     B = B.reshape(len(A), -1) if B.size == len(A) else B
     readout = (C, np.zeros(len(C)))
     return LinearSystem(A, np.zeros(len(A)), B, time=time, readout=readout, D=D if np.any(D) else None)
+
+
+_STATIC = "The system has no states: its output is D u in any time base, so there is nothing to convert."
 
 
 def state_labels(names: Sequence[str], system: LinearSystem) -> list[str]:
@@ -131,6 +132,8 @@ def _tuple(system: Any, time: TimeBase | None) -> Opened:
 
 def _time(dt: Any, time: TimeBase | None) -> TimeBase:
     """The time base of a system whose dt is 0, a step, or unspecified (None, True)."""
+    if dt is True and time == CONTINUOUS:
+        raise TypeError("`system` is discrete (dt = True, a step it does not say); c2d takes a continuous one.")
     if dt is None or dt is True:
         if time is None:
             raise ValueError(
@@ -177,6 +180,8 @@ def _scipy(system: Any, time: TimeBase | None) -> Opened:
     from scipy import signal
 
     base = _time(system.dt, time) if isinstance(system, signal.dlti) else CONTINUOUS
+    if len(np.atleast_1d(getattr(system, "poles", [0]))) == 0:
+        raise ValueError(_STATIC)
     space: Any = system.to_ss()  # type: ignore[reportAttributeAccessIssue]
     model = from_matrices(space.A, space.B, space.C, space.D, base)
     if not isinstance(system, (signal.TransferFunction, signal.ZerosPolesGain)):

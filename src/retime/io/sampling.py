@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from retime.convert import (
@@ -18,7 +19,7 @@ from retime.convert import (
 from retime.convert.certify_linear import NO_POLE_AT_ZERO
 from retime.core.arrays import positive
 from retime.core.conversion import Conversion
-from retime.core.time import CONTINUOUS, Continuous, Discrete
+from retime.core.time import CONTINUOUS, Continuous, Discrete, TimeBase
 from retime.io.linear_forms import Opened, opened
 
 _log = logging.getLogger("retime")
@@ -63,7 +64,10 @@ def c2d(
             f"`system` is discrete already (dt = {given.system.dt:g}); c2d takes a continuous one. See d2c, and retime_to."
         )
     chosen = _chosen(method, alpha, prewarp_frequency, delay)
-    return _closed(given, to_discrete(given.system, dt, method=chosen), chosen, certificate)
+    if given.fraction is not None and isinstance(chosen, MatchedPoles):
+        fraction, time = chosen.mapped(*given.fraction, positive("dt", dt)), Discrete(dt)
+        return _matched(given, fraction, time, lambda: to_discrete(given.system, dt, method=chosen), certificate)
+    return _closed(given, to_discrete(given.system, dt, method=chosen), certificate)
 
 
 def d2c(
@@ -102,6 +106,9 @@ def d2c(
     if dt is not None and given.system.dt != float(dt):
         raise ValueError(f"`dt` is {dt:g}, but the system says {given.system.dt:g}; drop `dt`.")
     chosen = _chosen(method, alpha, prewarp_frequency, None, back=True)
+    if given.fraction is not None and isinstance(chosen, MatchedPoles):
+        fraction = chosen.unmapped(*given.fraction, given.system.dt)
+        return _matched(given, fraction, CONTINUOUS, lambda: to_continuous(given.system, method=chosen), certificate)
     conversion = to_continuous(given.system, method=chosen)
     added = conversion.model.num_states - given.system.num_states
     if added:
@@ -114,19 +121,19 @@ def d2c(
         _log.warning(
             "d2c: a pole is 0, which a flow reaches only in the limit; it was replaced by 2^-53, a very fast mode."
         )
-    return _closed(given, conversion, chosen, certificate)
+    return _closed(given, conversion, certificate)
 
 
-def _closed(given: Opened, conversion: Conversion, method: Any, certificate: bool) -> Any:
-    """The result in the form that came; poles and zeros that are matched do not pass through matrices where they came as such."""
-    time = conversion.model.time
-    if isinstance(method, MatchedPoles) and given.fraction is not None and given.closed_fraction is not None:
-        move = method.mapped if isinstance(time, Discrete) else method.unmapped
-        dt = time.dt if isinstance(time, Discrete) else given.system.dt
-        model = given.closed_fraction(move(*given.fraction, dt), time)
-    else:
-        model = given.closed(conversion.model)
+def _closed(given: Opened, conversion: Conversion, certificate: bool) -> Any:
+    """The result in the form that came."""
+    model = given.closed(conversion.model)
     return Conversion(model, conversion.certify) if certificate else model
+
+
+def _matched(given: Any, fraction: Any, time: TimeBase, conversion: Callable[[], Conversion], certificate: bool) -> Any:
+    """Poles and zeros that came as such are matched as such; matrices, which hold fewer of them, only for the certificate."""
+    model = given.closed_fraction(fraction, time)
+    return Conversion(model, lambda: conversion().certificate) if certificate else model
 
 
 def _chosen(method: Any, alpha: Any, prewarp_frequency: Any, delay: Any, *, back: bool = False) -> Any:

@@ -227,6 +227,8 @@ def test_the_error_of_an_approximation_is_that_of_its_frequency_response():
             r"`system` is PLRNN; it must be .*linearize\(model, at\)",
         ),
         (lambda: rt.c2d((*PLANT, 0.1), DT), TypeError, "is discrete already"),
+        (lambda: rt.c2d(signal.dlti([1], [1, 0.5]), DT), TypeError, "is discrete"),
+        (lambda: rt.c2d(control.tf([1], [1, 0.5], True), DT), TypeError, "is discrete"),
         (lambda: rt.d2c(PLANT), ValueError, r"has no step; pass dt="),
         (lambda: rt.d2c(signal.dlti([1], [1, 0.5])), ValueError, r"`system.dt` is True; say which time base"),
         (
@@ -256,3 +258,20 @@ def test_a_step_can_be_given_where_the_system_names_none():
     assert rt.d2c(plant, dt=0.1).poles == pytest.approx([np.log(0.5) / 0.1])
     sampled = rt.c2d(PLANT, DT)
     assert distance(rt.d2c(sampled[:4], dt=DT), PLANT) < 1e-12
+
+
+def test_matched_matrices_are_right_or_refused():
+    rng = np.random.default_rng(0)
+    poles = -np.geomspace(0.1, 10, 16)
+    plant = signal.ZerosPolesGain(poles[:3] * 1.5, poles, 1.0)
+    assert rt.c2d(plant, 0.05, "matched").poles == pytest.approx(np.exp(0.05 * poles))
+    mixed = np.linalg.qr(rng.normal(size=(16, 16)))[0]
+    space = (mixed @ np.diag(poles) @ mixed.T, rng.normal(size=(16, 1)), rng.normal(size=(1, 16)), np.zeros((1, 1)))
+    with pytest.raises(rt.ConvergenceError, match=r"Matrices with 16 states do not hold .*zoh"):
+        rt.d2c(rt.c2d(space, 0.05, "matched"), "matched")
+
+
+def test_a_static_gain_has_nothing_to_convert():
+    for static in (signal.TransferFunction([3.0], [2.0]), control.ss([], [], [], [[1.0]])):
+        with pytest.raises(ValueError, match="has no states"):
+            rt.c2d(static, DT)
