@@ -38,7 +38,8 @@ def to_discrete(
             `ZeroOrderHold()` (linear, piecewise affine per region), `FirstOrderHold()`, `ImpulseInvariant()` (linear); also for
             linear systems `MatchedPoles()`, `GeneralizedBilinear(alpha)`. Each by name as well: "euler", "rk4", "zoh", "tustin", ...
             No default: which error to make is the user's choice.
-        states: `(k, n)`, where the certificate measures the one-step error; None: the origin and 16 random ones.
+        states: `(k, n)`, where the certificate measures the one-step error; None: the origin and 16 random ones. Of a
+            linear system nothing depends on states: it is measured under a random input.
         inputs: `(k, m)`, held inputs there; None: zero (random for the random states).
 
     Returns:
