@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -19,10 +18,9 @@ from retime.convert import (
 from retime.convert.certify_linear import NO_POLE_AT_ZERO
 from retime.core.arrays import positive
 from retime.core.conversion import Conversion
+from retime.core.notice import notify
 from retime.core.time import CONTINUOUS, Continuous, Discrete, TimeBase
 from retime.io.linear_forms import Opened, opened
-
-_log = logging.getLogger("retime")
 
 
 def c2d(
@@ -112,14 +110,16 @@ def d2c(
     conversion = to_continuous(given.system, method=chosen)
     added = conversion.model.num_states - given.system.num_states
     if added:
-        _log.warning(
-            "d2c: %d negative real pole%s no real flow of order %d; the order was raised to %d, as MATLAB's d2c does. "
-            "The added states come last and are 0 at every sample.",
-            added, " has" if added == 1 else "s have", given.system.num_states, conversion.model.num_states,
-        )  # fmt: skip
+        have, n = " has" if added == 1 else "s have", given.system.num_states
+        notify(
+            f"d2c: {added} negative real pole{have} no real flow of order {n}; the order was raised to {n + added}, as MATLAB's d2c "
+            "does. The added states come last and are 0 at every sample.",
+            once=False,
+        )
     if any(c.name == NO_POLE_AT_ZERO and not c.holds for c in conversion.certificate.conditions):
-        _log.warning(
-            "d2c: a pole is 0, which a flow reaches only in the limit; it was replaced by 2^-53, a very fast mode."
+        notify(
+            "d2c: a pole is 0, which a flow reaches only in the limit; it was replaced by 2^-53, a very fast mode.",
+            once=False,
         )
     return _closed(given, conversion, certificate)
 
