@@ -53,12 +53,17 @@ def run(block: Block, name: str, namespace: dict[str, Any]) -> str:
     handler = logging.StreamHandler(text)
     logger = logging.getLogger("retime")
     logger.addHandler(handler)
+    width = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "100"  # pages are written for lines of this length
     try:
         code = compile("\n" * (block.line - 1) + block.source, name, "exec")
         with contextlib.redirect_stdout(text):
             exec(code, namespace)
     finally:
         logger.removeHandler(handler)
+        del os.environ["COLUMNS"]
+        if width is not None:
+            os.environ["COLUMNS"] = width
     return "".join(line.rstrip() + "\n" for line in text.getvalue().splitlines())
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,38 @@ MEANING = {
 }
 
 
+def on_config(config: Any) -> Any:
+    """The link to the repository: where this checkout came from, unless mkdocs.yml names it."""
+    if not config.get("repo_url"):
+        address = _origin(Path(config["docs_dir"]))
+        if address:
+            config["repo_url"], config["repo_name"] = address, address.rstrip("/").rpartition("/")[2]
+    return config
+
+
+def _origin(folder: Path) -> str:
+    """The web address of the git remote "origin"; empty where there is none."""
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(folder), "remote", "get-url", "origin"], capture_output=True, text=True
+        )
+    except OSError:
+        return ""
+    return web_address(found.stdout.strip()) if found.returncode == 0 else ""
+
+
+def web_address(remote: str) -> str:
+    """https://host/path of a git remote in any of its spellings; empty for a folder, and without a user's name or password."""
+    match = re.fullmatch(r"(?:ssh://|https?://)?(?:[^@/]*@)?([\w.-]+\.\w+)(?::\d+)?[:/](.+?)(?:\.git)?/?", remote)
+    return f"https://{match[1]}/{match[2]}" if match else ""
+
+
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Fill in the tables."""
     if "<!-- aliases -->" in markdown:
         markdown = markdown.replace("<!-- aliases -->", alias_table())
+    if "<!-- citations -->" in markdown:
+        markdown = markdown.replace("<!-- citations -->", citations())
     if "<!-- references -->" in markdown:
         text = (Path(config["docs_dir"]) / "refs.bib").read_text(encoding="utf-8")
         markdown = markdown.replace("<!-- references -->", reference_list(text))
@@ -69,6 +98,13 @@ def alias_table() -> str:
     for name, aliases in ALIASES.items():
         rows.append(f"| `{name}` | {', '.join(f'`{a}`' for a in aliases)} | {MEANING[name]} |")
     return "\n".join(rows)
+
+
+def citations() -> str:
+    """The BibTeX entries that `retime cite` prints."""
+    from retime.cli.citation import ENTRIES
+
+    return "```bibtex\n" + "\n\n".join(entry for _, entry in ENTRIES.values()) + "\n```"
 
 
 def entries(bibtex: str) -> dict[str, dict[str, str]]:

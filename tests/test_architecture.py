@@ -17,10 +17,9 @@ TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 LAYERS = (
     ["core"],
     ["models"],
-    ["io", "zoo", "convert", "simulation"],
-    ["analysis"],
-    ["learn", "circuits"],
-    ["plots"],
+    ["convert", "simulation", "zoo"],
+    ["io", "cells", "circuits", "analysis"],
+    ["learn", "sweep", "plots"],
     ["report"],
     ["cli"],
 )

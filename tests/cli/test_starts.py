@@ -116,8 +116,6 @@ CASES = {
     "formal log": lambda z: rt.to_continuous(NET, method=rt.FormalLog(3), states=z),
     "retime": lambda z: rt.retime_to(NET, 0.05, method=rt.EulerField(), states=z),
     "discretize": lambda z: rt.to_discrete(RATE, 0.1, method=rt.RungeKutta(rt.RK4), states=z),
-    "hold": lambda z: rt.to_discrete(rt.LinearSystem([0.0, -1.0], np.zeros(2), np.zeros((2, 0)), time=rt.Continuous()), 0.1,
-                                     method=rt.ZeroOrderHold(), states=z),
     "regions": lambda z: rt.to_discrete(rt.ContinuousPLRNN([-1.0, -2.0], np.eye(2), np.zeros(2)), 0.1, method=rt.ZeroOrderHold(),
                                         states=z),
 }  # fmt: skip

@@ -130,3 +130,25 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "plrnn" in (tmp_path / "site" / "guides" / "files" / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("remote", "address"),
+    [
+        ("https://example.org/group/retime.git", "https://example.org/group/retime"),
+        ("git@example.org:group/retime.git", "https://example.org/group/retime"),
+        ("ssh://git@example.org:2222/group/retime", "https://example.org/group/retime"),
+        ("https://someone:secret@example.org/retime/", "https://example.org/retime"),
+        ("/srv/git/retime.git", ""),
+        ("", ""),
+    ],
+)
+def test_the_link_to_the_repository_is_the_remotes_address(remote: str, address: str) -> None:
+    assert hooks.web_address(remote) == address
+
+
+def test_the_pictures_of_the_readme_are_on_the_site() -> None:
+    pictures = set(re.findall(r"docs/(images/\w+\.png)", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert len(pictures) > 2
+    site = "".join(p.read_text(encoding="utf-8") for p in DOCS.rglob("*.md"))
+    assert {x for x in pictures if x not in site} == set()

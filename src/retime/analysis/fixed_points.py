@@ -316,7 +316,7 @@ def stable_around(view: AffineView, x: Solution) -> bool:
 def _message(found: Solutions, problem: Complementarity) -> str:
     q = len(problem.deciding)
     if found.status is SearchStatus.COMPLETE:
-        text = f"complete: the other regions of 2^{q} are excluded ({found.nodes} nodes){scope(found.reach)}"
+        text = f"complete: the other regions of 2^{q} are excluded ({found.nodes} nodes of a search tree){scope(found.reach)}"
     elif found.status is SearchStatus.HEURISTIC and found.unclear:
         one = found.unclear == 1
         text = f"not complete: {found.unclear} region{'' if one else 's'} unclear, whose solution{'' if one else 's'} double precision "
@@ -327,7 +327,8 @@ def _message(found: Solutions, problem: Complementarity) -> str:
         end = {"time_limit": "time", "node_limit": "the budget of nodes", "interrupted": "patience (Ctrl-C)"}[
             found.status
         ]
-        text = f"not complete: {end} ended with {found.num_open} branches open ({found.remaining:.2g} of all patterns, {found.nodes} nodes)"
+        left = f"{found.remaining:.2g} of all patterns, {found.nodes} nodes"
+        text = f"not complete: {end} ended with {found.num_open} branches of the search tree open ({left})"
     if found.continua:
         text += f"; fixed points fill a set of dimension {max(c.directions.shape[1] for c in found.continua)} in {len(found.continua)} regions"
     return text
@@ -367,8 +368,18 @@ def _smooth(
     )  # fmt: skip
 
 
+_ENDINGS = {
+    "converged": "reached a fixed point",
+    "minimum": "ended where the motion is slowest nearby, no fixed point",
+    "stalled": "came no nearer to one",
+    "diverged": "left for infinity",
+    "unfinished": "were not followed to the end",
+}
+"""What the searches from single starts came to, in words."""
+
+
 def _smooth_message(found: Any) -> str:
-    endings = ", ".join(f"{count} {name}" for name, count in found.endings.items() if count)
+    endings = "; ".join(f"{count} {_ENDINGS[name]}" for name, count in found.endings.items() if count)
     text = f"from {found.num_starts} starts ({endings}), no proof that there are no others"
     if len(found.slow):
         text += f"; {len(found.slow)} slow point{'s' * (len(found.slow) != 1)}"

@@ -203,9 +203,10 @@ class FixedPoints(Result):
         scope = f"one constant input; {size}; double precision, its rounding and a margin of 1e-9 allowed for"
         if self.switching == "state":
             scope += "; points of rest by sliding along one boundary (their pieces solved to rounding), not along several at once"
-        return Certificate(
-            claim, scope, tuple(conditions if self.complete else conditions[1:]), "docs/theory/analysis.md"
-        )
+        proof = "that there are no others is proven" if self.complete else "that there are no others is not"
+        headline = f"{len(self.points)} found, each solves its equation to {worst:.1e}; {proof}."
+        shown = tuple(conditions if self.complete else conditions[1:])
+        return Certificate(claim, scope, shown, "docs/theory/analysis.md", headline)
 
     def __len__(self) -> int:
         return len(self.points)

@@ -2,33 +2,58 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from retime.cli.interrupts import INTERRUPTED, SENTENCE, listening, working
+
+CLOSED_PIPE = 141
+"""Exit code when the reader of stdout has gone (`| head`): 128 + SIGPIPE, as other programs end then."""
+
 
 def main() -> None:
     """Entry point of `retime`: 0 done, 1 the answer is "no", 2 wrong use or bad file, 130 interrupted."""
-    from retime.cli.app import app
+    with listening():
+        from retime.cli.app import app
 
-    app()
+        try:
+            try:
+                app()
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            _leave_closed_pipe()
 
 
 def reported(command: Callable[..., None]) -> Callable[..., None]:
-    """Decorator of commands: an error becomes one line on stderr and exit code 2, Ctrl-C 130."""
+    """Decorator of commands: an error becomes one line on stderr and exit code 2, Ctrl-C 130, a closed pipe a quiet end."""
 
     @wraps(command)
     def call(*args: Any, **options: Any) -> None:
         from retime.core.errors import RetimeError
 
         try:
-            command(*args, **options)
+            try:
+                with working():
+                    command(*args, **options)
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            _leave_closed_pipe()
         except (RetimeError, ValueError, TypeError, OSError, MemoryError) as error:
             print(f"retime: {error}", file=sys.stderr)
             raise SystemExit(2) from None
         except KeyboardInterrupt:
-            print("retime: interrupted; files that were to be written are as they were.", file=sys.stderr)
-            raise SystemExit(130) from None
+            print(SENTENCE, file=sys.stderr)
+            raise SystemExit(INTERRUPTED) from None
 
     return call
+
+
+def _leave_closed_pipe() -> None:
+    """End without a word: nobody reads any more, and what is still to be flushed goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    raise SystemExit(CLOSED_PIPE)

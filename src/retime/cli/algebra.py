@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -12,59 +10,11 @@ import numpy as np
 import retime as rt
 from retime.cli.commands import emit
 from retime.cli.source import Loaded, check_output
+from retime.convert import INTEGRATORS, field_method, integrator
 from retime.core.arrays import Array
-from retime.core.rendering import plain, text_table
+from retime.core.rendering import paragraph, plain, text_table
 from retime.core.start import spread
 from retime.core.time import Discrete
-
-INTEGRATORS: dict[str, Callable[[], Any]] = {
-    "euler": lambda: rt.Euler(),
-    "heun": lambda: rt.Heun(),
-    "midpoint": lambda: rt.RungeKutta(rt.MIDPOINT),
-    "ralston": lambda: rt.RungeKutta(rt.RALSTON),
-    "rk3": lambda: rt.RungeKutta(rt.RK3),
-    "rk4": lambda: rt.RungeKutta(rt.RK4),
-    "dormand-prince": lambda: rt.RungeKutta(rt.DORMAND_PRINCE),
-    "implicit-euler": lambda: rt.RungeKutta(rt.IMPLICIT_EULER),
-    "implicit-midpoint": lambda: rt.RungeKutta(rt.IMPLICIT_MIDPOINT),
-    "tustin": lambda: rt.Tustin(),
-    "ab2": lambda: rt.AdamsBashforth(2),
-    "ab3": lambda: rt.AdamsBashforth(3),
-    "ab4": lambda: rt.AdamsBashforth(4),
-    "ab5": lambda: rt.AdamsBashforth(5),
-    "exponential-euler": lambda: rt.ExponentialEuler(),
-    "zoh": lambda: rt.ZeroOrderHold(),
-    "foh": lambda: rt.FirstOrderHold(),
-}
-
-
-def integrator(name: str) -> Any:
-    """A method of `to_discrete` by its name on the command line.
-
-    Raises:
-        ValueError: an unknown name.
-    """
-    if name not in INTEGRATORS:
-        raise ValueError(f"--method is {name!r}; it must be one of {', '.join(INTEGRATORS)}.")
-    return INTEGRATORS[name]()
-
-
-def embedding(name: str, option: str = "--field") -> Any:
-    """A method of `to_continuous`: "matrix-log", "euler-field", or "formal-log:ORDER".
-
-    Raises:
-        ValueError: an unknown name.
-    """
-    kind, _, order = name.partition(":")
-    if kind == "matrix-log" and not order:
-        return rt.MatrixLog()
-    if kind == "euler-field" and not order:
-        return rt.EulerField()
-    if kind == "formal-log" and order.isdigit():
-        return rt.FormalLog(int(order))
-    raise ValueError(
-        f"{option} is {name!r}; it must be matrix-log, euler-field, or formal-log:ORDER such as formal-log:4."
-    )
 
 
 def convert_smooth(
@@ -74,7 +24,7 @@ def convert_smooth(
     check_output(output, ("", ".npz"))
     model = loaded.model
     exact = isinstance(model, rt.LinearSystem) and method in (None, "matrix-log")
-    chosen = None if exact else embedding(method or "euler-field", "--method")
+    chosen = None if exact else field_method(method or "euler-field", "--method", linear=False)
     orbit = rt.simulate(model, z0, steps=steps, inputs=inputs)
     kept = spread(orbit.states, 256)
     kept = kept if len(kept) else np.array([0])
@@ -110,9 +60,9 @@ def discretize(
     """The map of one step of a flow, or a map with another step."""
     check_output(output, ("", ".npz"))
     model = loaded.model
-    chosen = None if method is None else integrator(method)
+    chosen = None if method is None else integrator(method, "--method")
     if isinstance(model.time, Discrete):
-        within = None if field is None else embedding(field)
+        within = None if field is None else field_method(field, "--field", linear=False)
         conversion = rt.retime_to(model, step, method=within, integrator=chosen, states=at)
     elif chosen is None:
         raise ValueError(f"Say which method with --method: {', '.join(INTEGRATORS)}.")
@@ -196,7 +146,7 @@ def _head(loaded: Loaded, written: str | None) -> dict[str, Any]:
 
 
 def _print_head(loaded: Loaded) -> None:
-    print(fill(loaded.recognition, 100))
+    print(paragraph(loaded.recognition))
     for note in loaded.notes:
         print(note)
 

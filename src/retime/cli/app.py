@@ -9,14 +9,34 @@ from typing import Annotated, Any
 import typer
 
 from retime.cli import reported
+from retime.cli.reading import reads_a_model
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Move recurrent networks between discrete and continuous time, with a certificate on every move.",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        import retime
+
+        print(f"retime {retime.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Options of `retime` itself."""
 
 
 class Switching(StrEnum):
@@ -26,27 +46,20 @@ class Switching(StrEnum):
     STATE = "state"
 
 
-File = Annotated[
-    str,
-    typer.Argument(
-        metavar="FILE", help="Weights file (.mat .pt .safetensors .npz .h5 .keras .jld2 .onnx), or zoo:NAME."
-    ),
-]
-Dt = Annotated[float | None, typer.Option(help="Time of one step; default: from the file, else 1.")]
-Family = Annotated[
-    str | None, typer.Option(help="Family, where the file does not decide: plrnn, alrnn, shallow_plrnn, ...")
-]
-NumRelu = Annotated[
-    int | None, typer.Option(help="Almost-linear networks: how many units (the last ones) pass the ReLU.")
-]
-Clipped = Annotated[bool, typer.Option(help="Shallow PLRNN: the clipped form.")]
 Start = Annotated[
     str | None,
     typer.Option(
-        "--z0", help="Initial state, comma-separated; default: from the file, else zeros, else (a fixed point) random."
+        "--z0",
+        help="Initial state, comma-separated or a .csv or .npy file; default: from the file, else zeros, else (a fixed point) random.",
     ),
 ]
-InputFile = Annotated[Path | None, typer.Option("--inputs", help="Inputs (steps x m): .npy or .csv; default: zero.")]
+InputFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--inputs",
+        help="Inputs (steps x m): .npy, or text with commas, semicolons or tabs, with or without a header; default: zero.",
+    ),
+]
 Steps = Annotated[int, typer.Option(help="Number of steps of the orbit.")]
 Field = Annotated[
     str | None,
@@ -60,36 +73,34 @@ Within = Annotated[
         "--field", help="For maps: how to continuous time and back: matrix-log, euler-field, formal-log:ORDER."
     ),
 ]
-At = Annotated[str | None, typer.Option("--at", help="State, comma-separated; default: from the file, else zeros.")]
+At = Annotated[
+    str | None,
+    typer.Option("--at", help="State, comma-separated or a .csv or .npy file; default: from the file, else zeros."),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of tables.")]
-Output = Annotated[Path | None, typer.Option("-o", "--output", help="File to write.")]
+Output = Annotated[
+    Path | None, typer.Option("-o", "--output", help="File to write; - for stdout, where it is text (.csv, .json).")
+]
 
 
 @app.command()
 @reported
+@reads_a_model
 def info(
-    file: File,
-    dt: Dt = None,
-    family: Family = None,
-    num_relu: NumRelu = None,
-    clipped: Clipped = False,
+    loaded: Any,
     as_json: Json = False,
 ) -> None:
     """What a weights file holds: family and why, sizes, time base, initial states."""
-    from retime.cli import commands, source
+    from retime.cli import commands
 
-    loaded = source.open_model(file, dt, family, num_relu, clipped)
     commands.info(loaded, as_json)
 
 
 @app.command()
 @reported
+@reads_a_model
 def convert(
-    file: File,
-    dt: Dt = None,
-    family: Family = None,
-    num_relu: NumRelu = None,
-    clipped: Clipped = False,
+    loaded: Any,
     z0: Start = None,
     inputs: InputFile = None,
     steps: Steps = 10_000,
@@ -104,7 +115,6 @@ def convert(
     """
     from retime.cli import algebra, commands, source
 
-    loaded = source.open_model(file, dt, family, num_relu, clipped)
     if method not in (None, "matrix-log") or source.is_not_a_plrnn(loaded):
         rows = source.read_inputs(inputs, loaded)
         start = source.start(loaded, z0, rows)
@@ -117,12 +127,9 @@ def convert(
 
 @app.command()
 @reported
+@reads_a_model
 def simulate(
-    file: File,
-    dt: Dt = None,
-    family: Family = None,
-    num_relu: NumRelu = None,
-    clipped: Clipped = False,
+    loaded: Any,
     z0: Start = None,
     inputs: InputFile = None,
     steps: Steps = 1000,
@@ -137,7 +144,6 @@ def simulate(
     """Run a map, its converted flow (--switching), or a continuous network. -o writes .npz or .csv."""
     from retime.cli import commands, source
 
-    loaded = source.open_model(file, dt, family, num_relu, clipped)
     rule = None if switching is None else switching.value
     options: dict[str, Any] = {"switching": rule, "per_step": per_step, "every": every}
     rows = source.read_inputs(inputs, loaded)
@@ -147,12 +153,9 @@ def simulate(
 
 @app.command()
 @reported
+@reads_a_model
 def compare(
-    file: File,
-    dt: Dt = None,
-    family: Family = None,
-    num_relu: NumRelu = None,
-    clipped: Clipped = False,
+    loaded: Any,
     z0: Start = None,
     inputs: InputFile = None,
     steps: Steps = 1000,
@@ -168,7 +171,6 @@ def compare(
     """
     from retime.cli import commands, source
 
-    loaded = source.open_model(file, dt, family, num_relu, clipped)
     rows = source.read_inputs(inputs, loaded)
     same = commands.compare(loaded, source.start(loaded, z0, rows), rows, steps, tolerance, output, as_json)
     raise typer.Exit(0 if same else 1)
@@ -176,12 +178,9 @@ def compare(
 
 @app.command()
 @reported
+@reads_a_model
 def analyze(
-    file: File,
-    dt: Dt = None,
-    family: Family = None,
-    num_relu: NumRelu = None,
-    clipped: Clipped = False,
+    loaded: Any,
     z0: Start = None,
     inputs: Annotated[str | None, typer.Option(help="Constant input, comma-separated; default: zero.")] = None,
     steps: Steps = 10_000,
@@ -204,7 +203,6 @@ def analyze(
     """
     from retime.cli import dynamics, source
 
-    loaded = source.open_model(file, dt, family, num_relu, clipped)
     level = None if inputs is None else source.numbers(inputs, loaded.model.num_inputs, "--inputs", "inputs")
     options: dict[str, Any] = {
         "inputs": level, "steps": steps, "duration": duration, "max_period": max_period, "basins": basins,
@@ -216,22 +214,19 @@ def analyze(
 
 @app.command()
 @reported
+@reads_a_model
 def discretize(
-    file: File,
+    loaded: Any,
     step: Annotated[float, typer.Option(help="The step of the new map, model time.")],
     method: Annotated[
         str | None,
         typer.Option(
             help="euler, heun, midpoint, ralston, rk3, rk4, dormand-prince, implicit-euler, implicit-midpoint, tustin, ab2 to ab5, "
-            "exponential-euler, zoh, foh."
+            "exponential-euler, zoh, foh; linear systems also impulse, matched, backward-diff, gbt:ALPHA."
         ),
     ] = None,
     field: Within = None,
     at: At = None,
-    dt: Dt = None,
-    family: Family = None,
-    num_relu: NumRelu = None,
-    clipped: Clipped = False,
     output: Output = None,
     as_json: Json = False,
 ) -> None:
@@ -243,7 +238,6 @@ def discretize(
     """
     from retime.cli import algebra, source
 
-    loaded = source.open_model(file, dt, family, num_relu, clipped)
     state = None if at is None else source.around(source.given_state(loaded, at, "--at"))
     holds = algebra.discretize(loaded, step, method, field, state, output, as_json)
     raise typer.Exit(0 if holds else 1)
@@ -251,39 +245,32 @@ def discretize(
 
 @app.command()
 @reported
+@reads_a_model
 def rescale(
-    file: File,
+    loaded: Any,
     factor: Annotated[float, typer.Option(help="> 0; 2 makes every time constant twice as long.")],
-    dt: Dt = None,
-    family: Family = None,
-    num_relu: NumRelu = None,
-    clipped: Clipped = False,
     output: Output = None,
     as_json: Json = False,
 ) -> None:
     """The same orbit, slower or faster. -o writes the new network (.npz)."""
-    from retime.cli import algebra, source
+    from retime.cli import algebra
 
-    algebra.rescale(source.open_model(file, dt, family, num_relu, clipped), factor, output, as_json)
+    algebra.rescale(loaded, factor, output, as_json)
 
 
 @app.command()
 @reported
+@reads_a_model
 def linearize(
-    file: File,
+    loaded: Any,
     at: At = None,
     inputs: Annotated[str | None, typer.Option(help="Input there, comma-separated; default: zero.")] = None,
-    dt: Dt = None,
-    family: Family = None,
-    num_relu: NumRelu = None,
-    clipped: Clipped = False,
     output: Output = None,
     as_json: Json = False,
 ) -> None:
     """The linear system around a state: eigenvalues, time constants, frequencies, controllability. -o writes it (.npz)."""
     from retime.cli import algebra, source
 
-    loaded = source.open_model(file, dt, family, num_relu, clipped)
     level = None if inputs is None else source.numbers(inputs, loaded.model.num_inputs, "--inputs", "inputs")
     algebra.linearize(loaded, source.base_point(loaded, at), level, output, as_json)
 
@@ -299,3 +286,12 @@ def zoo(
     from retime.cli import commands
 
     commands.zoo(name, output, as_json)
+
+
+@app.command()
+@reported
+def cite(as_json: Json = False) -> None:
+    """How to cite retime, and the papers whose methods it uses, as BibTeX."""
+    from retime.cli import citation
+
+    citation.cite(as_json)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
+from inspect import cleandoc
 from pathlib import Path
-from textwrap import fill
 from typing import Any
 
 import numpy as np
 
 import retime as rt
-from retime.cli.source import Loaded, check_output
+from retime.cli.source import Loaded, check_output, is_stdout
 from retime.core.arrays import Array
 from retime.core.files import replace_atomically
-from retime.core.rendering import plain, text_table
+from retime.core.rendering import paragraph, plain, terminal_width, text_table
 from retime.core.start import spread
 from retime.core.system import PiecewiseAffineSystem
 from retime.core.time import Continuous, Discrete
@@ -37,22 +39,40 @@ def info(loaded: Loaded, as_json: bool) -> None:
         "outputs": model.num_outputs,
         "time": "continuous" if isinstance(model.time, Continuous) else "discrete",
         "dt": model.time.dt if isinstance(model.time, Discrete) else None,
+        "equation": equations(model),
         "initial_states": loaded.starts,
     }
     if as_json:
         emit(data)
         return
-    print(fill(loaded.recognition, 100))
+    print(paragraph(loaded.recognition))
     print(model)
-    print(f"Equation: {_equation(model)}")
+    for k, line in enumerate(equations(model)):
+        print(f"{'Equation:' if k == 0 else '         '} {line}")
     print(f"Initial states in the file: {len(loaded.starts)}")
     for note in loaded.notes:
         print(note)
 
 
-def _equation(model: Any) -> str:
-    lines = [line.strip() for line in (type(model).__doc__ or "").splitlines()]
-    return next((line for line in lines if "=" in line), "")
+def equations(model: Any) -> list[str]:
+    """Every line of the family's equation, from its docstring; of a family with two forms the lines of the model's own."""
+    paragraphs = cleandoc(type(model).__doc__ or "").split("\n\n")
+    lines = next((p.splitlines() for p in paragraphs[1:] if "=" in p), [])
+    variant = {
+        "form": f'"{getattr(model, "form", None)}"',
+        "time": type(model.time).__name__,
+        "reset_after": str(getattr(model, "reset_after", None)),
+    }
+    clipped, own = getattr(model, "clipped", False), []
+    for line in lines:
+        said = re.search(r"\b(form|time|reset_after)=(.*)$", line)
+        if said and not said[2].startswith(variant[said[1]]):
+            continue
+        if line.endswith("(plain)" if clipped else "(clipped: bounded when |A| < 1)"):
+            continue
+        if not (line.endswith("(with a readout)") and model.readout is None):
+            own.append(line)
+    return own
 
 
 def convert(loaded: Loaded, z0: Array, inputs: Array | None, steps: int, output: Path | None, as_json: bool) -> bool:
@@ -67,7 +87,7 @@ def convert(loaded: Loaded, z0: Array, inputs: Array | None, steps: int, output:
     conversion = rt.to_continuous(model, throw=False)
     report = orbit_report(model, conversion, z0, steps, inputs)
     if not as_json:  # what the sample times tell is shown before state switching is followed
-        print(fill(loaded.recognition, 100))
+        print(paragraph(loaded.recognition))
         for note in loaded.notes:
             print(note)
         print(f"\n{report.table()}\n\n{words(report)}\n", flush=True)
@@ -106,6 +126,7 @@ def simulate(
 ) -> bool:
     """Run and write or summarize; the return value says whether every requested time was reached."""
     check_output(output, (".npz", ".csv"))
+    _one_on_stdout(output, as_json)
     model, steps = loaded.model, steps if inputs is None else len(inputs)
     if steps < 0:
         raise ValueError(f"--steps is {steps}; it must be a whole number >= 0.")
@@ -122,10 +143,13 @@ def simulate(
     else:
         path = rt.simulate(model, z0, times=options["every"] * np.arange(steps + 1), inputs=inputs)
     written = None if output is None else str(write_trajectory(path, output))
-    if as_json:
+    if is_stdout(output):
+        if path.status != "completed":
+            print(f"retime: {path.status}. {path.message}", file=sys.stderr)
+    elif as_json:
         emit({"file": loaded.name, "output": written, **(path.to_dict() if output is None else _short(path))})
     else:
-        print(fill(loaded.recognition, 100))
+        print(paragraph(loaded.recognition))
         print(path)
         last = ", ".join(f"{x:.6g}" for x in path.last_state[:8])
         print(f"last state{' reached' if path.ending else ''}: {last}{', ...' if model.num_states > 8 else ''}")
@@ -145,6 +169,14 @@ def write_trajectory(path: Any, output: Path) -> Path:
     Raises:
         ValueError: another suffix.
     """
+    names = ["time", *[f"z{i + 1}" for i in range(path.states.shape[1])]]
+    columns = [path.times[:, None], path.states]
+    if path.outputs is not None:
+        names += [f"x{i + 1}" for i in range(path.outputs.shape[1])]
+        columns.append(path.outputs)
+    if is_stdout(output):
+        _write_csv(sys.stdout, names, np.hstack(columns))
+        return output
     if output.suffix not in (".npz", ".csv"):
         raise ValueError(f"-o is {str(output)!r}; a trajectory is written as .npz or .csv.")
     with replace_atomically(output) as temporary:
@@ -156,12 +188,7 @@ def write_trajectory(path: Any, output: Path) -> Path:
             with temporary.open("wb") as stream:
                 np.savez(stream, **arrays, **outputs, status=np.array(str(path.status)), message=np.array(path.message))
         else:
-            names = ["time", *[f"z{i + 1}" for i in range(path.states.shape[1])]]
-            columns = [path.times[:, None], path.states]
-            if path.outputs is not None:
-                names += [f"x{i + 1}" for i in range(path.outputs.shape[1])]
-                columns.append(path.outputs)
-            np.savetxt(temporary, np.hstack(columns), delimiter=",", header=",".join(names), comments="", fmt="%.17g")
+            _write_csv(temporary, names, np.hstack(columns))
     return output
 
 
@@ -170,6 +197,7 @@ def compare(
 ) -> bool:
     """Compare the map with both readings of its flow."""
     check_output(output, (".npz", ".csv"))
+    _one_on_stdout(output, as_json)
     model, steps = _map(loaded), steps if inputs is None else len(inputs)
     if steps < 1:
         raise ValueError(f"--steps is {steps}; comparing needs at least one step.")
@@ -181,43 +209,57 @@ def compare(
     states = len(spread(results["clock"].reference.states[:-1], 256))
     same = bool(worst <= tolerance) and states > 1
     written = None if output is None else str(_write_errors(results, output))
+    if is_stdout(output):
+        return same
     if as_json:
         emit(
             {"file": loaded.name, "same": same, "tolerance": tolerance, "distinct_states": states, "output": written}
             | {k: c.to_dict() for k, c in results.items()}
         )
         return same
-    print(fill(loaded.recognition, 100))
+    print(paragraph(loaded.recognition))
     print()
     summaries = {rule: c.summary() for rule, c in results.items()}
     rows = [[key.replace("_", " "), *[f"{summaries[r][key]:.4g}" for r in summaries]] for key in summaries["clock"]]
     rows.append(["status", *[str(c.status) for c in results.values()]])
-    print(text_table(["map against flow", *results], rows))
+    print(text_table(["map against flow", *results], rows, width=terminal_width()))
     for rule, c in results.items():
         if c.message:
-            print("\n" + fill(f"Under {rule} switching {c.message}.", 100))
+            print("\n" + paragraph(f"Under {rule} switching {c.message}."))
     found = f"largest one-step error {worst:.2g} of the state's size, allowed {tolerance:.2g}"
     if states < 2:
-        print(f"\nNot compared: the orbit stays at one state ({found} there). Start elsewhere (--z0).")
+        print("\n" + paragraph(f"Not compared: the orbit stays at one state ({found} there). Start elsewhere (--z0)."))
         return False
-    print(f"\nThe clock flow {'equals' if same else 'does NOT equal'} the map: {found}.")
+    print("\n" + paragraph(f"The clock flow {'equals' if same else 'does NOT equal'} the map: {found}."))
     return same
 
 
 def _write_errors(results: dict[str, Any], output: Path) -> Path:
-    if output.suffix not in (".npz", ".csv"):
+    if not is_stdout(output) and output.suffix not in (".npz", ".csv"):
         raise ValueError(f"-o is {str(output)!r}; errors are written as .npz or .csv.")
     columns = {
         f"{rule}_{kind}": getattr(c, kind) for rule, c in results.items() for kind in ("one_step_error", "orbit_error")
     }
+    table = np.column_stack(list(columns.values()))
+    if is_stdout(output):
+        _write_csv(sys.stdout, list(columns), table)
+        return output
     with replace_atomically(output) as temporary:
         if output.suffix == ".npz":
             with temporary.open("wb") as stream:
                 np.savez(stream, **columns)
         else:
-            table = np.column_stack(list(columns.values()))
-            np.savetxt(temporary, table, delimiter=",", header=",".join(columns), comments="", fmt="%.17g")
+            _write_csv(temporary, list(columns), table)
     return output
+
+
+def _write_csv(target: Any, names: list[str], table: Array) -> None:
+    np.savetxt(target, table, delimiter=",", header=",".join(names), comments="", fmt="%.17g")
+
+
+def _one_on_stdout(output: Path | None, as_json: bool) -> None:
+    if is_stdout(output) and as_json:
+        raise ValueError("-o - and --json both write to standard output; choose one.")
 
 
 def zoo(name: str | None, output: Path | None, as_json: bool) -> None:
@@ -226,6 +268,7 @@ def zoo(name: str | None, output: Path | None, as_json: bool) -> None:
         model = rt.zoo.load(name)
         if output is None:
             raise ValueError(f"Say where to write {name!r} with -o FILE.npz, or use zoo:{name} in place of a file.")
+        check_output(output, ("", ".npz"))
         written = str(rt.save(model, output))
         emit({"name": name, "output": written}) if as_json else print(f"Written: {written}")
         return
@@ -240,7 +283,6 @@ def zoo(name: str | None, output: Path | None, as_json: bool) -> None:
             }
         )
         return
-    print(
-        text_table(["name", "model", "what it is"], [[e.name, type(e.model).__name__, e.description] for e in entries])
-    )
-    print("\nUse zoo:NAME in place of a file, e.g. retime convert zoo:vanderpol")
+    rows = [[e.name, type(e.model).__name__, e.description] for e in entries]
+    print(text_table(["name", "model", "what it is"], rows, width=terminal_width()))
+    print("\n" + paragraph("Use zoo:NAME in place of a file, e.g. retime convert zoo:vanderpol"))

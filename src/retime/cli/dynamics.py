@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from textwrap import fill
 from typing import Any
 
 import retime as rt
 from retime.cli.commands import emit
-from retime.cli.source import Loaded, check_output
+from retime.cli.source import Loaded, check_output, is_stdout
 from retime.core.arrays import Array
 from retime.core.files import replace_atomically
-from retime.core.rendering import plain, text_table
+from retime.core.rendering import paragraph, plain, text_table
 from retime.core.time import Discrete
 
 PICTURES = (".png", ".pdf", ".svg")
@@ -21,6 +20,8 @@ PICTURES = (".png", ".pdf", ".svg")
 def analyze(loaded: Loaded, z0: Array, options: dict[str, Any], output: Path | None, as_json: bool) -> bool:
     """Analyze and print; the return value says whether the proof of completeness, where one was tried, succeeded."""
     check_output(output, (".json", ".csv", *PICTURES))
+    if is_stdout(output):
+        as_json, output = True, None
     model, switching = loaded.model, options.pop("switching")
     if switching is not None and isinstance(model.time, Discrete):
         model = rt.to_continuous(model, throw=False).model
@@ -32,7 +33,7 @@ def analyze(loaded: Loaded, z0: Array, options: dict[str, Any], output: Path | N
     if as_json:
         emit({**data, "output": written})
         return not _is_short(found)
-    print(fill(loaded.recognition, 100))
+    print(paragraph(loaded.recognition))
     for note in loaded.notes:
         print(note)
     for part in (found.fixed_points, found.cycles, found.exponents, found.basins):
@@ -40,7 +41,7 @@ def analyze(loaded: Loaded, z0: Array, options: dict[str, Any], output: Path | N
             print(f"\n{_wrapped(part)}")
     if found.regions is not None:
         print(f"\n{_regions(found.regions)}")
-    print(f"\n{fill(found.words, 100)}")
+    print(f"\n{paragraph(found.words)}")
     if written is not None:
         print(f"\nWritten: {written}")
     return not _is_short(found)
@@ -49,7 +50,7 @@ def analyze(loaded: Loaded, z0: Array, options: dict[str, Any], output: Path | N
 def _wrapped(part: Any) -> str:
     """A result with its first line broken at 100 characters."""
     title, _, table = repr(part).partition("\n")
-    return fill(title, 100) + ("\n" + table if table else "")
+    return paragraph(title) + ("\n" + table if table else "")
 
 
 def _is_short(found: Any) -> bool:

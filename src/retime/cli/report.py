@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from textwrap import fill
 from typing import Any
 
 import numpy as np
 
 import retime as rt
 from retime.core.arrays import Array
-from retime.core.rendering import text_table
+from retime.core.rendering import paragraph, terminal_width, text_table
 from retime.core.start import spread
 
 
@@ -98,7 +97,7 @@ class OrbitReport:
                 name,
                 str(row["regions"]),
                 str(row["steps"]),
-                f"{100 * row['steps'] / total:.1f} %",
+                f"{100 * row['steps'] / total:.1f}%",
                 str(row["auxiliary"]),
                 f"{row['worst_residual']:.1e}",
                 f"{row['largest_condition']:.1e}",
@@ -109,10 +108,12 @@ class OrbitReport:
         return "\n".join(
             [
                 repr(self.model),
-                f"Orbit: {self.steps} steps ({self.status}), {self._visited()}, {len(self.regions)} of 2^{self.model.num_units} regions "
-                f"visited, {self.clock.summary()['switching_steps']} steps change region.",
+                paragraph(
+                    f"Orbit: {self.steps} steps ({self.status}), {self._visited()}, {len(self.regions)} of 2^{self.model.num_units} "
+                    f"regions visited, {self.clock.summary()['switching_steps']} steps change region."
+                ),
                 "",
-                text_table(header, rows),
+                text_table(header, rows, width=terminal_width()),
             ]
         )
 
@@ -130,8 +131,12 @@ class OrbitReport:
         ]
         return "\n".join(
             [
-                text_table(["error against the map", "clock", "state"], rows),
-                *[f"{rule}: {c.message}" for rule, c in (("clock", self.clock), ("state", self.state)) if c.message],
+                text_table(["error against the map", "clock", "state"], rows, width=terminal_width()),
+                *[
+                    paragraph(f"{rule}: {c.message}")
+                    for rule, c in (("clock", self.clock), ("state", self.state))
+                    if c.message
+                ],
             ]
         )
 
@@ -161,12 +166,12 @@ def words(r: OrbitReport) -> str:
     """What the numbers mean and what may be claimed; of state switching only once it was measured."""
     parts = [_dimension(r), _singular(r), _time_varying(r), _claim_clock(r), _branches(r)]
     parts += [] if r.state is None else [_claim_state(r)]
-    return "\n\n".join(fill(part, 100) for part in parts if part)
+    return "\n\n".join(paragraph(part) for part in parts if part)
 
 
 def state_words(r: OrbitReport) -> str:
     """What may be claimed of state switching."""
-    return fill(_claim_state(r), 100)
+    return paragraph(_claim_state(r))
 
 
 def _dimension(r: OrbitReport) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from retime.cli.tables import read_table
 from retime.core.arrays import Array
 from retime.core.errors import ModelFileError, ShapeError
 from retime.core.start import own_start
@@ -29,20 +30,20 @@ class Loaded:
     notes: tuple[str, ...] = ()
 
 
-def open_model(file: str, dt: float | None, family: str | None, num_relu: int | None, clipped: bool) -> Loaded:
-    """Load FILE, or a zoo network for "zoo:NAME"."""
+def open_model(file: str, *, dt: float | None = None, family: str | None = None, **options: Any) -> Loaded:
+    """Load FILE, or a zoo network for "zoo:NAME"; `options` are those of `retime.load`."""
     if file.startswith("zoo:"):
         from retime import zoo
 
         entry = zoo.entry(file.removeprefix("zoo:"))
-        if dt is not None or family is not None:
-            raise ValueError("A zoo network has its own dt and family; drop --dt and --family.")
+        given = [name for name, value in (("dt", dt), ("family", family), *options.items()) if value is not None]
+        if given:
+            dropped = " and ".join("--" + name.replace("_", "-") for name in given)
+            raise ValueError(f"A zoo network is what it is; drop {dropped}.")
         return Loaded(file, entry.model, f"{file}: {entry.description} {entry.source}", entry.z0[None])
     from retime.io import initial_states_of, load_recognized, read_arrays
+    from retime.io.renaming import renamed
 
-    options: dict[str, Any] = {} if num_relu is None else {"num_relu": num_relu}
-    if clipped:
-        options["clipped"] = True
     model, recognition = load_recognized(file, dt=dt, family=family, **options)
     text = (
         f"{file}: a retime file" if recognition is None else f"{recognition.sentence(file)} {recognition.doubt}".strip()
@@ -51,7 +52,10 @@ def open_model(file: str, dt: float | None, family: str | None, num_relu: int | 
     if dt is None and isinstance(model.time, Discrete) and model.time.dt == 1.0:
         notes = ("dt was not given and is taken as 1: rates below are per step. Pass --dt for model time.",)
     try:
-        starts = initial_states_of(read_arrays(file), model.num_states)
+        stored = read_arrays(file)
+        if options.get("names"):
+            stored, _ = renamed(stored, options["names"], family)
+        starts = initial_states_of(stored, model.num_states)
     except ModelFileError as error:  # the network itself was read
         starts, notes = np.zeros((0, 0)), (*notes, f"Warning: initial states were not read. {error}")
     return Loaded(file, model, text, starts, notes)
@@ -89,7 +93,7 @@ def given_state(loaded: Loaded, text: str, option: str) -> Array:
     Raises:
         ValueError: not numbers. ShapeError: not as many as the model has states.
     """
-    values = _parsed(text, option)
+    values = _parsed(text, option, [f"z{i + 1}" for i in range(loaded.model.num_states)])
     with suppress(ShapeError):
         return loaded.model.start(values)
     raise ShapeError(f"{option} has {len(values)} numbers; the model has {loaded.model.num_states} states.")
@@ -112,11 +116,18 @@ def numbers(text: str, count: int, option: str, meaning: str) -> Array:
     return values
 
 
-def _parsed(text: str, option: str) -> Array:
+def _parsed(text: str, option: str, names: list[str] | None = None) -> Array:
+    if Path(text).suffix in (".csv", ".tsv", ".txt", ".npy"):
+        rows = read_table(Path(text), option).columns(names or []).rows
+        if len(rows) > 1 and rows.shape[1] > 1:
+            raise ValueError(f"{option}: {text} holds {len(rows)} rows; keep the one that is meant.")
+        return rows.reshape(-1)
     try:
         return np.array([float(x) for x in text.replace(" ", ",").split(",") if x])
     except ValueError:
-        raise ValueError(f"{option} is {text!r}; it must be numbers separated by commas.") from None
+        raise ValueError(
+            f"{option} is {text!r}; it must be numbers separated by commas, or a .csv or .npy file."
+        ) from None
 
 
 def is_not_a_plrnn(loaded: Loaded) -> bool:
@@ -128,20 +139,19 @@ def is_not_a_plrnn(loaded: Loaded) -> bool:
 
 
 def read_inputs(path: Path | None, loaded: Loaded) -> Array | None:
-    """Inputs `(steps, m)` from .npy or .csv."""
+    """Inputs `(steps, m)` from .npy or text; a first column of times is left out, which is said."""
     if path is None:
         return None
-    if not path.is_file():
-        raise FileNotFoundError(f"--inputs: there is no file {path}.")
-    try:
-        rows = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.genfromtxt(path, delimiter=",")
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(
-            f"--inputs: {path} is not a table of numbers ({error}); give steps x inputs as .npy or .csv."
-        ) from None
-    if rows.size == 0 or rows.ndim == 0:
-        raise ValueError(f"--inputs: {path} holds no rows; give steps x inputs as .npy or .csv.")
-    return rows.reshape(len(rows), -1)
+    table = read_table(path, "--inputs")
+    kept = table.without_time(loaded.model.num_inputs)
+    if kept is not table:
+        print(f"retime: the first column of {path}, {table.names[0]!r}, is not an input.", file=sys.stderr)
+    return kept.rows
+
+
+def is_stdout(path: Path | None) -> bool:
+    """Whether an output is "-", standard output."""
+    return str(path) == "-"
 
 
 def check_output(path: Path | None, suffixes: tuple[str, ...]) -> None:
@@ -152,6 +162,12 @@ def check_output(path: Path | None, suffixes: tuple[str, ...]) -> None:
     """
     if path is None:
         return
+    if is_stdout(path):
+        if {".csv", ".json"} & set(suffixes):
+            return
+        raise ValueError(
+            "-o - is standard output, which takes text; a network is written as .npz, which is not. Name a file."
+        )
     if path.suffix not in suffixes:
         raise ValueError(f"-o is {str(path)!r}; it is written as {' or '.join(s for s in suffixes if s)}.")
     if not path.parent.is_dir():

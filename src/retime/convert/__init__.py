@@ -1,11 +1,15 @@
 """model -> Conversion: to_continuous, to_discrete, rescale_time, linearize, their methods, and when they may be interchanged."""
 
+from retime.convert.bilinear import GeneralizedBilinear, Tustin
 from retime.convert.embeddings import EulerField, FormalLog
-from retime.convert.holds import FirstOrderHold, ZeroOrderHold
-from retime.convert.integrators import AdamsBashforth, Euler, ExponentialEuler, Heun, RungeKutta, Tustin
+from retime.convert.holds import FirstOrderHold, ImpulseInvariant, ZeroOrderHold
+from retime.convert.integrators import Euler, ExponentialEuler, Heun, RungeKutta
 from retime.convert.interchange import Interchange, interchange
 from retime.convert.linearize import linearize
+from retime.convert.matched import MatchedPoles
 from retime.convert.matrix_log import MatrixLog
+from retime.convert.methods import INTEGRATORS, field_method, integrator
+from retime.convert.multistep import AdamsBashforth
 from retime.convert.rescale import rescale_time
 from retime.convert.retime import retime_to
 from retime.convert.stability import StabilityRegion, max_stable_dt, stability_region
@@ -31,6 +35,7 @@ __all__ = [
     "HEUN",
     "IMPLICIT_EULER",
     "IMPLICIT_MIDPOINT",
+    "INTEGRATORS",
     "MIDPOINT",
     "RALSTON",
     "RK3",
@@ -42,14 +47,19 @@ __all__ = [
     "ExponentialEuler",
     "FirstOrderHold",
     "FormalLog",
+    "GeneralizedBilinear",
     "Heun",
+    "ImpulseInvariant",
     "Interchange",
+    "MatchedPoles",
     "MatrixLog",
     "RungeKutta",
     "StabilityRegion",
     "Tableau",
     "Tustin",
     "ZeroOrderHold",
+    "field_method",
+    "integrator",
     "interchange",
     "linearize",
     "max_stable_dt",

@@ -131,9 +131,9 @@ def certify_embedding(model: System, field: System, method: Any, at: Probe) -> C
             f"Euler's method with dt = {dt:.6g} gives the map back, and fixed points are kept. The solution of the ODE is another "
             f"map: off by {error:.2e} of the state per step ({at.words})."
         )
-        return Certificate(
-            claim, "the map: every state and held input; the solution: the states measured", (step, solution), _OURS
-        )
+        headline = f"Euler's step of dt gives the map back (to {euler:.1e}); the ODE's own solution is off by {error:.1e} of the state per step."
+        scope = "the map: every state and held input; the solution: the states measured"
+        return Certificate(claim, scope, (step, solution), _OURS, headline)
     terms = _terms(model, at, method.order)
     first, last = terms[0], terms[-1]
     euler = relative_error(flow_over(EulerField().embed(model), at.states, at.inputs, dt).states, wanted)
@@ -163,7 +163,8 @@ def certify_embedding(model: System, field: System, method: Any, at: Probe) -> C
         f"The solution of the ODE over dt = {dt:.6g} differs from the map by {error:.2e} of the state per step ({at.words}). "
         "Fixed points are kept. A general map is not the flow of an ODE of its own dimension."
     )
-    return Certificate(claim, "the states measured", conditions, _OURS)
+    headline = f"An approximation, not exact: the ODE's solution is off by {error:.1e} of the state per step; fixed points are kept."
+    return Certificate(claim, "the states measured", conditions, _OURS, headline)
 
 
 _OURS = (

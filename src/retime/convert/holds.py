@@ -1,4 +1,4 @@
-"""Exact discretization of linear and piecewise-affine systems: the input held, or a straight line, over the step."""
+"""Exact discretization of linear and piecewise-affine systems: the input held, a straight line over the step, or an impulse."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retime.convert.integrators import Integrator, Interchanges, exponential_factor, finite_step, read_states
-from retime.core.arrays import Array
+from retime.convert.bilinear import output_of, with_output
+from retime.convert.generator import inputs_of
+from retime.convert.integrators import Integrator, Interchanges, exponential_factor, finite_step
+from retime.convert.linear_log import linear_flow, logarithm
+from retime.core.arrays import Array, real_array
 from retime.core.canonical import AffineRegions
-from retime.core.errors import CertificateError
+from retime.core.errors import CertificateError, ShapeError
 from retime.core.exponential import linear_step
-from retime.core.readout import Readout
 from retime.core.region import RegionFlow
 from retime.core.status import RegionStatus
 from retime.core.system import PiecewiseAffineSystem, System
@@ -25,7 +27,7 @@ register(OwnRegions)
 
 
 @register
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ZeroOrderHold(Integrator):
     """The exact flow over one step with the input held; piecewise-affine systems hold their region too.
 
@@ -33,8 +35,13 @@ class ZeroOrderHold(Integrator):
 
     Linear systems: exact. Piecewise-affine networks and converted flows: a `RegionwiseMap`, exact on every step that
     stays in its region. A RateRNN with relu counts as piecewise affine. Smooth systems have no closed form and are refused.
+
+    Args:
+        delay: of the input of a LinearSystem, a number or `(m,)` >= 0, model time, not necessarily a multiple of dt; None: none. The
+            state of the map is then (z, s_{k-1}, s_{k-2}, ...): earlier inputs as auxiliary states, as many as the delay needs.
     """
 
+    delay: Any = None
     order: ClassVar[float] = float("inf")
     interchanges: ClassVar[Interchanges] = "equilibrium"
 
@@ -44,6 +51,8 @@ class ZeroOrderHold(Integrator):
         Raises:
             TypeError: neither linear nor piecewise affine.
         """
+        if self.delay is not None:
+            return _held_late(model, dt, self.delay)
         if isinstance(model, RateRNN) and model.activation in ("relu", "linear"):
             model = model.piecewise_affine()
         if isinstance(model, LinearSystem):
@@ -59,9 +68,38 @@ class ZeroOrderHold(Integrator):
             "ExponentialEuler."
         )
 
+    def undo(self, model: LinearSystem) -> LinearSystem:
+        """By the matrix logarithm: `MatrixLog`.
+
+        Raises:
+            CertificateError: zero poles that are not semisimple (a delay); also for a map that was made with a `delay`.
+        """
+        if self.delay is not None:
+            raise CertificateError(
+                "A delay has poles at 0, which are those of no finite linear flow. Undo the map without its delay."
+            )
+        return linear_flow(model, logarithm(model))
+
     def amplification(self, z: Array) -> Array:
         """|exp(z)|."""
         return exponential_factor(z)
+
+    def slowed(self, factor: float) -> Integrator:
+        """The delay times the factor."""
+        return self if self.delay is None else ZeroOrderHold(factor * np.asarray(self.delay))
+
+    def shifts_state(self, model: System) -> bool:
+        """With a delay: the state holds earlier inputs."""
+        return self.delay is not None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ZeroOrderHold) and bool(np.array_equal(self.delay, other.delay))
+
+    def __hash__(self) -> int:
+        return hash((ZeroOrderHold, self.delay is None))
+
+    def __repr__(self) -> str:
+        return f"ZeroOrderHold({'' if self.delay is None else f'delay={np.asarray(self.delay).tolist()}'})"
 
 
 @register
@@ -92,11 +130,25 @@ class FirstOrderHold(Integrator):
         n, m = model.E.shape
         X = _exponential(model.A, np.hstack([model.E, model.b[:, None]]), dt)
         Phi, G1, offset, G2 = X[:, :n], X[:, n : n + m], X[:, n + m], X[:, n + m + 1 : n + 2 * m + 1]
-        readout = read_states(model, "FirstOrderHold") or Readout(np.eye(n))
+        readout = with_output(model, *output_of(model))
         with np.errstate(all="ignore"):
             D = finite_step(readout.B @ G2 + (0 if model.D is None else model.D), dt)
             E = finite_step(G1 - G2 + Phi @ G2, dt)
         return replace(model, A=Phi, b=offset, E=E, D=D, readout=readout, time=Discrete(dt))
+
+    def undo(self, model: LinearSystem) -> LinearSystem:
+        """The flow whose map this is: G1 - G2 + Phi G2 = (integral_0^dt exp(A t) dt)^2 / dt, undone twice.
+
+        Raises:
+            CertificateError: zero poles that are not semisimple.
+        """
+        region = logarithm(model)
+        L = model.dt * region.W
+        E = inputs_of(L, inputs_of(L, model.E)) / model.dt
+        N, m = E.shape
+        ramps = _exponential(region.W, E, model.dt)[:, N + m :]
+        flow = linear_flow(model, replace(region, E=E), with_output(model, *output_of(model)))
+        return replace(flow, D=(0 if model.D is None else model.D) - flow.readout.B @ ramps)
 
     def amplification(self, z: Array) -> Array:
         """|exp(z)|."""
@@ -104,6 +156,73 @@ class FirstOrderHold(Integrator):
 
     def shifts_state(self, model: System) -> bool:
         """Always: the state is z - G2 s."""
+        return True
+
+
+@register
+@dataclass(frozen=True)
+class ImpulseInvariant(Integrator):
+    """The map whose response to an impulse is that of the flow at the samples, times dt (`impulse`).
+
+    Phi = exp(A dt), E' = dt Phi E, D' = dt B E for a readout B z; for LinearSystems without feedthrough and offset.
+    """
+
+    order: ClassVar[float] = float("inf")
+    interchanges: ClassVar[Interchanges] = "equilibrium"
+
+    def discretize(self, model: System, dt: float) -> System:
+        """The map of one step, with a readout.
+
+        Raises:
+            TypeError: not a LinearSystem. ValueError: D or an offset is not zero.
+        """
+        if not isinstance(model, LinearSystem):
+            raise TypeError(f"ImpulseInvariant takes a LinearSystem; {type(model).__name__} is none.")
+        B, offset = output_of(model)
+        if np.any(model.b) or np.any(offset):
+            raise ValueError(
+                "The system has an offset, which has no impulse response; shift the state to its fixed point first."
+            )
+        if model.D is not None and np.any(model.D):
+            raise ValueError(
+                "The system has a feedthrough D: its impulse response is an impulse itself. Use zoh, foh or tustin."
+            )
+        Phi = _exponential(model.A, model.E, dt)[:, : model.num_states]
+        return replace(
+            model,
+            A=Phi,
+            E=dt * Phi @ model.E,
+            D=dt * B @ model.E,
+            readout=with_output(model, B, offset),
+            time=Discrete(dt),
+        )
+
+    def undo(self, model: LinearSystem) -> LinearSystem:
+        """The flow whose map this is.
+
+        Raises:
+            CertificateError: a zero pole, or a feedthrough that is not that of an impulse-invariant map.
+        """
+        region = logarithm(model)
+        if region.status is RegionStatus.REGULARIZED:
+            raise CertificateError("A pole is 0: no impulse response of a linear flow ends after one step.")
+        E = np.linalg.solve(model.A, model.E) / model.dt
+        B, offset = output_of(model)
+        D = np.zeros((len(B), E.shape[1])) if model.D is None else model.D
+        wanted = model.dt * B @ E
+        if np.abs(D - wanted).max(initial=0.0) > 1e-9 * (np.abs(wanted).max(initial=0.0) + np.abs(D).max(initial=0.0)):
+            raise CertificateError(
+                "D is not dt C A^-1 B: the map is not an impulse-invariant one. Use zoh, foh, tustin or matched."
+            )
+        E = np.vstack([E, np.zeros((region.auxiliary, E.shape[1]))])
+        return replace(linear_flow(model, replace(region, E=E), with_output(model, B, offset)), D=None)
+
+    def amplification(self, z: Array) -> Array:
+        """|exp(z)|."""
+        return exponential_factor(z)
+
+    def shifts_state(self, model: System) -> bool:
+        """Always: an impulse moves the state before the sample."""
         return True
 
 
@@ -142,6 +261,67 @@ def _exponential(A: Array, E: Array, dt: float) -> Array:
         Phi, inputs = linear_step(dt * A, dt * E)
         _, ramps = linear_step(L, H)
     return finite_step(np.hstack([Phi, inputs, ramps[:n]]), dt)
+
+
+def delay_of(model: LinearSystem, delay: Any) -> Array:
+    """The delay of each input `(m,)`, model time.
+
+    Raises:
+        ValueError: negative or not finite. ShapeError: neither a number nor one per input.
+    """
+    found = real_array("delay", delay)
+    if found.shape not in ((), (1,), (model.num_inputs,)):
+        raise ShapeError(
+            f"`delay` has shape {found.shape}; it must be a number or ({model.num_inputs},), one per input."
+        )
+    if (found < 0).any():
+        raise ValueError(f"`delay` holds {found.min():g}; it must be >= 0, model time.")
+    return np.broadcast_to(found, model.num_inputs)
+
+
+def late_inputs(delay: Array, dt: float) -> tuple[Array, Array]:
+    """Steps d and rests r in [0, dt) of delays d dt + r `(m,)`; a rest within rounding of 0 or dt counts as none."""
+    steps = np.floor(delay / dt + 1e-9)
+    rest = np.maximum(delay - steps * dt, 0.0)
+    return steps.astype(int), np.where(rest <= 1e-9 * dt, 0.0, rest)
+
+
+def _held_late(model: System, dt: float, delay: Any) -> LinearSystem:
+    """Input j acts as s_{k-d-1} during the first r of step k and as s_{k-d} during the rest; earlier inputs are states."""
+    if not isinstance(model, LinearSystem):
+        raise TypeError(f"`delay` is for a LinearSystem; {type(model).__name__} is none. Delay the inputs yourself.")
+    (n, m), (B, offset) = model.E.shape, output_of(model)
+    steps, rests = late_inputs(delay_of(model, delay), dt)
+    ages = [
+        np.flatnonzero(steps + (rests > 0) >= age) for age in range(1, int((steps + (rests > 0)).max(initial=0)) + 1)
+    ]
+    place = {
+        (age + 1, int(j)): n + sum(map(len, ages[:age])) + i for age, row in enumerate(ages) for i, j in enumerate(row)
+    }
+    N, p = n + len(place), len(B)
+    D = np.zeros((p, m)) if model.D is None else model.D
+    A, E, C, feed = np.zeros((N, N)), np.zeros((N, m)), np.hstack([B, np.zeros((p, N - n))]), np.zeros((p, m))
+    whole = _held(model, dt)
+    A[:n, :n] = whole.A
+    for j in range(m):
+        late = _held(replace(model, E=model.E[:, [j]], D=None), dt - rests[j]).E[:, 0]
+        for age, column in ((steps[j], late), (steps[j] + 1, whole.E[:, j] - late)):
+            if age == 0:
+                E[:n, j] += column
+            elif (age, j) in place:
+                A[:n, place[age, j]] += column
+        seen = steps[j] + (rests[j] > 0)
+        target = feed[:, j] if seen == 0 else C[:, place[seen, j]]
+        target += D[:, j]
+    for (age, j), row in place.items():
+        if age == 1:
+            E[row, j] = 1.0
+        else:
+            A[row, place[age - 1, j]] = 1.0
+    return LinearSystem(
+        A, np.concatenate([whole.b, np.zeros(N - n)]), E, time=Discrete(dt), readout=with_output(model, C, offset), D=feed,
+        auxiliary=model.auxiliary + N - n,
+    )  # fmt: skip
 
 
 def _held(model: LinearSystem, dt: float) -> LinearSystem:

@@ -11,11 +11,10 @@ import numpy as np
 
 from retime.convert.combine import combined
 from retime.convert.embeddings import EulerField
-from retime.convert.tableaux import DORMAND_PRINCE, EULER, HEUN, TRAPEZOID, RungeKuttaStep, Tableau
+from retime.convert.tableaux import EULER, HEUN, RungeKuttaStep, Tableau
 from retime.core.arrays import Array, state_matrix
 from retime.core.equation import Equation, evaluate
 from retime.core.errors import ConvergenceError
-from retime.core.readout import Readout
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import Discrete
 from retime.models import DerivedSystem, LinearSystem, PiecewiseAffineRNN, RateRNN
@@ -75,6 +74,16 @@ class Integrator(ABC):
     def shifts_state(self, model: System) -> bool:
         """Whether the state of the map is another one than that of the flow (its outputs are the same)."""
         return False
+
+    def undo(self, model: LinearSystem) -> LinearSystem:
+        """The linear flow whose map of one step is `model`; for the methods of control (`d2c`).
+
+        Raises:
+            TypeError: the method is not undone. CertificateError: no linear flow has this map.
+        """
+        raise TypeError(
+            f"{self!r} is not undone; a linear map goes back by zoh, foh, tustin, matched, impulse, euler, backward_diff or gbt:ALPHA."
+        )
 
 
 @register
@@ -160,6 +169,10 @@ class Euler(Integrator):
             return model.base  # Euler's method with its own dt undoes EulerField
         return combined(model, 1.0, dt, Discrete(dt), lambda: DerivedSystem(model, self, dt, time=Discrete(dt)))
 
+    def undo(self, model: LinearSystem) -> LinearSystem:
+        """A = (A_map - I) / dt, and so on."""
+        return EulerField().embed(model)  # type: ignore[return-value]
+
     def equation(self, base: System, dt: float) -> Equation:
         """One step as a right-hand side."""
         return RungeKutta(EULER).equation(base, dt)
@@ -213,172 +226,6 @@ def finite_step(X: Array, dt: float) -> Array:
 def Heun() -> RungeKutta:
     """Heun's method, the explicit trapezoid: `RungeKutta(HEUN)`, order 2."""
     return RungeKutta(HEUN)
-
-
-@register
-@dataclass(frozen=True)
-class Tustin(Integrator):
-    """The trapezoid rule: order 2, implicit, every decaying mode decays whatever dt.
-
-    z_{k+1} = z_k + dt/2 (F(z_k, s_k) + F(z_{k+1}, s_k))
-
-    The input is held over the step. A LinearSystem *with a readout* follows the convention of control instead (bilinear
-    transform, s = (2/dt) (z - 1)/(z + 1)): the input is averaged over the ends of the step, which changes readout and D; the
-    state is then (I - dt/2 A) z - dt/2 (E s + b), as in SciPy's `cont2discrete(method="bilinear")`.
-    """
-
-    order: ClassVar[float] = 2
-    interchanges: ClassVar[Interchanges] = "equilibrium"
-
-    def discretize(self, model: System, dt: float) -> System:
-        """The map of one step."""
-        if isinstance(model, LinearSystem) and self.shifts_state(model):
-            return _bilinear(model, dt)
-        return _TRAPEZOID.discretize(model, dt)
-
-    def amplification(self, z: Array) -> Array:
-        """|(2 + z) / (2 - z)|."""
-        return _TRAPEZOID.amplification(z)
-
-    def rational(self) -> tuple[Array, Array]:
-        """(2 + z) / (2 - z)."""
-        return TRAPEZOID.rational()
-
-    def evaluated_at(self, model: System, dt: float, z: Array, s: Array) -> list[Array]:
-        """The states at both ends of the step."""
-        return _TRAPEZOID.evaluated_at(model, dt, z, s)
-
-    def shifts_state(self, model: System) -> bool:
-        """Whether the model is a LinearSystem with a readout."""
-        return isinstance(model, LinearSystem) and model.readout is not None
-
-    def __repr__(self) -> str:
-        return "Tustin()"
-
-
-_TRAPEZOID = RungeKutta(TRAPEZOID)
-
-
-def read_states(model: LinearSystem, method: str) -> Readout | None:
-    """The readout of a system whose state a method shifts.
-
-    Raises:
-        ValueError: it reads rates f(z) and not the states, so that no readout of the shifted states is the same.
-    """
-    if model.readout is not None and model.readout.rate != "linear":
-        raise ValueError(
-            f"`model` has the readout {model.readout!r}, and {method} shifts the states. Convert the system without its readout "
-            "(dataclasses.replace(model, readout=None)), or use ZeroOrderHold or RungeKutta."
-        )
-    return model.readout
-
-
-def _bilinear(model: LinearSystem, dt: float) -> LinearSystem:
-    """The bilinear transform in SciPy's coordinates, w = (I - dt/2 A) z - dt/2 (E s + b)."""
-    n, readout = model.num_states, read_states(model, "Tustin") or Readout(np.eye(model.num_states))
-    B, offset = readout.B, readout.b
-    left = np.eye(n) - dt / 2 * model.A
-    columns = np.hstack([np.eye(n) + dt / 2 * model.A, dt * model.E, dt * model.b[:, None]])
-    solved = solve_step(left, columns, dt)
-    A, E, b = solved[:, :n], solved[:, n:-1], solved[:, -1]
-    D = B @ E / 2 if model.D is None else model.D + B @ E / 2
-    readout = replace(readout, B=np.linalg.solve(left.T, B.T).T, b=offset + B @ b / 2)
-    return replace(model, A=A, b=b, E=E, D=D, readout=readout, time=Discrete(dt))
-
-
-_ADAMS = {
-    1: (1.0,),
-    2: (3 / 2, -1 / 2),
-    3: (23 / 12, -16 / 12, 5 / 12),
-    4: (55 / 24, -59 / 24, 37 / 24, -9 / 24),
-    5: (1901 / 720, -2774 / 720, 2616 / 720, -1274 / 720, 251 / 720),
-}
-
-
-@register
-@dataclass(frozen=True)
-class AdamsBashforth(Integrator):
-    """The Adams-Bashforth method of `steps` steps: explicit, order `steps`, one evaluation of F per step.
-
-    z_{k+1} = z_k + dt sum_{j < steps} beta_j F_{k-j},   F_k = F(z_k, s_k)
-
-    The new state is (z_k, F_{k-1}, ..., F_{k-steps+1}), n * steps numbers. Started from z alone, the earlier derivatives come
-    from steps backward in time (Dormand-Prince) with the first input held.
-
-    Args:
-        steps: 1 to 5.
-
-    Source: hairer1993, section III.1.
-    """
-
-    steps: int
-    interchanges: ClassVar[Interchanges] = "always"
-
-    def __post_init__(self) -> None:
-        if self.steps not in _ADAMS or isinstance(self.steps, bool):
-            raise ValueError(f"`steps` is {self.steps!r}; AdamsBashforth has 1 to 5 steps.")
-
-    @property
-    def order(self) -> int:  # type: ignore[override]
-        """The number of steps."""
-        return self.steps
-
-    @property
-    def memory(self) -> int:  # type: ignore[override]
-        """Earlier derivatives in the state."""
-        return self.steps - 1
-
-    def discretize(self, model: System, dt: float) -> System:
-        """The map of one step; with one step it is Euler's method."""
-        return Euler().discretize(model, dt) if self.steps == 1 else DerivedSystem(model, self, dt, time=Discrete(dt))
-
-    def equation(self, base: System, dt: float) -> Equation:
-        """One step as a right-hand side."""
-        inner = base.equation
-        step = _AdamsStep(_ADAMS[self.steps], inner.function, base.num_states)
-        return Equation(step, {"inner": inner.parameters, "dt": np.float64(dt)})
-
-    def rational(self) -> tuple[Array, Array] | None:
-        """1 + z for one step; with more, a step has several factors per mode."""
-        return EULER.rational() if self.steps == 1 else None
-
-    def start(self, base: System, dt: float, z: Array, s: Array | None) -> Array:
-        """(z, F at times -dt, -2 dt, ...)."""
-        inner, s = base.equation, np.zeros(base.num_inputs) if s is None else np.asarray(s, dtype=np.float64)
-        back = Equation(
-            RungeKuttaStep(DORMAND_PRINCE, inner.function), {"inner": inner.parameters, "dt": np.float64(-dt)}
-        )
-        state, earlier = z, z
-        for _ in range(self.memory):
-            earlier = evaluate(back, earlier, s)
-            rate = evaluate(inner, earlier, s)
-            fine = np.isfinite(rate).all(axis=-1, keepdims=True)  # backward in time a solution may end:
-            rate = rate if fine.all() else np.where(fine, rate, evaluate(inner, z, s))  # any start is then as good
-            state = np.concatenate([state, rate], axis=-1)
-        return state
-
-    def amplification(self, z: Array) -> Array:
-        """Largest modulus of the roots of x^k - x^(k-1) - z sum_j beta_j x^(k-1-j)."""
-        z = np.asarray(z, dtype=complex)
-        k, beta = self.steps, np.array(_ADAMS[self.steps])
-        companion = np.zeros((z.size, k, k), dtype=complex)
-        companion[:, 0] = z.reshape(-1, 1) * beta
-        companion[:, 0, 0] += 1.0
-        companion[:, range(1, k), range(k - 1)] = 1.0
-        return np.abs(np.linalg.eigvals(companion)).max(axis=1).reshape(z.shape)
-
-
-@dataclass(frozen=True)
-class _AdamsStep:
-    beta: tuple[float, ...]
-    inner: Callable[[Any, Any, Any, Any], Any]
-    n: int
-
-    def __call__(self, xp: Any, p: Any, z: Any, s: Any) -> Any:
-        now = self.inner(xp, p["inner"], z[: self.n], s)
-        fields = [now, *(z[self.n * j : self.n * (j + 1)] for j in range(1, len(self.beta)))]
-        new = z[: self.n] + p["dt"] * sum(b * f for b, f in zip(self.beta, fields, strict=True))
-        return xp.concatenate([new, *fields[:-1]])
 
 
 @register

@@ -10,6 +10,7 @@ import numpy as np
 from retime.convert.holds import ZeroOrderHold
 from retime.convert.integrators import Integrator
 from retime.convert.linearize import linearize
+from retime.convert.methods import integrator
 from retime.convert.rescale import rescale_time
 from retime.convert.to_continuous import to_continuous
 from retime.convert.to_discrete import to_discrete
@@ -91,7 +92,7 @@ def interchange(
     at: Any = None,
     dt: float | None = None,
     factor: float | None = None,
-    method: Integrator | None = None,
+    method: Integrator | str | None = None,
     inputs: Any = None,
     dt_rescaled: float | None = None,
 ) -> Interchange:
@@ -146,7 +147,8 @@ class _Setting:
     def __init__(self, model: Any, at: Any, dt: Any, factor: Any, method: Any, inputs: Any, dt_rescaled: Any) -> None:
         if not isinstance(model, System):
             raise TypeError(f"`model` is {type(model).__name__}; interchange takes a retime model.")
-        self.model, self._dt, self._factor, self._method, self._dt_rescaled = model, dt, factor, method, dt_rescaled
+        self.model, self._dt, self._factor, self._dt_rescaled = model, dt, factor, dt_rescaled
+        self._method = None if method is None else integrator(method)
         self.at = model._states(np.zeros(model.num_states) if at is None else real_array("at", one_state(at)), "at")
         self.inputs = model._input(None if inputs is None else real_array("inputs", inputs), "inputs")
 

@@ -10,6 +10,8 @@ from retime.convert.embeddings import EulerField, FormalLog
 from retime.convert.holds import ZeroOrderHold
 from retime.convert.integrators import Euler, Integrator, RungeKutta
 from retime.convert.measure import Probe, probe, relative_error
+from retime.convert.methods import field_method
+from retime.convert.methods import integrator as named_integrator
 from retime.convert.tableaux import RK4
 from retime.convert.to_continuous import to_continuous
 from retime.convert.to_discrete import to_discrete
@@ -27,7 +29,7 @@ def retime_to(
     new_dt: float,
     *,
     method: Any = None,
-    integrator: Integrator | None = None,
+    integrator: Integrator | str | None = None,
     states: Any = None,
     inputs: Any = None,
 ) -> Conversion:
@@ -50,10 +52,9 @@ def retime_to(
 
     Source: docs/theory/time.md.
     """
-    new_dt = positive("new_dt", new_dt)
+    new_dt, method = positive("new_dt", new_dt), field_method(method)
     field = to_continuous(model, method=method).model
-    if integrator is None:
-        integrator = _usual(model, method)
+    integrator = _usual(model, method) if integrator is None else named_integrator(integrator, "integrator")
     new = to_discrete(field, new_dt, method=integrator).model
     return Conversion(new, partial(_certify, model, new, method, integrator, probe(model, states, inputs)))
 
@@ -61,6 +62,8 @@ def retime_to(
 def _usual(model: System, method: Any) -> Integrator:
     if isinstance(method, EulerField):
         return Euler()
+    if isinstance(method, Integrator):
+        return method
     return RungeKutta(RK4) if isinstance(method, FormalLog) else ZeroOrderHold()
 
 
@@ -93,4 +96,7 @@ def _certify(model: System, new: System, method: Any, integrator: Integrator, at
     claim = f"The map with dt = {new.dt:.6g} by {how}: off by {error:.2e} of the state ({span}, {at.words})."
     same = at.condition(name, error <= 1e-9, 1e-9 - error, detail, required=False)
     near = at.condition("the difference is below the size of the state", error < 1, 1 - error, "1 minus the difference")
-    return Certificate(claim, "the states measured, input held", (near, same, *_raised(new)), "docs/theory/time.md")
+    exact = "Exact at common sample times" if error <= 1e-9 else "An approximation, not exact"
+    headline = f"{exact}: both maps differ by {error:.1e} of the state after {span}."
+    conditions = (near, same, *_raised(new))
+    return Certificate(claim, "the states measured, input held", conditions, "docs/theory/time.md", headline)

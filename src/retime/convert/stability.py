@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.polynomial.polynomial import polyder, polyval
 
-from retime.convert.integrators import AdamsBashforth, ExponentialEuler, Integrator, neutral
+from retime.convert.integrators import ExponentialEuler, Integrator, neutral
+from retime.convert.methods import integrator
+from retime.convert.multistep import AdamsBashforth
 from retime.core.arrays import Array, vector
 from retime.core.rendering import html_table, plain
 from retime.core.states import one_state
@@ -77,11 +79,11 @@ def stability_region(method: Integrator) -> StabilityRegion:
 
     Source: hairer1996, section IV.2.
     """
-    _check(method)
+    method = integrator(method)
     return StabilityRegion(method, _limit(method, -1.0 + 0j), _limit(method, 1j))
 
 
-def max_stable_dt(model: System, method: Integrator, *, at: Any, inputs: Any = None) -> float:
+def max_stable_dt(model: System, method: Integrator | str, *, at: Any, inputs: Any = None) -> float:
     """The largest step for which no mode of the linearization at a state is enlarged, nor for any smaller step.
 
     Args:
@@ -98,7 +100,7 @@ def max_stable_dt(model: System, method: Integrator, *, at: Any, inputs: Any = N
 
     Source: hairer1996, section IV.2.
     """
-    _check(method)
+    method = integrator(method)
     if not isinstance(model, System) or not isinstance(model.time, Continuous):
         raise TypeError(f"`model` is {model!r}; max_stable_dt takes a system in continuous time.")
     at = vector("at", one_state(at), model.num_states, " one entry per state")
@@ -109,11 +111,6 @@ def max_stable_dt(model: System, method: Integrator, *, at: Any, inputs: Any = N
     rates = rates[np.abs(rates) > rounding]
     rates = np.where(np.abs(np.real(rates)) <= rounding, 1j * np.imag(rates), rates)
     return min((_limit(method, r / abs(r)) / abs(r) for r in rates), default=float("inf"))
-
-
-def _check(method: Any) -> None:
-    if not isinstance(method, Integrator):
-        raise TypeError(f"`method` is {method!r}; it must be a method of to_discrete such as RungeKutta(RK4).")
 
 
 def _scanned(method: ExponentialEuler, J: Array, L: Array) -> float:

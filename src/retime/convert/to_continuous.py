@@ -8,23 +8,26 @@ from typing import Any
 import numpy as np
 
 from retime.convert.certify import certify_regions
+from retime.convert.certify_linear import certify_generator, certify_undone, refuse_delay
 from retime.convert.embeddings import EulerField, FormalLog, certify_embedding
+from retime.convert.holds import ZeroOrderHold
+from retime.convert.integrators import Euler, Integrator
+from retime.convert.linear_log import NO_FLOW, linear_flow, sampled_region
 from retime.convert.matrix_log import MatrixLog
 from retime.convert.measure import probe
+from retime.convert.methods import field_method
 from retime.core.conversion import Conversion
 from retime.core.errors import CertificateError
-from retime.core.readout import Readout
-from retime.core.region import RegionFlow
 from retime.core.status import RegionStatus
 from retime.core.system import PiecewiseAffineSystem, System
-from retime.core.time import Continuous, Discrete
+from retime.core.time import Discrete
 from retime.models import LinearSystem, PiecewiseAffineFlow, RegionwiseMap
 
 
 def to_continuous(
     model: System,
     *,
-    method: MatrixLog | EulerField | FormalLog | None = None,
+    method: MatrixLog | EulerField | FormalLog | Integrator | str | None = None,
     throw: bool = True,
     states: Any = None,
     inputs: Any = None,
@@ -37,7 +40,9 @@ def to_continuous(
         model: a map.
         method: `MatrixLog()` for piecewise-affine maps (and LinearSystems), exact and the default there. `EulerField()` or
             `FormalLog(order)` for any map; a smooth map (tanh, GRU, LSTM, ...) has no default, because in general no ODE of its
-            own dimension has it as its flow.
+            own dimension has it as its flow. Of a LinearSystem also the methods of `to_discrete` that control undoes:
+            `FirstOrderHold()`, `Tustin()`, `MatchedPoles()`, `ImpulseInvariant()`, `GeneralizedBilinear(alpha)`. Each by name as well:
+            "matrix-log" ("zoh"), "euler-field", "formal-log:4", "foh", "tustin", "matched", "impulse", "gbt:0.5", "backward-diff".
         throw: raise CertificateError when a region that is asked for has no autonomous linear flow (status
             `time_varying`), or when its flow does not reproduce its map (`RegionFlow.limit`); False interpolates the first in
             time, and leaves the second to the certificate.
@@ -57,14 +62,21 @@ def to_continuous(
     Valid when: `switching="clock"`: always, for every initial state and input. `switching="state"`: on steps in which no
     boundary is crossed. Source: monfared2020; culver1966; docs/theory/conversion.md, docs/theory/time.md.
     """
+    method = field_method(method)
     _check(model, method)
+    if isinstance(method, ZeroOrderHold) and method.delay is None:
+        method = MatrixLog()
+    if isinstance(method, Euler) and not isinstance(model, LinearSystem):
+        method = EulerField()
+    if isinstance(method, Integrator):
+        return _undone(model, method)
     if isinstance(method, EulerField | FormalLog):
         at = probe(model, states, inputs)
         field = method.embed(model)
         return Conversion(field, partial(certify_embedding, model, field, method, at))
     if isinstance(model, RegionwiseMap):
         return Conversion(model.flow, partial(certify_regions, model.flow))
-    return _by_regions(model, MatrixLog() if method is None else method, throw)
+    return _by_regions(model, method if isinstance(method, MatrixLog) else MatrixLog(), throw)
 
 
 def _check(model: Any, method: Any) -> None:
@@ -82,38 +94,38 @@ def _check(model: Any, method: Any) -> None:
             f"{type(model).__name__} is smooth: in general no ODE of its dimension has it as its flow, so nothing exact can be the default. "
             "Choose method=EulerField() (Euler's step gives the map back) or method=FormalLog(order) (the flow approximates it)."
         )
+    if isinstance(method, Integrator) and not isinstance(method, Euler) and not isinstance(model, LinearSystem):
+        raise TypeError(
+            f"{method!r} is undone for a LinearSystem; {type(model).__name__} is none. Use MatrixLog(), EulerField() or FormalLog(order)."
+        )
     if isinstance(method, MatrixLog) and not is_regional:
         raise TypeError(
             f"MatrixLog() takes a piecewise-affine map; {type(model).__name__} is smooth. Use EulerField() or FormalLog(order)."
         )
-    if not isinstance(method, (MatrixLog, EulerField, FormalLog, type(None))):
-        raise TypeError(f"`method` is {method!r}; it must be MatrixLog(), EulerField() or FormalLog(order).")
+    if not isinstance(method, (MatrixLog, EulerField, FormalLog, Integrator, type(None))):
+        raise TypeError(
+            f'`method` is {method!r}; it must be MatrixLog(), EulerField() or FormalLog(order), or a name such as "euler-field".'
+        )
 
 
 def _by_regions(model: Any, method: MatrixLog, throw: bool) -> Conversion:
     flow = PiecewiseAffineFlow(model, method, throw)
     if not isinstance(model, LinearSystem):
         return Conversion(flow, partial(certify_regions, flow))
-    region = PiecewiseAffineFlow(model, flow.method, throw=False).region(np.zeros(0, dtype=bool))
+    region = sampled_region(model, method)
     if region.status is not RegionStatus.TIME_VARYING:
         flow.region(np.zeros(0, dtype=bool))
-        return Conversion(_linear(model, region), certify_regions(flow))
+        return Conversion(linear_flow(model, region), partial(certify_generator, model, region))
     if throw:
-        raise CertificateError(
-            "The matrix has a nilpotent part of index > 1 (zero eigenvalues that are not semisimple): no linear ODE reaches it. "
-            "With throw=False the result is a flow that interpolates that part in time.",
-            certify_regions(PiecewiseAffineFlow(model, flow.method, throw=False)),
-        )
-    return Conversion(flow, partial(certify_regions, flow))
+        refuse_delay(model, region, f"{NO_FLOW} to_continuous(model, throw=False) interpolates that part in time.")
+    return Conversion(flow, partial(certify_generator, model, region))
 
 
-def _linear(model: LinearSystem, region: RegionFlow) -> LinearSystem:
-    auxiliary = model.auxiliary + region.auxiliary
-    readout = model.readout
-    if readout is None and region.auxiliary:
-        readout = Readout(np.eye(model.num_states))
-    if readout is not None:
-        readout = readout.widened(0, region.auxiliary)
-    return LinearSystem(
-        region.W, region.h, region.E, time=Continuous(), readout=readout, D=model.D, auxiliary=auxiliary
-    )
+def _undone(model: Any, method: Integrator) -> Conversion:
+    try:
+        flow = method.undo(model)
+    except CertificateError as error:
+        if error.certificate is None:
+            refuse_delay(model, sampled_region(model), str(error))
+        raise
+    return Conversion(flow, partial(certify_undone, model, flow, method))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from retime.core.rendering import html_table, plain, text_table
+from retime.core.rendering import html_table, paragraph, plain, terminal_width, text_table
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,22 @@ class Certificate:
         scope: for which trajectories and times the claim is made.
         conditions: hypotheses with signed margins.
         source: theorem or reference.
+        headline: what is exact, with the measured error, in one plain line; by default the first sentence of the claim.
     """
 
     claim: str
     scope: str
     conditions: Sequence[Condition] = field(default_factory=tuple)
     source: str = ""
+    headline: str = ""
+
+    @property
+    def plain_line(self) -> str:
+        """What may be said, in one plain line; what was not shown, where the claim does not hold."""
+        failed = [c.name for c in self.conditions if c.required and not c.holds]
+        if failed:
+            return f"NOT shown: {'; '.join(failed)}."
+        return self.headline or self.claim.split(". ")[0].removesuffix(".") + "."
 
     @property
     def holds(self) -> bool:
@@ -51,15 +61,17 @@ class Certificate:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return plain({**asdict(self), "conditions": [asdict(c) for c in self.conditions], "holds": self.holds})
+        own = asdict(self) | {"headline": self.plain_line, "conditions": [asdict(c) for c in self.conditions]}
+        return plain(own | {"holds": self.holds})
 
     def __str__(self) -> str:
-        head = f"claim: {self.claim}\nscope: {self.scope}"
-        tail = f"\nsource: {self.source}" if self.source else ""
-        return f"{head}\n{text_table(_HEADER, self._rows())}{tail}"
+        table = text_table(_HEADER, self._rows(), width=terminal_width())
+        head = [self.plain_line, "", f"claim: {self.claim}", f"scope: {self.scope}"]
+        tail = f"\n{paragraph(f'source: {self.source}')}" if self.source else ""
+        return f"{paragraph(chr(10).join(head))}\n{table}{tail}"
 
     def _repr_html_(self) -> str:
-        return html_table(_HEADER, self._rows(), caption=f"{self.claim} Scope: {self.scope}")
+        return html_table(_HEADER, self._rows(), caption=f"{self.plain_line} {self.claim} Scope: {self.scope}")
 
     def _rows(self) -> list[list[str]]:
         return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -22,6 +22,7 @@ def replace_atomically(path: str | Path) -> Iterator[Path]:
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
+    _UNFINISHED.add(temporary)
     try:
         yield temporary
         mask = os.umask(0)
@@ -30,3 +31,14 @@ def replace_atomically(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        _UNFINISHED.discard(temporary)
+
+
+def discard_unfinished() -> None:
+    """Remove the temporary files of writes that are going on: before the process is ended from outside of them."""
+    for temporary in tuple(_UNFINISHED):
+        with suppress(OSError):
+            temporary.unlink()
+
+
+_UNFINISHED: set[Path] = set()

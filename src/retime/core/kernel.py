@@ -8,7 +8,6 @@ logger "retime" says; what is damaged is replaced. The environment variable NUMB
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
@@ -23,8 +22,8 @@ from numba.core.event import Event, Listener, register
 from numba.core.types import unliteral
 
 from retime.core.clock import CLOCK
+from retime.core.notice import notify
 
-_log = logging.getLogger("retime")
 _SAID: list[str] = []  # one line a process, whatever else fails
 
 
@@ -159,8 +158,8 @@ def _say_once(error: Exception) -> None:
     if _SAID:
         return
     _SAID.append(str(error))
-    _log.warning(
-        "Compiled code cannot be kept (%s): it is compiled anew in each process, 10 to 30 seconds each time. "
-        "Set NUMBA_CACHE_DIR to a folder that can be written.",
-        " ".join(str(error).split())[:200],
+    why = " ".join(str(error).split())[:200]
+    notify(
+        f"Compiled code cannot be kept ({why}): it is compiled anew in each process, 10 to 30 seconds each time. "
+        "Set NUMBA_CACHE_DIR to a folder that can be written."
     )

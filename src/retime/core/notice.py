@@ -13,7 +13,7 @@ _log = logging.getLogger("retime")
 _said: set[tuple[Any, ...]] = set()
 
 
-def notify(message: str, about: Any = None) -> None:
+def notify(message: str, about: Any = None, *, once: bool = True) -> None:
     """Say one line, at the level of warnings of the logger "retime".
 
     In a notebook stderr is a red box, which looks like an error; unless logging is configured the line goes to the cell's output there.
@@ -21,9 +21,10 @@ def notify(message: str, about: Any = None) -> None:
     Args:
         message: the line; empty for nothing.
         about: a file's path: of an unchanged file the same is said once per process. Of anything else the same is said once.
+        once: False says it every time.
     """
     key = (message, *_state_of(about))
-    if not message or key in _said or not _log.isEnabledFor(logging.WARNING):
+    if not message or (once and key in _said) or not _log.isEnabledFor(logging.WARNING):
         return
     _said.add(key)
     if _log.hasHandlers():

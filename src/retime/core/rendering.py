@@ -1,11 +1,13 @@
-"""Tables for terminals and notebooks, shared by every result."""
+"""Tables and paragraphs for terminals and notebooks, shared by every result."""
 
 from __future__ import annotations
 
 import csv
 import html
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from textwrap import fill, wrap
 from typing import Any
 
 import numpy as np
@@ -14,13 +16,55 @@ from retime.core.errors import MissingDependencyError
 from retime.core.files import replace_atomically
 
 
-def text_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns padded with blanks, a rule under the header."""
+def terminal_width() -> int:
+    """Characters in a line: COLUMNS or the terminal's width, from 60 to 120; 100 where neither is known."""
+    return min(max(shutil.get_terminal_size((100, 24)).columns, 60), 120)
+
+
+def paragraph(text: str) -> str:
+    """Text wrapped to the terminal's width; lines that begin a paragraph of their own stay apart."""
+    return "\n".join(fill(line, terminal_width(), break_on_hyphens=False) for line in text.splitlines())
+
+
+def text_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, width: int | None = None) -> str:
+    """Columns padded with blanks, a rule under the header.
+
+    Args:
+        header, rows: the cells.
+        width: characters in a line; the widest columns are wrapped until the table fits. None: cells stay on one line.
+    """
     lines = [list(header), *[[str(x) for x in row] for row in rows]]
     widths = [max(len(line[j]) for line in lines) for j in range(len(header))]
-    text = ["  ".join(x.ljust(w) for x, w in zip(line, widths, strict=True)).rstrip() for line in lines]
-    text.insert(1, "  ".join("-" * w for w in widths))
+    gap = 2
+    if width is not None:
+        words = [max(len(w) for line in lines for w in [*line[j].split(), ""]) for j in range(len(widths))]
+        widths = _narrowed(widths, words, width - gap * (len(widths) - 1))
+        gap = 2 if sum(widths) + gap * (len(widths) - 1) <= width else 1
+    text = [row for line in lines for row in _broken(line, widths, " " * gap)]
+    head = len(_broken(lines[0], widths, " " * gap))
+    text.insert(head, (" " * gap).join("-" * w for w in widths))
     return "\n".join(text)
+
+
+def _narrowed(widths: list[int], words: list[int], room: int) -> list[int]:
+    """Column widths that fit into `room`: the widest column gives way first, none below its longest word (or 24)."""
+    widths, least = list(widths), [min(w, max(word, 1), 24) for w, word in zip(widths, words, strict=True)]
+    excess = sum(widths) - room
+    while excess > 0 and any(w > x for w, x in zip(widths, least, strict=True)):
+        j = max((j for j in range(len(widths)) if widths[j] > least[j]), key=lambda j: widths[j])
+        widths[j] -= 1
+        excess -= 1
+    return widths
+
+
+def _broken(line: Sequence[str], widths: Sequence[int], gap: str) -> list[str]:
+    """One row of cells as lines of text."""
+    cells = [wrap(x, w, break_on_hyphens=False) if len(x) > w else [x] for x, w in zip(line, widths, strict=True)]
+    height = max(map(len, cells), default=1)
+    padded = [[*c, *[""] * (height - len(c))] for c in cells]
+    return [
+        gap.join(x.ljust(w) for x, w in zip(row, widths, strict=True)).rstrip() for row in zip(*padded, strict=True)
+    ]
 
 
 def html_table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:

@@ -90,8 +90,8 @@ class TanhRNN(_Units):
 class LeakyRNN(_Units):
     """Leaky recurrent network in discrete time: what Euler's method makes of a rate network.
 
-    z_{k+1} = (1 - alpha) z_k + alpha f(W_rec z_k + W_in s_k + b)        (form="rate")
-    z_{k+1} = (1 - alpha) z_k + alpha (W_rec f(z_k) + W_in s_k + b)      (form="current")
+    z_{k+1} = (1 - alpha) z_k + alpha (W_rec f(z_k) + W_in s_k + b)      (form="current": z is the input current, f(z) the rate)
+    z_{k+1} = (1 - alpha) z_k + alpha f(W_rec z_k + W_in s_k + b)        (form="rate":    z is the rate)
 
     With alpha = dt / tau this is Euler's method for `RateRNN` of the same form. alpha = 1 - exp(-dt / tau) is the
     exponential Euler method.
@@ -100,7 +100,7 @@ class LeakyRNN(_Units):
         W_rec: `(n, n)`, or a LowRank. W_in: `(n, m)`. b: `(n,)`.
         alpha: leak, a number or `(n,)`, > 0; dimensionless.
         activation: f, one of tanh, relu, softplus, logistic, linear, or a function of an array.
-        form: which of the two.
+        form: which of the two; "current" by default, as for `RateRNN`.
         time: `Discrete(dt)`. readout: as for every model.
 
     Raises:
@@ -115,7 +115,7 @@ class LeakyRNN(_Units):
     _: KW_ONLY
     alpha: Any
     activation: Any = "tanh"
-    form: Form = "rate"
+    form: Form = "current"
 
     def __post_init__(self) -> None:
         self._set(**elman_parameters(self.W_rec, self.W_in, self.b))

@@ -55,8 +55,8 @@ def test_largest_step_of_exponential_euler_is_that_of_its_own_matrix():
 @pytest.mark.parametrize(
     ("call", "error", "match"),
     [
-        (lambda m: rt.stability_region("RK4"), TypeError, "`method` is 'RK4'; it must be a method of to_discrete"),
-        (lambda m: rt.max_stable_dt(m, rt.RK4, at=[0.0]), TypeError, "it must be a method of to_discrete"),
+        (lambda m: rt.stability_region("RK5"), ValueError, "`method` is 'RK5'; it must be one of euler, heun"),
+        (lambda m: rt.max_stable_dt(m, rt.RK4, at=[0.0]), TypeError, "it must be a method object such as Euler"),
         (
             lambda m: rt.max_stable_dt(rt.PLRNN([0.5], [[0.0]], [0.0]), rt.Euler(), at=[0.0]),
             TypeError,

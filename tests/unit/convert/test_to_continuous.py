@@ -71,13 +71,26 @@ def test_html_of_a_conversion_escapes_and_is_a_table(rng):
     [
         (lambda m: rt.to_continuous(3), "`model` is int; to_continuous takes a retime model in discrete time"),
         (lambda m: rt.to_continuous(rt.ContinuousPLRNN(m.A, m.W, m.h)), "is in continuous time already"),
-        (lambda m: rt.to_continuous(m, method="log"), "`method` is 'log'"),
+        (lambda m: rt.to_continuous(m, method=3), "`method` is 3; it must be MatrixLog"),
         (lambda m: rt.to_continuous(rt.to_continuous(m).model), "PiecewiseAffineFlow is in continuous time already"),
     ],
 )
 def test_wrong_argument_is_refused_with_a_reason(call, match):
     with pytest.raises(TypeError, match=match):
         call(rt.PLRNN([0.5], [[0.0]], [0.0]))
+
+
+def test_an_unknown_name_of_a_method_lists_the_known_ones():
+    with pytest.raises(ValueError, match=r"`method` is 'log'; it must be matrix-log, euler-field, or formal-log:ORDER"):
+        rt.to_continuous(rt.PLRNN([0.5], [[0.0]], [0.0]), method="log")
+
+
+def test_methods_of_maps_have_names(rng):
+    model = rt.TanhRNN(rng.normal(size=(2, 2)), None, np.zeros(2))
+    assert rt.to_continuous(model, method="euler").model == rt.to_continuous(model, method=rt.EulerField()).model
+    assert rt.to_continuous(model, method="formal-log:2").model.method == rt.FormalLog(2)
+    plrnn = rt.PLRNN([0.5], [[0.0]], [0.0])
+    assert rt.to_continuous(plrnn, method="matrix_log").model.method == rt.MatrixLog()
 
 
 def test_raised_linear_system_keeps_its_outputs(rng):

@@ -20,9 +20,9 @@ ALMOST_NOTHING = np.zeros((2, 0))
         (lambda: rt.to_discrete(RATE, 0.0, method=rt.Euler()), ValueError, r"`dt` is 0\.0; it must be a positive"),
         (lambda: rt.to_discrete(RATE, -1, method=rt.Euler()), ValueError, r"`dt` is -1\.0"),
         (
-            lambda: rt.to_discrete(RATE, 0.1, method="euler"),
-            TypeError,
-            "`method` is 'euler'; it must be a method object",
+            lambda: rt.to_discrete(RATE, 0.1, method="oiler"),
+            ValueError,
+            "`method` is 'oiler'; it must be one of euler, heun",
         ),
         (lambda: rt.to_discrete(RATE, 0.1, method=rt.Euler), TypeError, "it must be a method object such as Euler"),
         (lambda: rt.to_discrete(RATE, 0.1, method=rt.EulerField()), TypeError, "it must be a method object"),

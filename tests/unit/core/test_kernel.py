@@ -85,7 +85,7 @@ def test_another_folder_can_be_named(run, tmp_path):
     assert run(RUN, NUMBA_CACHE_DIR=str(folder)) == (["12.0", "1"], [])
 
 
-@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+@pytest.mark.parametrize("suffix", ["nbi", pytest.param("nbc", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "damage",
     [

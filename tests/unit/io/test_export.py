@@ -83,8 +83,8 @@ def test_biases_are_added_where_keras_has_one(rng):
         (lambda w: TanhRNN(*w), "tanh"),
         (lambda w: rt.ReluRNN(*w), "relu"),
         (lambda w: LinearSystem(w[0], w[2], w[1]), "linear"),
-        (lambda w: LeakyRNN(*w, alpha=1.0, activation="sigmoid"), "sigmoid"),
-        (lambda w: LeakyRNN(*w, alpha=np.ones(n), activation="softplus"), "softplus"),
+        (lambda w: LeakyRNN(*w, alpha=1.0, activation="sigmoid", form="rate"), "sigmoid"),
+        (lambda w: LeakyRNN(*w, alpha=np.ones(n), activation="softplus", form="rate"), "softplus"),
     ],
 )
 def test_elman_networks_are_simple_rnn_layers(make, activation, rng):
@@ -109,7 +109,7 @@ def test_missing_keras_names_the_command(rng, monkeypatch):
 # What has no layer.
 
 LEAKY = {
-    "leak": lambda r: LeakyRNN(*elman(r), alpha=0.5),
+    "leak": lambda r: LeakyRNN(*elman(r), alpha=0.5, form="rate"),
     "form": lambda r: LeakyRNN(*elman(r), alpha=1.0, form="current"),
 }
 
@@ -123,7 +123,7 @@ LEAKY = {
         (lambda r: TanhRNN(*elman(r), time=rt.Continuous()), ValueError, "`model` is TanhRNN in continuous time"),
         (LEAKY["leak"], ValueError, r"a LeakyRNN with alpha = 0\.5 and form='rate'; \w+ has no leak"),
         (LEAKY["form"], ValueError, "form='current'"),
-        (lambda r: LeakyRNN(*elman(r), alpha=1.0, activation=np.sin), ValueError, "has a function as activation"),
+        (lambda r: LeakyRNN(*elman(r), alpha=1.0, activation=np.sin, form="rate"), ValueError, "has a function as activation"),
         (lambda r: LinearSystem(np.eye(n), np.ones(n), np.ones((n, m)), readout=np.eye(n), D=np.ones((n, m))), ValueError, "direct feedthrough"),
         (lambda r: LSTM(*gates(r, 4), readout=np.ones((1, 2 * n))), ValueError, "`model.readout` reads the cells of the LSTM"),
         (lambda r: StackedRNN([GRU(*gates(r, 3)), GRU(*gates(r, 3, n))], readout=np.ones((1, 2 * n))), ValueError, "reads lower layers"),
@@ -146,7 +146,7 @@ def test_model_without_a_layer_is_refused(export, make, error, match, rng):
             lambda r: LinearSystem(np.eye(n), np.ones(n), np.ones((n, m))),
             "linear units; torch.nn.RNN has tanh and relu",
         ),
-        (lambda r: LeakyRNN(*elman(r), alpha=1.0, activation="softplus"), "has softplus units"),
+        (lambda r: LeakyRNN(*elman(r), alpha=1.0, activation="softplus", form="rate"), "has softplus units"),
         (lambda r: StackedRNN([GRU(*gates(r, 3)), LSTM(*gates(r, 4, n))]), "stacks GRU of 3 units, LSTM of 3 units"),
         (
             lambda r: StackedRNN([TanhRNN(*elman(r)), TanhRNN(*elman(r, n, 5))]),
