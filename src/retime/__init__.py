@@ -36,6 +36,7 @@ _HOME = {
     "LeakyRNN": "retime.models",
     "LinearSystem": "retime.models",
     "MIDPOINT": "retime.convert",
+    "LowRank": "retime.core.low_rank",
     "Map": "retime.models",
     "MatchedPoles": "retime.convert",
     "MatrixLog": "retime.convert",
@@ -48,6 +49,7 @@ _HOME = {
     "RK3": "retime.convert",
     "RK4": "retime.convert",
     "RateRNN": "retime.models",
+    "Readout": "retime.core.readout",
     "RegionwiseMap": "retime.models",
     "ReluRNN": "retime.models",
     "RetimeError": "retime.core.errors",
@@ -164,6 +166,12 @@ if TYPE_CHECKING:
     from retime.core.inputs import (
         Inputs,
     )
+    from retime.core.low_rank import (
+        LowRank,
+    )
+    from retime.core.readout import (
+        Readout,
+    )
     from retime.core.time import (
         Continuous,
         Discrete,
@@ -238,6 +246,7 @@ __all__ = [
     "Inputs",
     "LeakyRNN",
     "LinearSystem",
+    "LowRank",
     "Map",
     "MatchedPoles",
     "MatrixLog",
@@ -246,6 +255,7 @@ __all__ = [
     "PiecewiseAffineFlow",
     "PiecewiseAffineRNN",
     "RateRNN",
+    "Readout",
     "RegionwiseMap",
     "ReluRNN",
     "RetimeError",

@@ -34,6 +34,24 @@ def test_version_and_short_help(run):
     assert "--tau" in text
 
 
+def test_names_of_arrays_are_an_option(run, tmp_path, rng):
+    W, U, c = rng.normal(size=(3, 3)) / 3, rng.normal(size=(2, 3)), rng.normal(size=3)
+    np.savez(tmp_path / "theirs.npz", rec=W, drive=U, c=c, begin=np.ones(3))
+    names = "W_rec=rec,W_in=drive.T,b=c,z0=begin"
+    code, out, _ = run(
+        "simulate", tmp_path / "theirs.npz", "--family", "tanh_rnn", "--names", names, "--steps", 2, "--json"
+    )
+    assert code == 0
+    z = np.ones(3)
+    for _ in range(2):
+        z = np.tanh(W @ z + c)
+    np.testing.assert_allclose(json.loads(out)["states"][-1], z, rtol=0, atol=1e-13)
+    code, _, err = run("info", tmp_path / "theirs.npz", "--family", "tanh_rnn", "--names", "W_rec=wrong")
+    assert code == 2
+    assert "which is not in the file; it holds `rec` 3x3" in err
+    assert run("info", tmp_path / "theirs.npz", "--names", "W_rec")[0] == 2
+
+
 def test_tau_alpha_form_and_activation_are_options(run, leaky):
     code, out, _ = run("info", leaky, "--family", "rate_rnn", "--tau", "0.5", "--form", "rate", "--activation", "relu")
     assert code == 0

@@ -339,6 +339,71 @@ def test_functional_keras_model_with_masking_wrappers_and_state_inputs_is_read(s
     assert worst(model.outputs(orbit(model, start.astype(float), data.astype(float))), wanted) <= FLOAT32
 
 
+def around_recurrent_layers(case):
+    """Layers of Keras around recurrent ones, and how many of them at the end are not read."""
+    from keras import layers as k
+
+    sequences = {"return_sequences": True}
+    return {
+        "everything affine": (
+            [
+                k.Normalization(mean=[1.0, -2.0, 0.5], variance=[2.0, 1.0, 0.3]),
+                k.Rescaling(2.0, offset=0.1),
+                k.TimeDistributed(k.Dense(4)),
+                k.BatchNormalization(scale=False),
+                k.GRU(UNITS, **sequences),
+                k.BatchNormalization(center=False),
+                k.Dense(3),
+                k.TimeDistributed(k.BatchNormalization()),
+                k.Dense(OUTPUTS, activation="sigmoid"),
+            ],
+            0,
+        ),
+        "between": (
+            [
+                k.LSTM(UNITS, **sequences),
+                k.BatchNormalization(),
+                k.Dense(4),
+                k.SimpleRNN(UNITS, activation="linear", **sequences),
+                k.Dense(OUTPUTS),
+                k.Softmax(),
+            ],
+            0,
+        ),
+        "hidden layer": ([k.SimpleRNN(UNITS, **sequences), k.Dense(5, activation="relu"), k.Dense(1)], 1),
+        "no dense": ([k.SimpleRNN(UNITS, **sequences), k.Activation("exponential")], 0),
+    }[case]
+
+
+@needs_keras
+@pytest.mark.parametrize(
+    "case",
+    ["no dense", *(pytest.param(x, marks=pytest.mark.slow) for x in ("everything affine", "between", "hidden layer"))],
+)
+def test_layers_without_memory_around_recurrent_ones_are_folded(case, rng, tmp_path):
+    with quiet():
+        import keras
+
+        layers, unread = around_recurrent_layers(case)
+        network = keras.Sequential([keras.layers.Input((None, INPUTS)), *layers])
+        for w in network.weights:
+            w.assign(
+                rng.uniform(0.5, 1.5, w.shape)
+                if w.name in ("gamma", "moving_variance")
+                else 0.4 * rng.normal(size=w.shape)
+            )
+        x = rng.normal(size=(STEPS, INPUTS))
+        wanted = keras_outputs(keras.Sequential(network.layers[: len(layers) - unread]), x[:, None])[:, 0]
+        for suffix in (".keras", ".h5"):
+            network.save(tmp_path / f"net{suffix}")
+    model = load_quietly(tmp_path / "net.keras")
+    assert load_quietly(tmp_path / "net.h5") == model
+    assert worst(rt.simulate(model, np.zeros(model.num_states), steps=STEPS, inputs=x).outputs[1:], wanted) <= FLOAT32
+    with quiet():
+        back = to_keras(model).model()
+        assert worst(keras_outputs(back, x[:, None])[:, 0], wanted) <= FLOAT32
+
+
 def randomized(network, rng):
     network.set_weights([0.4 * rng.normal(size=w.shape) for w in network.get_weights()])
     return network
@@ -496,3 +561,35 @@ def test_onnx_file_of_torch_is_read_as_its_state_dict(case, batch_first, tmp_pat
     found = load_quietly(tmp_path / "net.onnx")
     wanted = load_quietly(tmp_path / "net.pt", family=TORCH_CASES[case][2])
     assert found == wanted
+
+
+@needs_torch
+@needs_onnx
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("onnxscript") is None, reason="onnxscript is not installed")
+@pytest.mark.parametrize("is_free", [False, True], ids=["fixed", "free"])
+@pytest.mark.parametrize("kind", ["GRU", "LSTM"])
+def test_onnx_file_of_torch_by_its_default_exporter_is_read(kind, is_free, rng, tmp_path):
+    import torch
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encode = torch.nn.Linear(INPUTS, 4)
+            self.rnn = getattr(torch.nn, kind)(4, UNITS, 2, batch_first=True)
+            self.decode = torch.nn.Sequential(
+                torch.nn.Linear(UNITS, 5), torch.nn.Linear(5, OUTPUTS), torch.nn.Sigmoid()
+            )
+
+        def forward(self, x):
+            return self.decode(self.rnn(self.encode(x))[0])
+
+    torch.manual_seed(0)
+    network, x = Net().eval(), torch.as_tensor(rng.normal(size=(BATCH, STEPS, INPUTS)), dtype=torch.float32)
+    free = {"x": {0: "batch"}} if is_free else None
+    with quiet():
+        torch.onnx.export(network, (x,), tmp_path / "net.onnx", input_names=["x"], dynamic_axes=free, verbose=False)
+    wanted = network(x).detach().numpy()
+    model = load_quietly(tmp_path / "net.onnx")
+    states = orbit(model, np.zeros((BATCH, model.num_states)), np.moveaxis(x.numpy().astype(float), 0, 1))
+    assert worst(model.outputs(states), np.moveaxis(wanted, 0, 1)) <= FLOAT32

@@ -49,6 +49,13 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         _option(str | None, text="rate_rnn, leaky_rnn, hopfield: tanh, relu, softplus, logistic, linear."),
         None,
     ),
+    "names": (
+        _option(
+            str | None,
+            text="Which array is which argument of the family, where the file calls them otherwise: W_rec=rnn.h2h.weight,W_in=drive.T,...",
+        ),
+        None,
+    ),
 }
 
 
@@ -75,7 +82,7 @@ def reads_a_model(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that were given; tau and alpha as numbers.
+    """The options that were given; tau and alpha as numbers, names as a mapping.
 
     Raises:
         ValueError: not numbers.
@@ -84,6 +91,10 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
     for name in ("tau", "alpha"):
         if name in found:
             found[name] = _numbers(found[name], f"--{name}")
+    if "names" in found:
+        from retime.io.renaming import parsed
+
+        found["names"] = parsed(found["names"])
     return found
 
 

@@ -42,6 +42,7 @@ def open_model(file: str, *, dt: float | None = None, family: str | None = None,
             raise ValueError(f"A zoo network is what it is; drop {dropped}.")
         return Loaded(file, entry.model, f"{file}: {entry.description} {entry.source}", entry.z0[None])
     from retime.io import initial_states_of, load_recognized, read_arrays
+    from retime.io.renaming import renamed
 
     model, recognition = load_recognized(file, dt=dt, family=family, **options)
     text = (
@@ -51,7 +52,10 @@ def open_model(file: str, *, dt: float | None = None, family: str | None = None,
     if dt is None and isinstance(model.time, Discrete) and model.time.dt == 1.0:
         notes = ("dt was not given and is taken as 1: rates below are per step. Pass --dt for model time.",)
     try:
-        starts = initial_states_of(read_arrays(file), model.num_states)
+        stored = read_arrays(file)
+        if options.get("names"):
+            stored, _ = renamed(stored, options["names"], family)
+        starts = initial_states_of(stored, model.num_states)
     except ModelFileError as error:  # the network itself was read
         starts, notes = np.zeros((0, 0)), (*notes, f"Warning: initial states were not read. {error}")
     return Loaded(file, model, text, starts, notes)

@@ -11,6 +11,7 @@ from retime.convert.integrators import Integrator, Interchanges, RungeKutta, sol
 from retime.convert.tableaux import TRAPEZOID
 from retime.core.arrays import Array, positive
 from retime.core.errors import CertificateError
+from retime.core.readout import Readout
 from retime.core.system import System
 from retime.core.time import CONTINUOUS, Discrete
 from retime.models import LinearSystem
@@ -178,7 +179,7 @@ def bilinear(model: LinearSystem, h: float, alpha: float, dt: float) -> LinearSy
     solved = solve_step(left, columns, dt)
     A, E, b = solved[:, :n], solved[:, n:-1], solved[:, -1]
     D = alpha * B @ E if model.D is None else model.D + alpha * B @ E
-    readout: Any = (np.linalg.solve(left.T, B.T).T, offset + alpha * B @ b)
+    readout = with_output(model, np.linalg.solve(left.T, B.T).T, offset + alpha * B @ b)
     return replace(model, A=A, b=b, E=E, D=D, readout=readout, time=Discrete(dt))
 
 
@@ -203,10 +204,10 @@ def undo_bilinear(model: LinearSystem, h: float, alpha: float) -> LinearSystem:
     common: dict[str, Any] = {"A": A, "E": E, "b": b, "time": CONTINUOUS}
     if model.readout is None:
         return replace(model, **common)
-    B, offset = model.readout
+    B, offset = output_of(model)
     C = np.linalg.solve(M.T, B.T).T
     D = (0 if model.D is None else model.D) - alpha * C @ model.E
-    return replace(model, **common, D=D, readout=(C, offset - alpha * C @ model.b))
+    return replace(model, **common, D=D, readout=with_output(model, C, offset - alpha * C @ model.b))
 
 
 def output_of(model: LinearSystem) -> tuple[Array, Array]:
@@ -214,3 +215,20 @@ def output_of(model: LinearSystem) -> tuple[Array, Array]:
     if model.readout is None:
         return np.eye(model.num_states), np.zeros(model.num_states)
     return model.readout.B, model.readout.b
+
+
+def with_output(model: LinearSystem, B: Array, b: Array) -> Readout:
+    """The readout of `model` with another B and b, for a state that a method has shifted; an activation acts on its values as before.
+
+    Raises:
+        ValueError: it reads rates f(z) and not the states, so that no readout of the shifted states is the same.
+    """
+    readout = model.readout
+    if readout is None:
+        return Readout(B, b)
+    if readout.rate != "linear":
+        raise ValueError(
+            f"`model` has the readout {readout!r}, and the method shifts the states. Convert the system without its readout "
+            "(dataclasses.replace(model, readout=None)), or use ZeroOrderHold or RungeKutta."
+        )
+    return Readout(B, b, activation=readout.activation)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retime.convert.bilinear import output_of
+from retime.convert.bilinear import output_of, with_output
 from retime.convert.generator import inputs_of
 from retime.convert.integrators import Integrator, Interchanges, exponential_factor, finite_step
 from retime.convert.linear_log import linear_flow, logarithm
@@ -130,9 +130,9 @@ class FirstOrderHold(Integrator):
         n, m = model.E.shape
         X = _exponential(model.A, np.hstack([model.E, model.b[:, None]]), dt)
         Phi, G1, offset, G2 = X[:, :n], X[:, n : n + m], X[:, n + m], X[:, n + m + 1 : n + 2 * m + 1]
-        readout: Any = (np.eye(n), np.zeros(n)) if model.readout is None else model.readout
+        readout = with_output(model, *output_of(model))
         with np.errstate(all="ignore"):
-            D = finite_step(readout[0] @ G2 + (0 if model.D is None else model.D), dt)
+            D = finite_step(readout.B @ G2 + (0 if model.D is None else model.D), dt)
             E = finite_step(G1 - G2 + Phi @ G2, dt)
         return replace(model, A=Phi, b=offset, E=E, D=D, readout=readout, time=Discrete(dt))
 
@@ -147,7 +147,7 @@ class FirstOrderHold(Integrator):
         E = inputs_of(L, inputs_of(L, model.E)) / model.dt
         N, m = E.shape
         ramps = _exponential(region.W, E, model.dt)[:, N + m :]
-        flow = linear_flow(model, replace(region, E=E), output_of(model))
+        flow = linear_flow(model, replace(region, E=E), with_output(model, *output_of(model)))
         return replace(flow, D=(0 if model.D is None else model.D) - flow.readout.B @ ramps)
 
     def amplification(self, z: Array) -> Array:
@@ -188,7 +188,14 @@ class ImpulseInvariant(Integrator):
                 "The system has a feedthrough D: its impulse response is an impulse itself. Use zoh, foh or tustin."
             )
         Phi = _exponential(model.A, model.E, dt)[:, : model.num_states]
-        return replace(model, A=Phi, E=dt * Phi @ model.E, D=dt * B @ model.E, readout=(B, offset), time=Discrete(dt))
+        return replace(
+            model,
+            A=Phi,
+            E=dt * Phi @ model.E,
+            D=dt * B @ model.E,
+            readout=with_output(model, B, offset),
+            time=Discrete(dt),
+        )
 
     def undo(self, model: LinearSystem) -> LinearSystem:
         """The flow whose map this is.
@@ -208,7 +215,7 @@ class ImpulseInvariant(Integrator):
                 "D is not dt C A^-1 B: the map is not an impulse-invariant one. Use zoh, foh, tustin or matched."
             )
         E = np.vstack([E, np.zeros((region.auxiliary, E.shape[1]))])
-        return replace(linear_flow(model, replace(region, E=E), (B, offset)), D=None)
+        return replace(linear_flow(model, replace(region, E=E), with_output(model, B, offset)), D=None)
 
     def amplification(self, z: Array) -> Array:
         """|exp(z)|."""
@@ -312,7 +319,7 @@ def _held_late(model: System, dt: float, delay: Any) -> LinearSystem:
         else:
             A[row, place[age - 1, j]] = 1.0
     return LinearSystem(
-        A, np.concatenate([whole.b, np.zeros(N - n)]), E, time=Discrete(dt), readout=(C, offset), D=feed,
+        A, np.concatenate([whole.b, np.zeros(N - n)]), E, time=Discrete(dt), readout=with_output(model, C, offset), D=feed,
         auxiliary=model.auxiliary + N - n,
     )  # fmt: skip
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from retime.convert.matrix_log import MatrixLog
-from retime.core.arrays import Array
 from retime.core.errors import CertificateError
+from retime.core.readout import Readout
 from retime.core.region import RegionFlow
 from retime.core.status import RegionStatus
 from retime.core.time import CONTINUOUS
@@ -40,16 +38,12 @@ def sampled_region(model: LinearSystem, method: MatrixLog | None = None) -> Regi
     return flow.region(np.zeros(0, dtype=bool))
 
 
-def linear_flow(model: LinearSystem, region: RegionFlow, readout: Any = None) -> LinearSystem:
+def linear_flow(model: LinearSystem, region: RegionFlow, readout: Readout | None = None) -> LinearSystem:
     """A region as a LinearSystem with the readout of the map; without one, the map's own states are the outputs of a raised flow."""
     readout = model.readout if readout is None else readout
     if readout is None and region.auxiliary:
-        readout = (np.eye(model.num_states), np.zeros(model.num_states))
+        readout = Readout(np.eye(model.num_states))
     if readout is not None:
-        readout = (_widen(readout[0], region.auxiliary), readout[1])
+        readout = readout.widened(0, region.auxiliary)
     auxiliary = model.auxiliary + region.auxiliary
     return LinearSystem(region.W, region.h, region.E, time=CONTINUOUS, readout=readout, D=model.D, auxiliary=auxiliary)
-
-
-def _widen(B: Array, auxiliary: int) -> Array:
-    return np.hstack([B, np.zeros((len(B), auxiliary))])

@@ -61,23 +61,29 @@ def linearize(model: System, at: Any, *, inputs: Any = None) -> Any:
 
 def _tangents(model: System, z: Array, s: Array) -> list[LinearSystem]:
     F, J, E = model.apply(z, s), model.jacobian(z, s), model.input_jacobian(z, s)
-    D = getattr(model, "D", None)
     auxiliary = getattr(model, "auxiliary", 0)
     return [
-        LinearSystem(j, f - j @ a - e @ u, e, time=model.time, readout=model.readout, D=D, auxiliary=auxiliary)
+        LinearSystem(j, f - j @ a - e @ u, e, time=model.time, auxiliary=auxiliary, **_outputs(model, a, u))
         for f, j, e, a, u in zip(F, J, E, z, s, strict=True)
     ]
 
 
+def _outputs(model: System, z: Array, s: Array) -> dict[str, Any]:
+    """The readout and its direct feedthrough, each linear at z and s."""
+    D = getattr(model, "D", None)
+    if model.readout is None:
+        return {}
+    readout, G = model.readout.tangent(z, None if D is None else D @ s)
+    return {"readout": readout, "D": None if D is None else G @ D}
+
+
 def _flows(model: PiecewiseAffineFlow, z: Array, s: Array) -> list[LinearSystem]:
     systems = []
-    for r in model.convert(model.pattern(z, s)):
+    for a, r in zip(z, model.convert(model.pattern(z, s)), strict=True):
         if r.status is RegionStatus.TIME_VARYING:
             raise CertificateError(
                 "A region here has no autonomous linear flow (time_varying); linearize the map instead."
             )
-        readout = model.readout
-        if readout is not None and r.auxiliary:
-            readout = (np.hstack([readout[0], np.zeros((len(readout[0]), r.auxiliary))]), readout[1])
+        readout = None if model.readout is None else model.readout.tangent(a)[0].widened(0, r.auxiliary)
         systems.append(LinearSystem(r.W, r.h, r.E, time=model.time, readout=readout, auxiliary=r.auxiliary))
     return systems

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from retime.convert.bilinear import output_of
+from retime.convert.bilinear import output_of, with_output
 from retime.convert.integrators import Integrator, Interchanges, exponential_factor
 from retime.convert.linear_log import logarithm
 from retime.core.arrays import Array
@@ -206,7 +206,7 @@ def _with_zeros(model: LinearSystem, A: Array, poles: Array, zeros: Array, gain:
     scale = np.linalg.norm(stacked, axis=0)
     scale = np.where(scale > 0, scale, 1.0)
     E = np.linalg.lstsq(stacked / scale, right, rcond=1e-15)[0] / scale
-    found = replace(model, A=A, E=E[:, None], D=np.array([[D]]), readout=(B, offset), time=time)
+    found = replace(model, A=A, E=E[:, None], D=np.array([[D]]), readout=with_output(model, B, offset), time=time)
     _check_response(found, poles, zeros, gain)
     return found
 

@@ -12,33 +12,28 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from html import escape
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
-from retime.core.arrays import Array, matrix, real_array, refuse_masked, vector
+from retime.core.arrays import Array, real_array, refuse_masked
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.equation import Equation, evaluate, jacobians
 from retime.core.errors import ShapeError
 from retime.core.reachability import Box
+from retime.core.readout import as_readout
 from retime.core.states import one_state
 from retime.core.time import Continuous, Discrete, TimeBase, time_base
 
 
-class Readout(NamedTuple):
-    """x = B z + b, with B `(p, n)` and b `(p,)`."""
-
-    B: Array
-    b: Array
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class System(ABC):
-    """What every model has: a time base, numbers of states and inputs, and optionally a linear readout.
+    """What every model has: a time base, numbers of states and inputs, and optionally a readout.
 
     Args:
         time: `Discrete(dt)` or `Continuous()`.
-        readout: `(B, b)` with B `(p, n)` and b `(p,)`, or B alone; None when the state is the output.
+        readout: `(B, b)` with B `(p, n)` and b `(p,)`, or B alone, x = B z + b; a `Readout` where the outputs are a nonlinear function;
+            None when the state is the output.
     """
 
     family: ClassVar[str]
@@ -150,12 +145,8 @@ class System(ABC):
         return None
 
     def outputs(self, states: Array, inputs: Array | None = None) -> Array | None:
-        """x = B z + b for states `(..., n)`, or None without a readout."""
-        if self.readout is None:
-            return None
-        z = np.asarray(states)
-        x = z.reshape(-1, z.shape[-1]) @ self.readout.B.T + self.readout.b
-        return x.reshape(*z.shape[:-1], len(self.readout.b))
+        """x = B z + b (or what the readout is) for states `(..., n)`, or None without a readout."""
+        return None if self.readout is None else self.readout(states)
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():
@@ -163,7 +154,7 @@ class System(ABC):
 
     def _finish(self) -> None:
         """Check what all families share; called last in `__post_init__`."""
-        self._set(time=time_base(self.time), readout=_readout(self.readout, self.num_states))
+        self._set(time=time_base(self.time), readout=as_readout(self.readout, self.num_states))
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -298,24 +289,9 @@ def _last_axis(name: str, value: Any, length: int, meaning: str) -> Array:
     return array
 
 
-def _readout(value: Any, num_states: int) -> Readout | None:
-    if value is None:
-        return None
-    if isinstance(value, tuple) and len(value) != 2:
-        raise ValueError(
-            f"`readout` has {len(value)} parts; it must be (B, b) with B (outputs, states) and b (outputs,), or B alone."
-        )
-    B, b = value if isinstance(value, tuple) else (value, None)
-    B = matrix("readout B", B, (None, num_states), " (outputs, states)")
-    b = np.zeros(len(B)) if b is None else b
-    return Readout(B, vector("readout b", b, len(B)))
-
-
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         return a.shape == b.shape and bool((a == b).all())
-    if isinstance(a, Readout) and isinstance(b, Readout):
-        return all(_same(x, y) for x, y in zip(a, b, strict=True))
     return type(a) is type(b) and bool(a == b)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from retime.io.arrays import FileArrays, read_arrays
 from retime.io.check import agrees, check_of, other_readings
 from retime.io.control import from_control, to_control
 from retime.io.export import KerasNetwork, KerasWeights, TorchWeights, to_keras, to_torch
-from retime.io.families import recognize
+from retime.io.families import recognize, start_of
 from retime.io.named import ALIASES, INITIAL_STATES, Recognition
 from retime.io.native import HEADER, save, unpack, with_dt
 from retime.io.objects import arrays_of
+from retime.io.renaming import renamed
 from retime.io.selection import under, without_rates
 
 
@@ -29,6 +31,7 @@ def load(
     dt: float | None = None,
     family: str | None = None,
     prefix: str | None = None,
+    names: Mapping[str, str] | None = None,
     check: tuple[Any, Any] | None = None,
     **options: Any,
 ) -> Any:
@@ -49,6 +52,8 @@ def load(
         family: one of `retime.models.FAMILIES`; None decides from the arrays. Given, nothing is printed but the arrays that
             were not read. With several recurrent layers it is the family of each.
         prefix: of the names of the network's arrays, where a file holds several (`"ema"`, `"model.encoder"`).
+        names: which array is which argument of the family's constructor, where the file calls them otherwise: `{"W_rec":
+            "rnn.h2h.weight", "W_in": "drive.T", "b": "b1 + b2"}`; `B` and `readout_b` are the readout, `z0` an initial state.
         check: (inputs, outputs) of the network: inputs `(T, m)`, `(batch, T, m)` or None; outputs `(T, p)`, `(batch, T, p)`, or
             without the axis of steps for those after the last one. They are what the readout, the last layer or the state
             gives from zeros, or from the file's initial state. The model is run, and refused where it differs by more than 1e-4
@@ -65,7 +70,7 @@ def load(
             not have, or one it needs is missing.
         MissingDependencyError: an ONNX file, and the `onnx` package is not installed.
     """
-    model, recognition = load_recognized(path, dt=dt, family=family, prefix=prefix, check=check, **options)
+    model, recognition = load_recognized(path, dt=dt, family=family, prefix=prefix, names=names, check=check, **options)
     if recognition is None:
         return model
     name = str(path) if isinstance(path, (str, os.PathLike)) else type(path).__name__
@@ -82,6 +87,7 @@ def load_recognized(
     dt: float | None = None,
     family: str | None = None,
     prefix: str | None = None,
+    names: Mapping[str, str] | None = None,
     check: tuple[Any, Any] | None = None,
     **options: Any,
 ) -> tuple[Any, Recognition | None]:
@@ -91,15 +97,18 @@ def load_recognized(
     file = file if prefix is None else under(file, prefix)
     if HEADER in file.metadata:
         model = unpack(file)
-        if family not in (None, model.family) or options:
+        if family not in (None, model.family) or options or names is not None:
             raise ValueError(
-                f"{path} is a retime file and says itself that it is {model.family}; drop `family` and options {options}."
+                f"{path} is a retime file and says itself that it is {model.family}; drop `family`, `names` and options {options}."
             )
         model = model if dt is None else with_dt(model, dt, path)
         if check is not None:
             agrees(check_of(check, model, np.zeros((0, 0))), model, str(path), ())
         return model, None
     family = "alrnn" if family is None and "num_relu" in options else family  # only they have linear units
+    if names is not None:
+        file, rates = renamed(file, names, family)
+        options = rates | options
     file = file if family is None else without_rates(file, options)
     with np.errstate(invalid="ignore"):  # in casts of NaN, which the model refuses with its place
         model, recognition = recognize(file, family, dt, options)
@@ -128,15 +137,16 @@ def _checked(
     return replace(recognition, others=(), notes=(*notes, note))
 
 
-def initial_states(path: Any) -> Array:
+def initial_states(path: Any, names: Mapping[str, str] | None = None) -> Array:
     """Initial states that a weights file, or an object in memory, carries `(k, n)` (`z0`, `mu0`, ..., cells of them included); k = 0 for none.
 
-    They are rows; a matrix whose columns, and not rows, are as long as the network's state (MATLAB's way) is turned.
+    `names` as for `load`. They are rows; a matrix whose columns, and not rows, are as long as the network's state (MATLAB's way) is turned.
 
     Raises:
         ModelFileError: as for `load`; or they are not as long as the state.
     """
-    return initial_states_of(_arrays(path))
+    file = _arrays(path)
+    return initial_states_of(file if names is None else renamed(file, names, None)[0])
 
 
 def initial_states_of(file: FileArrays, num_states: int | None = None) -> Array:
@@ -146,6 +156,9 @@ def initial_states_of(file: FileArrays, num_states: int | None = None) -> Array:
         ModelFileError: they are not as long as the state.
     """
     n = _length_of_state(file) if num_states is None else num_states
+    own = start_of(file)
+    if own is not None:
+        return own[None]
     for name in INITIAL_STATES:
         for key, cells in file.cells.items():
             if _leaf(key) == name:

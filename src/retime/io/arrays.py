@@ -71,11 +71,13 @@ class OnnxNode:
 
 @dataclass(frozen=True, eq=False)
 class OnnxGraph:
-    """The operations of an ONNX file in order, and the names of what the graph reads and gives."""
+    """The operations of an ONNX file in order, the names of what the graph reads and gives, and the shapes of tensors that it states
+    (numbers, names, None where it is silent)."""
 
     nodes: tuple[OnnxNode, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    shapes: Mapping[str, tuple[int | str | None, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +192,7 @@ class ArrayCollector:
         self._bytes_left = max(FREE_BYTES, MAX_EXPANSION * size)
         self._text_left = FREE_BYTES + size
         self._inside: set[Any] = set()
+        self._beside: set[Path] = set()
 
     def visit(self, name: str) -> None:
         """Count one object and its name; a file whose references multiply is stopped here."""
@@ -219,6 +222,13 @@ class ArrayCollector:
         self._bytes_left -= num_bytes
         if self._bytes_left < 0:
             raise self.refuse(name, f"arrays far larger than the file ({num_bytes} bytes here)")
+
+    def take_from(self, path: Path, name: str, num_bytes: int) -> None:
+        """Account for an array that lies in a file beside this one, whose size counts once."""
+        if path not in self._beside:
+            self._beside.add(path)
+            self._bytes_left += path.stat().st_size
+        self.reserve(name, num_bytes)
 
     def refuse(self, name: str, found: str, remedy: str = "Save it as plain real arrays.") -> ModelFileError:
         """The error for a file that asks for too much, or that does not fit together."""

@@ -10,12 +10,13 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.errors import MissingDependencyError
+from retime.core.readout import Readout
 from retime.core.system import System
 from retime.core.time import Continuous
 from retime.io.recurrent import num_outputs, reorder_gates
 from retime.models import GRU, LSTM, LeakyRNN, LinearSystem, ReluRNN, StackedRNN, TanhRNN
 
-_KERAS_ACTIVATIONS = {"logistic": "sigmoid"}
+_KERAS_ACTIVATIONS = {"logistic": "sigmoid", "exp": "exponential"}
 _TORCH_FORMS = ("TanhRNN", "ReluRNN", "GRU", "LSTM", "and StackedRNN of equal ones")
 _KERAS_FORMS = (*_TORCH_FORMS[:4], "LinearSystem", "LeakyRNN with alpha = 1", "and StackedRNN of these")
 
@@ -92,7 +93,12 @@ def to_torch(model: System, *, dtype: str = "float32") -> TorchWeights:
     arguments = {"input_size": layers[0].num_inputs, "hidden_size": sizes.pop(), "num_layers": len(layers)}
     rnn = {name: convert(x) for k, inner in enumerate(layers) for name, x in _torch_arrays(inner, k).items()}
     readout = _readout(model, layers)
-    weights = None if readout is None else {"weight": convert(readout[0]), "bias": convert(readout[1])}
+    if readout is not None and not readout.is_linear:
+        raise ValueError(
+            f"`model` has the readout {readout!r}, and a state dict of PyTorch holds no activation. Export with "
+            f"dataclasses.replace(model, readout=model.readout.linear) and apply {readout.activation} to the outputs."
+        )
+    weights = None if readout is None else {"weight": convert(readout.B), "bias": convert(readout.b)}
     return TorchWeights(layer, arguments | options | {"dtype": getattr(_torch(), dtype)}, rnn, weights)
 
 
@@ -216,8 +222,9 @@ def to_keras(model: System) -> KerasNetwork:
     readout = _readout(model, layers)
     dense = None
     if readout is not None:
-        B, b = readout
-        dense = KerasWeights("Dense", {"units": len(B)}, [_float32(B.T), _float32(b)])
+        f = _KERAS_ACTIVATIONS.get(readout.activation, readout.activation)
+        arguments = {"units": len(readout.b)} | ({} if f == "linear" else {"activation": f})
+        dense = KerasWeights("Dense", arguments, [_float32(readout.B.T), _float32(readout.b)])
     return KerasNetwork(model.num_inputs, tuple(_keras_layer(x) for x in layers), dense)
 
 
@@ -286,11 +293,16 @@ def _elman_activation(layer: Any, framework: str, forms: Sequence[str]) -> str:
     return {"sigmoid": "logistic", "identity": "linear"}.get(layer.activation, layer.activation)
 
 
-def _readout(model: System, layers: Sequence[System]) -> tuple[Array, Array] | None:
-    """B `(p, H)` on the outputs of the last layer, and b."""
+def _readout(model: System, layers: Sequence[System]) -> Readout | None:
+    """The readout on the outputs of the last layer alone, B `(p, H)`."""
     if model.readout is None:
         return None
-    B, b = model.readout
+    B, b = model.readout.B, model.readout.b
+    if model.readout.rate != "linear":
+        raise ValueError(
+            f"`model.readout` is {model.readout!r}; a layer of PyTorch or Keras reads the outputs of the last layer as they are. Export with "
+            "dataclasses.replace(model, readout=None) and keep the readout apart."
+        )
     first = model.num_states - layers[-1].num_states
     last = first + num_outputs(layers[-1])
     for columns, what in ((B[:, :first], "lower layers"), (B[:, last:], "the cells of the LSTM")):
@@ -299,7 +311,7 @@ def _readout(model: System, layers: Sequence[System]) -> tuple[Array, Array] | N
                 f"`model.readout` reads {what}; a layer of PyTorch or Keras passes on the outputs of the last layer only. Export with "
                 "dataclasses.replace(model, readout=None) and keep the readout apart."
             )
-    return B[:, first:last], b
+    return Readout(B[:, first:last], b, activation=model.readout.activation)
 
 
 def _cast(array: Array, dtype: str) -> Array:

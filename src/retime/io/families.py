@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.errors import ModelFileError
+from retime.core.readout import Readout
 from retime.core.system import System
 from retime.core.time import Continuous, Discrete, TimeBase
 from retime.io.arrays import FileArrays
@@ -17,6 +18,7 @@ from retime.io.folding import folded
 from retime.io.keras_layers import read_layers
 from retime.io.named import ALIASES, Named, Recognition, held, own_readout, size
 from retime.io.onnx_graph import read_graph
+from retime.io.published import LEAKY, published
 from retime.io.recurrent import num_outputs
 from retime.io.state_dict import RECURRENT_FAMILIES, has_recurrent_weights, is_recurrent_name, read_state_dict
 from retime.models import FAMILIES
@@ -36,10 +38,15 @@ def recognize(
         raise ValueError(f"`family` is {family!r}; it must be one of {', '.join(sorted(FAMILIES))}.")
     _check_needed(file)
     file, folds = folded(file)
-    found = Named(file, has_leak=any("`h2h`" in note for note in folds))
-    time = _time(found, family, dt)
+    found = _named(file, folds)
+    program = None if file.layers or file.graph is not None or family not in (None, *LEAKY) else published(found)
+    chosen = program.family(file.path, options) if program is not None and family is None else family
+    time = _time(found, chosen, dt)
     try:
-        model, recognition = _read(found, family, time, options)
+        if program is not None and chosen is not None:
+            model, recognition = _with_rest(found, *program.model(chosen, time, options))
+        else:
+            model, recognition = _read(found, family, time, options)
         return model, replace(recognition, notes=(*folds, *recognition.notes))
     except ValueError as error:
         raise ModelFileError(f"{file.path}: {error}") from error
@@ -50,6 +57,19 @@ def recognize(
         raise ModelFileError(
             f"{file.path}: the file does not describe a network ({type(error).__name__}: {error}). Save it again."
         ) from error
+
+
+def start_of(file: FileArrays) -> Array | None:
+    """The initial state `(n,)` in the layout of a program that writes rate networks; None for other files."""
+    if file.layers or file.graph is not None:
+        return None
+    file, folds = folded(file)
+    program = published(_named(file, folds))
+    return None if program is None else program.start
+
+
+def _named(file: FileArrays, folds: Sequence[str]) -> Named:
+    return Named(file, has_leak=any("`h2h`" in note for note in folds))
 
 
 def _read(found: Named, family: str | None, time: TimeBase, options: dict[str, Any]) -> tuple[System, Recognition]:
@@ -63,6 +83,11 @@ def _read(found: Named, family: str | None, time: TimeBase, options: dict[str, A
     else:
         parameters, recognition = _BUILDERS[name](found, family is not None)
         model = FAMILIES[name](**parameters, time=time, **options)
+    return _with_rest(found, model, recognition)
+
+
+def _with_rest(found: Named, model: System, recognition: Recognition) -> tuple[System, Recognition]:
+    """The recognition with what was not asked for."""
     doubt = found.doubt(_lengths(model), recognition.notes)
     return model, replace(recognition, unread=found.unread(), doubt=doubt)
 
@@ -259,12 +284,9 @@ def _columns(found: Named, n: int) -> Array:
 def _threshold_form(found: Named, parameters: dict[str, Any], n: int) -> tuple[dict[str, Any], Recognition]:
     """z' = A z + W max(z - h, 0) + C s, x = B max(z - h, 0): one basis with slope 1 and the thresholds h. Source: durstewitz2017."""
     shared, notes = _shared(found)
-    if shared.pop("readout", None) is not None:
-        notes = [x for x in notes if "readout" not in x]
-        notes.append(
-            f"`{found.used['B']}` reads max(z - h, 0), which is no linear readout: it is not part of the model."
-        )
     h = np.asarray(parameters["h"], dtype=float).reshape(1, -1)
+    if "readout" in shared:
+        shared["readout"] = Readout(*shared["readout"], rate="relu", threshold=h[0])
     parameters |= {"h": np.zeros(n), "slopes": [1.0], "thresholds": h}
     notes.insert(0, "`h` is read as the thresholds (the form of 2017): z' = A z + W max(z - h, 0).")
     return parameters | shared, _recognition("dendritic_plrnn", found.names("A", "W", "h"), (), notes)

@@ -28,7 +28,7 @@ def folded(file: FileArrays) -> tuple[FileArrays, list[str]]:
     if not arrays:
         arrays = _cells(file.cells, notes)
     arrays = put_together(file, arrays, notes)
-    arrays = _diagonal_inside(file, _renamed(arrays, notes), notes)
+    arrays = _diagonal_inside(file, _exponentiated(_renamed(arrays, notes), notes), notes)
     return replace(file, arrays=arrays), notes
 
 
@@ -71,6 +71,23 @@ def _renamed(arrays: dict[str, Array], notes: list[str]) -> dict[str, Array]:
         result[name if new in arrays else new] = array
     if result.keys() != arrays.keys():
         notes.append("`h2h` and `input2h` are the recurrent and the input weights.")
+    return result
+
+
+_LOGARITHMS = ("log_A", "logA", "A_log", "ln_A", "lnA")
+
+
+def _exponentiated(arrays: dict[str, Array], notes: list[str]) -> dict[str, Array]:
+    """A diagonal that is stored as its logarithm, so that it stays positive in training, as A."""
+    result: dict[str, Array] = {}
+    for name, array in arrays.items():
+        prefix, dot, leaf = name.rpartition(".")
+        new = f"{prefix}{dot}A"
+        if leaf in _LOGARITHMS and new not in arrays and array.size == max(array.shape, default=0):
+            result[new] = np.exp(np.asarray(array, dtype=np.float64)).reshape(-1)
+            notes.append(f"`{name}` is the logarithm of the diagonal A.")
+        else:
+            result[name] = array
     return result
 
 

@@ -264,7 +264,7 @@ def _weights_v3(collector: ArrayCollector, owner: str, group: Any, entry: Mappin
     with collector.inside(owner, group):
         for key, child in children(group):
             if key == "vars":
-                weights |= _variables(collector, owner, child, entry["class_name"])
+                weights |= _variables(collector, owner, child, entry)
                 continue
             for prefix, part, inner in _parts(key, child, entry):
                 found = _weights_v3(collector, f"{owner}.{key}", part, inner)
@@ -298,14 +298,22 @@ _RECURRENT = ("kernel", "recurrent_kernel", "bias")
 
 _VARIABLES = {
     "SimpleRNN": _RECURRENT, "GRU": _RECURRENT, "LSTM": _RECURRENT, "Dense": ("kernel", "bias"),
-    "Embedding": ("embeddings",), "BatchNormalization": ("gamma", "beta", "moving_mean", "moving_variance"),
+    "Embedding": ("embeddings",), "Normalization": ("mean", "variance", "count"),
 }  # fmt: skip
 """The order in which a layer makes its variables; the archive stores them under 0, 1, 2. A bias may be missing."""
 
 
-def _variables(collector: ArrayCollector, owner: str, group: Any, class_name: str) -> dict[str, np.ndarray]:
+def _variable_names(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    name, config = str(entry["class_name"]), entry["config"]
+    if name == "BatchNormalization":
+        own = tuple(x for x, key in (("gamma", "scale"), ("beta", "center")) if config.get(key, True))
+        return (*own, "moving_mean", "moving_variance")
+    return _VARIABLES.get(name.removesuffix("Cell"), ())
+
+
+def _variables(collector: ArrayCollector, owner: str, group: Any, entry: Mapping[str, Any]) -> dict[str, np.ndarray]:
     datasets = sorted(children(group), key=lambda item: int(item[0]))
-    names = _VARIABLES.get(class_name.removesuffix("Cell"), ())
+    names = _variable_names(entry)
     is_without_bias = names[-1:] == ("bias",) and len(datasets) == len(names) - 1
     if len(datasets) != len(names) and not is_without_bias:
         names = tuple(key for key, _ in datasets)

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.errors import ModelFileError
+from retime.core.readout import Readout
 from retime.core.system import System
 from retime.core.time import TimeBase
+from retime.io.affine import fed_through, read_through
 from retime.io.arrays import FileArrays, KerasLayer
-from retime.io.keras import class_of
+from retime.io.keras_kinds import (
+    HEADS,
+    activation_name,
+    affine,
+    applied,
+    cell,
+    is_affine,
+    is_function,
+    is_inactive,
+    kind,
+)
 from retime.io.named import Recognition
-from retime.io.recurrent import Layer, ReadoutPair, elman, gated, network, reorder_gates
-
-_INACTIVE = (
-    "ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "InputLayer", "Masking",
-    "SpatialDropout1D",
-)  # fmt: skip
-"""Layers that do nothing when a trained network is used."""
+from retime.io.recurrent import Layer, elman, gated, network, reorder_gates
 
 _MASKS = ("NotEqual", "Any")
 """Operations that Keras 3 writes into a functional model to make the mask of a Masking layer."""
@@ -29,7 +35,10 @@ _MASKS = ("NotEqual", "Any")
 _CELLS = ("SimpleRNN", "GRU", "LSTM")
 _GATES = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}
 
-_SUPPORTED = "supported are SimpleRNN, GRU and LSTM layers, one after the other, followed by at most one Dense layer"
+_SUPPORTED = (
+    "supported are SimpleRNN, GRU and LSTM layers, one after the other, with affine layers (Dense without activation, BatchNormalization, "
+    "Normalization, Rescaling) before and between them, and a readout after them"
+)
 
 
 def read_layers(
@@ -45,51 +54,104 @@ def read_layers(
     Raises:
         ModelFileError: another layer, activation or connection than those that retime reads; the message names it.
     """
-    file, notes = _without_head(file)
-    active = [x for x in file.layers if not _is_inactive(x) and x.class_name not in _MASKS]
-    recurrent, rest = _split(file, active)
-    _check_chain(file, active)
-    _check_outputs(file, active)
-    for layer in active:
+    active = [x for x in file.layers if not is_inactive(x) and x.class_name not in _MASKS]
+    parts = _parts(file, active)
+    _check_chain(file, parts.read)
+    _check_outputs(file, parts)
+    for layer in parts.read:
         _check_weights(file, layer)
-    layers = [_layer(file, x) for x in recurrent]
+    layers = [_fed(file, below, _layer(file, x)) for below, x in parts.recurrent]
     check_family(file, family, layers)
-    readout = _readout(file, rest[0]) if rest else None
+    readout, notes = _readout(file, parts, layers)
     model = network(layers, readout, time, options, stacked=family == "stacked_rnn")
     kinds = " + ".join(x.class_name for x in active)
-    shown = ", ".join(f"{_cell(x)[0]} of {x.weights['recurrent_kernel'].shape[0]} units" for x in recurrent)
-    notes += _activation_of_readout(rest)
+    shown = ", ".join(f"{cell(x)[0]} of {x.weights['recurrent_kernel'].shape[0]} units" for _, x in parts.recurrent)
     return model, Recognition(model.family, f"Keras {kinds}: {shown}", (), tuple(notes))
 
 
-_HEADS = ("Softmax", "Activation", "ReLU", "LeakyReLU", "ELU", "PReLU")
+# Which layers are which.
 
 
-def _without_head(file: FileArrays) -> tuple[FileArrays, list[str]]:
-    """The file without the functions that are applied to the readout at the end, and a note on each."""
-    names = [x.class_name for x in file.layers]
-    if not {"Dense", "TimeDistributed"} & set(names):
-        return file, []
-    last = max(k for k, name in enumerate(names) if name in ("Dense", "TimeDistributed"))
-    heads = [x for x in file.layers[last + 1 :] if x.class_name in _HEADS and not _is_inactive(x)]
-    notes = [f"Not read: layer {x.name!r} ({_kind(x)}); the outputs are what it is applied to." for x in heads]
-    layers = (
-        replace(x, class_name="Dropout") if x in heads else x for x in file.layers
-    )  # passed over, as a Dropout is
-    return replace(file, layers=tuple(layers)), notes
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """The layers of a model by what becomes of them: recurrent ones with the affine ones below each, the readout, what is not read."""
+
+    recurrent: list[tuple[list[KerasLayer], KerasLayer]]
+    readout: list[KerasLayer]
+    unread: list[KerasLayer]
+
+    @property
+    def read(self) -> list[KerasLayer]:
+        below = [x for affine_ones, layer in self.recurrent for x in (*affine_ones, layer)]
+        return [*below, *self.readout]
 
 
-def _activation_of_readout(rest: Sequence[KerasLayer]) -> list[str]:
-    shown = [(x.name, _name(_readout_config(x).get("activation"))) for x in rest]
-    return [
-        f"Not read: the activation {name!r} of layer {layer!r}; the outputs are what it is applied to."
-        for layer, name in shown
-        if name != "linear"
-    ]
+def _parts(file: FileArrays, active: list[KerasLayer]) -> _Parts:
+    kinds = " + ".join(kind(x) for x in active) or "no layers"
+    if any(x.class_name == "Bidirectional" for x in active):
+        raise ModelFileError(
+            f"{file.path}: the Keras model is {kinds}; a Bidirectional layer reads the future, so no system that runs forward "
+            "in time is it. Load a model with its forward layer alone."
+        )
+    last = max((k for k, x in enumerate(active) if cell(x)[0] in _CELLS), default=-1)
+    recurrent: list[tuple[list[KerasLayer], KerasLayer]] = []
+    below: list[KerasLayer] = []
+    for layer in active[: last + 1]:
+        if cell(layer)[0] in _CELLS:
+            recurrent.append((below, layer))
+            below = []
+        elif is_affine(layer) and applied(layer)[0] == "linear":
+            below.append(layer)
+        else:
+            what = f"{layer.name!r} ({kind(layer)}) before a recurrent one is not affine"
+            raise ModelFileError(f"{file.path}: the Keras model is {kinds}; {_SUPPORTED}. Layer {what}.")
+    above = active[last + 1 :]
+    if not recurrent or any(x.class_name not in HEADS for x in above):
+        raise ModelFileError(f"{file.path}: the Keras model is {kinds}; {_SUPPORTED}.")
+    count = _length_of_readout(above)
+    return _Parts(recurrent, above[:count], above[count:])
 
 
-def _readout_config(layer: KerasLayer) -> Mapping[str, Any]:
-    return layer.config.get("layer", {}).get("config", layer.config)
+def _length_of_readout(above: Sequence[KerasLayer]) -> int:
+    """How many layers a readout can be: affine ones, up to and with the first that applies a function."""
+    for k, layer in enumerate(above):
+        name, known = applied(layer)
+        if is_affine(layer) and name == "linear":
+            continue
+        return k + (is_affine(layer) or (is_function(layer) and known is not None))
+    return len(above)
+
+
+def _fed(file: FileArrays, below: Sequence[KerasLayer], layer: Layer) -> Layer:
+    """The recurrent layer with the affine ones below it folded into its input weights, the highest first."""
+    for x in reversed(below):
+        weights = layer.parameters["E" if layer.family == "linear" else "W_in"]
+        layer = fed_through(layer, affine(file, x, weights.shape[1]))
+    return layer
+
+
+def _readout(file: FileArrays, parts: _Parts, layers: Sequence[Layer]) -> tuple[Readout | None, list[str]]:
+    """The readout that the layers after the last recurrent one are, and notes on what was folded and on what is not read."""
+    folded = [x.name for below, _ in parts.recurrent for x in below]
+    notes = [f"Folded into the input weights: {', '.join(map(repr, folded))}."] if folded else []
+    readout = None
+    for layer in parts.readout:
+        readout = readout or Readout(np.eye(parts.recurrent[-1][1].weights["recurrent_kernel"].shape[0]))
+        if is_affine(layer):
+            readout = read_through(readout, [affine(file, layer, len(readout.b))])
+        name, function = applied(layer)
+        if function is None:
+            notes.append(
+                f"Not read: the activation {name!r} of layer {layer.name!r}; the outputs are what it is applied to."
+            )
+        elif function != "linear":
+            readout = replace(readout, activation=function)
+    if parts.unread:
+        shown = ", ".join(f"{x.name!r} ({kind(x)})" for x in parts.unread)
+        layer_s = "layers" if len(parts.unread) > 1 else "layer"
+        applied_s = "they are" if len(parts.unread) > 1 else "it is"
+        notes.append(f"Not read: {layer_s} {shown}; the outputs are what {applied_s} applied to.")
+    return readout, notes
 
 
 def check_family(file: FileArrays, family: str | None, layers: Sequence[Layer]) -> None:
@@ -101,41 +163,6 @@ def check_family(file: FileArrays, family: str | None, layers: Sequence[Layer]) 
     if family not in (None, "stacked_rnn", *(x.family for x in layers)):
         said = " + ".join(x.family for x in layers)
         raise ModelFileError(f"{file.path}: the file says itself that it is {said}, not {family!r}; drop `family`.")
-
-
-def _is_inactive(layer: KerasLayer) -> bool:
-    is_linear = layer.class_name == "Activation" and _name(layer.config.get("activation")) == "linear"
-    return layer.class_name in _INACTIVE or is_linear
-
-
-def _split(file: FileArrays, active: list[KerasLayer]) -> tuple[list[KerasLayer], list[KerasLayer]]:
-    """The recurrent layers, and the one Dense layer after them, if any."""
-    kinds = " + ".join(_kind(x) for x in active) or "no layers"
-    if any(x.class_name == "Bidirectional" for x in active):
-        raise ModelFileError(
-            f"{file.path}: the Keras model is {kinds}; a Bidirectional layer reads the future, so no system that runs forward "
-            "in time is it. Load a model with its forward layer alone."
-        )
-    count = next((k for k, x in enumerate(active) if _cell(x)[0] not in _CELLS), len(active))
-    rest = active[count:]
-    if count == 0 or [_kind(x) for x in rest] not in ([], ["Dense"], ["TimeDistributed(Dense)"]):
-        raise ModelFileError(f"{file.path}: the Keras model is {kinds}; {_SUPPORTED}.")
-    return active[:count], rest
-
-
-def _kind(layer: KerasLayer) -> str:
-    inner = class_of(layer.config.get("layer" if layer.class_name == "TimeDistributed" else "cell", {}))
-    if layer.class_name == "Activation":
-        return f"Activation({_name(layer.config.get('activation'))})"
-    return f"{layer.class_name}({inner})" if inner else layer.class_name
-
-
-def _cell(layer: KerasLayer) -> tuple[str, Mapping[str, Any]]:
-    """The class and configuration of a layer's cell; `RNN` has them inside."""
-    if layer.class_name != "RNN":
-        return layer.class_name, layer.config
-    inner = layer.config.get("cell", {})
-    return class_of(inner).removesuffix("Cell"), inner.get("config", {})
 
 
 def _check_chain(file: FileArrays, active: list[KerasLayer]) -> None:
@@ -157,7 +184,7 @@ def _active_source(by_name: Mapping[str, KerasLayer], name: str) -> str | None:
     """The active layer whose output arrives under a name, through inactive ones; None for an input of the model."""
     for _ in by_name:
         layer = by_name.get(name)
-        if layer is None or not _is_inactive(layer):
+        if layer is None or not is_inactive(layer):
             return name
         if not layer.calls or not layer.calls[0]:
             return None
@@ -165,10 +192,12 @@ def _active_source(by_name: Mapping[str, KerasLayer], name: str) -> str | None:
     return name
 
 
-def _check_outputs(file: FileArrays, active: list[KerasLayer]) -> None:
+def _check_outputs(file: FileArrays, parts: _Parts) -> None:
     """Only a recurrent layer's outputs may be read, not its last states, and the model must give those of the last layer."""
-    by_name = {x.name: x for x in file.layers}
+    by_name, active = {x.name: x for x in file.layers}, parts.read
     for layer in file.layers:
+        if layer in parts.unread:
+            continue
         uses = zip(layer.calls, layer.reads, strict=False)
         for name, output in (pair for use in uses for pair in zip(*use, strict=True)):
             if output and any(x.name == name for x in active):
@@ -177,7 +206,7 @@ def _check_outputs(file: FileArrays, active: list[KerasLayer]) -> None:
                     f"reads the outputs only (output 0). Connect it to these; {_SUPPORTED}."
                 )
     given = [(_active_source(by_name, name), output) for name, output in file.outputs]
-    if given and (active[-1].name, 0) not in given:
+    if given and not parts.unread and (active[-1].name, 0) not in given:
         shown = ", ".join(f"output {output} of {name!r}" for name, output in file.outputs)
         raise ModelFileError(
             f"{file.path}: the model gives {shown}; it must give the outputs (output 0) of its last layer {active[-1].name!r}. "
@@ -192,7 +221,9 @@ def _check_weights(file: FileArrays, layer: KerasLayer) -> None:
     """Only a layer's own weights, as numbers and complete: no quantization and no adapters."""
     inside = layer.config.get("layer") or layer.config.get("cell") or {}
     config = inside.get("config", layer.config)
-    integers = [k for k, x in layer.weights.items() if x.dtype.kind in "biu"]
+    integers = [
+        k for k, x in layer.weights.items() if x.dtype.kind in "biu" and k != "count"
+    ]  # how much a Normalization has seen
     if _is_quantized(layer.config.get("dtype")) or _is_quantized(config.get("dtype")) or integers:
         raise ModelFileError(
             f"{file.path}: layer {layer.name!r} ({layer.class_name}) is quantized; its weights are codes and scales. Save the "
@@ -223,7 +254,7 @@ def _is_quantized(policy: Any) -> bool:
 
 
 def _layer(file: FileArrays, layer: KerasLayer) -> Layer:
-    kind, config = _cell(layer)
+    kind, config = cell(layer)
     if layer.config.get("go_backwards"):
         raise ModelFileError(
             f"{file.path}: layer {layer.name!r} has go_backwards=True: it reads the sequence from its end. Set it to False and "
@@ -268,7 +299,7 @@ def _bias(file: FileArrays, layer: KerasLayer, shape: tuple[int, ...]) -> Array:
 
 
 def _simple(file: FileArrays, layer: KerasLayer, config: Mapping[str, Any], W_rec: Array, W_in: Array) -> Layer:
-    activation = _name(config.get("activation", "tanh"))
+    activation = activation_name(config.get("activation", "tanh"))
     found = elman(activation, W_rec, W_in, _bias(file, layer, (len(W_rec),)))
     if found is None:
         raise ModelFileError(
@@ -295,24 +326,9 @@ def _check_activations(file: FileArrays, layer: KerasLayer, kind: str, config: M
     is_keras_1 = "inner_activation" in config or file.metadata.get("keras_version", "").startswith("1.")
     gate = "inner_activation" if is_keras_1 else "recurrent_activation"
     for key, wanted in (("activation", "tanh"), (gate, "sigmoid")):
-        found = _name(config.get(key, "hard_sigmoid" if key == "inner_activation" else wanted))
+        found = activation_name(config.get(key, "hard_sigmoid" if key == "inner_activation" else wanted))
         if found != wanted:
             raise ModelFileError(
                 f"{file.path}: layer {layer.name!r} ({kind}) has {key} {found!r}; retime's {kind} has {wanted}. Train it with "
                 f"{key}={wanted!r}."
             )
-
-
-def _name(activation: Any) -> str:
-    """The name of an activation, as text or as Keras 3 writes a function; None is linear."""
-    if isinstance(activation, dict):
-        activation = activation.get("config", activation)
-    return "linear" if activation is None else str(activation)
-
-
-def _readout(file: FileArrays, layer: KerasLayer) -> ReadoutPair:
-    if "kernel" not in layer.weights:
-        raise ModelFileError(
-            f"{file.path}: layer {layer.name!r} has no weights `kernel`. Save the model after it was built."
-        )
-    return layer.weights["kernel"].T, layer.weights.get("bias")

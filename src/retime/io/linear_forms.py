@@ -72,6 +72,10 @@ def matrices(system: LinearSystem) -> tuple[Array, Array, Array, Array]:
     Raises:
         ValueError: an offset, which a state space cannot hold.
     """
+    if system.readout is not None and not system.readout.is_linear:
+        raise ValueError(
+            f"The system has the readout {system.readout!r}, which a state space cannot hold; linearize it first, or drop the readout."
+        )
     offset = system.b if system.readout is None else np.concatenate([system.b, system.readout.b])
     if np.any(offset):
         raise ValueError(

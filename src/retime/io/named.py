@@ -36,7 +36,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 }
 """Names under which published files store a parameter; a prefix that ends with "." is ignored (`model.A` is `A`)."""
 
-INITIAL_STATES = ("z0", "mu0", "x0", "initial_states", "init_state", "initial_state")
+INITIAL_STATES = ("z0", "mu0", "x0", "initial_states", "init_state", "initial_state", "initial_hidden")
 
 
 def is_parameter(name: str) -> bool:
@@ -115,6 +115,10 @@ class Named:
     def peek(self, name: str) -> Array:
         """The array of a canonical name, to look at its shape: it does not count as read."""
         return self.file.arrays[self.used[name]]
+
+    def holds(self, name: str) -> bool:
+        """Whether the file has an array of exactly this name, under any prefix."""
+        return name in self._places
 
     def field(self, name: str) -> Array | None:
         """The array of exactly this name, under any prefix; None where the file has none."""

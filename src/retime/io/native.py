@@ -17,13 +17,15 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.errors import ModelFileError
 from retime.core.files import replace_atomically
-from retime.core.system import Readout, System
+from retime.core.low_rank import LowRank
+from retime.core.readout import Readout
+from retime.core.system import System
 from retime.core.time import Continuous, Discrete
 from retime.io.arrays import FileArrays
 from retime.models import FAMILIES, DerivedSystem, Map, PiecewiseAffineFlow, RegionwiseMap, StackedRNN, VectorField
 from retime.models.flow import METHODS, method_named
 
-VERSION = 2
+VERSION = 3
 HEADER = "retime"
 
 _CLASSES: Mapping[str, Any] = FAMILIES | {c.family: c for c in (DerivedSystem, PiecewiseAffineFlow, RegionwiseMap)}
@@ -77,7 +79,9 @@ def _pack(model: Any, place: str, arrays: dict[str, Array]) -> dict[str, Any]:
         if isinstance(value, np.ndarray):
             arrays[place + f.name] = value
         elif isinstance(value, Readout):
-            arrays[f"{place}readout_B"], arrays[f"{place}readout_b"] = value
+            entry["readout"] = _pack_readout(value, place, arrays)
+        elif isinstance(value, LowRank):
+            arrays[f"{place}{f.name}.left"], arrays[f"{place}{f.name}.right"] = value.left, value.right
         elif isinstance(value, System):
             entry["models"][f.name] = _pack(value, f"{place}{f.name}.", arrays)
         elif isinstance(value, tuple) and value and isinstance(value[0], System):
@@ -88,6 +92,14 @@ def _pack(model: Any, place: str, arrays: dict[str, Array]) -> dict[str, Any]:
     if isinstance(model, PiecewiseAffineFlow):
         arrays |= {f"{place}{name}": array for name, array in _regions(model).items()}
     return entry
+
+
+def _pack_readout(readout: Readout, place: str, arrays: dict[str, Array]) -> dict[str, str]:
+    """The readout's functions; its arrays are added to `arrays`."""
+    arrays[f"{place}readout_B"], arrays[f"{place}readout_b"] = readout.B, readout.b
+    if readout.threshold is not None:
+        arrays[f"{place}readout_threshold"] = readout.threshold
+    return {"activation": readout.activation, "rate": readout.rate}
 
 
 def _check_storable(model: Any, place: str) -> None:
@@ -204,8 +216,11 @@ def _model(entry: Mapping[str, Any], arrays: Mapping[str, Array], place: str, de
         raise ValueError(f"more than {_DEPTH} models inside each other")
     cls, time = _CLASSES[entry["family"]], entry["time"]
     parameters: dict[str, Any] = {f.name: arrays[place + f.name] for f in fields(cls) if place + f.name in arrays}
+    for name in (f.name for f in fields(cls) if f"{place}{f.name}.left" in arrays):
+        parameters[name] = LowRank(arrays[f"{place}{name}.left"], arrays[f"{place}{name}.right"])
     if f"{place}readout_B" in arrays:
-        parameters["readout"] = (arrays[f"{place}readout_B"], arrays[f"{place}readout_b"])
+        B, b, threshold = (arrays.get(f"{place}readout_{x}") for x in ("B", "b", "threshold"))
+        parameters["readout"] = Readout(B, b, threshold=threshold, **entry.get("readout", {}))
     for name, inner in entry.get("models", {}).items():
         places = f"{place}{name}."
         if isinstance(inner, list):

@@ -1,4 +1,7 @@
-"""ONNX files, through the `onnx` package: the graph as data. No operation of it is run and no other file is opened."""
+"""ONNX files, through the `onnx` package: the graph as data. No operation of it is run.
+
+Weights that an export keeps in a file beside the graph are read from it; a path that leaves the folder is refused.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ _TYPES = {
 
 _BITS = (10, 16)  # float16 and bfloat16 are stored as their bits in `int32_data`
 
-_EXTERNAL = "Save it with the weights inside: onnx.save(model, path, save_as_external_data=False)."
+_EXTERNAL = (
+    "Copy the file with the weights beside it, or save it with the weights inside: onnx.save(onnx.load(path), path, "
+    "save_as_external_data=False)."
+)
 
 
 def read_onnx(path: Path) -> FileArrays:
@@ -36,7 +42,7 @@ def read_onnx(path: Path) -> FileArrays:
         A `FileArrays` of format "onnx", with its `graph`.
 
     Raises:
-        ModelFileError: damaged, or its weights are sparse or in another file.
+        ModelFileError: damaged, or its weights are sparse, or in a file that is missing, too short, or not in the same folder.
         MissingDependencyError: the `onnx` package is not installed.
     """
     onnx = _onnx()
@@ -50,12 +56,19 @@ def read_onnx(path: Path) -> FileArrays:
             name = _text(tensor.name)
             collector.visit(name)
             collector.add_array(name, _array(collector, name, tensor))
-        nodes = tuple(_node(collector, node) for node in graph.node)
+        version = max((int(x.version) for x in model.opset_import if _text(x.domain) in ("", "ai.onnx")), default=1)
+        nodes = tuple(_node(collector, node, version) for node in graph.node)
         _add_constants(collector, nodes)
         collector.add_text("producer", f"{_text(model.producer_name)} {_text(model.producer_version)}".strip())
         inputs = tuple(name for x in graph.input if (name := _text(x.name)) not in collector.arrays)
         outputs = tuple(_text(x.name) for x in graph.output)
-    return collector.finish(graph=OnnxGraph(nodes, inputs, outputs))
+        shapes = {_text(x.name): _shape(x) for x in (*graph.input, *graph.output, *graph.value_info)}
+    return collector.finish(graph=OnnxGraph(nodes, inputs, outputs, shapes))
+
+
+def _shape(value: Any) -> tuple[int | str | None, ...]:
+    """The shape that a graph states for a tensor: lengths, their names, None where it is silent."""
+    return tuple(int(d.dim_value) or _text(d.dim_param) or None for d in value.type.tensor_type.shape.dim)
 
 
 def _onnx() -> Any:
@@ -71,12 +84,14 @@ def _text(value: str | bytes) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-def _node(collector: ArrayCollector, node: Any) -> OnnxNode:
+def _node(collector: ArrayCollector, node: Any, version: int) -> OnnxNode:
     inputs, outputs = (tuple(_text(x) for x in names) for names in (node.input, node.output))
     op, domain = _text(node.op_type), _text(node.domain)
     name = _text(node.name) or next(iter(outputs), "") or op
     collector.visit(name)
     attributes = {_text(x.name): _attribute(collector, f"{name}.{_text(x.name)}", x) for x in node.attribute}
+    if op == "Softmax":
+        attributes.setdefault("axis", -1 if version >= 13 else 1)
     return OnnxNode(op if domain in ("", "ai.onnx") else f"{domain}.{op}", name, inputs, outputs, attributes)
 
 
@@ -107,16 +122,15 @@ def _add_constants(collector: ArrayCollector, nodes: tuple[OnnxNode, ...]) -> No
 
 def _array(collector: ArrayCollector, name: str, tensor: Any) -> np.ndarray:
     """A tensor's elements, after a check that as many are present as its shape says."""
-    if tensor.data_location == 1 or tensor.external_data:
-        raise refusal(collector.path, expected=f"`{name}` inside the file", found="another file", remedy=_EXTERNAL)
     if tensor.data_type not in _TYPES:
         raise collector.refuse(name, f"elements of ONNX type {tensor.data_type}", "Convert them to float32.")
     shape, (code, typed) = tuple(tensor.dims), _TYPES[tensor.data_type]
     count = math.prod(shape)
     if count < 0 or any(size < 0 for size in shape):
         raise collector.refuse(name, f"a tensor of shape {shape}", "Save it again.")
-    collector.reserve(name, count * np.dtype(code).itemsize)
-    values = _elements(tensor, code, typed)
+    if not _is_apart(tensor):
+        collector.reserve(name, count * np.dtype(code).itemsize)
+    values = _read_apart(collector, name, tensor, code, count) if _is_apart(tensor) else _elements(tensor, code, typed)
     if values.size != count:
         raise _incomplete(collector, name, shape, values.size)
     values = values.reshape(shape)
@@ -130,6 +144,28 @@ def _elements(tensor: Any, code: str, typed: str) -> np.ndarray:
     if tensor.data_type in _BITS:
         return np.fromiter(values, "<u2", len(values)).view(code)
     return np.fromiter(values, code, len(values))
+
+
+def _is_apart(tensor: Any) -> bool:
+    return tensor.data_location == 1 or bool(tensor.external_data)
+
+
+def _read_apart(collector: ArrayCollector, name: str, tensor: Any, code: str, count: int) -> np.ndarray:
+    """The elements of a tensor whose bytes are in another file, in the folder of the graph or below it."""
+    entries = {_text(x.key): _text(x.value) for x in tensor.external_data}
+    location = Path(entries.get("location", ""))
+    folder = collector.path.parent
+    path = folder / location
+    is_inside = location.name and not location.is_absolute() and path.resolve().is_relative_to(folder.resolve())
+    if not is_inside or not path.is_file():
+        found = f"the file {str(location)!r}, which {'is not there' if is_inside else 'is outside its folder'}"
+        raise refusal(collector.path, expected=f"`{name}` in this file or beside it", found=found, remedy=_EXTERNAL)
+    offset, size = int(entries.get("offset") or 0), count * np.dtype(code).itemsize
+    if offset < 0 or int(entries.get("length") or size) != size or offset + size > path.stat().st_size:
+        found = f"{entries.get('length', 'no')} bytes from {offset} in {str(location)!r} of {path.stat().st_size}, where {size} are needed"
+        raise refusal(collector.path, expected=f"all of `{name}`", found=found, remedy=_EXTERNAL)
+    collector.take_from(path, name, size)
+    return np.fromfile(path, code, count, offset=offset)
 
 
 def _incomplete(collector: ArrayCollector, name: str, shape: tuple[int, ...], present: int) -> ModelFileError:

@@ -6,19 +6,23 @@ Nothing of the graph is run. Operations that move or drop axes are followed by t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.errors import ModelFileError
+from retime.core.readout import Readout
 from retime.core.system import System
 from retime.core.time import TimeBase
+from retime.io.affine import fed_through, read_through
 from retime.io.arrays import FileArrays, OnnxGraph, OnnxNode
 from retime.io.keras_layers import check_family
 from retime.io.named import Recognition
-from retime.io.onnx_view import SELECTING, SUPPORTED, GraphView, moved_axes, output_axes, trace
-from retime.io.recurrent import Layer, ReadoutPair, elman, gated, network, reorder_gates
+from retime.io.onnx_path import Path, path_to
+from retime.io.onnx_view import SUPPORTED, GraphView, moved_axes, output_axes, trace
+from retime.io.recurrent import Layer, elman, gated, network, reorder_gates
 
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 _ACTIVATIONS = {"RNN": ("tanh",), "GRU": ("sigmoid", "tanh"), "LSTM": ("sigmoid", "tanh", "tanh")}
@@ -42,62 +46,90 @@ def read_graph(
     if not nodes:
         kinds = ", ".join(sorted({x.op for x in graph.nodes})[:8])
         raise ModelFileError(
-            f"{file.path}: the ONNX graph has no recurrent node (its operations: {kinds}); {SUPPORTED}."
+            f"{file.path}: the ONNX graph has no recurrent node (its operations: {kinds}); {SUPPORTED}. {_UNROLLED}"
         )
-    _check_line(view, nodes)
-    layers = [_layer(view, x) for x in nodes]
+    layers = [_fed(view, below, node) for below, node in zip([None, *nodes], nodes, strict=False)]
     check_family(file, family, layers)
-    readout = _readout(view, nodes)
+    readout, unread = _readout(view, nodes)
     model = network(layers, readout, time, options, stacked=family == "stacked_rnn")
-    kinds = " + ".join([*(x.op for x in nodes), *(["a linear layer"] if readout else [])])
-    return model, Recognition(model.family, f"ONNX {kinds}", (), _notes(view, nodes))
+    kinds = " + ".join([*(x.op for x in nodes), *(["a readout"] if readout else [])])
+    return model, Recognition(model.family, f"ONNX {kinds}", (), (*unread, *_notes(view, nodes)))
+
+
+_UNROLLED = (
+    "An export of PyTorch may have written its steps one by one, as it does for nn.RNN: export with torch.onnx.export(..., dynamo=False), or "
+    "save the weights with torch.save(model.state_dict(), path)."
+)
 
 
 # Connections.
 
 
-def _check_line(view: GraphView, nodes: Sequence[OnnxNode]) -> None:
-    """Each recurrent node reads all outputs of the one before, over the same time; the first reads a graph input."""
-    for below, node in zip([None, *nodes], nodes, strict=False):
-        source, output, moves = trace(view, node.inputs[0])
-        if source is not below:
-            found = "an input of the graph" if source is None else f"{source.name!r} ({source.op})"
-            wanted = "an input of the graph" if below is None else f"{below.name!r} ({below.op})"
-            raise view.refuse(node, f"reads {found}, where {wanted} is expected")
-        if any(move.op in SELECTING for move in moves):
-            raise view.refuse(node, "reads a part of a sequence, or one that is reordered (Slice, Gather)")
-        units = 0 if below is None else _units(view, below)
-        wanted_axes = ("batch", "time", "unit") if node.attributes.get("layout") else ("time", "batch", "unit")
-        if below is not None and (
-            output != 0 or moved_axes(view, output_axes(below, output), moves, units) != wanted_axes
-        ):
-            raise view.refuse(node, f"does not read the outputs of {below.name!r} step by step")
+def _fed(view: GraphView, below: OnnxNode | None, node: OnnxNode) -> Layer:
+    """A recurrent node as a layer. It reads all outputs of the one before, over the same time, and the first a graph input; affine
+    layers on the way are part of its input weights."""
+    layer = _layer(view, node)
+    path = path_to(view, node.inputs[0], None if below is not None else 0)
+    if path.source is not below:
+        found = "an input of the graph" if path.source is None else f"{path.source.name!r} ({path.source.op})"
+        wanted = "an input of the graph" if below is None else f"{below.name!r} ({below.op})"
+        raise view.refuse(node, f"reads {found}, where {wanted} is expected")
+    if path.selects:
+        raise view.refuse(node, "reads a part of a sequence, or one that is reordered (Slice, Gather)")
+    if path.activation != "linear":
+        raise view.refuse(
+            node, f"reads the function {path.activation!r} of a layer without memory, which is not affine"
+        )
+    if not path.layers and below is not None:
+        path.axes = moved_axes(view, output_axes(below, path.output), path.moves, view.units(below))
+    order = ("batch", "time", "unit") if node.attributes.get("layout") else ("time", "batch", "unit")
+    if below is not None and (path.output != 0 or path.axes != order):
+        raise view.refuse(node, f"does not read the outputs of {below.name!r} step by step")
+    if path.layers and path.axes[-1:] != ("unit",):
+        raise view.refuse(node, "does not read the units of the linear layer before it")
+    for affine in reversed(path.layers):
+        layer = fed_through(layer, affine)
+    return layer
 
 
-# The readout: every output of the graph is a state of the line, or the one linear layer after it.
+# The readout: every output of the graph is a state of the line, or what the layers after it make of the last outputs.
 
 
-def _readout(view: GraphView, nodes: Sequence[OnnxNode]) -> ReadoutPair | None:
-    found: dict[str, tuple[OnnxNode, list[list[OnnxNode]]]] = {}
+def _readout(view: GraphView, nodes: Sequence[OnnxNode]) -> tuple[Readout | None, tuple[str, ...]]:
+    """The readout, and a note on what is not read."""
+    found: dict[str, Path] = {}
     for name in dict.fromkeys(view.graph.outputs):
-        source, output, moves = trace(view, name)
-        if source is None:
+        path = path_to(view, name)
+        source = path.source
+        if source is None and not path.nodes:
             continue
-        if source.op in _GATES:
-            moved_axes(view, output_axes(source, output), moves, _units(view, source))
-        elif source.op == "Concat":
+        if source is not None and source.op == "Concat" and not path.nodes:
             _check_states(view, source)
+        elif source is not None and source.op in _GATES and not path.nodes:
+            moved_axes(view, output_axes(source, path.output), path.moves, view.units(source))
+        elif source is not nodes[-1]:
+            shown = "an input of the graph" if source is None else f"{source.name!r} ({source.op})"
+            if not path.nodes and source is not None:
+                raise view.refuse(source, "makes an output and is not a linear layer; a readout must be linear")
+            raise view.refuse(
+                path.nodes[0], f"reads {shown}, where the outputs of {nodes[-1].name!r} ({nodes[-1].op}) are expected"
+            )
         else:
-            found.setdefault(source.name, (source, []))[1].append(moves)
+            found.setdefault(path.nodes[-1].name, path)
     if not found:
-        return None
-    (node, uses), *others = found.values()
+        return None, ()
+    path, *others = found.values()
     if others:
-        raise view.refuse(others[0][0], "is a second readout")
-    B, b, axes = _linear_layer(view, node, nodes[-1])
-    for moves in uses:
-        moved_axes(view, axes, moves, len(B))
-    return B, b
+        raise view.refuse(others[0].nodes[-1], "is a second readout")
+    readout = read_through(Readout(np.eye(view.units(nodes[-1]))), path.layers)
+    return replace(readout, activation=path.activation), _unread(path)
+
+
+def _unread(path: Path) -> tuple[str, ...]:
+    if not path.unread:
+        return ()
+    shown = ", ".join(f"{x.name!r} ({x.op})" for x in path.unread)
+    return (f"Not read: {shown}; the outputs are what is before.",)
 
 
 def _check_states(view: GraphView, node: OnnxNode) -> None:
@@ -106,56 +138,7 @@ def _check_states(view: GraphView, node: OnnxNode) -> None:
         source, output, moves = trace(view, name)
         if source is None or source.op not in _GATES:
             raise view.refuse(node, "is neither a state nor a linear layer")
-        moved_axes(view, output_axes(source, output), moves, _units(view, source))
-
-
-def _units(view: GraphView, node: OnnxNode) -> int:
-    """H, the columns of the recurrent weights."""
-    return _weights(view, node, 2, "R").shape[1]
-
-
-def _linear_layer(view: GraphView, node: OnnxNode, last: OnnxNode) -> tuple[Array, Array | None, tuple[str, ...]]:
-    """B, b and what the axes of the layer's output mean."""
-    data, B, b = _gemm(view, node) if node.op == "Gemm" else _matmul(view, node)
-    source, output, moves = trace(view, data)
-    if source is not last:
-        found = "an input of the graph" if source is None else f"{source.name!r} ({source.op})"
-        raise view.refuse(node, f"reads {found}, where the outputs of {last.name!r} ({last.op}) are expected")
-    axes = () if output == 2 else moved_axes(view, output_axes(last, output), moves, _units(view, last))
-    if axes[-1:] != ("unit",):
-        raise view.refuse(node, f"does not read the outputs of {last.name!r} with the units last")
-    if b is None:
-        return B, None, axes
-    if b.ndim > len(axes) or b.size not in (1, len(B)) or any(size != 1 for size in b.shape[:-1]):
-        raise view.refuse(node, f"adds a bias of shape {b.shape}; it must be ({len(B)},), the same at every step")
-    return B, np.broadcast_to(b.reshape(-1), (len(B),)), axes
-
-
-def _gemm(view: GraphView, node: OnnxNode) -> tuple[str, Array, Array | None]:
-    """alpha x W + beta c, with B `(outputs, units)` and b."""
-    W, c, attributes = view.constant(node, 1), view.constant(node, 2), node.attributes
-    if W is None or W.ndim != 2 or attributes.get("transA"):
-        raise view.refuse(node, "is not a linear layer of its first input with constant weights")
-    B = attributes.get("alpha", 1.0) * (W if attributes.get("transB") else W.T)
-    return node.inputs[0], B, None if c is None else attributes.get("beta", 1.0) * c
-
-
-def _matmul(view: GraphView, node: OnnxNode) -> tuple[str, Array, Array | None]:
-    """x W, or x W + b."""
-    b = None
-    if node.op == "Add":
-        data = [x for x in node.inputs if x not in view.constants]
-        constants = [view.constants[x] for x in node.inputs if x in view.constants]
-        product = view.maker.get(data[0]) if len(data) == 1 else None
-        if product is None or product.op != "MatMul":
-            raise view.refuse(node, "makes an output and is not a linear layer")
-        b, node = constants[0], product
-    if node.op != "MatMul":
-        raise view.refuse(node, "makes an output and is not a linear layer; a readout must be linear")
-    W = view.constant(node, 1)
-    if W is None or W.ndim != 2:
-        raise view.refuse(node, "is not a linear layer of its first input with constant weights")
-    return node.inputs[0], W.T, b
+        moved_axes(view, output_axes(source, output), moves, view.units(source))
 
 
 # One recurrent node.

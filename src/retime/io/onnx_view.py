@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,12 +11,13 @@ from retime.core.arrays import Array
 from retime.core.errors import ModelFileError
 from retime.io.arrays import FREE_BYTES, FileArrays, OnnxGraph, OnnxNode
 
+RECURRENT = ("RNN", "GRU", "LSTM")
 SELECTING = ("Slice", "Gather")
 _MOVING = ("Cast", "Dropout", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze", *SELECTING)
 
 SUPPORTED = (
-    "supported are RNN, GRU and LSTM nodes in one line (each reads the one before), followed by at most one linear layer "
-    "(Gemm, or MatMul with Add)"
+    "supported are RNN, GRU and LSTM nodes in one line (each reads the one before), linear layers before and between them, and linear "
+    "layers with at most one function after them"
 )
 
 
@@ -26,6 +28,7 @@ class GraphView:
         self.file, self.graph = file, graph
         self.maker = {name: node for node in graph.nodes for name in node.outputs if name}
         self.constants: dict[str, Array] = dict(file.arrays)
+        self.shapes = graph.shapes
         free = 4 * max(FREE_BYTES, sum(x.nbytes for x in file.arrays.values()))
         for node in graph.nodes:
             value = self._folded(node)
@@ -49,6 +52,24 @@ class GraphView:
         if name and name not in self.constants:
             raise self.refuse(node, f"reads {name!r}, which must be a constant and is computed")
         return self.constants[name] if name else None
+
+    def units(self, node: OnnxNode) -> int:
+        """H, the columns of the recurrent weights of a recurrent node."""
+        R = self.constant(node, 2)
+        if R is None or R.ndim != 3:
+            found = "none" if R is None else f"shape {R.shape}"
+            raise self.refuse(node, f"needs weights R of shape (1, gates x units, units); it has {found}")
+        return R.shape[2]
+
+    def origin(self, name: str) -> str:
+        """The tensor that another one is made from through first inputs, as far as it goes."""
+        for _ in self.graph.nodes:
+            node = self.maker.get(name)
+            data = [] if node is None else [x for x in node.inputs if x and x not in self.constants]
+            if not data:
+                break
+            name = data[0]
+        return name
 
     def axes(self, node: OnnxNode) -> tuple[int, ...] | None:
         """The axes of a Squeeze or Unsqueeze: an attribute, since version 13 an input."""
@@ -176,16 +197,76 @@ def _moved_reshape(view: GraphView, node: OnnxNode, axes: tuple[str, ...], units
     and steps."""
     if axes == ("row", "unit") and _last_size(view, node) == units:
         return ("time", "time", "unit")  # samples and steps, in whichever order they were joined
-    target = [] if (shape := view.constant(node, 1)) is None else [int(x) for x in shape]
-    core = tuple(x for x in axes if x not in ("direction", "one"))
-    keeps = [_keeps(d, axes[k : k + 1], core[k : k + 1]) for k, d in enumerate(target[:-1])]
-    is_last_unit = core[-1:] == ("unit",) and len(target) > 0 and (target[-1] != 0 or axes[len(target) - 1] == "unit")
-    is_last_unit = is_last_unit and target[-1] in (-1, 0, units)
-    if is_last_unit and len(target) == len(core) and all(keeps):
+    core = tuple(x for x in axes if x not in _SINGLE)
+    target = _target(view, node, axes)
+    there = view.shapes.get(node.inputs[0], ())
+    sizes = [n for n, x in zip(there, axes, strict=True) if x not in _SINGLE] if len(there) == len(axes) else []
+    same = (*(sizes or [None] * len(core)), None)
+    keeps = [
+        _keeps(d, axes[k : k + 1], core[k : k + 1], size) for k, (d, size) in enumerate(zip(target, same, strict=False))
+    ]
+    if (
+        core[-1:] == ("unit",)
+        and len(target) == len(core)
+        and _is_unit(target[-1], axes[len(target) - 1], units)
+        and all(keeps[:-1])
+    ):
         return core
-    if is_last_unit and len(target) == 2 and target[0] == -1:
+    if core[-1:] == ("unit",) and len(target) == 2 and target[0] == -1 and _is_unit(target[-1], axes[1], units):
         return ("row", "unit")
     raise view.refuse(node, f"reshapes axes ({', '.join(axes)}) to {target}, which may mix units, samples and steps")
+
+
+_SINGLE = ("direction", "one")  # axes of length 1
+
+
+def _is_unit(target: Any, there: str, units: int) -> bool:
+    return target in (("unit",), -1, units) or (target == 0 and there == "unit")
+
+
+def _target(view: GraphView, node: OnnxNode, axes: tuple[str, ...]) -> list[Any]:
+    """The sizes that a reshape asks for: whole numbers, or the axes of its own data whose lengths are multiplied."""
+    shape = view.constants.get(node.inputs[1])
+    if shape is not None:
+        return [int(x) for x in shape.reshape(-1)]
+    found = _lengths(view, node.inputs[1], node.inputs[0], axes, _MAX_MOVES)
+    if found is None:
+        raise view.refuse(node, f"reads {node.inputs[1]!r}, which must be a constant and is computed")
+    return found
+
+
+def _lengths(view: GraphView, name: str, data: str, axes: tuple[str, ...], depth: int) -> list[Any] | None:
+    """The entries of a tensor of lengths, computed from the shape of `data`; None where they are computed from anything else."""
+    constant, node = view.constants.get(name), view.maker.get(name)
+    if constant is not None:
+        return [int(x) for x in constant.reshape(-1)]
+    if node is None or depth == 0:
+        return None
+    if node.op == "Shape":
+        start, end = node.attributes.get("start", 0), node.attributes.get("end", len(axes))
+        return [_joined(x) for x in axes[start:end]] if node.inputs[0] == data else None
+    parts = [_lengths(view, x, data, axes, depth - 1) for x in node.inputs]
+    if any(x is None for x in parts):
+        return None
+    known = [x for x in parts if x is not None]
+    match node.op:
+        case "Concat":
+            return [x for part in known for x in part]
+        case "Mul" if len(known[0]) == len(known[1]) == 1:
+            return [_joined(*known[0], *known[1])]
+        case "Slice" if len(known) == 3:
+            return known[0][known[1][0] : known[2][0]]
+        case "Gather":
+            return [known[0][k] for k in known[1]]
+        case "Cast" | "Identity" | "Reshape" | "Squeeze" | "Unsqueeze":
+            return known[0]
+    return None
+
+
+def _joined(*parts: Any) -> Any:
+    """The product of lengths; axes of length 1 do not count."""
+    names = [x for part in parts for x in (part if isinstance(part, tuple) else (part,)) if x not in (*_SINGLE, 1)]
+    return names[0] if len(names) == 1 and isinstance(names[0], int) else tuple(names)
 
 
 def _last_size(view: GraphView, node: OnnxNode) -> int | None:
@@ -197,9 +278,11 @@ def _last_size(view: GraphView, node: OnnxNode) -> int | None:
     return int(parts[-1].reshape(-1)[-1]) if len(parts) == 3 and parts[-1] is not None else None
 
 
-def _keeps(target: int, there: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
-    """Whether a length in a reshape keeps an axis: 0 copies the one at its place, -1 is what remains, 1 a single sample."""
-    return target == -1 or (target == 0 and there == wanted) or (target == 1 and wanted == ("batch",))
+def _keeps(target: Any, there: tuple[str, ...], wanted: tuple[str, ...], size: Any) -> bool:
+    """Whether a length in a reshape keeps an axis: 0 copies the one at its place, -1 is what remains, 1 a single sample; or it is the
+    length of the axis by its name, or by the `size` that the file states."""
+    is_named = target == wanted or (isinstance(target, int) and target == size)
+    return is_named or target == -1 or (target == 0 and there == wanted) or (target == 1 and wanted == ("batch",))
 
 
 def _moved_selection(view: GraphView, node: OnnxNode, axes: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from retime.core.arrays import Array
+from retime.core.readout import Readout
 from retime.core.system import System
 from retime.core.time import TimeBase
 from retime.models import FAMILIES, LSTM, StackedRNN
-
-ReadoutPair = tuple[Array, "Array | None"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +55,7 @@ def reorder_gates(array: Array, order: Sequence[int]) -> Array:
 
 def network(
     layers: Sequence[Layer],
-    readout: ReadoutPair | None,
+    readout: Readout | None,
     time: TimeBase,
     options: Mapping[str, Any],
     *,
@@ -66,7 +65,7 @@ def network(
 
     Args:
         layers: at least one, lowest first.
-        readout: (B, b) with B `(p, H)` on the outputs of the last layer; None for none.
+        readout: with B `(p, H)`, on the outputs of the last layer; None for none.
         time: of every layer.
         options: the user's, given to every layer.
         stacked: a StackedRNN even of one layer.
@@ -84,13 +83,12 @@ def num_outputs(layer: System) -> int:
     return layer.num_states // 2 if isinstance(layer, LSTM) else layer.num_states
 
 
-def _widened(readout: ReadoutPair, models: Sequence[System], num_states: int) -> ReadoutPair:
-    """B on the whole state: zeros for lower layers and cells."""
-    B, last = np.asarray(readout[0]), models[-1]
+def _widened(readout: Readout, models: Sequence[System], num_states: int) -> Readout:
+    """The readout on the whole state: lower layers and cells are not read."""
+    last = models[-1]
     H = num_outputs(last)
-    if B.ndim != 2 or B.shape[1] != H:
-        raise ValueError(f"The readout has shape {B.shape}; it must be (outputs, {H}), the outputs of the last layer.")
-    wide = np.zeros((len(B), num_states))
-    first = num_states - last.num_states
-    wide[:, first : first + H] = B
-    return wide, readout[1]
+    if readout.B.shape[1] != H:
+        raise ValueError(
+            f"The readout has shape {readout.B.shape}; it must be (outputs, {H}), the outputs of the last layer."
+        )
+    return readout.widened(num_states - last.num_states, last.num_states - H)

@@ -15,11 +15,13 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.errors import ModelFileError
+from retime.core.readout import Readout
 from retime.core.system import System
 from retime.core.time import TimeBase
+from retime.io.affine import Affine, read_through
 from retime.io.modules import notes_on_modules, said_nonlinearity
 from retime.io.named import Named, Recognition, held, own_readout, size
-from retime.io.recurrent import Layer, ReadoutPair, gated, network
+from retime.io.recurrent import Layer, gated, network
 
 FAMILIES_BY_GATES = {1: ("tanh_rnn", "relu_rnn", "leaky_rnn", "rate_rnn"), 3: ("gru",), 4: ("lstm",)}
 RECURRENT_FAMILIES = (*(name for names in FAMILIES_BY_GATES.values() for name in names), "stacked_rnn")
@@ -164,11 +166,11 @@ _LEAKS = ("alpha", "tau", "leak", "leak_rate", "decay", "taus", "alphas")
 def _check_leak(found: Named) -> None:
     """A file with a leak or a time constant is not of a network without one."""
     names = [x for x in found.file.arrays if x.rpartition(".")[2] in _LEAKS]
-    if names or found.has_leak:
-        why = f"holds `{names[0]}`" if names else "has the layers `h2h` and `input2h`"
+    if names:
         raise ModelFileError(
-            f'{found.file.path} {why}, as leaky networks do, and does not say their form. Pass it: family="leaky_rnn", alpha=..., '
-            'activation="relu" (z\' = (1 - alpha) z + alpha f(...)), or family="rate_rnn", tau=..., activation=... in continuous time.'
+            f'{found.file.path} holds `{names[0]}`, as leaky networks do, and does not say their form. Pass it: family="leaky_rnn", '
+            'alpha=..., activation="relu" (z\' = (1 - alpha) z + alpha f(...)), or family="rate_rnn", tau=..., activation=... in continuous '
+            "time."
         )
 
 
@@ -236,26 +238,55 @@ def _bias(array: Array | None, rows: int) -> Array:
 # The readout.
 
 
-def _readout(found: Named, weights: list[_Weights], is_torch: bool) -> tuple[ReadoutPair | None, list[str]]:
+def _readout(found: Named, weights: list[_Weights], is_torch: bool) -> tuple[Readout | None, list[str]]:
     """`B`, or the one linear layer `NAME.weight` (p, H) after the recurrent one; and notes on the choice."""
     own = own_readout(found) if not is_torch else None
     if own is not None:
         B, b = own
-        return (B, found.get("b") if b is None and "b" not in weights[-1].arrays else b), []
+        return Readout(B, found.get("b") if b is None and "b" not in weights[-1].arrays else b), []
     H, arrays = weights[-1].arrays["W_rec"].shape[1], found.file.arrays
     others = [name for name in arrays if name.rsplit(".", 1)[-1] == "weight"]
-    if not others:
-        return None, []
-    name = others[0]
-    if len(others) > 1 or arrays[name].ndim != 2 or arrays[name].shape[1] != H:
-        shown = ", ".join(f"`{x}`" for x in others)
-        return None, [f"No readout in {shown}; it is one linear layer (outputs x {H}) after the recurrent one."]
-    doubt = _doubt(found, weights, name)
+    below = _below(found, weights, others) if len(others) > 1 else []
+    notes = [
+        f"`{x}` feeds the recurrent layer and is not part of the model, whose inputs are what it gives." for x in below
+    ]
+    above = [x for x in others if x not in below]
+    if not above:
+        return None, notes
+    name = above[0]
+    if not (len(above) == 1 or _are_one_after_the_other(above)) or arrays[name].ndim != 2 or arrays[name].shape[1] != H:
+        shown = ", ".join(f"`{x}`" for x in above)
+        return None, [*notes, f"No readout in {shown}; it is one linear layer (outputs x {H}) after the recurrent one."]
+    doubt = _doubt(found, weights, name) if len(above) == 1 else ""
     if doubt:
-        return None, [f"`{name}` is not taken for the readout: {doubt}. If it is, set `readout` of the model to it."]
-    bias = name.removesuffix("weight") + "bias"
-    found.read.update(x for x in (name, bias) if x in arrays)
-    return (arrays[name], arrays.get(bias)), [f"`{name}` is the readout."]
+        return None, [
+            *notes, f"`{name}` is not taken for the readout: {doubt}. If it is, set `readout` of the model to it."
+        ]  # fmt: skip
+    layers = [(x, x.removesuffix("weight") + "bias") for x in above]
+    found.read.update(x for pair in layers for x in pair if x in arrays)
+    (W, b), *rest = [(arrays[x], arrays.get(bias)) for x, bias in layers]
+    readout = read_through(Readout(W, b), [Affine.dense(*x) for x in rest])
+    return readout, [
+        *notes,
+        f"{' and '.join(f'`{x}`' for x in above)} {'is' if len(above) == 1 else 'are'} the readout.",
+    ]
+
+
+def _below(found: Named, weights: list[_Weights], others: list[str]) -> list[str]:
+    """Linear layers that stand before the recurrent weights and give as many numbers as these read."""
+    names, m = list(found.file.arrays), weights[0].arrays.get("W_in", np.zeros((0, 0))).shape[-1]
+    first = names.index(weights[0].names["W_rec"])
+    is_ordered = found.file.format in _ORDERED
+    return [x for x in others if is_ordered and names.index(x) < first and found.file.arrays[x].shape[:1] == (m,)]
+
+
+def _are_one_after_the_other(names: list[str]) -> bool:
+    """Whether they are layers of one `nn.Sequential` with none between, which the numbers in their names say: no function is left out."""
+    parts = [x.split(".") for x in names]
+    if len({(tuple(x[:-2]), len(x)) for x in parts}) > 1 or not all(len(x) > 1 and x[-2].isdigit() for x in parts):
+        return False
+    numbers = [int(x[-2]) for x in parts]
+    return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
 _ORDERED = (

@@ -10,6 +10,7 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.equation import Equation
 from retime.core.errors import ConvergenceError
+from retime.core.readout import Readout, as_readout
 from retime.core.system import SmoothSystem, System
 from retime.core.time import Continuous, Discrete, TimeBase
 
@@ -55,10 +56,9 @@ class DerivedSystem(SmoothSystem):
     def __post_init__(self) -> None:
         readout = self.base.readout if self.readout is None else self.readout
         n, N = self.base.num_states, self.num_states
-        if readout is not None and np.shape(readout[0] if isinstance(readout, tuple) else readout)[1] == n < N:
-            B, b = readout if isinstance(readout, tuple) else (readout, None)
-            B = np.hstack([B, np.zeros((len(B), N - n))])
-            readout = (B, np.zeros(len(B)) if b is None else b)
+        if n < N and readout is not None and np.shape(_matrix(readout))[1] == n:
+            narrow = as_readout(readout, n)
+            readout = narrow and narrow.widened(0, N - n)
         self._set(readout=readout)
         self._finish()
 
@@ -103,3 +103,8 @@ class DerivedSystem(SmoothSystem):
 
     def _details(self) -> list[str]:
         return [repr(self.method), f"of {type(self.base).__name__}"]
+
+
+def _matrix(readout: Any) -> Any:
+    """B of whatever a readout may be given as."""
+    return readout.B if isinstance(readout, Readout) else readout[0] if isinstance(readout, tuple) else readout

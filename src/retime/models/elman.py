@@ -7,13 +7,14 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from retime.core.activation import Activation, activation
 from retime.core.arrays import Array, real_array
 from retime.core.equation import Equation
 from retime.core.errors import ShapeError
+from retime.core.low_rank import product, weights
 from retime.core.reachability import Box, relaxed
 from retime.core.system import SmoothSystem, System
 from retime.core.time import CONTINUOUS, Continuous, Discrete, TimeBase
-from retime.models.activation import Activation, activation
 from retime.models.piecewise import PiecewiseAffineRNN
 from retime.models.relu import ReluRNN, elman_parameters
 
@@ -40,8 +41,8 @@ class _Units(SmoothSystem):
         return self.W_in.shape[1]
 
     @property
-    def _weights(self) -> dict[str, Array]:
-        return {"W_rec": self.W_rec, "W_in": self.W_in, "b": self.b}
+    def _weights(self) -> dict[str, Any]:
+        return {"W_rec": weights(self.W_rec), "W_in": self.W_in, "b": self.b}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,7 +56,7 @@ class TanhRNN(_Units):
     recurrent_kernel transposed, W_in = kernel transposed, b = bias. Both report the state after each step.
 
     Args:
-        W_rec: `(n, n)`. W_in: `(n, m)`. b: `(n,)`.
+        W_rec: `(n, n)`, or a LowRank. W_in: `(n, m)`. b: `(n,)`.
         time, readout: as for every model.
 
     Raises:
@@ -96,7 +97,7 @@ class LeakyRNN(_Units):
     exponential Euler method.
 
     Args:
-        W_rec: `(n, n)`. W_in: `(n, m)`. b: `(n,)`.
+        W_rec: `(n, n)`, or a LowRank. W_in: `(n, m)`. b: `(n,)`.
         alpha: leak, a number or `(n,)`, > 0; dimensionless.
         activation: f, one of tanh, relu, softplus, logistic, linear, or a function of an array.
         form: which of the two; "current" by default, as for `RateRNN`.
@@ -198,7 +199,7 @@ class RateRNN(_Units):
         """
         n = self.num_states
         rate = 1.0 / np.broadcast_to(np.asarray(self.tau), n)
-        leak, W, U, b = np.diag(-rate), rate[:, None] * self.W_rec, rate[:, None] * self.W_in, rate * self.b
+        leak, W, U, b = np.diag(-rate), rate[:, None] * np.asarray(self.W_rec), rate[:, None] * self.W_in, rate * self.b
         common = {"time": self.time, "readout": self.readout}
         if self.activation == "linear":
             none = (np.zeros((n, 0)), np.zeros((0, n)), b, np.zeros(0))
@@ -207,7 +208,9 @@ class RateRNN(_Units):
             raise ValueError(f"`activation` is {self.activation!r}; only relu and linear are piecewise affine.")
         if self.form == "current":
             return PiecewiseAffineRNN(leak, W, np.eye(n), b, np.zeros(n), C1=U, **common)
-        return PiecewiseAffineRNN(leak, np.diag(rate), self.W_rec, np.zeros(n), self.b, C2=self.W_in, **common)
+        return PiecewiseAffineRNN(
+            leak, np.diag(rate), np.asarray(self.W_rec), np.zeros(n), self.b, C2=self.W_in, **common
+        )
 
     def stepped(self, alpha: Any, time: Discrete) -> System:
         """The map z_{k+1} = (1 - alpha) z_k + alpha G(z_k), G the right-hand side without its leak.
@@ -241,7 +244,7 @@ def _drive_box(model: Any, inputs: Box) -> Box:
     limits = model._f.limits(model.num_states)
     if model.form == "rate":
         return limits
-    return limits.mapped(model.W_rec, model.b).plus(inputs.mapped(model.W_in, np.zeros(model.num_states)))
+    return limits.mapped(np.asarray(model.W_rec), model.b).plus(inputs.mapped(model.W_in, np.zeros(model.num_states)))
 
 
 def _named(f: Any, size: int) -> dict[str, Any]:
@@ -263,7 +266,7 @@ class _Elman:
     f: Activation
 
     def __call__(self, xp: Any, p: Any, z: Any, s: Any) -> Any:
-        return self.f(xp, p["W_rec"] @ z + p["W_in"] @ s + p["b"])
+        return self.f(xp, product(p["W_rec"], z) + p["W_in"] @ s + p["b"])
 
 
 @dataclass(frozen=True)
@@ -275,8 +278,8 @@ class _Driven:
 
     def drive(self, xp: Any, p: Any, z: Any, s: Any) -> Any:
         if self.form == "rate":
-            return self.f(xp, p["W_rec"] @ z + p["W_in"] @ s + p["b"])
-        return p["W_rec"] @ self.f(xp, z) + p["W_in"] @ s + p["b"]
+            return self.f(xp, product(p["W_rec"], z) + p["W_in"] @ s + p["b"])
+        return product(p["W_rec"], self.f(xp, z)) + p["W_in"] @ s + p["b"]
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from retime.core.activation import ACTIVATIONS
 from retime.core.arrays import Array, matrix, vector
 from retime.core.equation import Equation
 from retime.core.errors import ShapeError
 from retime.core.reachability import Box
 from retime.core.system import SmoothSystem
 from retime.core.time import Discrete
-from retime.models.activation import ACTIVATIONS
 
 
 def gated_parameters(W_rec: Any, W_in: Any, b_rec: Any, b_in: Any, gates: int, cell: str) -> dict[str, Array]:

@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from retime.core.activation import ACTIVATIONS, SYNONYMS, Activation
 from retime.core.arrays import Array, matrix, state_matrix, vector
 from retime.core.equation import Equation
 from retime.core.reachability import Box
 from retime.core.system import SmoothSystem, System
 from retime.core.time import CONTINUOUS, Continuous, Discrete, TimeBase
-from retime.models.activation import ACTIVATIONS, SYNONYMS, Activation
 from retime.models.elman import per_unit
 
 

@@ -67,8 +67,9 @@ class LinearSystem(PiecewiseAffineSystem):
 
     def outputs(self, states: Array, inputs: Array | None = None) -> Array | None:
         """x = B z + b_out + D s for states `(..., n)` and inputs `(..., m)` (None: zero)."""
-        x = super().outputs(states)
-        return x if x is None or self.D is None or inputs is None else x + np.asarray(inputs) @ self.D.T
+        if self.readout is None:
+            return None
+        return self.readout(states, 0.0 if self.D is None or inputs is None else np.asarray(inputs) @ self.D.T)
 
     def start(self, z: Array, s: Array | None = None) -> Array:
         """States `(..., n)`, from shorter ones by appending auxiliary states 0."""

@@ -7,15 +7,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retime.core.arrays import Array, matrix, state_matrix, vector
+from retime.core.arrays import matrix, state_matrix, vector
 from retime.core.canonical import PiecewiseAffineForm
+from retime.core.low_rank import LowRank
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import TimeBase
 
 
-def elman_parameters(W_rec: Any, W_in: Any, b: Any) -> dict[str, Array]:
-    """W_rec `(n, n)`, W_in `(n, m)` (None: no inputs) and b `(n,)`, checked."""
-    W_rec = state_matrix("W_rec", W_rec)
+def elman_parameters(W_rec: Any, W_in: Any, b: Any, *, keeps_factors: bool = True) -> dict[str, Any]:
+    """W_rec `(n, n)`, W_in `(n, m)` (None: no inputs) and b `(n,)`, checked; W_rec as a LowRank where that is cheaper and kept."""
+    is_low = isinstance(W_rec, LowRank) and keeps_factors and W_rec.is_cheaper
+    W_rec = W_rec if is_low else state_matrix("W_rec", W_rec)
     n = len(W_rec)
     W_in = np.zeros((n, 0)) if W_in is None else W_in
     W_in = matrix("W_in", W_in, (n, None), f", one row per unit of `W_rec` ({n})")
@@ -49,7 +51,7 @@ class ReluRNN(PiecewiseAffineSystem):
     b: Any
 
     def __post_init__(self) -> None:
-        self._set(**elman_parameters(self.W_rec, self.W_in, self.b))
+        self._set(**elman_parameters(self.W_rec, self.W_in, self.b, keeps_factors=False))
         self._finish()
 
     def _canonical(self) -> PiecewiseAffineForm:

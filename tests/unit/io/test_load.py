@@ -143,7 +143,7 @@ def test_retime_file_takes_another_step(tmp_path):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"version": 99}, r"later retime \(format 99, known 2\)"),
+        ({"version": 99}, r"later retime \(format 99, known 3\)"),
         ({"family": "unheard_of"}, "do not describe a model"),
         ({"time": {}}, "do not describe a model"),
         ({"options": {"num_relu": 2}}, "do not describe a model"),

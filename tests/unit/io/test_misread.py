@@ -52,10 +52,9 @@ def test_recurrent_weights_without_a_form_name_the_families_that_fit(rng, writte
         "W_out": rng.normal(size=(1, n)),
         "b_out": [0.5],
     }
-    model = rt.load(written(arrays | {"init_state": np.ones((1, n)), "Dale_rec": np.eye(n), "dale_ratio": 0.8}))
+    model = rt.load(written(arrays | {"init_state": np.ones((1, n))}))
     assert "neither the nonlinearity, nor a leak or a time constant" in caplog.messages[0]
     assert 'family="leaky_rnn" (needs alpha=...) and family="rate_rnn" (needs tau=...)' in caplog.messages[0]
-    assert "Warning: `Dale_rec` 4x4, `dale_ratio` scalar may belong to the dynamics" in caplog.messages[0]
     np.testing.assert_array_equal(model.readout.B, arrays["W_out"])
     np.testing.assert_array_equal(model.readout.b, [0.5])
 
@@ -127,8 +126,8 @@ def test_the_form_of_2017_has_its_own_fixed_points(plrnn, rng, written):
     z = rng.normal(size=n)
     want = plrnn["A"] * z + plrnn["W"] @ np.maximum(z - plrnn["h"], 0)
     np.testing.assert_allclose(model.step(z), want, rtol=0, atol=1e-15)
-    assert model.readout is None
-    assert any("`B` reads max(z - h, 0), which is no linear readout" in note for note in recognition.notes)
+    np.testing.assert_allclose(model.outputs(z), Bz @ np.maximum(z - plrnn["h"], 0), rtol=0, atol=1e-14)
+    assert "`B` is the readout." in recognition.notes
 
 
 @pytest.mark.parametrize("names", [("alphas", "thetas"), ("slopes", "theta")])

@@ -68,7 +68,7 @@ def test_kept_file_is_two_layers_and_a_readout():
     assert isinstance(model, StackedRNN)
     assert [type(x) for x in model.layers] == [GRU, GRU]
     assert (model.num_inputs, model.num_outputs, model.dt) == (2, 2, 0.5)
-    assert recognition.reason == "ONNX GRU + GRU + a linear layer"
+    assert recognition.reason == "ONNX GRU + GRU + a readout"
 
 
 def test_arrays_and_operations_are_kept_as_they_are():
@@ -312,13 +312,15 @@ SQUEEZE = node("Squeeze", ["y0", "axes"], ["s0"])
         (chain("RNN", activations=["Elu"]), "has the activation elu; known are tanh, relu"),
         (chain("RNN", activations=["Tanh"], activation_alpha=[2.0]), "scales its activations"),
         (chain("LSTM", input_forget=1), "couples its input and forget gates"),
-        (chain(between=[node("Softmax", ["y0"], ["s"])]), r"reads 'v'|reads 's' \(Softmax\), where the outputs of 'y0'"),
-        (chain(between=[node("Identity", ["x"], ["s"])]), r"node 'y' \(Add\) reads an input of the graph"),
+        (chain(between=[node("Softmax", ["y0"], ["s"], axis=0)]), r"node 's' \(Softmax\) is a Softmax over another axis"),
+        (chain(between=[node("LpNormalization", ["y0"], ["s"])]), r"node 'v' \(MatMul\) reads 's' \(LpN.*where the outputs of a recurrent node"),
+        (chain(between=[node("Identity", ["x"], ["s"])]), r"node 'v' \(MatMul\) reads an input of the graph"),
         (chain(between=[node("Transpose", ["y0"], ["s"])]), "does not read the outputs of 'y0' with the units last"),
         (chain(between=[node("Reshape", ["y0", "axes"], ["s"])]), r"reshapes axes \(time, direction, batch, unit\) to \[1\]"),
         (chain(between=[node("Squeeze", ["y0", "V"], ["s"])]), "does not fit a tensor with the axes"),
         (two("s0", [SQUEEZE, node("Mul", ["s0", "s0"], ["s1"])]), None),
-        (two("s1", [SQUEEZE, node("Mul", ["s0", "s0"], ["s1"])]), r"reads 's1' \(Mul\), where 'y0' \(GRU\) is expected"),
+        (two("s1", [SQUEEZE, node("Mul", ["s0", "s0"], ["s1"])]), r"node 's1' \(Mul\) .* joins several tensors"),
+        (two("s1", [SQUEEZE, node("Relu", ["s0"], ["s1"])]), "node 'y1' .GRU. reads the function 'relu' of a layer without memory"),
         (two("x"), r"node 'y1' \(GRU\) reads an input of the graph, where 'y0' \(GRU\) is expected"),
         (two("y0"), "does not read the outputs of 'y0' step by step"),
         (two("h0"), "does not read the outputs of 'y0' step by step"),
@@ -342,11 +344,12 @@ def test_graph_that_is_not_read_is_named(graph, match, written):
     ("last", "match"),
     [
         (
-            [node("Softmax", ["z"], ["y"])],
-            r"node 'y' \(Softmax\) makes an output and is not a linear layer; a readout must be",
+            [node("LpNormalization", ["z"], ["y"])],
+            r"node 'y' \(LpNormalization\) makes an output and is not a linear layer; a readout must be",
         ),
+        ([node("Div", ["V", "z"], ["y"])], "divides a constant by the data"),
         ([node("Add", ["z", "z"], ["y"])], r"node 'y' \(Add\) makes an output and is not a linear layer"),
-        ([node("MatMul", ["z", "z"], ["y"])], "reads 'z', which must be a constant and is computed"),
+        ([node("MatMul", ["z", "z"], ["y"])], "it joins several tensors"),
         ([node("MatMul", ["z", "c"], ["y"])], "not a linear layer of its first input with constant weights"),
         ([node("Gemm", ["z", "V"], ["y"], transA=1)], "not a linear layer of its first input with constant weights"),
         ([node("Concat", ["z", "x"], ["y"], axis=0)], "is neither a state nor a linear layer"),
@@ -375,7 +378,7 @@ def test_output_that_is_no_linear_readout_is_named(last, match, written):
         ),
         ({"B0": np.ones((1, 9))}, r"a bias B of shape \(1, 9\); it must be \(1, 18\)"),
         ({"W0": None}, "reads 'W0', which must be a constant and is computed"),
-        ({"V": np.ones((4, p))}, r"The readout has shape \(2, 4\); it must be \(outputs, 3\)"),
+        ({"V": np.ones((4, p))}, r"node 'v' \(MatMul\) reads 4 numbers where 3 are given"),
     ],
 )
 def test_weights_that_do_not_fit_are_named(change, match, written):
@@ -421,7 +424,10 @@ def stored_elsewhere(tensor):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (stored_elsewhere, "found another file. Save it with the weights inside"),
+        (
+            stored_elsewhere,
+            r"found the file 'weights.bin', which is not there\. Copy the file with the weights beside it",
+        ),
         (lambda x: x.dims.__setitem__(1, 10), "declared, 27 elements present"),
         (lambda x: x.dims.__setitem__(1, -1), r"a tensor of shape \(1, -1, 3\)"),
         (lambda x: x.dims.__setitem__(1, 2**40), "arrays far larger than the file"),
@@ -435,6 +441,135 @@ def test_damaged_or_foreign_weights_are_refused(change, match, tmp_path):
     (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(rt.ModelFileError, match=match):
         rt.load(tmp_path / "net.onnx")
+
+
+def test_layers_around_recurrent_nodes_are_folded(written):
+    below = [node("MatMul", ["x", "P"], ["a"]), node("Add", ["q", "a"], ["b"]), node("Div", ["b", "d"], ["s"])]
+    above = [node("Squeeze", ["y0", "axes"], ["z"]), node("MatMul", ["z", "V"], ["v"]), node("Sub", ["c", "v"], ["u"])]
+    above += [node("Mul", ["u", "d"], ["t"]), node("Softmax", ["t"], ["w"]), node("MatMul", ["w", "V2"], ["y"])]
+    rng = np.random.default_rng(1)
+    stored = {"P": rng.normal(size=(4, m)), "q": rng.normal(size=m), "d": np.array([2.0, -0.5]), "V2": np.ones((p, 3))}
+    path = written([*below, cell(source="s"), *above], weights() | AXES | stored)
+    model, recognition = load_recognized(path)
+    alone = rt.load(written([cell()], weights(), ("y0",)))
+    z, s = rng.normal(size=n), rng.normal(size=4)
+    new = alone.step(z, (s @ stored["P"] + stored["q"]) / stored["d"])
+    np.testing.assert_allclose(model.step(z, s), new, rtol=0, atol=1e-14)
+    x = np.exp((AXES["c"] - z @ AXES["V"]) * stored["d"])
+    np.testing.assert_allclose(model.outputs(z), x / x.sum(), rtol=0, atol=1e-14)
+    assert "Not read: 'y' (MatMul)" in recognition.sentence("")
+
+
+def test_softmax_of_old_versions_is_over_its_own_axis(written):
+    nodes, stored = chain()
+    path = written([*nodes, node("Softmax", ["y"], ["w"])], stored, ("w",))
+    assert rt.load(path).readout.activation == "softmax"
+    old = onnx.load(path)
+    old.opset_import[0].version = 11
+    path.write_bytes(old.SerializeToString())
+    with pytest.raises(rt.ModelFileError, match="is a Softmax over another axis than the outputs"):
+        rt.load(path)
+
+
+# Weights in a file beside the graph.
+
+
+def saved_apart(tmp_path, location="weights.bin", **entries):
+    """The model of `chain`, with R0 elsewhere, and R0."""
+    model = model_of(*chain())
+    tensor = next(x for x in model.graph.initializer if x.name == "R0")
+    data, offset = tensor.raw_data, 16
+    (tmp_path / "sub").mkdir(exist_ok=True)
+    (tmp_path / "sub" / "net.onnx").parent.joinpath("weights.bin").write_bytes(b"\0" * offset + data)
+    (tmp_path / "weights.bin").write_bytes(b"\0" * offset + data)
+    stored_elsewhere(tensor)
+    del tensor.external_data[:]
+    for key, value in ({"location": location, "offset": offset, "length": len(data)} | entries).items():
+        if value is not None:
+            tensor.external_data.add(key=key, value=str(value))
+    (tmp_path / "sub" / "net.onnx").write_bytes(model.SerializeToString())
+    return tmp_path / "sub" / "net.onnx"
+
+
+@pytest.mark.parametrize("entries", [{}, {"length": None}])
+def test_weights_beside_the_graph_are_read(entries, tmp_path, written):
+    assert rt.load(saved_apart(tmp_path, **entries)) == rt.load(written(*chain()))
+
+
+@pytest.mark.parametrize(
+    ("entries", "match"),
+    [
+        ({"location": "../weights.bin"}, "which is outside its folder"),
+        ({"location": "/etc/hostname"}, "which is outside its folder"),
+        ({"location": ""}, "which is outside its folder"),
+        ({"location": "other.bin"}, "found the file 'other.bin', which is not there"),
+        ({"offset": 24}, "from 24 in 'weights.bin' of 232, where 216 are needed"),
+        ({"offset": -8}, "where 216 are needed"),
+        ({"length": 8}, "found 8 bytes from 16 in"),
+        ({"length": "much"}, "truncated or damaged"),
+    ],
+)
+def test_weights_that_are_not_beside_the_graph_are_refused(entries, match, tmp_path):
+    with pytest.raises(rt.ModelFileError, match=match):
+        rt.load(saved_apart(tmp_path, **entries))
+
+
+def test_a_link_that_leaves_the_folder_is_refused(tmp_path):
+    path = saved_apart(tmp_path)
+    path.with_name("weights.bin").unlink()
+    path.with_name("weights.bin").symlink_to(tmp_path / "weights.bin")
+    with pytest.raises(rt.ModelFileError, match="which is outside its folder"):
+        rt.load(path)
+
+
+# What today's exporter of PyTorch writes: one axis of length 1 is joined to the units, with sizes given or computed.
+
+
+def dynamo(target, shape=None):
+    """x (batch, time, unit) -> GRU -> (time, batch, 1, unit) -> the three axes of `target` -> (batch, time, unit) -> outputs."""
+    nodes = [node("Transpose", ["x"], ["xt"], perm=[1, 0, 2]), cell(source="xt", linear_before_reset=1)]
+    nodes += [node("Transpose", ["y0"], ["yt"], perm=[0, 2, 1, 3]), *target, node("Reshape", ["yt", "shape"], ["r"])]
+    nodes += [node("Transpose", ["r"], ["s"], perm=[1, 0, 2]), *READOUT]
+    model = model_of(
+        nodes,
+        weights() | AXES | {"k": np.array([1]), "l": np.array([0]), "two": np.array([2]), "minus": np.array([-1])},
+    )
+    if shape is not None:
+        model.graph.value_info.append(helper.make_tensor_value_info("yt", TensorProto.DOUBLE, shape))
+    return model
+
+
+def computed(last="product"):
+    parts = {"t": ("l", "k"), "b": ("k", "two"), "d": ("two", "three"), "u": ("three", "four")}
+    nodes = [node("Constant", [], ["three"], value_ints=[3]), node("Constant", [], ["four"], value_ints=[4])]
+    nodes += [node("Shape", ["yt"], ["all"], start=0)]
+    nodes += [node("Slice", ["all", *ends], [name]) for name, ends in parts.items()]
+    nodes += [node("Mul", ["d", "u"], ["du"]), node("Reshape", ["du", "minus"], ["product"])]
+    return [*nodes, node("Concat", ["t", "b", last], ["shape"], axis=0)]
+
+
+FIXED = [node("Constant", [], ["shape"], value_ints=[6, 4, n])]
+
+
+@pytest.mark.parametrize(
+    ("target", "shape"), [(FIXED, [6, 4, 1, n]), (FIXED, [6, 4, "d", n]), (computed(), None), (computed("u"), None)]
+)
+def test_a_reshape_that_drops_an_axis_of_one_mixes_nothing(target, shape, tmp_path):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(dynamo(target, shape).SerializeToString())
+    model = rt.load(path)
+    assert (type(model), model.num_outputs) == (GRU, p)
+
+
+@pytest.mark.parametrize(
+    ("target", "shape"),
+    [(FIXED, None), (FIXED, [4, 6, 1, n]), (FIXED, ["t", "b", 1, n]), (computed("t"), None), (computed("b"), None)],
+)
+def test_a_reshape_that_may_mix_steps_and_samples_is_refused(target, shape, tmp_path):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(dynamo(target, shape).SerializeToString())
+    with pytest.raises(rt.ModelFileError, match="which may mix units, samples and steps"):
+        rt.load(path)
 
 
 def test_sparse_weights_are_refused(tmp_path):

@@ -25,7 +25,7 @@ def test_file_is_read_by_numpy_alone(tmp_path):
         np.testing.assert_array_equal(d["A"], MODEL.A)
     assert header["family"] == "plrnn"
     assert header["time"] == {"dt": 0.1}
-    assert header["version"] == 2
+    assert header["version"] == 3
 
 
 def test_regions_of_a_flow_are_stored_for_use_elsewhere(tmp_path):

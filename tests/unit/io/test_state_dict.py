@@ -254,3 +254,32 @@ def test_families_without_a_file_of_their_own_are_read_by_the_constructors_names
     assert (model.num_units, model.num_inputs, model.dt) == (4, m, 0.1)
     with pytest.raises(rt.ModelFileError, match="family hopfield needs `T`, `I`; the file holds"):
         rt.load(written(arrays), family="hopfield")
+
+
+def linear_layers(rng, *shapes):
+    return {
+        f"{name}.{x}": rng.normal(size=size)
+        for name, *shape in shapes
+        for x, size in (("weight", shape), ("bias", shape[0]))
+    }
+
+
+def test_linear_layers_one_after_the_other_are_one_readout(rng, tmp_path):
+    rnn = {"rnn.weight_ih_l0": rng.normal(size=(4, 2)), "rnn.weight_hh_l0": rng.normal(size=(4, 4))}
+    head = linear_layers(rng, ("fc.0", 5, 4), ("fc.1", 3, 5))
+    np.savez(tmp_path / "net.npz", **rnn, **head)
+    z = rng.normal(size=4)
+    wanted = head["fc.1.weight"] @ (head["fc.0.weight"] @ z + head["fc.0.bias"]) + head["fc.1.bias"]
+    np.testing.assert_allclose(rt.load(tmp_path / "net.npz").outputs(z), wanted, rtol=0, atol=1e-13)
+    np.savez(tmp_path / "net.npz", **rnn, **linear_layers(rng, ("fc.0", 5, 4), ("fc.2", 3, 5)))  # fc.1 is a function
+    assert rt.load(tmp_path / "net.npz").readout is None
+
+
+def test_a_linear_layer_below_does_not_hide_the_readout(rng, tmp_path, caplog):
+    arrays = linear_layers(rng, ("encode", 2, 7))
+    arrays |= {"rnn.weight_ih_l0": rng.normal(size=(4, 2)), "rnn.weight_hh_l0": rng.normal(size=(4, 4))}
+    arrays |= linear_layers(rng, ("decode", 3, 4))
+    np.savez(tmp_path / "net.npz", **arrays)
+    model = rt.load(tmp_path / "net.npz")
+    np.testing.assert_array_equal(model.readout.B, arrays["decode.weight"])
+    assert "`encode.weight` feeds the recurrent layer and is not part of the model, whose inputs are" in caplog.text

@@ -1,0 +1,102 @@
+"""`names=`: which arrays of a file are which arguments of a model's constructor, by the user's word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+
+from retime.core.arrays import Array
+from retime.core.errors import ModelFileError
+from retime.io.arrays import NOT_READ, FileArrays
+from retime.io.named import INITIAL_STATES, size
+from retime.models import FAMILIES
+
+_OPTIONS = {
+    "time", "readout", "activation", "form", "clipped", "num_relu", "reset_after", "auxiliary", "layers", "gain", "_",
+}  # fmt: skip
+"""Arguments that are no arrays."""
+
+
+def renamed(file: FileArrays, names: Any, family: str | None) -> tuple[FileArrays, dict[str, Array]]:
+    """The file with the named arrays alone, under the names of the arguments; and the leak or time constant among them, which a
+    constructor takes by keyword.
+
+    Args:
+        file: what was read.
+        names: argument -> array: a name of the file, `"name.T"` for its transpose, `"-name"` for its negative, `"a + b"` for a sum;
+            `"name{2}"` is the second entry of a cell. Arguments are those of the family's constructor; `B` and `readout_b` are the
+            readout, `z0` an initial state.
+        family: the family, None where it is to be found.
+
+    Raises:
+        TypeError: `names` is no mapping of strings. ValueError: an argument that the family does not have.
+        ModelFileError: an array that the file does not have; the message lists those it has.
+    """
+    if not isinstance(names, Mapping) or not all(isinstance(x, str) for pair in names.items() for x in pair):
+        raise TypeError(f'`names` is {names!r}; it must map arguments to arrays, e.g. {{"W_rec": "rnn.h2h.weight"}}.')
+    known = _arguments(family)
+    for name in names:
+        if name not in known:
+            whose = "no family has" if family is None else f"family {family!r} does not have"
+            raise ValueError(
+                f"`names` gives an array for `{name}`, which {whose}; known are {', '.join(sorted(known))}."
+            )
+    stored = dict(file.arrays) | {f"{k}{{{i + 1}}}": x for k, cell in file.cells.items() for i, x in enumerate(cell)}
+    read: set[str] = set()
+    arrays = {name: _value(file, name, text, stored, read) for name, text in names.items()}
+    rest = {x: f"({NOT_READ}{size(a)}, not among `names`)" for x, a in stored.items() if x not in read}
+    rates = {x: np.squeeze(arrays.pop(x)) for x in ("alpha", "tau") if x in arrays}
+    new = replace(
+        file, arrays=arrays, cells={}, layers=(), graph=None, outputs=(), metadata={**file.metadata, **rest}, refused={}
+    )
+    return new, rates
+
+
+def parsed(text: str) -> dict[str, str]:
+    """ "W_rec=rnn.h2h.weight,b=rnn.h2h.bias" as a mapping.
+
+    Raises:
+        ValueError: a part without "=".
+    """
+    pairs = [x.partition("=") for x in text.split(",") if x.strip()]
+    if not pairs or any(not sign or not name.strip() or not array.strip() for name, sign, array in pairs):
+        raise ValueError(f"--names is {text!r}; it must be ARGUMENT=ARRAY, several separated by commas.")
+    return {name.strip(): array.strip() for name, _, array in pairs}
+
+
+def _arguments(family: str | None) -> set[str]:
+    if family is not None and family not in FAMILIES:
+        raise ValueError(f"`family` is {family!r}; it must be one of {', '.join(sorted(FAMILIES))}.")
+    chosen = FAMILIES.values() if family is None else (FAMILIES[family],)
+    own = {f.name for cls in chosen for f in fields(cls) if f.init} - _OPTIONS
+    return own | ({"b_rec", "b_in"} if "W_rec" in own else set()) | {"B", "readout_b", "dt", *INITIAL_STATES}
+
+
+def _value(file: FileArrays, name: str, text: str, stored: Mapping[str, Array], read: set[str]) -> Array:
+    if text in stored:  # whatever signs a name may have
+        read.add(text)
+        return np.asarray(stored[text])
+    terms = [_term(file, name, x.strip(), stored, read) for x in text.split("+")]
+    if len({x.shape for x in terms}) > 1:
+        shown = ", ".join(size(x) for x in terms)
+        raise ModelFileError(f"{file.path}: `names` adds arrays of different shapes for `{name}` ({shown}): {text!r}.")
+    return terms[0] if len(terms) == 1 else np.sum(np.asarray(terms, dtype=np.float64), axis=0)
+
+
+def _term(file: FileArrays, name: str, text: str, stored: Mapping[str, Array], read: set[str]) -> Array:
+    is_negative = text.startswith("-")
+    text = text.removeprefix("-").strip()
+    plain = text if text in stored else text.removesuffix(".T")
+    if plain not in stored:
+        shown = ", ".join(f"`{x}` {size(a)}" for x, a in list(stored.items())[:40])
+        more = f" and {len(stored) - 40} more" if len(stored) > 40 else ""
+        raise ModelFileError(
+            f"{file.path}: `names` gives {text!r} for `{name}`, which is not in the file; it holds {shown or 'no arrays'}{more}."
+        )
+    read.add(plain)
+    array = np.asarray(stored[plain])
+    array = array if plain == text else np.ascontiguousarray(array.T)
+    return -array.astype(np.float64) if is_negative else array
