@@ -52,6 +52,18 @@ def test_names_of_arrays_are_an_option(run, tmp_path, rng):
     assert run("info", tmp_path / "theirs.npz", "--names", "W_rec")[0] == 2
 
 
+def test_one_of_several_networks_is_named_by_its_prefix(run, tmp_path, rng):
+    theirs = {f"{name}.{key}": rng.normal(size=size) / 3
+              for name in ("ema", "model") for key, size in (("A", 2), ("W", (2, 2)), ("h", 2), ("z0", 2))}  # fmt: skip
+    np.savez(tmp_path / "two.npz", **theirs)
+    assert run("info", tmp_path / "two.npz")[0] == 2
+    code, out, _ = run("simulate", tmp_path / "two.npz", "--prefix", "model", "--steps", 1, "--json")
+    assert code == 0
+    z = theirs["model.z0"]
+    wanted = theirs["model.A"] * z + theirs["model.W"] @ np.maximum(z, 0) + theirs["model.h"]
+    np.testing.assert_allclose(json.loads(out)["states"], [z, wanted], rtol=0, atol=1e-13)
+
+
 def test_tau_alpha_form_and_activation_are_options(run, leaky):
     code, out, _ = run("info", leaky, "--family", "rate_rnn", "--tau", "0.5", "--form", "rate", "--activation", "relu")
     assert code == 0

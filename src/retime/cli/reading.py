@@ -49,6 +49,13 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         _option(str | None, text="rate_rnn, leaky_rnn, hopfield: tanh, relu, softplus, logistic, linear."),
         None,
     ),
+    "prefix": (
+        _option(
+            str | None,
+            text="Which of several networks in a file: the prefix of its arrays' names, e.g. ema or model.encoder.",
+        ),
+        None,
+    ),
     "names": (
         _option(
             str | None,

@@ -43,6 +43,7 @@ def open_model(file: str, *, dt: float | None = None, family: str | None = None,
         return Loaded(file, entry.model, f"{file}: {entry.description} {entry.source}", entry.z0[None])
     from retime.io import initial_states_of, load_recognized, read_arrays
     from retime.io.renaming import renamed
+    from retime.io.selection import under
 
     model, recognition = load_recognized(file, dt=dt, family=family, **options)
     text = (
@@ -53,6 +54,8 @@ def open_model(file: str, *, dt: float | None = None, family: str | None = None,
         notes = ("dt was not given and is taken as 1: rates below are per step. Pass --dt for model time.",)
     try:
         stored = read_arrays(file)
+        if options.get("prefix") is not None:
+            stored = under(stored, options["prefix"])
         if options.get("names"):
             stored, _ = renamed(stored, options["names"], family)
         starts = initial_states_of(stored, model.num_states)
