@@ -46,6 +46,11 @@ test_compare_smooth.*(_in_the_states_they_share|_at_the_common_times)
 test_commands.*_converts_with_json\[lorenz\]
 test_starts.*\[(formal log|discretize)\]
 test_interchange.*_not_across_a_boundary
+test_fixed_points.py.*_search_from_starts_included
+test_embeddings.*_series_does_not_settle
+test_zoo.*_has_singular_regions_only
+test_exponents_of_tables.*\[delayed logistic\]
+test_basins.*_while_a_state_switched_flow_is_followed
 """
 """Cases beside others of the same statement, and long ones whose parts the default run tests: they run with the slow tests."""
 

@@ -17,10 +17,6 @@ def verbs():
     small = rt.PLRNN([0.5, 0.4], [[-1.9, 0.3], [0.2, -1.5]], [1.0, 0.5])
     batch, times, short = np.tile(entry.z0, (3, 1)), [0.0, 0.03, 0.55], {"times": [0.0, 2.0], "transient": 0}
     switched = {
-        "map": lambda: rt.simulate(entry.model, entry.z0, steps=20),
-        "maps": lambda: rt.simulate(entry.model, batch, steps=20),
-        "clock": lambda: rt.simulate(flow, entry.z0, steps=20),
-        "clock between samples": lambda: rt.simulate(flow, entry.z0, times=times),
         "state": lambda: rt.simulate(flow, batch, times=times, switching="state"),
         "sliding": lambda: rt.simulate(sliding, slides.z0, times=[0.0, 0.3, 0.4], switching="state"),
         "continuous": lambda: rt.simulate(turns, [1.0, 1.0], times=times),
@@ -33,6 +29,10 @@ def verbs():
         "resting points": lambda: rt.find_fixed_points(sliding, switching="state"),
     }
     others = {
+        "map": lambda: rt.simulate(entry.model, entry.z0, steps=20),
+        "maps": lambda: rt.simulate(entry.model, batch, steps=20),
+        "clock": lambda: rt.simulate(flow, entry.z0, steps=20),
+        "clock between samples": lambda: rt.simulate(flow, entry.z0, times=times),
         "fixed points": lambda: rt.find_fixed_points(entry.model),
         "cycles": lambda: rt.find_cycles(small, 4),
         "longer cycles": lambda: rt.find_cycles(small, 6, node_limit=0),

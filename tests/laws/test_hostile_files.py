@@ -14,7 +14,7 @@ import pytest
 import fuzzing
 
 PROGRAM = Path(__file__).parents[1] / "fuzzing.py"
-SAMPLE, ALL, PART = 150, 10_000, 1000
+SAMPLE, ALL, PART = 90, 10_000, 1000
 
 
 def loaded(first: int, stop: int, folder: Path) -> dict:

@@ -213,9 +213,9 @@ def integer_network(seed):
 
 @pytest.fixture(scope="module")
 def integer_networks():
-    """(seed, what was found, exact isolated points, exact pieces of dimension >= 1) of 300 networks."""
+    """(seed, what was found, exact isolated points, exact pieces of dimension >= 1) of 120 networks."""
     rows = []
-    for seed in range(300):
+    for seed in range(120):
         model = integer_network(seed)
         rows.append((seed, rt.find_fixed_points(model), *exact_fixed_points(model)))
     return rows

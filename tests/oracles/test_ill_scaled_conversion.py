@@ -253,7 +253,7 @@ def test_map_that_no_double_precision_flow_reaches_is_refused_or_told(rng):
     certificate = rt.to_continuous(system, throw=False).certificate
     assert not certificate.holds
     failed = [c for c in certificate.conditions if c.required and not c.holds]
-    assert [c.name for c in failed] == ["each region's flow reproduces its map"]
+    assert [c.name for c in failed] == ["sampling the flow gives the system back"]
     assert failed[0].margin < 0
 
 
@@ -270,7 +270,7 @@ def test_map_that_no_double_precision_flow_reaches_is_refused_or_told(rng):
 )
 def test_certificate_says_where_rounding_decides_the_status(M, decided):
     certificate = rt.to_continuous(rt.LinearSystem(M, np.zeros(2), np.zeros((2, 0)))).certificate
-    condition = next(c for c in certificate.conditions if c.name == "each status is decided beyond rounding")
+    condition = next(c for c in certificate.conditions if c.name == "the order is decided beyond rounding")
     assert condition.holds == decided
     assert condition.margin == (0.0 if decided else -1.0)
     assert not condition.required

@@ -18,7 +18,7 @@ from retime.analysis.follow import Follower
 from retime.analysis.leaves import Solution
 from retime.analysis.parameters import Parameter, applied, parameter_of
 from retime.core.arrays import Array, increasing
-from retime.core.clock import work_seconds
+from retime.core.clock import CLOCK, work_seconds
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
 from retime.core.rendering import numbered
@@ -204,7 +204,8 @@ def scan(
         attractor: how many samples of an orbit to take at every value (after a transient of 1000 steps; for flows 200 times the time scale
             1 / |dF/dz|, then samples over as long a time); each value begins with the last state of the one before.
         time_limit: seconds of work. A smooth model made anew by a function of the parameter (`Map(lambda ...)`) is compiled at every
-            value, seconds each: give the parameter as an input ("inputs[0]") instead. seed: of starts of searches and of the orbit.
+            value, seconds each, which count: give the parameter as an input ("inputs[0]") instead. seed: of starts of searches and
+            of the orbit.
 
     Returns:
         Scan.
@@ -235,7 +236,7 @@ def scan(
             f"`max_period` is {k}; cycles are followed for piecewise-affine maps, and {type(model).__name__} is none. Leave it at 1, or scan a "
             "Map that takes several steps at once."
         )
-    with np.errstate(all="ignore"), one_blas_thread():
+    with np.errstate(all="ignore"), one_blas_thread(), CLOCK.counting_spans(callable(parameter)):
         job = _Job(model, s, what, grid, work_seconds() + time_limit)
         try:
             job.piecewise_affine(k) if view is not None else job.smooth(seed)

@@ -18,7 +18,7 @@ from retime.analysis.fixed_points import check_budget, stable_around
 from retime.analysis.parameters import parameter_of
 from retime.core.arrays import Array, increasing, vector
 from retime.core.canonical import PiecewiseAffineForm
-from retime.core.clock import work_seconds
+from retime.core.clock import CLOCK, work_seconds
 from retime.core.equation import double_precision, evaluate
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
@@ -163,7 +163,7 @@ def stability_map(
         else vector("z0", one_state(z0), model.num_states)
     )
     places = [(float(a), float(b)) for a in grid[0] for b in grid[1]]
-    with np.errstate(all="ignore"), one_blas_thread():
+    with np.errstate(all="ignore"), one_blas_thread(), CLOCK.counting_spans(callable(parameters)):
         job = _Job(family, places, z, int(max_period), int(steps), work_seconds() + time_limit, seed)
         try:
             job.run()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class WorkClock:
@@ -20,7 +22,7 @@ class WorkClock:
     def __init__(self) -> None:
         self.rate = 1.0
         self._lock = threading.Lock()
-        self._shown, self._compiling = 0.0, 0
+        self._shown, self._compiling, self._counting = 0.0, 0, 0
         self._left_out: list[tuple[float, float]] = []
         self._start()
 
@@ -53,9 +55,20 @@ class WorkClock:
 
     def leave_out(self, start: float, end: float) -> None:
         """Leave out a span of wall-clock time that ends now (any epoch); one that begins before earlier ones contains them."""
+        if self._counting:
+            return
         with self._lock:
             before = [span for span in self._left_out if span[0] < start]
             self._left_out = [*before, (max(start, before[-1][1]) if before else start, end)]
+
+    @contextmanager
+    def counting_spans(self, wanted: bool = True) -> Iterator[None]:
+        """Leave no spans out inside: where every part of the work compiles anew, a limit of time must end it."""
+        self._counting += wanted
+        try:
+            yield
+        finally:
+            self._counting -= wanted
 
 
 CLOCK = WorkClock()

@@ -63,6 +63,17 @@ def test_spans_that_contain_or_overlap_others_are_left_out_once(clock):
     assert made.read() == pytest.approx(5.5 + 10 - 6)
 
 
+def test_spans_count_where_every_part_of_the_work_compiles_anew(clock):
+    made, passes = clock
+    with made.counting_spans(), made.counting_spans(False):
+        passes(3.0, 3.0)
+        made.leave_out(100.0, 102.0)
+        assert made.read() == 3.0
+    passes(3.0, 3.0)
+    made.leave_out(103.0, 105.0)
+    assert made.read() == 4.0
+
+
 def test_it_never_goes_back(clock):
     made, passes = clock
     passes(1.0, 1.0)
