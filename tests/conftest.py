@@ -18,8 +18,8 @@ FIRST = "test_kernels"  # two files that compile everything, one for each worker
 
 SLOW = r"""
 test_complete_search.*(_integer_networks_|_powers_of_two_change_nothing\[[136]\])
-test_exponents.py.*(_henon|_lorenz)$
-test_smooth_flows.*_is_driven_by_zero
+test_exponents.py.*(_henon|_lorenz|_has_the_logarithms_of_its_moduli)$
+test_smooth_flows.*(_is_driven_by_zero|_blow_up_in_finite_time)
 test_frameworks.*_keras_network_runs_alike\[(trained-|random-gru > lstm|random-two simple)
 test_frameworks.*_torch_network_runs_alike\[float32-1e-06-(random|trained)-tanh\]
 test_frameworks.*_and_comes_back\[(two simple|gru > lstm)\]
@@ -32,11 +32,12 @@ test_scan.*(_at_three\[coarse\]|_closed_loop_of_equilibria|_at_an_end_is_an_even
 test_scan.*(_and_a_pitchfork_at_one\[on a value\])
 test_newton.*(_and_its_euler_map_|_stored_patterns_)
 test_lyapunov.py.*(_chunks_do_not_matter|_until_then)$
-test_lyapunov.py.*_in_every_kind_of_system$
+test_lyapunov.py.*_ctrl_c_leaves_what_was_measured
 test_analyze.*_under_its_switching_rule
-test_side_by_side.*_less_than_a_percent
+test_side_by_side
+test_forked
 test_shared_boundaries.*_change_nothing\[shared\]
-test_resting_points.*(_those_that_orbits_slide_on_|_rest_by_sliding_nowhere)
+test_resting_points.*(_twenty_units_do_not_hang|_those_that_orbits_slide_on_|_rest_by_sliding_nowhere)
 test_limit_cycles.*(_of_an_integration_with_events|_ends_in_a_raised_region_)
 test_interlaced_basins.*_of_henons_map_
 test_basins.*(_beside_its_chaos|_is_no_attractor|_and_two_frequencies_do_not)
@@ -47,7 +48,15 @@ test_commands.*_converts_with_json\[lorenz\]
 test_starts.*\[(formal log|discretize)\]
 test_interchange.*_not_across_a_boundary
 test_fixed_points.py.*_search_from_starts_included
-test_embeddings.*_series_does_not_settle
+test_embeddings.*(_series_does_not_settle|_claims_the_step_and_not_the_solution)
+test_time_regressions.*_growth_beyond_1e150
+test_kernel.py.*_another_folder_can_be_named
+test_cycles.*_an_interrupted_search_
+test_algebra.*(_far_map_by_the_formal_logarithm|_multistep_map_is_started)
+test_angles.*_pendulum_
+test_spectrum_table.*_of_finite_differences\[M1\]
+test_methods.*(_embedding_states_the_error_of_its_solution|_where_its_fixed_point_loses_stability)
+test_scan.*(_neimark_sacker_|_at_three\[fine\]|_closed_form\[many values\])
 test_zoo.*_has_singular_regions_only
 test_exponents_of_tables.*\[delayed logistic\]
 test_basins.*_while_a_state_switched_flow_is_followed
