@@ -1,4 +1,4 @@
-"""retime: move recurrent networks between discrete time, continuous time and circuits, with a certificate on every move."""
+"""retime: move recurrent networks between discrete and continuous time, with a certificate on every move."""
 
 from __future__ import annotations
 
