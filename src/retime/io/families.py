@@ -44,7 +44,7 @@ def recognize(
     time = _time(found, chosen, dt)
     try:
         if program is not None and chosen is not None:
-            model, recognition = _with_rest(found, *program.model(chosen, time, options))
+            model, recognition = _with_rest(found, *program.model(file.path, chosen, time, options))
         else:
             model, recognition = _read(found, family, time, options)
         return model, replace(recognition, notes=(*folds, *recognition.notes))
@@ -288,6 +288,9 @@ def _threshold_form(found: Named, parameters: dict[str, Any], n: int) -> tuple[d
     if "readout" in shared:
         shared["readout"] = Readout(*shared["readout"], rate="relu", threshold=h[0])
     parameters |= {"h": np.zeros(n), "slopes": [1.0], "thresholds": h}
+    markers = [f"`{x}`" for x in _COVARIANCES if x in found.file.arrays]
+    if len(markers) > 1:
+        notes.append(f"{' and '.join(markers)} are taken for covariances of the noise.")
     notes.insert(0, "`h` is read as the thresholds (the form of 2017): z' = A z + W max(z - h, 0).")
     return parameters | shared, _recognition("dendritic_plrnn", found.names("A", "W", "h"), (), notes)
 
