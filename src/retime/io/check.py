@@ -158,7 +158,7 @@ def agrees(
     fits = (
         "What agrees: " + "; ".join(f"{words} (to {e:.1e})" for words, e in found)
         if found
-        else f"None of {len(tried)} other readings agrees ({'; '.join(words for words, _ in tried[:8])}{'; ...' if len(tried) > 8 else ''}); "
+        else f"None of {len(tried)} other readings agrees ({'; '.join(words for words, _ in tried[:4])}{'; ...' if len(tried) > 4 else ''}); "
         "check that the outputs begin at the zero state, in evaluation, and that no other layer stands between"
     )
     raise ModelFileError(

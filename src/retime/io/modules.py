@@ -95,4 +95,5 @@ def _is_of_torch(said: Mapping[str, Any]) -> bool:
 
 
 def _is_function(said: Mapping[str, Any]) -> bool:
-    return str(said.get("class", "")).startswith("torch.nn.modules.activation.") and _kind(said) != "MultiheadAttention"
+    kinds = ("torch.nn.modules.activation.", "torch.nn.modules.normalization.")
+    return str(said.get("class", "")).startswith(kinds) and _kind(said) != "MultiheadAttention"

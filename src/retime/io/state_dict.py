@@ -19,6 +19,7 @@ from retime.core.readout import Readout
 from retime.core.system import System
 from retime.core.time import TimeBase
 from retime.io.affine import Affine, read_through
+from retime.io.arrays import FileArrays
 from retime.io.modules import function_on, is_embedding, notes_on_modules, said_nonlinearity
 from retime.io.named import Named, Recognition, held, own_readout, size
 from retime.io.recurrent import Layer, gated, network
@@ -56,6 +57,24 @@ def is_recurrent_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
+def learned_start(file: FileArrays) -> str | None:
+    """The name of an initial state `h0` that was learned, n numbers beside one layer of n units under PyTorch's names; None for none."""
+    weights = [
+        x for name, x in file.arrays.items() if (m := _NAME.fullmatch(name)) and m[2] == "weight" and m[3] == "hh"
+    ]
+    if (
+        len(weights) != 1
+        or weights[0].ndim != 2
+        or len(weights[0]) not in (weights[0].shape[1], 3 * weights[0].shape[1])
+    ):
+        return None
+    found = [x for x, a in file.arrays.items() if x.rpartition(".")[2] in _STARTS and a.size == weights[0].shape[1]]
+    return found[0] if len(found) == 1 else None
+
+
+_STARTS = ("h0", "h_0", "hidden0", "init_hidden", "h_init")
+
+
 def has_recurrent_weights(found: Named) -> bool:
     """Whether recurrent and input weights are among the arrays."""
     return "W_rec" in found and "W_in" in found
@@ -81,6 +100,10 @@ def read_state_dict(
     chosen = [_family(found, w, g, family, is_torch) for w, g in zip(weights, gates, strict=True)]
     layers = [_layer(w, name) for w, name in zip(weights, chosen, strict=True)]
     readout, function, notes = _readout(found, weights, is_torch)
+    start = learned_start(found.file)
+    if start is not None:
+        found.read.add(start)
+        notes.append(f"`{start}` is an initial state, which retime.io.initial_states gives.")
     model = network(layers, readout, time, options, stacked=family == "stacked_rnn")
     others: tuple[str, ...] = ()
     said = said_nonlinearity(found.file, weights[0].names["W_rec"])

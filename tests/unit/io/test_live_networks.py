@@ -110,6 +110,7 @@ def test_the_function_of_a_sequential_is_the_readouts(function, name, inputs):
     "above",
     [
         lambda: nn.Sequential(nn.Linear(5, 3), nn.GELU()),
+        lambda: nn.Sequential(nn.Linear(5, 3), nn.LayerNorm(3, elementwise_affine=False)),
         lambda: nn.Sequential(nn.Linear(5, 3), nn.Softmax(1)),  # over the steps
         lambda: nn.Sequential(nn.Linear(5, 3), nn.Tanh(), nn.Sigmoid()),
     ],
@@ -151,3 +152,20 @@ def test_a_failed_check_says_what_was_not_read(inputs):
     net = Around(nn.Identity(), nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 1))).double()
     with pytest.raises(rt.ModelFileError, match=r"which is not the network of `check`.*No readout in `above.0.weight`"):
         rt.load(net, check=(inputs, net(inputs)))
+
+
+def test_a_learned_initial_state_is_where_a_check_may_begin(inputs):
+    net = Around(nn.Identity(), nn.Linear(5, 1)).double()
+    net.h0 = nn.Parameter(torch.randn(1, 1, 5, dtype=torch.float64))
+    outputs = net.above(net.rnn(inputs, net.h0.expand(1, 3, 5).contiguous())[0])
+    _, recognition = load_recognized(net, check=(inputs, outputs))
+    assert (recognition.unread, recognition.doubt) == ("", "")
+    np.testing.assert_array_equal(rt.io.initial_states(net), net.h0.detach().numpy()[0])
+
+
+def test_layers_that_no_family_has_point_to_names():
+    net = nn.ModuleDict({"i2h": nn.Linear(2, 5), "h2h": nn.Linear(5, 5), "out": nn.Linear(5, 1)})
+    with pytest.raises(rt.ModelFileError, match=r"holds `i2h.weight` 5x2, `i2h.bias` 5, `h2h.weight` 5x5.*names={"):
+        rt.load(net)
+    names = {"W_rec": "h2h.weight", "W_in": "i2h.weight", "b": "i2h.bias + h2h.bias", "B": "out.weight"}
+    assert rt.load(net, family="tanh_rnn", names=names).num_outputs == 1
