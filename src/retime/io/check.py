@@ -80,7 +80,7 @@ def check_of(given: Any, model: System, starts: Array, known: str = "") -> list[
     `known` is what was said in reading, for the message about other inputs than the model has.
 
     Raises:
-        TypeError: not a pair. ValueError: shapes that go with no model, or a model in continuous time.
+        TypeError: not a pair. ValueError: shapes that go with no model, entries that are not finite, or a model in continuous time.
     """
     if not isinstance(given, (tuple, list)) or len(given) != 2:
         raise TypeError("`check` must be a pair (inputs, outputs): what the network was given and what it gave.")
@@ -90,6 +90,11 @@ def check_of(given: Any, model: System, starts: Array, known: str = "") -> list[
         )
     inputs = None if given[0] is None else as_numbers("check[0]", given[0])
     outputs = as_numbers("check[1]", given[1])
+    for k, x in enumerate((inputs, outputs)):
+        if x is not None and not np.all(np.isfinite(x)):
+            raise ValueError(
+                f"`check[{k}]` has entries that are nan or infinite; give finite inputs and the finite outputs for them."
+            )
     if inputs is not None and inputs.ndim == 1:
         inputs = inputs[:, None]
         outputs = outputs[:, None] if outputs.ndim == 1 and len(outputs) == len(inputs) else outputs

@@ -94,6 +94,7 @@ def read_state_dict(
         ModelFileError: arrays are missing or disagree, or the network is bidirectional or projected. TypeError: options.
     """
     weights, is_torch = _layers(found, family)
+    options, rate = _with_rate(found, family, options)
     if family is None and not is_torch:
         _check_leak(found)
     gates = [_gates(found, w) for w in weights]
@@ -109,7 +110,7 @@ def read_state_dict(
     said = said_nonlinearity(found.file, weights[0].names["W_rec"])
     if family is None and not said:
         others = _others(found, gates[0], is_torch, notes)
-    notes += notes_on_modules(found.file, weights[0].names["W_rec"], function)
+    notes += rate + notes_on_modules(found.file, weights[0].names["W_rec"], function)
     reason = ", ".join(w.shown("W_rec", "W_in") for w in weights)
     return model, Recognition(model.family, reason, others, tuple(notes))
 
@@ -154,9 +155,16 @@ def _layers(found: Named, family: str | None) -> tuple[list[_Weights], bool]:
     if len(prefixes) > 1:
         raise ModelFileError(
             f"{found.file.path}: {len(prefixes)} recurrent modules ({', '.join(prefixes)}), and a state dict does not say how they "
-            f"are connected. Choose one of them, prefix={prefixes[0]!r}."
+            f"are connected. Choose one of them, prefix={_telling(prefixes)!r}."
         )
     return _torch_layers(found, named), True
+
+
+def _telling(prefixes: list[str]) -> str:
+    """The least of the first prefix that no other one begins with, so that the layers beside its recurrent one come along."""
+    first, *rest = (x.split(".") for x in prefixes)
+    lengths = (k for k in range(1, len(first)) if all(x[:k] != first[:k] for x in rest))
+    return ".".join(first[: next(lengths, len(first))])
 
 
 def _torch_layers(found: Named, named: list[tuple[re.Match[str], str]]) -> list[_Weights]:
@@ -196,6 +204,18 @@ def _check_leak(found: Named) -> None:
             'alpha=..., activation="relu" (z\' = (1 - alpha) z + alpha f(...)), or family="rate_rnn", tau=..., activation=... in continuous '
             "time."
         )
+
+
+def _with_rate(found: Named, family: str | None, options: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[str]]:
+    """The options with the leak or time constant that the family needs, from the file where the user gives none; and a note on it."""
+    name = {"leaky_rnn": "alpha", "rate_rnn": "tau"}.get(family or "")
+    if name is None or name in options:
+        return options, []
+    stored = found.field(name)
+    if stored is None:
+        raise TypeError(f"it needs {name}=..., which the file does not hold")
+    value = np.squeeze(stored)
+    return {**options, name: value}, [f"`{name}` is {value:.6g}."] if value.ndim == 0 else []
 
 
 # What the shapes say.

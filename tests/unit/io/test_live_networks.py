@@ -76,6 +76,24 @@ def test_the_leak_of_a_network_of_full_rank():
     assert rt.load(FullRank()).alpha == pytest.approx(0.3, abs=0)
 
 
+def test_the_rate_of_a_family_that_is_named():
+    weights = {"W_rec": np.eye(3), "W_in": np.ones((3, 1)), "tau": [0.1]}
+    model, recognition = load_recognized(weights, family="rate_rnn")
+    assert (model.tau, recognition.doubt, recognition.unread) == (0.1, "", "")
+    with pytest.raises(
+        TypeError, match=r"family 'leaky_rnn' with options {}: it needs alpha=\.\.\., which the file does not hold"
+    ):
+        rt.load(weights, family="leaky_rnn")
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_check_of_numbers_that_are_not_finite_is_refused(place, inputs):
+    check = [inputs, inputs.repeat(1, 1, 2)]
+    check[place][0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match=rf"`check\[{place}\]` has entries that are nan or infinite"):
+        rt.load(nn.GRU(2, 4, batch_first=True), check=check)
+
+
 class Around(nn.Module):
     """Layers around a recurrent one."""
 
@@ -169,3 +187,14 @@ def test_layers_that_no_family_has_point_to_names():
         rt.load(net)
     names = {"W_rec": "h2h.weight", "W_in": "i2h.weight", "b": "i2h.bias + h2h.bias", "B": "out.weight"}
     assert rt.load(net, family="tanh_rnn", names=names).num_outputs == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "prefix"), [(("model", "ema"), "ema"), (("net.encoder", "net.decoder"), "net.decoder"), (("", "b"), "")]
+)
+def test_the_prefix_of_the_message_takes_the_readout_along(names, prefix):
+    state = Around(nn.Identity(), nn.Linear(5, 1)).state_dict()
+    both = {f"{name}.{key}".strip("."): x for name in names for key, x in state.items()}
+    with pytest.raises(rt.ModelFileError, match=rf"Choose one of them, prefix='{prefix or 'b'}'"):
+        rt.load(both)
+    assert rt.load(both, prefix=prefix or "b").readout is not None
