@@ -166,8 +166,9 @@ def agrees(
         else f"None of {len(tried)} other readings agrees ({'; '.join(words for words, _ in tried[:4])}{'; ...' if len(tried) > 4 else ''}); "
         "check that the outputs begin at the zero state, in evaluation, and that no other layer stands between"
     )
+    said = f" {known}" if known and not found else ""
     raise ModelFileError(
-        f"{name}: read as {model.family}, which is not the network of `check`: it {what}. {fits}.{known and ' '}{known}"
+        f"{name}: read as {model.family}, which is not the network of `check`: it {what}. {fits}.{said}"
     )
 
 
