@@ -53,7 +53,7 @@ def load(
             were not read. With several recurrent layers it is the family of each.
         prefix: of the names of the network's arrays, where a file holds several (`"ema"`, `"model.encoder"`).
         names: which array is which argument of the family's constructor, where the file calls them otherwise: `{"W_rec":
-            "rnn.h2h.weight", "W_in": "drive.T", "b": "b1 + b2"}`; `B` and `readout_b` are the readout, `z0` an initial state.
+            "rnn.h2h.weight", "W_in": "drive.T", "b": "b1 + b2"}` (`@` multiplies); `B` and `readout_b` are the readout, `z0` an initial state.
         check: (inputs, outputs) of the network: inputs `(T, m)`, `(batch, T, m)` or None; outputs `(T, p)`, `(batch, T, p)`, or
             without the axis of steps for those after the last one. They are what the readout, the last layer or the state
             gives from zeros, or from the file's initial state. The model is run, and refused where it differs by more than 1e-4
@@ -129,8 +129,9 @@ def _checked(
         if own is None or (family, own) != (model.family, options):
             chosen = options if own is None else own
             others.append((words, lambda f=family, o=chosen: recognize(file, f, dt, dict(o))[0]))
-    checks = check_of(check, model, initial_states_of(file, model.num_states))
-    note, is_only = agrees(checks, model, str(file.path), others)
+    known = " ".join([*recognition.notes, *([f"Not read: {recognition.unread}."] if recognition.unread else [])])
+    checks = check_of(check, model, initial_states_of(file, model.num_states), known)
+    note, is_only = agrees(checks, model, str(file.path), others, known)
     if not is_only:
         return replace(recognition, notes=(*recognition.notes, note))
     notes = (x for x in recognition.notes if "does not name its nonlinearity" not in x)  # the check decided

@@ -74,11 +74,13 @@ def _views(model: System, states: Array, width: int) -> Iterator[Array]:
             yield x
 
 
-def check_of(given: Any, model: System, starts: Array) -> list[Check]:
+def check_of(given: Any, model: System, starts: Array, known: str = "") -> list[Check]:
     """The user's `check` in each order of axes that it may have: the batch before the time, or after it.
 
+    `known` is what was said in reading, for the message about other inputs than the model has.
+
     Raises:
-        TypeError: not a pair. ValueError: shapes that go with no model, or a model in continuous time.
+        TypeError: not a pair. ValueError: shapes that go with no model, entries that are not finite, or a model in continuous time.
     """
     if not isinstance(given, (tuple, list)) or len(given) != 2:
         raise TypeError("`check` must be a pair (inputs, outputs): what the network was given and what it gave.")
@@ -88,6 +90,11 @@ def check_of(given: Any, model: System, starts: Array) -> list[Check]:
         )
     inputs = None if given[0] is None else as_numbers("check[0]", given[0])
     outputs = as_numbers("check[1]", given[1])
+    for k, x in enumerate((inputs, outputs)):
+        if x is not None and not np.all(np.isfinite(x)):
+            raise ValueError(
+                f"`check[{k}]` has entries that are nan or infinite; give finite inputs and the finite outputs for them."
+            )
     if inputs is not None and inputs.ndim == 1:
         inputs = inputs[:, None]
         outputs = outputs[:, None] if outputs.ndim == 1 and len(outputs) == len(inputs) else outputs
@@ -95,6 +102,7 @@ def check_of(given: Any, model: System, starts: Array) -> list[Check]:
     if inputs is not None and (m != model.num_inputs or inputs.ndim > 3):
         raise ValueError(
             f"`check` has inputs of shape {inputs.shape}; they must be (steps, {model.num_inputs}) or (batch, steps, {model.num_inputs})."
+            f"{known and ' '}{known}"
         )
     found = list(_orders(inputs, outputs, starts))
     if not found:
@@ -124,7 +132,11 @@ def _orders(inputs: Array | None, outputs: Array, starts: Array) -> Iterator[Che
 
 
 def agrees(
-    checks: Sequence[Check], model: System, name: str, others: Sequence[tuple[str, Callable[[], System]]]
+    checks: Sequence[Check],
+    model: System,
+    name: str,
+    others: Sequence[tuple[str, Callable[[], System]]],
+    known: str = "",
 ) -> tuple[str, bool]:
     """A note on the agreement, and whether every other reading of the arrays that was tried is excluded by it.
 
@@ -132,6 +144,7 @@ def agrees(
         checks: of `check_of`.
         model: as loaded. name: of the file.
         others: other readings, each with the words for `load`.
+        known: what was said in reading, for the message.
 
     Raises:
         ModelFileError: the outputs differ; the message has the error, and what else fits.
@@ -150,10 +163,13 @@ def agrees(
     fits = (
         "What agrees: " + "; ".join(f"{words} (to {e:.1e})" for words, e in found)
         if found
-        else f"None of {len(tried)} other readings agrees ({', '.join(words for words, _ in tried[:8])}{', ...' if len(tried) > 8 else ''}); "
+        else f"None of {len(tried)} other readings agrees ({'; '.join(words for words, _ in tried[:4])}{'; ...' if len(tried) > 4 else ''}); "
         "check that the outputs begin at the zero state, in evaluation, and that no other layer stands between"
     )
-    raise ModelFileError(f"{name}: read as {model.family}, which is not the network of `check`: it {what}. {fits}.")
+    said = f" {known}" if known and not found else ""
+    raise ModelFileError(
+        f"{name}: read as {model.family}, which is not the network of `check`: it {what}. {fits}.{said}"
+    )
 
 
 def _agreement(

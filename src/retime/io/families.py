@@ -20,7 +20,13 @@ from retime.io.named import ALIASES, Named, Recognition, held, own_readout, size
 from retime.io.onnx_graph import read_graph
 from retime.io.published import LEAKY, published
 from retime.io.recurrent import num_outputs
-from retime.io.state_dict import RECURRENT_FAMILIES, has_recurrent_weights, is_recurrent_name, read_state_dict
+from retime.io.state_dict import (
+    RECURRENT_FAMILIES,
+    has_recurrent_weights,
+    is_recurrent_name,
+    learned_start,
+    read_state_dict,
+)
 from retime.models import FAMILIES
 
 _CONTINUOUS = ("continuous_plrnn", "rate_rnn", "hopfield")
@@ -44,7 +50,7 @@ def recognize(
     time = _time(found, chosen, dt)
     try:
         if program is not None and chosen is not None:
-            model, recognition = _with_rest(found, *program.model(chosen, time, options))
+            model, recognition = _with_rest(found, *program.model(file.path, chosen, time, options))
         else:
             model, recognition = _read(found, family, time, options)
         return model, replace(recognition, notes=(*folds, *recognition.notes))
@@ -60,12 +66,15 @@ def recognize(
 
 
 def start_of(file: FileArrays) -> Array | None:
-    """The initial state `(n,)` in the layout of a program that writes rate networks; None for other files."""
+    """The initial state `(n,)` in the layout of a program that writes rate networks, or learned beside one PyTorch layer; None for none."""
     if file.layers or file.graph is not None:
         return None
     file, folds = folded(file)
     program = published(_named(file, folds))
-    return None if program is None else program.start
+    if program is not None:
+        return program.start
+    name = learned_start(file)
+    return None if name is None else np.asarray(file.arrays[name], dtype=np.float64).reshape(-1)
 
 
 def _named(file: FileArrays, folds: Sequence[str]) -> Named:
@@ -143,8 +152,8 @@ def _fitting(found: Named) -> str:
     raise ModelFileError(
         f"{found.file.path}: no family fits. Known are A, W, h (plrnn); A, W1, W2, h1, h2 (shallow_plrnn); A, W, h, slopes, "
         f"thresholds (dendritic_plrnn); weight_hh_l0, weight_ih_l0 (tanh_rnn, gru, lstm) or W_rec, W_in (relu_rnn). The file holds "
-        f"{held(found.file)}. If they are one of these under other names, save them under these; a network of another form needs its own "
-        "class, or `rt.Map`. Pass `family=` where you know it."
+        f"{held(found.file)}. If they are one of these under other names, say which is which: family=..., "
+        'names={"W_rec": "...", "W_in": "...", "b": "..."}; a network of another form needs its own class, or `rt.Map`.'
     )
 
 
@@ -288,6 +297,9 @@ def _threshold_form(found: Named, parameters: dict[str, Any], n: int) -> tuple[d
     if "readout" in shared:
         shared["readout"] = Readout(*shared["readout"], rate="relu", threshold=h[0])
     parameters |= {"h": np.zeros(n), "slopes": [1.0], "thresholds": h}
+    markers = [f"`{x}`" for x in _COVARIANCES if x in found.file.arrays]
+    if len(markers) > 1:
+        notes.append(f"{' and '.join(markers)} are taken for covariances of the noise.")
     notes.insert(0, "`h` is read as the thresholds (the form of 2017): z' = A z + W max(z - h, 0).")
     return parameters | shared, _recognition("dendritic_plrnn", found.names("A", "W", "h"), (), notes)
 

@@ -63,7 +63,9 @@ _LINEAR = {
 
 
 def _renamed(arrays: dict[str, Array], notes: list[str]) -> dict[str, Array]:
-    """The linear layers of a continuous-time RNN under the plain names."""
+    """The linear layers of a continuous-time RNN under the plain names, where both are there."""
+    if any(all(x.split(".")[-2:] != [layer, "weight"] for x in arrays) for layer in ("h2h", "input2h")):
+        return arrays
     result: dict[str, Array] = {}
     for name, array in arrays.items():
         end = next((x for x in _LINEAR if name == x or name.endswith(f".{x}")), None)

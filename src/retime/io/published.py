@@ -1,4 +1,4 @@
-"""Weights in the layouts of programs that train rate networks: what they mean is known, but for the leak, which such files do not hold.
+"""Weights in the layouts of programs that train rate networks: what they mean is known, but for the leak, which files of weights do not hold.
 
 Low rank and full rank (Mastrogiuseppe and Ostojic 2018; Dubreuil et al. 2022), continuous-time RNN modules with the layers `input2h` and
 `h2h` (neurogym's and others' tutorials), PsychRNN (Ehrlich et al. 2021), and MATLAB's J.
@@ -18,6 +18,7 @@ from retime.core.low_rank import LowRank
 from retime.core.readout import Readout
 from retime.core.system import System
 from retime.core.time import TimeBase
+from retime.io.modules import notes_on_functions
 from retime.io.named import Named, Recognition, size
 from retime.models import FAMILIES
 
@@ -34,6 +35,8 @@ class Published:
         form, activation: the program's; the user's options come first.
         B, b: the readout, of the rates f(z - threshold) where the state is a current; None for none.
         start: an initial state `(n,)`; None for none.
+        stored: the leak `alpha` and the time constant `tau`, where the file or the module has them.
+        is_map: the program runs a map, so that a time constant alone does not say its step.
         notes: what else the reader should know.
     """
 
@@ -47,6 +50,7 @@ class Published:
     threshold: Array | None = None
     start: Array | None = None
     stored: Mapping[str, Any] = field(default_factory=dict)
+    is_map: bool = False
     notes: tuple[str, ...] = ()
 
     def family(self, path: Any, options: Mapping[str, Any]) -> str:
@@ -55,29 +59,50 @@ class Published:
         Raises:
             ModelFileError: neither the file nor the options have a leak.
         """
-        given = {**self.stored, **options}
-        if "alpha" in options or ("alpha" in given and "tau" not in options):
+        if "alpha" in options or ("alpha" in self.stored and "tau" not in options):
             return "leaky_rnn"
-        if "tau" in given:
+        if "tau" in options or ("tau" in self.stored and not self.is_map):
             return "rate_rnn"
-        raise ModelFileError(
-            f"{path} {self.what}, as leaky networks do, and does not hold the leak ({self.leak}). Pass it: "
+        raise ModelFileError(self._without_leak(path, "the leak"))
+
+    def _without_leak(self, path: Any, wanted: str) -> str:
+        held = " and ".join(f"{k} = {v:.6g}" for k, v in self.stored.items() if np.ndim(v) == 0)
+        return (
+            f"{path} {self.what}, as leaky networks do, and does not hold {wanted} ({held and f'it holds {held}; '}{self.leak}). Pass it: "
             f'family="leaky_rnn", alpha=dt/tau for the map (z\' = (1 - alpha) z + ...), or family="rate_rnn", tau=... for the differential '
             f"equation; with activation= where it is not {self.activation}, which the file does not say either."
         )
 
-    def model(self, family: str, time: TimeBase, options: Mapping[str, Any]) -> tuple[System, Recognition]:
-        """The network. options: the family's own; alpha or tau among them, unless the file has it."""
+    def model(self, path: Any, family: str, time: TimeBase, options: Mapping[str, Any]) -> tuple[System, Recognition]:
+        """The network. options: the family's own; alpha or tau among them, unless the file has it.
+
+        Raises:
+            ModelFileError: neither has it.
+        """
         name = {"leaky_rnn": "alpha", "rate_rnn": "tau"}[family]
         given = {k: v for k, v in self.stored.items() if k == name} | dict(options)
+        if name not in given:
+            raise ModelFileError(self._without_leak(path, f"`{name}`"))
         given = {"activation": self.activation, "form": self.form} | given
-        notes = list(self.notes)
+        notes = [*self._note_on_leak(name, given[name]), *self.notes]
         if "activation" not in options:
-            notes.insert(0, f"The file does not name its nonlinearity: {self.activation} is its program's default.")
+            notes.insert(
+                0,
+                f"The file does not name its nonlinearity: {self.activation} is its program's default; known outputs decide, "
+                "check=(inputs, outputs).",
+            )
         readout, doubt = self._readout(given)
         cls: Any = FAMILIES[family]
         model = cls(**self.weights, **given, readout=readout, time=time)
         return model, Recognition(family, self.what.removeprefix("holds "), (), (*notes, *doubt))
+
+    def _note_on_leak(self, name: str, given: Any) -> list[str]:
+        """That the file's leak is used, or that another one was given."""
+        own = self.stored.get(name)
+        if own is None or np.ndim(own) or np.ndim(given):
+            return []
+        is_own = float(own) == float(given)
+        return [f"`{name}` is {own:.6g}." if is_own else f"`{name}` is {given:.6g} as given; the file has {own:.6g}."]
 
     def _readout(self, given: Mapping[str, Any]) -> tuple[Readout | None, tuple[str, ...]]:
         if self.B is None:
@@ -146,6 +171,8 @@ def _trained_by_rank(found: Named, W_rec: Any, N: int, scale: float, rank: str) 
         None,
         b if b.any() else None,
         start if found.holds("h0") else None,
+        stored=_stored(found),
+        is_map=True,
         notes=notes,
     )
 
@@ -160,6 +187,7 @@ def _continuous_time_rnn(found: Named) -> Published:
     b = sum((np.reshape(found[x], -1) for x in ("b_rec", "b_in") if x in found), np.zeros(n))
     B, c, notes = _outer_linear(found, n)
     start = next((x for x in ("initial_hidden", "h0") if found.holds(x)), None)
+    notes += tuple(notes_on_functions(found.file))
     return Published(
         "has the layers `h2h` and `input2h`",
         "alpha = dt / tau of the module, with tau = 100 in the tutorials, or 1 where it was made without dt",
@@ -170,6 +198,8 @@ def _continuous_time_rnn(found: Named) -> Published:
         c,
         None,
         None if start is None else _vector(found, start, n, 0.0),
+        stored=_stored(found),
+        is_map=True,
         notes=notes,
     )
 

@@ -26,9 +26,9 @@ def renamed(file: FileArrays, names: Any, family: str | None) -> tuple[FileArray
 
     Args:
         file: what was read.
-        names: argument -> array: a name of the file, `"name.T"` for its transpose, `"-name"` for its negative, `"a + b"` for a sum;
-            `"name{2}"` is the second entry of a cell. Arguments are those of the family's constructor; `B` and `readout_b` are the
-            readout, `z0` an initial state.
+        names: argument -> array: a name of the file, `"name.T"` for its transpose, `"-name"` for its negative, `"a + b"` for a sum, `"a @ b"`
+            for a product; `"name{2}"` is the second entry of a cell. Arguments are those of the family's constructor; `B` and
+            `readout_b` are the readout, `z0` an initial state.
         family: the family, None where it is to be found.
 
     Raises:
@@ -79,11 +79,22 @@ def _value(file: FileArrays, name: str, text: str, stored: Mapping[str, Array], 
     if text in stored:  # whatever signs a name may have
         read.add(text)
         return np.asarray(stored[text])
-    terms = [_term(file, name, x.strip(), stored, read) for x in text.split("+")]
+    terms = [_product(file, name, x, stored, read) for x in text.split("+")]
     if len({x.shape for x in terms}) > 1:
         shown = ", ".join(size(x) for x in terms)
         raise ModelFileError(f"{file.path}: `names` adds arrays of different shapes for `{name}` ({shown}): {text!r}.")
     return terms[0] if len(terms) == 1 else np.sum(np.asarray(terms, dtype=np.float64), axis=0)
+
+
+def _product(file: FileArrays, name: str, text: str, stored: Mapping[str, Array], read: set[str]) -> Array:
+    first, *rest = [_term(file, name, x.strip(), stored, read) for x in text.split("@")]
+    for factor in rest:
+        if not first.ndim or not factor.ndim or first.shape[-1] != len(factor):
+            raise ModelFileError(
+                f"{file.path}: `names` multiplies {size(first)} by {size(factor)} for `{name}`, which do not go together: {text.strip()!r}."
+            )
+        first = first.astype(np.float64) @ factor.astype(np.float64)
+    return first
 
 
 def _term(file: FileArrays, name: str, text: str, stored: Mapping[str, Array], read: set[str]) -> Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from retime.core.readout import Readout
 from retime.core.system import System
 from retime.core.time import TimeBase
 from retime.io.affine import Affine, read_through
-from retime.io.modules import notes_on_modules, said_nonlinearity
+from retime.io.arrays import FileArrays
+from retime.io.modules import function_on, is_embedding, notes_on_modules, said_nonlinearity
 from retime.io.named import Named, Recognition, held, own_readout, size
 from retime.io.recurrent import Layer, gated, network
 
@@ -56,6 +57,24 @@ def is_recurrent_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
+def learned_start(file: FileArrays) -> str | None:
+    """The name of an initial state `h0` that was learned, n numbers beside one layer of n units under PyTorch's names; None for none."""
+    weights = [
+        x for name, x in file.arrays.items() if (m := _NAME.fullmatch(name)) and m[2] == "weight" and m[3] == "hh"
+    ]
+    if (
+        len(weights) != 1
+        or weights[0].ndim != 2
+        or len(weights[0]) not in (weights[0].shape[1], 3 * weights[0].shape[1])
+    ):
+        return None
+    found = [x for x, a in file.arrays.items() if x.rpartition(".")[2] in _STARTS and a.size == weights[0].shape[1]]
+    return found[0] if len(found) == 1 else None
+
+
+_STARTS = ("h0", "h_0", "hidden0", "init_hidden", "h_init")
+
+
 def has_recurrent_weights(found: Named) -> bool:
     """Whether recurrent and input weights are among the arrays."""
     return "W_rec" in found and "W_in" in found
@@ -75,29 +94,35 @@ def read_state_dict(
         ModelFileError: arrays are missing or disagree, or the network is bidirectional or projected. TypeError: options.
     """
     weights, is_torch = _layers(found, family)
+    options, rate = _with_rate(found, family, options)
     if family is None and not is_torch:
         _check_leak(found)
     gates = [_gates(found, w) for w in weights]
     chosen = [_family(found, w, g, family, is_torch) for w, g in zip(weights, gates, strict=True)]
     layers = [_layer(w, name) for w, name in zip(weights, chosen, strict=True)]
-    readout, notes = _readout(found, weights, is_torch)
+    readout, function, notes = _readout(found, weights, is_torch)
+    start = learned_start(found.file)
+    if start is not None:
+        found.read.add(start)
+        notes.append(f"`{start}` is an initial state, which retime.io.initial_states gives.")
     model = network(layers, readout, time, options, stacked=family == "stacked_rnn")
     others: tuple[str, ...] = ()
     said = said_nonlinearity(found.file, weights[0].names["W_rec"])
     if family is None and not said:
-        others = _others(gates[0], is_torch, notes)
-    notes += notes_on_modules(found.file, weights[0].names["W_rec"])
+        others = _others(found, gates[0], is_torch, notes)
+    notes += rate + notes_on_modules(found.file, weights[0].names["W_rec"], function)
     reason = ", ".join(w.shown("W_rec", "W_in") for w in weights)
     return model, Recognition(model.family, reason, others, tuple(notes))
 
 
-def _others(gates: int, is_torch: bool, notes: list[str]) -> tuple[str, ...]:
+def _others(found: Named, gates: int, is_torch: bool, notes: list[str]) -> tuple[str, ...]:
     """The families that the same arrays fit; what the file does not say is added to the notes."""
     if gates == 1 and is_torch:
+        whose = "The module does" if found.file.modules else "A PyTorch file does"
+        live = "" if found.file.modules else ". The module itself does, load(module)"
         notes.insert(
             0,
-            "A PyTorch file does not name its nonlinearity: tanh is the default of nn.RNN. The module itself does, load(module); known "
-            "outputs decide, check=(inputs, outputs).",
+            f"{whose} not name its nonlinearity: tanh is the default of nn.RNN{live}; known outputs decide, check=(inputs, outputs).",
         )
         return ('family="relu_rnn"',)
     if gates == 1:
@@ -130,9 +155,16 @@ def _layers(found: Named, family: str | None) -> tuple[list[_Weights], bool]:
     if len(prefixes) > 1:
         raise ModelFileError(
             f"{found.file.path}: {len(prefixes)} recurrent modules ({', '.join(prefixes)}), and a state dict does not say how they "
-            f"are connected. Choose one of them, prefix={prefixes[0]!r}."
+            f"are connected. Choose one of them, prefix={_telling(prefixes)!r}."
         )
     return _torch_layers(found, named), True
+
+
+def _telling(prefixes: list[str]) -> str:
+    """The least of the first prefix that no other one begins with, so that the layers beside its recurrent one come along."""
+    first, *rest = (x.split(".") for x in prefixes)
+    lengths = (k for k in range(1, len(first)) if all(x[:k] != first[:k] for x in rest))
+    return ".".join(first[: next(lengths, len(first))])
 
 
 def _torch_layers(found: Named, named: list[tuple[re.Match[str], str]]) -> list[_Weights]:
@@ -172,6 +204,18 @@ def _check_leak(found: Named) -> None:
             'alpha=..., activation="relu" (z\' = (1 - alpha) z + alpha f(...)), or family="rate_rnn", tau=..., activation=... in continuous '
             "time."
         )
+
+
+def _with_rate(found: Named, family: str | None, options: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[str]]:
+    """The options with the leak or time constant that the family needs, from the file where the user gives none; and a note on it."""
+    name = {"leaky_rnn": "alpha", "rate_rnn": "tau"}.get(family or "")
+    if name is None or name in options:
+        return options, []
+    stored = found.field(name)
+    if stored is None:
+        raise TypeError(f"it needs {name}=..., which the file does not hold")
+    value = np.squeeze(stored)
+    return {**options, name: value}, [f"`{name}` is {value:.6g}."] if value.ndim == 0 else []
 
 
 # What the shapes say.
@@ -238,46 +282,58 @@ def _bias(array: Array | None, rows: int) -> Array:
 # The readout.
 
 
-def _readout(found: Named, weights: list[_Weights], is_torch: bool) -> tuple[Readout | None, list[str]]:
-    """`B`, or the one linear layer `NAME.weight` (p, H) after the recurrent one; and notes on the choice."""
+def _readout(found: Named, weights: list[_Weights], is_torch: bool) -> tuple[Readout | None, str, list[str]]:
+    """`B`, or the one linear layer `NAME.weight` (p, H) after the recurrent one; the module of its function; and notes on the choice."""
     own = own_readout(found) if not is_torch else None
     if own is not None:
         B, b = own
-        return Readout(B, found.get("b") if b is None and "b" not in weights[-1].arrays else b), []
+        return Readout(B, found.get("b") if b is None and "b" not in weights[-1].arrays else b), "", []
     H, arrays = weights[-1].arrays["W_rec"].shape[1], found.file.arrays
     others = [name for name in arrays if name.rsplit(".", 1)[-1] == "weight"]
     below = _below(found, weights, others) if len(others) > 1 else []
-    notes = [
-        f"`{x}` feeds the recurrent layer and is not part of the model, whose inputs are what it gives." for x in below
-    ]
+    notes = [_note_below(found, weights, x) for x in below]
     above = [x for x in others if x not in below]
     if not above:
-        return None, notes
+        return None, "", notes
     name = above[0]
     if not (len(above) == 1 or _are_one_after_the_other(above)) or arrays[name].ndim != 2 or arrays[name].shape[1] != H:
         shown = ", ".join(f"`{x}`" for x in above)
-        return None, [*notes, f"No readout in {shown}; it is one linear layer (outputs x {H}) after the recurrent one."]
+        return (
+            None,
+            "",
+            [*notes, f"No readout in {shown}; it is one linear layer (outputs x {H}) after the recurrent one."],
+        )
     doubt = _doubt(found, weights, name) if len(above) == 1 else ""
     if doubt:
-        return None, [
+        return None, "", [
             *notes, f"`{name}` is not taken for the readout: {doubt}. If it is, set `readout` of the model to it."
         ]  # fmt: skip
     layers = [(x, x.removesuffix("weight") + "bias") for x in above]
     found.read.update(x for pair in layers for x in pair if x in arrays)
     (W, b), *rest = [(arrays[x], arrays.get(bias)) for x, bias in layers]
     readout = read_through(Readout(W, b), [Affine.dense(*x) for x in rest])
-    return readout, [
-        *notes,
-        f"{' and '.join(f'`{x}`' for x in above)} {'is' if len(above) == 1 else 'are'} the readout.",
-    ]
+    notes.append(f"{' and '.join(f'`{x}`' for x in above)} {'is' if len(above) == 1 else 'are'} the readout.")
+    module, function = function_on(found.file, above[-1]) or ("", "linear")
+    if module:
+        notes.append(f"`{module}` is its function, {function}.")
+    return replace(readout, activation=function), module, notes
 
 
 def _below(found: Named, weights: list[_Weights], others: list[str]) -> list[str]:
-    """Linear layers that stand before the recurrent weights and give as many numbers as these read."""
+    """Layers that stand before the recurrent weights and give as many numbers as these read."""
     names, m = list(found.file.arrays), weights[0].arrays.get("W_in", np.zeros((0, 0))).shape[-1]
     first = names.index(weights[0].names["W_rec"])
     is_ordered = found.file.format in _ORDERED
-    return [x for x in others if is_ordered and names.index(x) < first and found.file.arrays[x].shape[:1] == (m,)]
+    before = [x for x in others if is_ordered and names.index(x) < first]
+    return [x for x in before if m in found.file.arrays[x].shape[int(is_embedding(found.file, x)) :][:1]]
+
+
+def _note_below(found: Named, weights: list[_Weights], name: str) -> str:
+    note = f"`{name}` feeds the recurrent layer and is not part of the model, whose inputs are what it gives."
+    W_in = weights[0].names["W_in"]
+    if found.file.arrays[name].ndim != 2 or is_embedding(found.file, name):
+        return note
+    return f'{note} It is part of it by names={{"W_in": "{W_in} @ {name}", ...}}, its bias likewise, where no function stands between.'
 
 
 def _are_one_after_the_other(names: list[str]) -> bool:

@@ -115,7 +115,10 @@ def test_a_cell_of_ones_own_and_functions_around_it_are_named():
     net.act = torch.nn.Sigmoid()
     notes = load_recognized(net)[1].notes
     assert any("MyRNN is not PyTorch's" in note for note in notes)
-    assert "Not read: Sigmoid `act`; the model has the linear layer alone." in notes
+    assert any("Not read: Sigmoid `act`. Where it acts on the outputs" in note for note in notes)
+    assert notes[0].startswith(
+        "The module does not name its nonlinearity: tanh is the default of nn.RNN; known outputs decide"
+    )
 
 
 @pytest.mark.parametrize(

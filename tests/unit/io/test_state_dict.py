@@ -219,8 +219,8 @@ def test_weights_that_do_not_fit_are_named(change, options, match, rng, written)
 @pytest.mark.parametrize(
     ("options", "error", "match"),
     [
-        ({"family": "rate_rnn"}, TypeError, "family 'rate_rnn' with options {}: .*'tau'"),
-        ({"family": "leaky_rnn"}, TypeError, "'alpha'"),
+        ({"family": "rate_rnn"}, TypeError, "family 'rate_rnn' with options {}: it needs tau="),
+        ({"family": "leaky_rnn"}, TypeError, "it needs alpha="),
         ({"family": "tanh_rnn", "alpha": 0.1}, TypeError, "family 'tanh_rnn' with options .*alpha"),
         ({"reset_after": True}, TypeError, "the family found with options"),
         (
