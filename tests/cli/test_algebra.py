@@ -80,6 +80,14 @@ def test_linearize_prints_modes_and_ranks(run, rate_file):
     assert "time constant" in text
 
 
+def test_linearize_says_what_grows_in_words(run, tmp_path):
+    path = rt.save(rt.LinearSystem([[1.5, 0.0], [0.0, 0.5]], [0.0, 0.0], np.zeros((2, 0))), tmp_path / "linear.npz")
+    code, text, _ = run("linearize", path)
+    assert code == 0
+    assert f"grows e-fold in {1 / np.log(1.5):.3g} of model time" in text
+    assert f"decays e-fold in {1 / np.log(2):.3g} of model time" in text
+
+
 def test_linearize_refuses_a_state_of_another_size(run, rate_file):
     code, _, err = run("linearize", rate_file[0], "--at", "1,2")
     assert code == 2

@@ -15,7 +15,7 @@ import retime as rt
 from retime import analysis
 from retime.analysis.scan import Branch, Event, Scan
 from retime.core.status import SearchStatus
-from retime.plots.coordinates import components
+from retime.plots.coordinates import components, in_view
 
 COLUMN = (3.35, 2.7)  # inches: 8.5 cm, a column of a paper
 NOTEBOOK = (6.4, 4.8)
@@ -186,3 +186,25 @@ def test_an_overview_has_no_empty_panel_and_fills_its_rows(bistable):
             ax.get_subplotspec().get_position(figure)
         )
     assert all(max(p.x1 for p in row) == pytest.approx(0.9) for row in rows.values())  # matplotlib's right margin
+
+
+def test_an_orbit_that_diverges_is_drawn_until_it_leaves():
+    grows = rt.simulate(rt.LinearSystem([[3.0]], [0.0], np.zeros((1, 0))), [1.0], steps=2000)
+    assert grows.status == "diverged"
+    assert np.nanmax(grows.states) > 1e100
+    ax = grows.plot()
+    assert 1e1 < ax.get_ylim()[1] < 1e3
+    assert ax.get_title().endswith("then it diverges")
+
+
+def test_an_orbit_that_diverges_late_keeps_all_that_came_before():
+    escapes = rt.PLRNN([0.5], [[2.5]], [-3.0], C=[[1.0]])  # 3 z - 3 for z > 0, which leaves beyond 1.5; rests at -6
+    inputs = np.zeros((500, 1))
+    inputs[50] = 20.0
+    path = rt.simulate(escapes, [0.5], steps=500, inputs=inputs)
+    shown = in_view(path)
+    assert path.status == "diverged"
+    assert 50 <= len(shown.times) - 1 <= 52
+    assert np.abs(shown.states).max() <= 10.0 * np.abs(path.states[:51]).max()
+    steady = rt.simulate(escapes, [0.5], steps=10)
+    assert in_view(steady) is steady

@@ -221,7 +221,10 @@ class FixedPoints(Result):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return tuple(self[k] for k in range(*index.indices(len(self))))
-        k = range(len(self))[index]
+        try:
+            k = range(len(self))[index]
+        except IndexError:
+            raise IndexError(f"There is no fixed point {index}: {len(self)} were found, numbered from 0.") from None
         w = self.eigenvalues[k]
         return FixedPoint(
             k, self.points[k], None if self.outputs is None else self.outputs[k], kind_of(w, self.dt is not None), bool(self.stable[k]),

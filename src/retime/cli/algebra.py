@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 import retime as rt
+from retime.analysis.modes import growth_rates, pace
 from retime.cli.commands import emit
 from retime.cli.source import Loaded, check_output
 from retime.convert import INTEGRATORS, field_method, integrator
 from retime.core.arrays import Array
-from retime.core.rendering import paragraph, plain, text_table
+from retime.core.rendering import paragraph, plain, terminal_width, text_table
 from retime.core.start import spread
 from retime.core.time import Discrete
 
@@ -120,11 +121,12 @@ def linearize(loaded: Loaded, at: Array, inputs: Array | None, output: Path | No
     what = "|F(z) - z|" if isinstance(loaded.model.time, Discrete) else "|dz/dt|"
     print(f"\n{linear}\n{what} at the base point: {speed:.3g} (0 at a fixed point)")
     unit = "multiplier per step" if isinstance(linear.time, Discrete) else "eigenvalue"
+    growth = growth_rates(w, linear.dt if isinstance(linear.time, Discrete) else None)
     rows = [
-        [f"{x.real:.6g}{x.imag:+.6g}i", f"{t:.6g}", f"{f:.6g}"]
-        for x, t, f in zip(w[:SHOWN], linear.time_constants, linear.frequencies, strict=False)
+        [f"{x.real:.6g}{x.imag:+.6g}i", pace(float(g), "of model time"), f"{f:.6g}"]
+        for x, g, f in zip(w[:SHOWN], growth, linear.frequencies, strict=False)
     ]
-    print(text_table([unit, "time constant", "frequency"], rows))
+    print(text_table([unit, "time constant", "frequency"], rows, width=terminal_width()))
     if len(w) > SHOWN:
         print(f"... and {len(w) - SHOWN} more (--json prints all)")
     n = linear.num_states

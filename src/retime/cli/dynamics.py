@@ -11,7 +11,7 @@ from retime.cli.commands import emit
 from retime.cli.source import Loaded, check_output, is_stdout
 from retime.core.arrays import Array
 from retime.core.files import replace_atomically
-from retime.core.rendering import paragraph, plain, text_table
+from retime.core.rendering import paragraph, plain, terminal_width, text_table
 from retime.core.time import Discrete
 
 PICTURES = (".png", ".pdf", ".svg")
@@ -38,19 +38,13 @@ def analyze(loaded: Loaded, z0: Array, options: dict[str, Any], output: Path | N
         print(note)
     for part in (found.fixed_points, found.cycles, found.exponents, found.basins):
         if part is not None:
-            print(f"\n{_wrapped(part)}")
+            print(f"\n{part!r}")
     if found.regions is not None:
         print(f"\n{_regions(found.regions)}")
     print(f"\n{paragraph(found.words)}")
     if written is not None:
         print(f"\nWritten: {written}")
     return not _is_short(found)
-
-
-def _wrapped(part: Any) -> str:
-    """A result with its first line broken at 100 characters."""
-    title, _, table = repr(part).partition("\n")
-    return paragraph(title) + ("\n" + table if table else "")
 
 
 def _is_short(found: Any) -> bool:
@@ -65,7 +59,8 @@ def _regions(regions: Any) -> str:
         for k in range(shown)
     ]
     rows += [["...", f"{len(regions.patterns) - shown} more", ""]] if len(regions.patterns) > shown else []
-    return f"Regions: {len(regions.patterns)} visited\n{text_table(['pattern', 'samples', 'share of time'], rows)}"
+    table = text_table(["pattern", "samples", "share of time"], rows, width=terminal_width())
+    return f"Regions: {len(regions.patterns)} visited\n{table}"
 
 
 def _write(found: Any, data: dict[str, Any], output: Path) -> Path:

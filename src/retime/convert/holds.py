@@ -210,7 +210,8 @@ class ImpulseInvariant(Integrator):
         B, offset = output_of(model)
         D = np.zeros((len(B), E.shape[1])) if model.D is None else model.D
         wanted = model.dt * B @ E
-        if np.abs(D - wanted).max(initial=0.0) > 1e-9 * (np.abs(wanted).max(initial=0.0) + np.abs(D).max(initial=0.0)):
+        size = model.dt * np.outer(np.abs(B).sum(axis=1), np.abs(E).max(axis=0, initial=0.0))
+        if np.any(np.abs(D - wanted) > 1e-9 * (size + np.abs(D))):
             raise CertificateError(
                 "D is not dt C A^-1 B: the map is not an impulse-invariant one. Use zoh, foh, tustin or matched."
             )

@@ -16,7 +16,7 @@ from retime.convert.to_continuous import to_continuous
 from retime.convert.to_discrete import to_discrete
 from retime.core.arrays import Array, positive, real_array
 from retime.core.certificate import Condition
-from retime.core.rendering import html_table, plain, text_table
+from retime.core.rendering import html_table, plain, terminal_width, text_table
 from retime.core.states import one_state
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import Continuous, Discrete
@@ -78,7 +78,7 @@ class Interchange:
         return rows
 
     def __repr__(self) -> str:
-        return text_table(["interchange", ""], self._rows())
+        return text_table(["interchange", ""], self._rows(), width=terminal_width())
 
     def _repr_html_(self) -> str:
         return html_table(["interchange", ""], self._rows())

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.states import finite_rows
+from retime.core.status import TrajectoryStatus
 from retime.core.trajectory import Trajectory
 
 NONE = 1e-9  # share of the variance that rounding makes
+LEAVES = 10.0  # times as far as in the first half of what is shown: an orbit that diverges has left
 THIRD = 0.01  # share of the variance below which a third principal component is left out
 
 
@@ -117,6 +119,27 @@ def of_trajectory(path: Trajectory, *, most: int, units: Any, outputs: bool | No
     p = 0 if path.outputs is None else path.outputs.shape[-1]
     given = {"readout": None if path.outputs is None else lambda z: None, "num_outputs": p, "least": least}
     return coordinates(path.states.shape[1], most=most, units=units, outputs=outputs, cloud=path.states, **given)
+
+
+def in_view(path: Trajectory) -> Trajectory:
+    """Of an orbit that diverges the part that a picture can show: before its states are many times as large as they were; else all of it."""
+    if path.is_batch or path.status is not TrajectoryStatus.DIVERGED:
+        return path
+    size = np.abs(finite_rows(path.states)).max(axis=1)
+    half = len(size)
+    while half > 2 and size[:half].max() > LEAVES * size[: half // 2].max():
+        half //= 2
+    gone = np.flatnonzero(size > LEAVES * size[:half].max())
+    end = max(int(gone[0]), 2) if len(gone) else len(size)
+    cut = {name: getattr(path, name)[:end] for name in ("times", "states", "patterns")}
+    outputs = None if path.outputs is None else path.outputs[:end]
+    kept = path.switch_times <= path.times[end - 1]
+    return replace(path, **cut, outputs=outputs, switches=([path.switch_times[kept]], [path.switch_units[kept]]))
+
+
+def leaving(shown: Trajectory, path: Trajectory) -> str:
+    """A title that says where `in_view` ends; "" where it shows all."""
+    return "" if shown is path else f"until t = {shown.times[-1]:.3g}, then it diverges"
 
 
 def indices(units: Any, count: int, most: int) -> list[int]:

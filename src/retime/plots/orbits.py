@@ -14,7 +14,7 @@ from retime.core.arrays import Array
 from retime.core.states import one_state
 from retime.core.time import Continuous
 from retime.core.trajectory import Trajectory
-from retime.plots.coordinates import components, coordinates, of_trajectory, slice_name
+from retime.plots.coordinates import components, coordinates, in_view, leaving, of_trajectory, slice_name
 from retime.plots.space import Space, room
 from retime.plots.style import grays, ink, legend, new_axes
 
@@ -32,7 +32,7 @@ def time_series(
 
     Args:
         trajectory: the line, e.g. a flow; one initial state.
-        samples: drawn as dots in the same colors, e.g. the map's orbit.
+        samples: drawn as dots in the same colors, e.g. the map's orbit. Of an orbit that diverges the part before it does so is drawn.
         units: indices of states to draw (of outputs with `outputs=True`); None for the first three outputs, without a readout for up to
             three states, or the first three principal components of the orbit, with their shares of the variance.
         outputs: True: the readout's outputs; False: never; None for the choice above.
@@ -46,6 +46,7 @@ def time_series(
         ValueError: a batch, an index that does not exist, or no outputs.
     """
     ax = new_axes(ax)
+    whole, trajectory, samples = trajectory, in_view(trajectory), None if samples is None else in_view(samples)
     shown = of_trajectory(trajectory, most=3, units=units, outputs=outputs, least=1)
     values = shown.along(trajectory)
     dots = None if samples is None else shown.along(samples)
@@ -60,6 +61,8 @@ def time_series(
         "output" if shown.shown is not None else "principal component" if shown.labels[0].startswith("PC") else "state"
     )
     ax.set(xlabel="time", ylabel=kind)
+    if words := leaving(trajectory, whole):
+        ax.set_title(words, fontsize="medium")
     legend(ax)
     return ax
 
@@ -100,6 +103,7 @@ def phase_plane(
     if not isinstance(getattr(model, "time", None), Continuous):
         raise TypeError(f"{type(model).__name__} is a map and has no field; pass `to_continuous(model).model`.")
     ax = new_axes(ax)
+    trajectory, samples = (None if path is None else in_view(path) for path in (trajectory, samples))
     orbit = trajectory if trajectory is not None else samples
     n = model.num_states
     found = components(orbit.states, 2) if units is None and n > 3 and orbit is not None else None
@@ -158,12 +162,15 @@ def state_space(
     Raises:
         ValueError: a batch, indices that do not exist, or no outputs.
     """
+    whole, trajectory, samples = trajectory, in_view(trajectory), None if samples is None else in_view(samples)
     shown = of_trajectory(trajectory, most=room(ax), units=units, outputs=outputs)
     space = Space(ax, shown)
     space.line(shown.along(trajectory), lw=0.8)
     if samples is not None:
         space.line(shown.along(samples), ls="none", marker="o", ms=2, mfc="none")
     space.finish()
+    if words := leaving(trajectory, whole):
+        space.ax.set_title(words, fontsize="medium")
     return space.ax
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
@@ -9,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from retime.core.trajectory import Trajectory
-from retime.plots.coordinates import of_trajectory
+from retime.plots.coordinates import in_view, of_trajectory
 
 if TYPE_CHECKING:
     from retime.analysis.analyze import Analysis
@@ -23,6 +24,7 @@ from retime.plots.spectra import exponents, multipliers, spectrum
 from retime.plots.style import COLORS
 
 PANEL = (4.6, 4.0)  # inches
+LETTERS = 10.0  # of a title per inch
 SAMPLES = 300  # of a long orbit that are shown over time
 RESTS = 1e-3  # of the whole range: what still moves at the end of an orbit that rests
 
@@ -47,8 +49,9 @@ def analysis(result: Analysis, *, units: Any = None, outputs: bool | None = None
     """
     points, panels = result.fixed_points, []
     few, chosen = len(points) <= COLORS, {"units": units, "outputs": outputs}
-    space = of_trajectory(result.orbit, most=3, **chosen)
-    panels.append(lambda ax: fixed_points(points, trajectory=result.orbit, numbers=few, ax=ax, **chosen))
+    orbit = in_view(result.orbit)
+    space = of_trajectory(orbit, most=3, **chosen)
+    panels.append(lambda ax: fixed_points(points, trajectory=orbit, numbers=few, ax=ax, **chosen))
     panels.append(lambda ax: _part_of_series(result.orbit, ax, chosen))
     if len(points):
         panels.append(lambda ax: spectrum(points, ax=ax))
@@ -69,7 +72,7 @@ def analysis(result: Analysis, *, units: Any = None, outputs: bool | None = None
     places = [place for r, width in enumerate(rows) for place in grid[r].subgridspec(1, width)]
     for draw, place in zip(panels, places, strict=True):
         draw(figure.add_subplot(place, projection="3d" if draw is panels[0] and len(space) == 3 else None))
-    figure.suptitle(_sentence(result.behavior))
+    figure.suptitle(fill(_sentence(result.behavior), int(LETTERS * figure.get_figwidth())))
     return list(figure.axes)
 
 

@@ -10,7 +10,7 @@ from retime.analysis.affine import affine_view, constant_input
 from retime.core.arrays import Array
 from retime.core.searched import Searched
 from retime.core.trajectory import Trajectory
-from retime.plots.coordinates import Coordinates, coordinates
+from retime.plots.coordinates import Coordinates, coordinates, in_view
 from retime.plots.polygons import clipped
 from retime.plots.space import Space, room
 from retime.plots.style import COLORS, STABLE, UNSTABLE
@@ -63,6 +63,7 @@ def fixed_points(
     if not (len(result) or len(result.continua) or len(result.slow_points) or trajectory is not None):
         raise ValueError(f"There is no fixed point to draw ({result.message}).")
     about = result.searched if model is None else Searched(model, constant_input(model, inputs))
+    trajectory = None if trajectory is None else in_view(trajectory)
     shown = _coordinates(result, about, units, outputs, trajectory, room(ax))
     space = Space(ax, shown)
     orbit = [] if trajectory is None else [shown.along(trajectory)]

@@ -179,3 +179,18 @@ def test_wrong_arguments_are_refused():
         rt.analyze("file.mat")
     with pytest.raises(ValueError, match="`time_limit` is -1"):
         rt.analyze(rt.zoo.load("lorenz"), time_limit=-1)
+
+
+def test_an_orbit_is_not_shortened_because_the_first_call_loads_code(monkeypatch):
+    module = importlib.import_module("retime.analysis.analyze")
+    now = [0.0]
+
+    def simulate(model, z0, *, steps, **options):
+        now[0] += 1.0 if now[0] == 0.0 else 1e-3  # a second of loading, then the work itself
+        return rt.simulate(model, z0, steps=steps, **options)
+
+    monkeypatch.setattr(module, "work_seconds", lambda: now[0])
+    monkeypatch.setattr(module, "simulate", simulate)
+    found = rt.analyze(rt.PLRNN([0.5], [[0.1]], [0.2]), steps=100, max_period=0)
+    assert len(found.orbit.times) == 101
+    assert found.notes == ()
