@@ -393,6 +393,7 @@ def json_damaged(value, rng):
             walk(child)
 
     walk(value)
+    room = 900  # levels that the encoder can still write
     for _ in range(rng.integers(1, 4)):
         node, key = places[rng.integers(len(places))]
         kind = rng.random()
@@ -408,7 +409,9 @@ def json_damaged(value, rng):
         elif kind < 0.9 and isinstance(node, dict):
             node.pop(key, None)
         else:
-            for _ in range(int(rng.choice([3, 60, 900]))):
+            depth = min(int(rng.choice([3, 60, 900])), room)
+            room -= depth
+            for _ in range(depth):
                 node[key] = {"config": node[key], "class_name": "Sequential"} if rng.random() < 0.5 else [node[key]]
     return value
 

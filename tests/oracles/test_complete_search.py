@@ -233,10 +233,10 @@ def is_listed(found, single):
 
 
 def test_integer_networks_include_all_kinds_of_degeneracy(integer_networks):
-    assert sum(len(single) > 1 for *_, single, _ in integer_networks) > 30
-    assert sum(any(single.values()) for *_, single, _ in integer_networks) > 10
-    assert sum(bool(wide) for *_, wide in integer_networks) > 20
-    assert sum(any(p.tight for p in wide) for *_, wide in integer_networks) > 3
+    assert sum(len(single) > 1 for *_, single, _ in integer_networks) > 10
+    assert sum(any(single.values()) for *_, single, _ in integer_networks) > 4
+    assert sum(bool(wide) for *_, wide in integer_networks) > 6
+    assert sum(any(p.tight for p in wide) for *_, wide in integer_networks) > 0
 
 
 def test_integer_networks_without_continua_have_exactly_the_exact_points(integer_networks):
@@ -244,7 +244,7 @@ def test_integer_networks_without_continua_have_exactly_the_exact_points(integer
     wrong = [
         seed for seed, found, single in cases if found.complete and (found.continua or not is_listed(found, single))
     ]
-    assert len(cases) > 200
+    assert len(cases) > 80
     assert not wrong
 
 

@@ -145,7 +145,7 @@ def test_an_unstable_fixed_point_is_not_sold_as_rest():
 def test_an_orbit_does_not_begin_at_a_fixed_point_unless_told_to():
     oscillator = rt.VectorField(lambda z: jnp.stack([z[1], (1 - z[0] ** 2) * z[1] - z[0]]), 2)
     found = rt.analyze(oscillator, duration=60.0)
-    assert "The origin is a fixed point; the orbit begins at a random state." in found.notes
+    assert "The orbit begins at a random state (seed 0), because zeros are a fixed point." in found.notes
     assert np.ptp(found.orbit.states[-1000:, 0]) > 3.9  # twice an amplitude of 2
     assert rt.analyze(oscillator, np.zeros(2), duration=20.0).behavior.endswith("which is unstable: neighbors leave it")
 
