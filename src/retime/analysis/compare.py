@@ -9,7 +9,7 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.errors import ShapeError
-from retime.core.rendering import html_table, paragraph, plain, terminal_width, text_table
+from retime.core.rendering import html_table, plain, text_table
 from retime.core.status import TrajectoryStatus
 from retime.core.system import System, initial_states
 from retime.core.time import Discrete
@@ -93,7 +93,7 @@ class Comparison:
         ]
 
     def __repr__(self) -> str:
-        return f"{paragraph(self._title)}\n{text_table(['', 'value'], self._rows(), width=terminal_width())}"
+        return f"{self._title}\n{text_table(['', 'value'], self._rows())}"
 
     def _repr_html_(self) -> str:
         return html_table(["", "value"], self._rows(), caption=self._title)

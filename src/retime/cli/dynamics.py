@@ -38,13 +38,19 @@ def analyze(loaded: Loaded, z0: Array, options: dict[str, Any], output: Path | N
         print(note)
     for part in (found.fixed_points, found.cycles, found.exponents, found.basins):
         if part is not None:
-            print(f"\n{part!r}")
+            print(f"\n{_wrapped(part)}")
     if found.regions is not None:
         print(f"\n{_regions(found.regions)}")
     print(f"\n{paragraph(found.words)}")
     if written is not None:
         print(f"\nWritten: {written}")
     return not _is_short(found)
+
+
+def _wrapped(part: Any) -> str:
+    """A result with its first line broken at the terminal's width."""
+    title, _, table = repr(part).partition("\n")
+    return paragraph(title) + ("\n" + table if table else "")
 
 
 def _is_short(found: Any) -> bool:

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
-from retime.core.rendering import dataframe, html_table, paragraph, plain, terminal_width, text_table, write_csv
+from retime.core.rendering import dataframe, html_table, plain, text_table, write_csv
 
 
 class Result(ABC):
@@ -73,7 +73,7 @@ class Result(ABC):
     def __repr__(self) -> str:
         header, rows = self._table()
         title = f"{type(self).__name__}: {self._title()}"
-        return "\n".join([paragraph(title), *([text_table(header, rows, width=terminal_width())] if rows else [])])
+        return f"{title}\n{text_table(header, rows)}" if rows else title
 
     def _repr_html_(self) -> str:
         header, rows = self._table()
