@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from retime.core.arrays import Array, real_array
+from retime.core.distinct import distinct_rows
 from retime.core.errors import ShapeError
 from retime.core.inputs import Inputs
 from retime.core.result import Result
@@ -246,9 +247,8 @@ class _Member(NamedTuple):
 def _numbered(stacks: list[Array]) -> tuple[Array, list[Array]]:
     """The different rows of bool stacks `(., q)`, and for each stack the number of every row."""
     rows = np.concatenate(stacks)
-    words = np.ascontiguousarray(np.packbits(rows, axis=1))
-    _, first, number = np.unique(words.view(f"V{words.shape[1]}").ravel(), return_index=True, return_inverse=True)
-    return rows[first], np.split(number, np.cumsum([len(s) for s in stacks])[:-1])
+    kinds = distinct_rows(rows)
+    return rows[kinds.first], np.split(kinds.number, np.cumsum([len(s) for s in stacks])[:-1])
 
 
 def _result(

@@ -9,6 +9,7 @@ import numpy as np
 
 import retime as rt
 from retime.core.arrays import Array
+from retime.core.distinct import distinct_rows
 from retime.core.rendering import paragraph, terminal_width, text_table
 from retime.core.start import spread
 
@@ -150,11 +151,11 @@ def orbit_report(model: Any, conversion: Any, z0: Array, steps: int, inputs: Arr
             f"The orbit leaves the range of finite numbers in its first step; start elsewhere (--z0). {orbit.message}"
         )
     rows = None if inputs is None else inputs[:good]
-    patterns, counts = np.unique(orbit.patterns[:good], axis=0, return_counts=True)
-    regions = list(conversion.model.convert(patterns))
+    kinds = distinct_rows(orbit.patterns[:good])
+    regions = list(conversion.model.convert(orbit.patterns[kinds.first]))
     clock = _compared(model, conversion.model, z0, good, rows, "clock")
     status = str(orbit.status) if good == steps else f"{orbit.status} after {good}"
-    visits = [int(c) for c in counts]
+    visits = [int(c) for c in kinds.counts]
     return OrbitReport(model, conversion.model, rows, good, status, regions, visits, clock, conversion.certificate)
 
 

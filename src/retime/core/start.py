@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from retime.core.arrays import Array
+from retime.core.distinct import first_of_cells
 from retime.core.system import System
 
 RESOLUTION = 1e-6
@@ -51,7 +52,6 @@ def spread(states: Array, most: int) -> Array:
         return finite
     size = RESOLUTION * (1.0 + np.abs(z[finite]).max(initial=0.0))
     cells = np.floor(z[finite] / size)
-    _, first = np.unique(cells, axis=0, return_index=True)
-    candidates = finite[np.sort(first)]
+    candidates = finite[first_of_cells(cells)]
     chosen = candidates[np.linspace(0, len(candidates) - 1, min(len(candidates), most)).astype(int)]
     return chosen[distinct(z[chosen])]

@@ -14,6 +14,7 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.canonical import PiecewiseAffineForm
+from retime.core.distinct import distinct_rows
 from retime.core.progress import progress
 from retime.core.region import scaling_rows
 from retime.core.status import RegionStatus, TrajectoryStatus
@@ -156,9 +157,7 @@ def _convert_ahead(flow: PiecewiseAffineFlow, z0: Array, rows: Array) -> None:
     if flow.num_units == 0 or len(rows) < 2:
         return
     patterns = map_runs(flow.canonical, z0, flow.dt, rows).patterns[:-1].reshape(-1, flow.num_units)
-    words = np.packbits(patterns, axis=1)
-    _, first = np.unique(words.view(f"V{words.shape[1]}").ravel(), return_index=True)
-    flow.convert(patterns[first])
+    flow.convert(patterns[distinct_rows(patterns).first])
 
 
 def _between(flow: PiecewiseAffineFlow, runs: Runs, phase: Array, rows: Array, done: Array) -> Runs:
