@@ -34,6 +34,29 @@ def test_version_and_short_help(run):
     assert "--tau" in text
 
 
+def test_the_list_of_commands_is_not_cut_short(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    listed = run("-h")[1].split("Commands:")[1].strip().splitlines()
+    assert len(listed) >= 10
+    assert not [line for line in listed if line.endswith("...")]
+
+
+def test_steps_are_those_asked_for_or_one_per_row_of_inputs(run, leaky, tmp_path):
+    table = tmp_path / "drive.csv"
+    table.write_text("a,b\n1,2\n3,4\n5,6\n")
+    given = ("simulate", leaky, "--family", "rate_rnn", "--tau", "0.5", "--inputs", table, "--json")
+    assert len(json.loads(run(*given)[1])["times"]) == 4
+    assert len(json.loads(run(*given, "--steps", 2)[1])["times"]) == 3
+    code, out, err = run(*given, "--steps", 5)
+    assert (code, out) == (2, "")
+    assert "--steps is 5, but" in err
+    assert "has 3 rows" in err
+    table.write_text("1\n2\n")
+    code, _, err = run(*given)
+    assert code == 2
+    assert "has 1 columns; the model has 2 inputs" in err
+
+
 def test_names_of_arrays_are_an_option(run, tmp_path, rng):
     W, U, c = rng.normal(size=(3, 3)) / 3, rng.normal(size=(2, 3)), rng.normal(size=3)
     np.savez(tmp_path / "theirs.npz", rec=W, drive=U, c=c, begin=np.ones(3))

@@ -61,6 +61,12 @@ InputFile = Annotated[
     ),
 ]
 Steps = Annotated[int, typer.Option(help="Number of steps of the orbit.")]
+DrivenSteps = Annotated[
+    int | None,
+    typer.Option(
+        "--steps", help="Number of steps of the orbit; default: one per row of --inputs, else 1000 (convert: 10000)."
+    ),
+]
 Field = Annotated[
     str | None,
     typer.Option(
@@ -90,7 +96,10 @@ def info(
     loaded: Any,
     as_json: Json = False,
 ) -> None:
-    """What a weights file holds: family and why, sizes, time base, initial states."""
+    """What a weights file holds: family, sizes, time base.
+
+    Also why it was read so, its equation and its initial states.
+    """
     from retime.cli import commands
 
     commands.info(loaded, as_json)
@@ -103,25 +112,25 @@ def convert(
     loaded: Any,
     z0: Start = None,
     inputs: InputFile = None,
-    steps: Steps = 10_000,
+    steps: DrivenSteps = None,
     method: Field = None,
     output: Output = None,
     as_json: Json = False,
 ) -> None:
-    """Convert a map to its ODE along an orbit: statuses, errors of both switching rules, what may be claimed.
+    """Convert a map to its ODE: what is exact, and the errors.
 
-    Piecewise-linear networks are converted exactly; smooth ones (tanh, GRU, LSTM) by an embedding whose error is measured
-    (--method euler-field, the default, or formal-log:ORDER). Exit code 1 when the claim does not hold. -o writes the flow (.npz).
+    The regions along an orbit with their status, the errors of both switching rules, and what may be claimed. Piecewise-linear
+    networks are converted exactly; smooth ones (tanh, GRU, LSTM) by an embedding whose error is measured (--method euler-field,
+    the default, or formal-log:ORDER). Exit code 1 when the claim does not hold. -o writes the flow (.npz).
     """
     from retime.cli import algebra, commands, source
 
+    rows, count = source.driven_orbit(inputs, loaded, steps, 10_000)
+    start = source.start(loaded, z0, rows)
     if method not in (None, "matrix-log") or source.is_not_a_plrnn(loaded):
-        rows = source.read_inputs(inputs, loaded)
-        start = source.start(loaded, z0, rows)
-        holds = algebra.convert_smooth(loaded, method, start, rows, steps, output, as_json)
+        holds = algebra.convert_smooth(loaded, method, start, rows, count, output, as_json)
         raise typer.Exit(0 if holds else 1)
-    rows = source.read_inputs(inputs, loaded)
-    holds = commands.convert(loaded, source.start(loaded, z0, rows), rows, steps, output, as_json)
+    holds = commands.convert(loaded, start, rows, count, output, as_json)
     raise typer.Exit(0 if holds else 1)
 
 
@@ -132,7 +141,7 @@ def simulate(
     loaded: Any,
     z0: Start = None,
     inputs: InputFile = None,
-    steps: Steps = 1000,
+    steps: DrivenSteps = None,
     switching: Annotated[
         Switching | None, typer.Option(help="Convert to a flow and run that; default: the map itself.")
     ] = None,
@@ -141,13 +150,16 @@ def simulate(
     output: Output = None,
     as_json: Json = False,
 ) -> None:
-    """Run a map, its converted flow (--switching), or a continuous network. -o writes .npz or .csv."""
+    """Run a map, its converted flow, or a continuous network.
+
+    --switching runs the flow of a map. -o writes .npz or .csv.
+    """
     from retime.cli import commands, source
 
     rule = None if switching is None else switching.value
     options: dict[str, Any] = {"switching": rule, "per_step": per_step, "every": every}
-    rows = source.read_inputs(inputs, loaded)
-    done = commands.simulate(loaded, source.start(loaded, z0, rows), rows, steps, options, output, as_json)
+    rows, count = source.driven_orbit(inputs, loaded, steps, 1000)
+    done = commands.simulate(loaded, source.start(loaded, z0, rows), rows, count, options, output, as_json)
     raise typer.Exit(0 if done else 1)
 
 
@@ -158,21 +170,21 @@ def compare(
     loaded: Any,
     z0: Start = None,
     inputs: InputFile = None,
-    steps: Steps = 1000,
+    steps: DrivenSteps = None,
     tolerance: Annotated[
         float, typer.Option(help="Largest one-step error of the clock flow, relative to the state's size.")
     ] = 1e-9,
     output: Output = None,
     as_json: Json = False,
 ) -> None:
-    """Compare a map with its converted flow, step by step, for both switching rules. Exit code 1 when the clock flow differs.
+    """Compare a map with its converted flow, step by step.
 
-    -o writes the errors per step (.npz or .csv).
+    For both switching rules; exit code 1 when the clock flow differs. -o writes the errors per step (.npz or .csv).
     """
     from retime.cli import commands, source
 
-    rows = source.read_inputs(inputs, loaded)
-    same = commands.compare(loaded, source.start(loaded, z0, rows), rows, steps, tolerance, output, as_json)
+    rows, count = source.driven_orbit(inputs, loaded, steps, 1000)
+    same = commands.compare(loaded, source.start(loaded, z0, rows), rows, count, tolerance, output, as_json)
     raise typer.Exit(0 if same else 1)
 
 
@@ -196,10 +208,11 @@ def analyze(
     output: Output = None,
     as_json: Json = False,
 ) -> None:
-    """Fixed points (all of them, with a proof, for ReLU networks), cycles, Lyapunov exponents, regions, basins.
+    """Fixed points, cycles, exponents, regions, basins.
 
-    Exit code 1 when the time ended, or Ctrl-C came, before the searches did; the orbit and its exponents take what their length
-    needs. -o writes the numbers (.json), the fixed points as a table (.csv), or a picture (.png .pdf .svg).
+    Of ReLU networks all fixed points, with a proof; Lyapunov exponents of one orbit. Exit code 1 when the time ended, or Ctrl-C
+    came, before the searches did; the orbit and its exponents take what their length needs. -o writes the numbers (.json), the
+    fixed points as a table (.csv), or a picture (.png .pdf .svg).
     """
     from retime.cli import dynamics, source
 
@@ -230,11 +243,11 @@ def discretize(
     output: Output = None,
     as_json: Json = False,
 ) -> None:
-    """The map of one step of a network in continuous time; or a map with another step (by way of --field).
+    """The map of one step of a continuous network.
 
-    Prints the one-step error and whether what decays still decays, measured at --at and 16 random states around it
-    (default: around the origin).
-    Exit code 1 when the certificate fails. -o writes the new network (.npz).
+    Or a map with another step, by way of --field. Prints the one-step error and whether what decays still decays, measured at
+    --at and 16 random states around it (default: around the origin). Exit code 1 when the certificate fails. -o writes the new
+    network (.npz).
     """
     from retime.cli import algebra, source
 
@@ -252,7 +265,10 @@ def rescale(
     output: Output = None,
     as_json: Json = False,
 ) -> None:
-    """The same orbit, slower or faster. -o writes the new network (.npz)."""
+    """The same orbit, slower or faster.
+
+    -o writes the new network (.npz).
+    """
     from retime.cli import algebra
 
     algebra.rescale(loaded, factor, output, as_json)
@@ -268,7 +284,10 @@ def linearize(
     output: Output = None,
     as_json: Json = False,
 ) -> None:
-    """The linear system around a state: eigenvalues, time constants, frequencies, controllability. -o writes it (.npz)."""
+    """The linear system around a state, and its modes.
+
+    Eigenvalues, time constants, frequencies, controllability. -o writes it (.npz).
+    """
     from retime.cli import algebra, source
 
     level = None if inputs is None else source.numbers(inputs, loaded.model.num_inputs, "--inputs", "inputs")
@@ -282,7 +301,10 @@ def zoo(
     output: Output = None,
     as_json: Json = False,
 ) -> None:
-    """List the networks that ship with retime, or write one to a file."""
+    """The networks that ship with retime: list, or write one.
+
+    -o writes the network that is named to a file.
+    """
     from retime.cli import commands
 
     commands.zoo(name, output, as_json)
@@ -291,7 +313,7 @@ def zoo(
 @app.command()
 @reported
 def cite(as_json: Json = False) -> None:
-    """How to cite retime, and the papers whose methods it uses, as BibTeX."""
+    """How to cite retime and the papers behind it, as BibTeX."""
     from retime.cli import citation
 
     citation.cite(as_json)

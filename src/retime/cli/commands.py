@@ -81,7 +81,6 @@ def convert(loaded: Loaded, z0: Array, inputs: Array | None, steps: int, output:
 
     check_output(output, ("", ".npz"))
     model = _map(loaded)
-    steps = steps if inputs is None else len(inputs)
     if steps < 1:
         raise ValueError(f"--steps is {steps}; the orbit needs at least one step.")
     conversion = rt.to_continuous(model, throw=False)
@@ -127,7 +126,7 @@ def simulate(
     """Run and write or summarize; the return value says whether every requested time was reached."""
     check_output(output, (".npz", ".csv"))
     _one_on_stdout(output, as_json)
-    model, steps = loaded.model, steps if inputs is None else len(inputs)
+    model = loaded.model
     if steps < 0:
         raise ValueError(f"--steps is {steps}; it must be a whole number >= 0.")
     if not options["every"] > 0:
@@ -198,7 +197,7 @@ def compare(
     """Compare the map with both readings of its flow."""
     check_output(output, (".npz", ".csv"))
     _one_on_stdout(output, as_json)
-    model, steps = _map(loaded), steps if inputs is None else len(inputs)
+    model = _map(loaded)
     if steps < 1:
         raise ValueError(f"--steps is {steps}; comparing needs at least one step.")
     flow = rt.to_continuous(model, throw=False).model

@@ -149,7 +149,28 @@ def read_inputs(path: Path | None, loaded: Loaded) -> Array | None:
     kept = table.without_time(loaded.model.num_inputs)
     if kept is not table:
         print(f"retime: the first column of {path}, {table.names[0]!r}, is not an input.", file=sys.stderr)
+    wanted, found = loaded.model.num_inputs, kept.rows.shape[1]
+    if found != wanted:
+        raise ValueError(
+            f"--inputs: {path} has {found} columns; the model has {wanted} inputs, and takes one column for each."
+        )
     return kept.rows
+
+
+def driven_orbit(path: Path | None, loaded: Loaded, steps: int | None, otherwise: int) -> tuple[Array | None, int]:
+    """The inputs, and the number of steps: what --steps says, else one per row of inputs, else `otherwise`.
+
+    Raises:
+        ValueError: fewer rows than steps.
+    """
+    rows = read_inputs(path, loaded)
+    if rows is None:
+        return None, otherwise if steps is None else steps
+    if steps is not None and steps > len(rows):
+        raise ValueError(
+            f"--steps is {steps}, but {path} has {len(rows)} rows, one for each step. Give more rows, or drop --steps."
+        )
+    return (rows, len(rows)) if steps is None or steps < 0 else (rows[:steps], steps)
 
 
 def is_stdout(path: Path | None) -> bool:

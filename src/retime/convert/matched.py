@@ -74,8 +74,13 @@ class MatchedPoles(Integrator):
         for name, values in (("pole", poles), ("zero", kept)):
             on_axis = values[(np.imag(values) == 0) & (np.real(values) <= 0)]
             if len(on_axis):
+                place = float(np.max(np.real(on_axis)))
+                if place == 0.0:
+                    raise CertificateError(
+                        f'A {name} is 0: no {name} s has exp(s dt) = 0. method="tustin" has one for it, -2/dt.'
+                    )
                 raise CertificateError(
-                    f"A {name} is {on_axis[0].real:.6g}: no real {name} s has exp(s dt) <= 0, and a pair of complex ones would need a second "
+                    f"A {name} is {place:.6g}: no real {name} s has exp(s dt) < 0, and a pair of complex ones would need a second "
                     f'{name} there. method="zoh" raises the order instead, as MATLAB does; "tustin" keeps it.'
                 )
         new, places = (np.where(x == 1, 0, np.log(x.astype(complex)) / dt) for x in (kept, poles))

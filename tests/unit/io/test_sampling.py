@@ -241,6 +241,11 @@ def test_the_error_of_an_approximation_is_that_of_its_frequency_response():
             rt.CertificateError,
             "A pole is -0.5: no real pole",
         ),
+        (
+            lambda: rt.d2c(signal.dlti([1], [1, 0], dt=0.1), "matched"),
+            rt.CertificateError,
+            r"A pole is 0: no pole s has exp\(s dt\) = 0",
+        ),
         (lambda: rt.d2c(signal.dlti([1], [1, 1], dt=0.1), "tustin"), rt.CertificateError, "A pole of the system is -1"),
         (lambda: rt.d2c(signal.dlti([1], [1, 0, 0], dt=0.1)), rt.CertificateError, "a delay of two steps or more"),
         (
