@@ -184,7 +184,8 @@ def _scipy(system: Any, time: TimeBase | None) -> Opened:
     from scipy import signal
 
     base = _time(system.dt, time) if isinstance(system, signal.dlti) else CONTINUOUS
-    if len(np.atleast_1d(getattr(system, "poles", [0]))) == 0:
+    order = len(system.A) if isinstance(system, signal.StateSpace) else len(np.atleast_1d(system.poles))  # type: ignore[reportAttributeAccessIssue]
+    if order == 0:
         raise ValueError(_STATIC)
     space: Any = system.to_ss()  # type: ignore[reportAttributeAccessIssue]
     model = from_matrices(space.A, space.B, space.C, space.D, base)

@@ -44,6 +44,15 @@ def test_matrices_are_scipys_and_come_back(method, options, scipys):
     assert distance(rt.d2c(got, method, **options), plant) < 1e-12
 
 
+def test_scipys_matrices_are_not_turned_into_polynomials():
+    plant = signal.lti(
+        [[0.0, 1.0], [-2.0, -3.0]], [[0.0], [1.0]], [[1.0, 0.0]], [[0.0]]
+    )  # whose polynomials SciPy warns of
+    got = rt.c2d(plant, DT, "zoh")
+    want = signal.cont2discrete((plant.A, plant.B, plant.C, plant.D), DT)
+    assert distance((got.A, got.B, got.C, got.D), want[:4]) < 1e-14
+
+
 def test_an_impulse_response_that_begins_at_zero_comes_back():
     plant = (np.array([[0.0, 1.0], [-2.0, -3.0]]), np.array([[0.0], [1.0]]), np.array([[1.0, 0.0]]), np.zeros((1, 1)))
     assert distance(rt.d2c(rt.c2d(plant, DT, "impulse"), "impulse"), plant) < 1e-13  # C B = 0: D is 0 up to rounding
