@@ -230,3 +230,17 @@ def test_a_closed_pipe_ends_quietly():
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait() == 141
+
+
+@pytest.mark.parametrize(("option", "value"), [("--time-limit", "-1"), ("--max-period", "-1"), ("--steps", "0")])
+def test_errors_name_the_option_that_was_typed(run, option, value):
+    status, _, error = run("analyze", "zoo:vanderpol", option, value)
+    assert status == 2
+    assert f"{option} is {value}" in error
+    assert "`" not in error
+
+
+def test_orbits_that_do_not_part_never_do(run):
+    _, out, _ = run("compare", "zoo:vanderpol", "--steps", 20)
+    row = next(line for line in out.splitlines() if line.startswith("first step apart"))
+    assert row.split()[3] == "never"

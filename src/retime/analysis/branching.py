@@ -92,7 +92,7 @@ def search(
         counts[2] += 1
         unit = _node(first, w, depth, leaves, counts)
         if unit >= 0:
-            _branch(w, depth, unit)
+            _branch(first, w, depth, unit)
             depth += 1
         else:
             depth = _next(w, depth)
@@ -132,11 +132,12 @@ def _next(w: Stack, depth: int) -> int:
 
 
 @subroutine
-def _branch(w: Stack, depth: int, unit: int) -> None:
+def _branch(first: Dictionary, w: Stack, depth: int, unit: int) -> None:
     """Write the first child to depth + 1 and remember the second one."""
     k = depth + 1
-    w.T[k], w.b[k], w.d[k] = w.T[depth], w.b[depth], w.d[depth]
-    w.basic[k], w.nonbasic[k], w.signs[k] = w.basic[depth], w.nonbasic[depth], w.signs[depth]
+    here = Dictionary(w.T[depth], w.b[depth], w.d[depth], w.basic[depth], w.nonbasic[depth], first.error, first.reach)
+    _copy(here, w, k)
+    _copy_signs(w.signs[depth], w.signs[k])
     w.age[k] = w.age[depth]
     w.signs[k, unit] = ON
     w.pending[k, 0] = -1
@@ -146,22 +147,27 @@ def _branch(w: Stack, depth: int, unit: int) -> None:
 @subroutine
 def _give_back(w: Stack, depth: int, open_nodes: Array, counts: Array) -> None:
     """The current node and every second child that is still to be searched."""
-    open_nodes[0] = w.signs[depth]
+    _copy_signs(w.signs[depth], open_nodes[0])
     k = 1
     for level in range(depth):
         unit = w.pending[level, 0]
         if unit >= 0:
-            open_nodes[k] = w.signs[level]
+            _copy_signs(w.signs[level], open_nodes[k])
             open_nodes[k, unit] = w.pending[level, 1]
             k += 1
     counts[1] = k
 
 
 @subroutine
+def _copy_signs(signs: Array, to: Array) -> None:
+    for i in range(len(signs)):
+        to[i] = signs[i]
+
+
+@subroutine
 def _copy(first: Dictionary, w: Stack, k: int) -> None:
-    for i in range(
-        first.T.shape[0]
-    ):  # number by number: assigning arrays compiles messages about their shapes, for seconds
+    # number by number: assigning arrays compiles messages about their shapes, for seconds
+    for i in range(first.T.shape[0]):
         w.b[k, i], w.basic[k, i] = first.b[i], first.basic[i]
         for j in range(first.T.shape[1]):
             w.T[k, i, j] = first.T[i, j]

@@ -20,6 +20,7 @@ from retime.analysis.variational import (
 )
 from retime.core.arrays import Array, increasing, positive
 from retime.core.clock import work_seconds
+from retime.core.equation import check_installed
 from retime.core.errors import ShapeError
 from retime.core.inputs import Inputs
 from retime.core.quiet import one_blas_thread
@@ -228,6 +229,7 @@ def _of_steps(model: Any, z: Array, num: int, horizon: _Horizon, inputs: Any, pa
 def _of_smooth_flow(
     model: Any, z: Array, num: int, horizon: _Horizon, inputs: Any, solver: Any, tolerance: Any, patience: Patience
 ) -> Growth:
+    check_installed()
     import diffrax
 
     times, m = horizon.times, model.num_inputs

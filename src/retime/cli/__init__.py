@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -44,13 +45,21 @@ def reported(command: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError:
             _leave_closed_pipe()
         except (RetimeError, ValueError, TypeError, OSError, MemoryError) as error:
-            print(f"retime: {error}", file=sys.stderr)
+            print(f"retime: {_in_options(str(error), options)}", file=sys.stderr)
             raise SystemExit(2) from None
         except KeyboardInterrupt:
             print(SENTENCE, file=sys.stderr)
             raise SystemExit(INTERRUPTED) from None
 
     return call
+
+
+def _in_options(message: str, options: dict[str, Any]) -> str:
+    """The library's message with this command's options instead of Python's arguments: `time_limit` and time_limit= become --time-limit."""
+    for name in options:
+        option = "--" + name.replace("_", "-")
+        message = re.sub(rf"(?<![\w.(]){name}=(?=\S)", f"{option} ", message.replace(f"`{name}`", option))
+    return message
 
 
 def _leave_closed_pipe() -> None:

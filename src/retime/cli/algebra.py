@@ -77,7 +77,7 @@ def discretize(
         emit(_head(loaded, written) | {"model": repr(conversion.model), "certificate": certificate.to_dict()})
         return certificate.holds
     _print_head(loaded)
-    print(f"\nMap: {conversion.model}\n\n{certificate}")
+    print("\n" + paragraph(f"Map: {conversion.model}") + f"\n\n{certificate}")
     _print_written(written)
     return certificate.holds
 

@@ -151,7 +151,9 @@ def simulate(
         print(paragraph(loaded.recognition))
         print(path)
         last = ", ".join(f"{x:.6g}" for x in path.last_state[:8])
-        print(f"last state{' reached' if path.ending else ''}: {last}{', ...' if model.num_states > 8 else ''}")
+        print(
+            paragraph(f"last state{' reached' if path.ending else ''}: {last}{', ...' if model.num_states > 8 else ''}")
+        )
         if written is not None:
             print(f"Written: {written}")
     return path.status == "completed"
@@ -219,7 +221,7 @@ def compare(
     print(paragraph(loaded.recognition))
     print()
     summaries = {rule: c.summary() for rule, c in results.items()}
-    rows = [[key.replace("_", " "), *[f"{summaries[r][key]:.4g}" for r in summaries]] for key in summaries["clock"]]
+    rows = [[key.replace("_", " "), *[_figure(key, s[key]) for s in summaries.values()]] for key in summaries["clock"]]
     rows.append(["status", *[str(c.status) for c in results.values()]])
     print(text_table(["map against flow", *results], rows, width=terminal_width()))
     for rule, c in results.items():
@@ -231,6 +233,10 @@ def compare(
         return False
     print("\n" + paragraph(f"The clock flow {'equals' if same else 'does NOT equal'} the map: {found}."))
     return same
+
+
+def _figure(key: str, value: float) -> str:
+    return "never" if key == "first_step_apart" and value < 0 else f"{value:.4g}"
 
 
 def _write_errors(results: dict[str, Any], output: Path) -> Path:

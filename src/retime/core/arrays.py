@@ -116,6 +116,8 @@ def state_matrix(name: str, value: Any, size: int | None = None) -> Array:
 def positive(name: str, value: Any, unit: str = "model time") -> float:
     """A positive finite number."""
     try:
+        if isinstance(value, str | bytes):
+            raise TypeError
         number = float(value)
     except (TypeError, ValueError):
         raise ValueError(f"`{name}` is {value!r}; it must be a positive number ({unit}).") from None

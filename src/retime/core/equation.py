@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.clock import CLOCK
+from retime.core.errors import MissingDependencyError
 from retime.core.forked import check_not_forked
 
 
@@ -34,13 +36,28 @@ def double_precision() -> Iterator[None]:
 
     Raises:
         RetimeError: in a process that was forked after JAX had started, where it would hang.
+        MissingDependencyError: in a light installation, without JAX.
     """
     check_not_forked()
+    check_installed()
     import jax
 
     _leave_compilation_out()
     with jax.enable_x64(True):
         yield
+
+
+@cache
+def check_installed() -> None:
+    """A light installation has all that piecewise-affine networks need, and not JAX.
+
+    Raises:
+        MissingDependencyError: JAX or what it is used with is not installed.
+    """
+    if missing := [name for name in ("jax", "equinox", "diffrax", "optimistix") if find_spec(name) is None]:
+        raise MissingDependencyError(
+            f"smooth systems need {', '.join(missing)}, which a light installation leaves out: pip install {' '.join(missing)}"
+        )
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.core.equation import Equation, double_precision
+from retime.core.equation import Equation, check_installed, double_precision
 from retime.core.function import UserFunction
 from retime.core.progress import progress
 from retime.core.status import TrajectoryStatus
@@ -204,7 +204,9 @@ def checked_solver(solver: Any) -> Any:
 
     Raises:
         TypeError: anything else.
+        MissingDependencyError: Diffrax is not installed.
     """
+    check_installed()
     import diffrax
 
     from retime.simulation.dopri8 import UnrolledDopri8
