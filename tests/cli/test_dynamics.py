@@ -81,9 +81,9 @@ def test_analyze_exits_with_1_when_the_proof_did_not_finish(run, file):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--time-limit", -1), "`time_limit` is -1.0; it must be a number >= 0"),
+        (("--time-limit", -1), "--time-limit is -1.0; it must be a number >= 0"),
         (("--inputs", "1,2"), "--inputs has 2 numbers; the model has 0 inputs"),
-        (("--steps", 0), "`steps` is 0"),
+        (("--steps", 0), "--steps is 0"),
         (("-o", "analysis.txt"), "it is written as .json or .csv or .png or .pdf or .svg"),
     ],
 )

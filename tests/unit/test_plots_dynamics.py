@@ -84,11 +84,11 @@ def test_names_of_plots_are_sorted():
 def test_drawing_changes_no_style_and_uses_the_axes_that_is_given(bistable):
     before = dict(mpl.rcParams)
     found = rt.find_fixed_points(bistable)
-    ax = plt.subplots()[1]
+    ax, opened = plt.subplots()[1], plt.get_fignums()
     assert found.plot(ax=ax) is ax
     assert rt.plots.spectrum(found, ax=ax) is ax
     assert rt.enumerate_regions(bistable, (-3.0, 3.0)).plot(ax=ax, model=bistable) is ax
-    assert len(plt.get_fignums()) == 1
+    assert plt.get_fignums() == opened
     assert dict(mpl.rcParams) == before
 
 
