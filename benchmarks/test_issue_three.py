@@ -12,9 +12,9 @@ import pytest
 from scipy.optimize import linprog
 
 import retime as rt
-from retime.analysis.branching import search, stack
-from retime.analysis.complementarity import Complementarity, first_dictionary
-from retime.analysis.virtual_cycles import search_from
+from retime.analysis.cycles.virtual_cycles import search_from
+from retime.analysis.fixed_points.branching import search, stack
+from retime.analysis.fixed_points.complementarity import Complementarity, first_dictionary
 from retime.core.system import PiecewiseAffineSystem
 from retime.simulation.arrays import form_arrays
 

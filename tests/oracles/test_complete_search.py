@@ -9,7 +9,7 @@ import pytest
 import retime as rt
 from families import CASES, make
 from references import all_patterns
-from retime.analysis.affine import affine_view
+from retime.analysis.view import affine_view
 
 # --- brute force in floating point -------------------------------------------------------------------------------------
 

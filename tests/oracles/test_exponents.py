@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import retime as rt
-from retime.analysis.lyapunov import lyapunov_spectrum, max_exponent
-from retime.analysis.variational import starting_vectors
+from retime.analysis.exponents.growth import starting_vectors
+from retime.analysis.exponents.lyapunov import lyapunov_spectrum, max_exponent
 
 
 def qr_after_every_step(matrices):

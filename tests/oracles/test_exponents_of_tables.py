@@ -6,7 +6,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import retime as rt
-from retime.analysis.lyapunov import lyapunov_spectrum
+from retime.analysis.exponents.lyapunov import lyapunov_spectrum
 from strange_attractors import FLOWS, MAPS, flow_exponents, map_exponents
 
 SAMPLE = ["tinkerbell", "delayed logistic"]

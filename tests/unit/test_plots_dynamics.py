@@ -15,10 +15,10 @@ from matplotlib.patches import Circle, FancyArrowPatch, Polygon
 
 import retime as rt
 from retime import analysis
-from retime.analysis.lyapunov import History, LyapunovSpectrum
-from retime.analysis.periodic import Cycle, Cycles
-from retime.analysis.scan import scan
-from retime.analysis.stability_map import StabilityMap, stability_map
+from retime.analysis.branches.grid import StabilityMap, stability_map
+from retime.analysis.branches.scanning import scan
+from retime.analysis.cycles.result import Cycle, Cycles
+from retime.analysis.exponents.lyapunov import History, LyapunovSpectrum
 from retime.core.result import Result
 from retime.core.status import SearchStatus, TrajectoryStatus
 

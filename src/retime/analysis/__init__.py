@@ -1,19 +1,30 @@
 """model -> results about its dynamics and about differences between models."""
 
-from retime.analysis.analyze import Analysis, analyze
-from retime.analysis.basins import Attractor, Basins, Plane, find_basins
-from retime.analysis.compare import Comparison, compare
-from retime.analysis.cycles import find_cycles
-from retime.analysis.enumeration import Regions, enumerate_regions
-from retime.analysis.fixed_points import find_fixed_points
-from retime.analysis.lyapunov import History, LyapunovSpectrum, lyapunov_spectrum, max_exponent
-from retime.analysis.periodic import Cycle, Cycles
-from retime.analysis.points import FixedPoint, FixedPoints, FixedSet
-from retime.analysis.quality import SpectralDistance, StateSpaceDivergence, spectral_distance, state_space_divergence
-from retime.analysis.scan import Branch, Event, Scan, scan
-from retime.analysis.side_by_side import Agreement, DynamicsComparison, compare_dynamics
-from retime.analysis.stability_map import StabilityMap, stability_map
-from retime.analysis.visits import BoundaryDistance, EntropyRate, VisitedRegions, boundary_distance, visited_regions
+from retime.analysis.basins.find import Attractor, Basins, Plane, find_basins
+from retime.analysis.branches.grid import StabilityMap, stability_map
+from retime.analysis.branches.scanning import Branch, Event, Scan, scan
+from retime.analysis.comparison.dynamics import Agreement, DynamicsComparison, compare_dynamics
+from retime.analysis.comparison.orbits import Comparison, compare
+from retime.analysis.cycles.find import find_cycles
+from retime.analysis.cycles.result import Cycle, Cycles
+from retime.analysis.exponents.lyapunov import History, LyapunovSpectrum, lyapunov_spectrum, max_exponent
+from retime.analysis.fixed_points.find import find_fixed_points
+from retime.analysis.fixed_points.result import FixedPoint, FixedPoints, FixedSet
+from retime.analysis.overview import Analysis, analyze
+from retime.analysis.reconstruction.distances import (
+    SpectralDistance,
+    StateSpaceDivergence,
+    spectral_distance,
+    state_space_divergence,
+)
+from retime.analysis.regions.enumeration import Regions, enumerate_regions
+from retime.analysis.regions.visits import (
+    BoundaryDistance,
+    EntropyRate,
+    VisitedRegions,
+    boundary_distance,
+    visited_regions,
+)
 
 __all__ = [
     "Agreement",

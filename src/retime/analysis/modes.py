@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from retime.analysis.affine import NEUTRAL
+from retime.analysis.view import NEUTRAL
 from retime.core.arrays import Array
 
 

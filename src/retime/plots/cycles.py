@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retime.analysis.affine import constant_input
+from retime.analysis.view import constant_input
 from retime.core.arrays import Array
 from retime.core.errors import CertificateError
 from retime.core.searched import Searched
@@ -16,7 +16,7 @@ from retime.plots.space import Space, room
 from retime.plots.style import COLORS, color_list, period_name
 
 if TYPE_CHECKING:
-    from retime.analysis.periodic import Cycle, Cycles
+    from retime.analysis.cycles.result import Cycle, Cycles
 
 SAMPLES = 601  # of one period of a flow
 

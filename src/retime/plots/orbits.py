@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
-from retime.analysis.compare import Comparison
+from retime.analysis.comparison.orbits import Comparison
 from retime.convert import StabilityRegion
 from retime.core.arrays import Array
 from retime.core.states import one_state

@@ -13,7 +13,7 @@ from retime.core.trajectory import Trajectory
 from retime.plots.coordinates import in_view, of_trajectory
 
 if TYPE_CHECKING:
-    from retime.analysis.analyze import Analysis
+    from retime.analysis.overview import Analysis
 
 from retime.plots.basins import basins
 from retime.plots.cycles import cycles

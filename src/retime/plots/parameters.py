@@ -13,8 +13,8 @@ from retime.core.arrays import Array
 from retime.plots.coordinates import Coordinates, coordinates
 
 if TYPE_CHECKING:
-    from retime.analysis.scan import Branch, Event, Scan
-    from retime.analysis.stability_map import StabilityMap
+    from retime.analysis.branches.grid import StabilityMap
+    from retime.analysis.branches.scanning import Branch, Event, Scan
 
 from retime.plots.style import color_list, ink, legend, new_axes
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retime.analysis.affine import affine_view, constant_input
+from retime.analysis.view import affine_view, constant_input
 from retime.core.arrays import Array
 from retime.core.searched import Searched
 from retime.core.trajectory import Trajectory
@@ -16,7 +16,7 @@ from retime.plots.space import Space, room
 from retime.plots.style import COLORS, STABLE, UNSTABLE
 
 if TYPE_CHECKING:
-    from retime.analysis.points import FixedPoints, FixedSet
+    from retime.analysis.fixed_points.result import FixedPoints, FixedSet
 
 MARKERS = {"node": "o", "focus": "s", "saddle": "D", "neutral": "^"}
 FAR = 3.0  # slow points this many widths of the other points away from them are not drawn, but counted

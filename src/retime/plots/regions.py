@@ -8,15 +8,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyArrowPatch, Polygon
 
-from retime.analysis.affine import constant_input
+from retime.analysis.view import constant_input
 from retime.core.arrays import Array, vector
 from retime.core.states import one_state
 from retime.plots.coordinates import indices, slice_name
 from retime.plots.polygons import centroid, clipped
 
 if TYPE_CHECKING:
-    from retime.analysis.enumeration import Regions
-    from retime.analysis.visits import VisitedRegions
+    from retime.analysis.regions.enumeration import Regions
+    from retime.analysis.regions.visits import VisitedRegions
 
 from retime.plots.style import COLORS, ink, new_axes
 

@@ -13,9 +13,9 @@ from matplotlib.ticker import MaxNLocator
 from retime.core.arrays import Array
 
 if TYPE_CHECKING:
-    from retime.analysis.cycles import Cycle
-    from retime.analysis.exponents import LyapunovSpectrum
-    from retime.analysis.fixed_points import FixedPoints
+    from retime.analysis.cycles.find import Cycle
+    from retime.analysis.exponents.result import LyapunovSpectrum
+    from retime.analysis.fixed_points.find import FixedPoints
 
 from retime.plots.style import COLORS, LEGEND, STABLE, UNSTABLE, color_list, legend, new_axes, period_name
 

@@ -91,7 +91,7 @@ def test_without_time_it_returns_at_once_and_says_what_is_missing(no_hang):
 
 def test_exponents_that_time_ends_in_the_transient_are_of_what_was_reached(monkeypatch):
     """The first measurement ends in its transient; the second one begins at z0 and is as long as the first one came."""
-    asked, module = [], importlib.import_module("retime.analysis.analyze")
+    asked, module = [], importlib.import_module("retime.analysis.overview")
 
     def measured(model, z0, **options):
         asked.append(options)
@@ -107,7 +107,7 @@ def test_exponents_that_time_ends_in_the_transient_are_of_what_was_reached(monke
 
 
 def test_parts_share_the_time_and_what_one_leaves_goes_to_those_after_it(monkeypatch):
-    module = importlib.import_module("retime.analysis.analyze")
+    module = importlib.import_module("retime.analysis.overview")
     now, asked = [0.0], {}
 
     def taking(name, verb, seconds):
@@ -161,7 +161,7 @@ def test_an_interruption_of_a_part_is_the_status_of_the_whole(monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("retime.analysis.fixed_points.solve_region", stop)
+    monkeypatch.setattr("retime.analysis.fixed_points.find.solve_region", stop)
     found = rt.find_fixed_points(rt.zoo.load("lorenz"), complete=False)
     assert found.status == "interrupted"
 
@@ -182,7 +182,7 @@ def test_wrong_arguments_are_refused():
 
 
 def test_an_orbit_is_not_shortened_because_the_first_call_loads_code(monkeypatch):
-    module = importlib.import_module("retime.analysis.analyze")
+    module = importlib.import_module("retime.analysis.overview")
     now = [0.0]
 
     def simulate(model, z0, *, steps, **options):

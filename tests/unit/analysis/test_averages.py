@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from retime.analysis.averages import standard_errors
+from retime.analysis.exponents.averages import standard_errors
 
 
 def errors_of(sums):

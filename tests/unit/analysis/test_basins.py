@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 import retime as rt
-from retime.analysis import autonomous, basins
-from retime.analysis.basins import Plane, find_basins, wilson
+from retime.analysis.basins import dynamics as autonomous
+from retime.analysis.basins import find as basins
+from retime.analysis.basins.find import Plane, find_basins, wilson
 from retime.core.errors import ShapeError
 
 

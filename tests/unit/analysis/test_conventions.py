@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from retime.analysis.conventions import CONVENTIONS
-from retime.analysis.quality import spectral_distance, state_space_divergence
+from retime.analysis.reconstruction.conventions import CONVENTIONS
+from retime.analysis.reconstruction.distances import spectral_distance, state_space_divergence
 from retime.core.errors import ShapeError
 
 

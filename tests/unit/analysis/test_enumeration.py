@@ -8,8 +8,8 @@ from scipy.optimize import linprog
 
 import retime as rt
 from references import all_patterns
-from retime.analysis import enumeration
-from retime.analysis.enumeration import enumerate_regions
+from retime.analysis.regions import enumeration
+from retime.analysis.regions.enumeration import enumerate_regions
 
 
 def shallow(rng, n, q, **options):

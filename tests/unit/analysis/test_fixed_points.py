@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import retime as rt
-from retime.analysis import complementarity, leaves
+from retime.analysis.fixed_points import complementarity, leaves
 from retime.core.errors import ShapeError
 
 

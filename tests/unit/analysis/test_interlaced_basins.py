@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import retime as rt
-from retime.analysis.basins import find_basins
-from retime.analysis.interlaced import Averages, Groups, is_drifting
+from retime.analysis.basins.find import find_basins
+from retime.analysis.basins.interlaced import Averages, Groups, is_drifting
 
 
 def henon(a):

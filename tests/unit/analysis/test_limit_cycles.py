@@ -5,7 +5,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import retime as rt
-from retime.analysis.limit_cycles import _Search
+from retime.analysis.cycles.limit_cycles import _Search
 
 
 def mckean(inner=-1.0, outer=1.0):

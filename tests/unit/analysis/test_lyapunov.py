@@ -8,8 +8,8 @@ import pytest
 
 import retime as rt
 from interrupts import interrupt
-from retime.analysis import variational
-from retime.analysis.lyapunov import LyapunovSpectrum, _dimension, lyapunov_spectrum, max_exponent
+from retime.analysis.exponents import growth as variational
+from retime.analysis.exponents.lyapunov import LyapunovSpectrum, _dimension, lyapunov_spectrum, max_exponent
 
 
 @pytest.fixture
@@ -355,7 +355,7 @@ def test_time_limit_leaves_what_was_measured(kind, no_hang):
 
 def test_ctrl_c_leaves_what_was_measured_in_every_kind_of_system():
     code = """
-from retime.analysis.lyapunov import lyapunov_spectrum
+from retime.analysis.exponents.lyapunov import lyapunov_spectrum
 from test_lyapunov import KINDS, every_kind
 for kind in KINDS:
     model, z0, options = every_kind(10**6 if kind == "state" else 10**7)[kind]  # laid out sample by sample for "state"
@@ -369,7 +369,7 @@ for kind in KINDS:
 
 def test_ctrl_c_leaves_what_was_measured_of_a_map():
     code = """
-from retime.analysis.lyapunov import lyapunov_spectrum
+from retime.analysis.exponents.lyapunov import lyapunov_spectrum
 from test_lyapunov import every_kind
 model, z0, options = every_kind(10**7)["one vector"]
 lyapunov_spectrum(model, z0, transient=0, time_limit=0, **options)

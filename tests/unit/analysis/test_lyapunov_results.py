@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import retime as rt
-from retime.analysis import variational
-from retime.analysis.lyapunov import lyapunov_spectrum
+from retime.analysis.exponents import growth as variational
+from retime.analysis.exponents.lyapunov import lyapunov_spectrum
 
 GROWING = rt.PLRNN([10.0], [[0.0]], [0.1])
 

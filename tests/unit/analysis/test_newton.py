@@ -6,8 +6,8 @@ import pytest
 from scipy.optimize import brentq, root
 
 import retime as rt
-from retime.analysis import newton
-from retime.analysis.newton import search_smooth
+from retime.analysis.fixed_points import newton
+from retime.analysis.fixed_points.newton import search_smooth
 from retime.core.errors import ShapeError
 
 NONE = np.zeros(0)

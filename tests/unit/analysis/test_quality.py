@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 import retime as rt
-from retime.analysis.quality import spectral_distance, state_space_divergence
+from retime.analysis.reconstruction.distances import spectral_distance, state_space_divergence
 
 
 @pytest.fixture(scope="module")

@@ -139,7 +139,7 @@ def test_slow_points_of_a_gru_lie_where_its_states_can_be_and_others_are_counted
 
 
 def test_starts_of_the_search_are_confined(monkeypatch):
-    from retime.analysis import newton
+    from retime.analysis.fixed_points import newton
 
     model, seen = saturated_gru(np.random.default_rng(1)), []
     follow = newton.follow

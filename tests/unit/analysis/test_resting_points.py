@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import fsolve
 
 import retime as rt
-from retime.analysis import sliding
+from retime.analysis.fixed_points import resting as sliding
 
 
 def random_flow(n, seed):

@@ -8,12 +8,12 @@ import pytest
 from scipy.optimize import brentq
 
 import retime as rt
-from retime.analysis import arclength
-from retime.analysis.arclength import Arclength
-from retime.analysis.follow import Follower
-from retime.analysis.scan import scan
+from retime.analysis.branches import by_arclength as arclength
+from retime.analysis.branches.by_arclength import Arclength
+from retime.analysis.branches.by_pattern import Follower
+from retime.analysis.branches.scanning import scan
 
-module = import_module("retime.analysis.scan")  # its verb hides it
+module = import_module("retime.analysis.branches.scanning")  # its verb hides it
 
 BORDER = 1e-10  # of intervals of length about 0.1 to 1
 CROSSING = 1e-9  # eigenvalue crossings: rounding of eigenvalues of size 1

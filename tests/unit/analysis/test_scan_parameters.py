@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import retime as rt
-from retime.analysis.parameters import parameter_of
+from retime.analysis.branches.parameter import parameter_of
 from retime.core.errors import ShapeError
 
 NONE = np.zeros(0)

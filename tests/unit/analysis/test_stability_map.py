@@ -9,10 +9,10 @@ import pytest
 from scipy.optimize import brentq
 
 import retime as rt
-from retime.analysis.stability_map import stability_map
+from retime.analysis.branches.grid import stability_map
 from retime.core.errors import ShapeError
 
-module = import_module("retime.analysis.stability_map")  # its verb hides it
+module = import_module("retime.analysis.branches.grid")  # its verb hides it
 
 
 def tent(left, right, level=1.0):

@@ -8,7 +8,7 @@ import pytest
 
 import retime as rt
 from relays import relay
-from retime.analysis.visits import boundary_distance, visited_regions
+from retime.analysis.regions.visits import boundary_distance, visited_regions
 from retime.core.trajectory import Trajectory
 
 

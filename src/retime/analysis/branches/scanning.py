@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retime.analysis.affine import affine_view, constant_input, is_stable
-from retime.analysis.arclength import Arclength
-from retime.analysis.continuation import CROSSING, DEGENERATE, SAME, Found, Piece, Stopped, is_same
-from retime.analysis.fixed_points import check_budget
-from retime.analysis.follow import Follower
-from retime.analysis.leaves import Solution
-from retime.analysis.parameters import Parameter, applied, parameter_of
+from retime.analysis.branches.by_arclength import Arclength
+from retime.analysis.branches.by_pattern import Follower
+from retime.analysis.branches.parameter import Parameter, applied, parameter_of
+from retime.analysis.branches.pieces import CROSSING, DEGENERATE, SAME, Found, Piece, Stopped, is_same
+from retime.analysis.fixed_points.find import check_budget
+from retime.analysis.fixed_points.leaves import Solution
+from retime.analysis.view import affine_view, constant_input, is_stable
 from retime.core.arrays import Array, increasing
 from retime.core.clock import CLOCK, work_seconds
 from retime.core.progress import progress
@@ -346,7 +346,7 @@ class _Job:
 
     def smooth(self, seed: int) -> None:
         """Points of many starts at the first value, of a few at every other, each followed along its branch."""
-        from retime.analysis.newton import CONVERGED, Problem, follow, search_smooth
+        from retime.analysis.fixed_points.newton import CONVERGED, Problem, follow, search_smooth
 
         rng, last = np.random.default_rng(seed), len(self.values) - 1
         self.status = SearchStatus.HEURISTIC

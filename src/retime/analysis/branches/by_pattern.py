@@ -9,9 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from retime.analysis.affine import AffineView
-from retime.analysis.complementarity import Complementarity, solve_all
-from retime.analysis.continuation import (
+from retime.analysis.branches.pieces import (
     BORDER_FLIP,
     CACHE,
     DEGENERATE,
@@ -37,7 +35,9 @@ from retime.analysis.continuation import (
     join,
     num_outside,
 )
-from retime.analysis.leaves import Solution
+from retime.analysis.fixed_points.complementarity import Complementarity, solve_all
+from retime.analysis.fixed_points.leaves import Solution
+from retime.analysis.view import AffineView
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.status import SearchStatus

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retime.analysis.affine import affine_view, constant_input
-from retime.analysis.basins import Basins, find_basins
-from retime.analysis.cycles import Cycles, find_cycles
-from retime.analysis.fixed_points import FixedPoints, check_budget, check_count, find_fixed_points, not_a_model
-from retime.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
-from retime.analysis.visits import VisitedRegions, visited_regions
+from retime.analysis.basins.find import Basins, find_basins
+from retime.analysis.cycles.find import Cycles, find_cycles
+from retime.analysis.exponents.lyapunov import LyapunovSpectrum, lyapunov_spectrum
+from retime.analysis.fixed_points.find import FixedPoints, check_budget, check_count, find_fixed_points, not_a_model
+from retime.analysis.regions.visits import VisitedRegions, visited_regions
+from retime.analysis.view import affine_view, constant_input
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError

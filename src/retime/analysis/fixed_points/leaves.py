@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retime.analysis.branching import ON
-from retime.analysis.exact import Dyadic, residual, signs_of, solve_exactly
+from retime.analysis.fixed_points.branching import ON
+from retime.analysis.fixed_points.whole_numbers import Dyadic, residual, signs_of, solve_exactly
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.status import SearchStatus
 
 if TYPE_CHECKING:
-    from retime.analysis.complementarity import Complementarity
+    from retime.analysis.fixed_points.complementarity import Complementarity
 
 EPS = float(np.finfo(float).eps)
 REACH = 1e8  # preactivations up to this, relative to the offsets, are within the scope of a proof

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from retime.analysis.branching import FREE, Dictionary, search, stack
-from retime.analysis.leaves import EPS, MAX_CONTINUA, REACH, Leaves, Solutions, scales, to_one
+from retime.analysis.fixed_points.branching import FREE, Dictionary, search, stack
+from retime.analysis.fixed_points.leaves import EPS, MAX_CONTINUA, REACH, Leaves, Solutions, scales, to_one
 from retime.core.arrays import Array
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.clock import work_seconds

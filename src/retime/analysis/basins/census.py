@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from retime.analysis import autonomous
-from retime.analysis.autonomous import CHUNKS, SAMPLES, Dynamics
-from retime.analysis.bounded_sets import MOST_SETS, REFERENCE, BoundedSets, comes_back, drifts
-from retime.analysis.settling import (
+from retime.analysis.basins import dynamics as autonomous
+from retime.analysis.basins.bounded_sets import MOST_SETS, REFERENCE, BoundedSets, comes_back, drifts
+from retime.analysis.basins.dynamics import CHUNKS, SAMPLES, Dynamics
+from retime.analysis.basins.endings import (
     REST,
     RETURN,
     Known,

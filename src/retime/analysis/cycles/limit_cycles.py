@@ -7,19 +7,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from retime.analysis import tangent
-from retime.analysis.affine import is_stable
-from retime.analysis.cycles import Cycle, Cycles
-from retime.analysis.fixed_points import ordered
-from retime.analysis.sliding import Sides, filippov
-from retime.analysis.variational import turns
+from retime.analysis.cycles.find import Cycle, Cycles
+from retime.analysis.exponents.growth import turns
+from retime.analysis.fixed_points.find import ordered
+from retime.analysis.fixed_points.resting import Sides, filippov
+from retime.analysis.view import is_stable
 from retime.core.arrays import Array, positive
 from retime.core.clock import work_seconds
 from retime.core.inputs import Inputs
 from retime.core.progress import progress
 from retime.core.status import SearchStatus, TrajectoryStatus
 from retime.models import PiecewiseAffineFlow
-from retime.simulation import simulate
+from retime.simulation import simulate, tangent
 from retime.simulation.arrays import form_arrays
 from retime.simulation.boundaries import set_side
 

@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from retime.analysis.affine import constant_input
-from retime.analysis.autonomous import dynamics_of, whole
-from retime.analysis.census import LAST, PROBES, Census
-from retime.analysis.settling import Known, Size
+from retime.analysis.basins.census import LAST, PROBES, Census
+from retime.analysis.basins.dynamics import dynamics_of, whole
+from retime.analysis.basins.endings import Known, Size
+from retime.analysis.view import constant_input
 from retime.core.arrays import Array, real_array, vector
 from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from retime.analysis.affine import AffineView, affine_view, constant_input, is_stable
-from retime.analysis.complementarity import Complementarity, solve_all
+from retime.analysis.cycles.result import Cycle, Cycles
+from retime.analysis.cycles.virtual_cycles import search_from
 from retime.analysis.dust import tidy, without_dust
-from retime.analysis.fixed_points import check_budget, check_count, not_a_model, ordered, real_starts, scope
-from retime.analysis.leaves import TOLERANCE, Solution, solve_region
-from retime.analysis.periodic import Cycle, Cycles
-from retime.analysis.virtual_cycles import search_from
+from retime.analysis.fixed_points.complementarity import Complementarity, solve_all
+from retime.analysis.fixed_points.find import check_budget, check_count, not_a_model, ordered, real_starts, scope
+from retime.analysis.fixed_points.leaves import TOLERANCE, Solution, solve_region
+from retime.analysis.view import AffineView, affine_view, constant_input, is_stable
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.progress import progress
@@ -97,7 +97,7 @@ def find_cycles(
     is_flow = switching == "state" or not view.is_map
     s, z = constant_input(model, inputs), real_starts(starts, model.num_states, GIVEN[is_flow])
     if is_flow:
-        from retime.analysis.limit_cycles import find_limit_cycles
+        from retime.analysis.cycles.limit_cycles import find_limit_cycles
 
         found = find_limit_cycles(model, max_period, s, z, time_limit=time_limit, seed=seed, switching=switching)
         return found.of(Searched(model, s))

@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from retime.analysis.conventions import OWN, Convention, Spectrum, convention_of
-from retime.analysis.occupancy import binned_divergence, mixture_divergence, published_mixture_divergence
-from retime.analysis.spectra import deviations, hellinger, kept_frequencies
+from retime.analysis.reconstruction.conventions import OWN, Convention, Spectrum, convention_of
+from retime.analysis.reconstruction.occupancy import binned_divergence, mixture_divergence, published_mixture_divergence
+from retime.analysis.reconstruction.spectra import deviations, hellinger, kept_frequencies
 from retime.core.arrays import Array, positive, real_array
 from retime.core.errors import ShapeError
 from retime.core.result import Result

@@ -6,10 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from retime.analysis.averages import standard_errors
-from retime.analysis.exponents import History, LyapunovSpectrum
-from retime.analysis.fixed_points import check_budget, not_a_model
-from retime.analysis.variational import (
+from retime.analysis.exponents.averages import standard_errors
+from retime.analysis.exponents.growth import (
     Growth,
     Patience,
     is_slim,
@@ -18,6 +16,8 @@ from retime.analysis.variational import (
     smooth_growth,
     switched_growth,
 )
+from retime.analysis.exponents.result import History, LyapunovSpectrum
+from retime.analysis.fixed_points.find import check_budget, not_a_model
 from retime.core.arrays import Array, increasing, positive
 from retime.core.clock import work_seconds
 from retime.core.equation import check_installed

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from retime.analysis.continuation import (
+from retime.analysis.branches.pieces import (
     CROSSING,
     DEGENERATE,
     FLIP,

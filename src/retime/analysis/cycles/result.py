@@ -8,8 +8,8 @@ from typing import Any, ClassVar, overload
 
 import numpy as np
 
+from retime.analysis.fixed_points.result import SHOWN, where_it_is
 from retime.analysis.modes import pace
-from retime.analysis.points import SHOWN, where_it_is
 from retime.core.arrays import Array
 from retime.core.rendering import numbered
 from retime.core.result import Result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from retime.analysis.conventions import Spectrum
+from retime.analysis.reconstruction.conventions import Spectrum
 from retime.core.arrays import Array
 
 CONSTANT = 1e-12  # a spread below this part of the values is rounding

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from retime.analysis.autonomous import Dynamics
+from retime.analysis.basins.dynamics import Dynamics
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.errors import ConvergenceError

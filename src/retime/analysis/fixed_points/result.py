@@ -8,8 +8,8 @@ from typing import Any, ClassVar, overload
 
 import numpy as np
 
-from retime.analysis.affine import time_constants
 from retime.analysis.modes import frequencies, growth_rates, kind_of, leading, mode_words
+from retime.analysis.view import time_constants
 from retime.core.arrays import Array
 from retime.core.certificate import Certificate, Condition
 from retime.core.rendering import numbered

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retime.analysis.basins import Basins, find_basins
-from retime.analysis.compare import compare
-from retime.analysis.cycles import Cycles, find_cycles
-from retime.analysis.fixed_points import FixedPoints, check_count, find_fixed_points
-from retime.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
+from retime.analysis.basins.find import Basins, find_basins
+from retime.analysis.comparison.orbits import compare
+from retime.analysis.cycles.find import Cycles, find_cycles
+from retime.analysis.exponents.lyapunov import LyapunovSpectrum, lyapunov_spectrum
+from retime.analysis.fixed_points.find import FixedPoints, check_count, find_fixed_points
 from retime.core.arrays import Array
 from retime.core.errors import CertificateError, ShapeError
 from retime.core.result import Result

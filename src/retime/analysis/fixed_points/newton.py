@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from retime.analysis.angles import turned
 from retime.analysis.dust import without_dust
+from retime.analysis.fixed_points.angles import turned
 from retime.core.arrays import Array, real_array
 from retime.core.clock import work_seconds
 from retime.core.equation import evaluate

@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retime.analysis.affine import AffineView, affine_view, constant_input, is_stable
-from retime.analysis.complementarity import Complementarity, solve_all
-from retime.analysis.fixed_points import check_budget, stable_around
-from retime.analysis.parameters import parameter_of
+from retime.analysis.branches.parameter import parameter_of
+from retime.analysis.fixed_points.complementarity import Complementarity, solve_all
+from retime.analysis.fixed_points.find import check_budget, stable_around
+from retime.analysis.view import AffineView, affine_view, constant_input, is_stable
 from retime.core.arrays import Array, increasing, vector
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.clock import CLOCK, work_seconds

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from retime.analysis.autonomous import CHUNKS, SAMPLES, Dynamics
-from retime.analysis.interlaced import Averages, Groups, is_drifting
-from retime.analysis.settling import Known, extent
+from retime.analysis.basins.dynamics import CHUNKS, SAMPLES, Dynamics
+from retime.analysis.basins.endings import Known, extent
+from retime.analysis.basins.interlaced import Averages, Groups, is_drifting
 from retime.core.arrays import Array
 
 REFERENCE = 2000  # states kept of a bounded set

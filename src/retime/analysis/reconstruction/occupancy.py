@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from retime.analysis.conventions import Histogram, Mixture
+from retime.analysis.reconstruction.conventions import Histogram, Mixture
 from retime.core.arrays import Array
 
 BLOCKS = 10  # of the jackknife

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from retime.analysis import tangent
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.equation import double_precision
@@ -26,7 +25,7 @@ from retime.core.progress import progress
 from retime.core.status import SearchStatus, TrajectoryStatus
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.models import PiecewiseAffineFlow, RegionwiseMap
-from retime.simulation import events, smooth
+from retime.simulation import events, smooth, tangent
 from retime.simulation.arrays import form_arrays
 from retime.simulation.boundaries import set_side
 from retime.simulation.run import Runs, _flow_region, _own_region, clock_runs, map_runs, state_job

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retime.analysis.affine import AffineView, affine_view, constant_input, is_stable
-from retime.analysis.angles import checked_periods
-from retime.analysis.complementarity import GRACE, Complementarity, solve_all
 from retime.analysis.dust import tidy, without_dust
-from retime.analysis.leaves import TOLERANCE, Solution, Solutions, solve_region, solves
-from retime.analysis.local import is_stable_around
-from retime.analysis.points import FixedPoints, FixedSet
+from retime.analysis.fixed_points.angles import checked_periods
+from retime.analysis.fixed_points.boundary_stability import is_stable_around
+from retime.analysis.fixed_points.complementarity import GRACE, Complementarity, solve_all
+from retime.analysis.fixed_points.leaves import TOLERANCE, Solution, Solutions, solve_region, solves
+from retime.analysis.fixed_points.result import FixedPoints, FixedSet
+from retime.analysis.view import AffineView, affine_view, constant_input, is_stable
 from retime.core.arrays import Array, real_array
 from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
@@ -28,7 +28,7 @@ from retime.core.trajectory import Trajectory
 from retime.models import PiecewiseAffineFlow
 
 if TYPE_CHECKING:
-    from retime.analysis.sliding import RestingPoints
+    from retime.analysis.fixed_points.resting import RestingPoints
 
 WALK = 30  # regions that one start leads through
 
@@ -118,7 +118,7 @@ def find_fixed_points(
             return points
         if switching != "state" or found.status is SearchStatus.INTERRUPTED:
             return replace(points, switching="clock")
-        from retime.analysis.sliding import find_resting_points
+        from retime.analysis.fixed_points.resting import find_resting_points
 
         return _with_resting(model, points, find_resting_points(model, s, deadline if complete else 0.0, seed), s)
 
@@ -345,7 +345,7 @@ def scope(reach: float) -> str:
 def _smooth(
     model: System, s: Array, starts: Array | None, options: tuple[int, int, float, Array | None]
 ) -> FixedPoints:
-    from retime.analysis.newton import search_smooth
+    from retime.analysis.fixed_points.newton import search_smooth
 
     num, seed, limit, angles = options
     found = search_smooth(model, s, starts=starts, num_starts=num, seed=seed, time_limit=limit, period=angles)

@@ -1,0 +1,1 @@
+"""Two orbits, or two systems, side by side."""

@@ -1,0 +1,1 @@
+"""Cycles: of maps, and limit cycles of flows."""

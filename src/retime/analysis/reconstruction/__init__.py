@@ -1,0 +1,1 @@
+"""Distances between a recorded series and a simulated one."""

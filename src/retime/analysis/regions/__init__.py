@@ -1,0 +1,1 @@
+"""Linear regions: visited, enumerated, and how far their boundaries are."""
