@@ -18,7 +18,7 @@ from retime.core.inputs import Inputs
 from retime.core.progress import progress
 from retime.core.status import SearchStatus, TrajectoryStatus
 from retime.models import PiecewiseAffineFlow
-from retime.simulation import simulate, tangent
+from retime.simulation import saltation, simulate
 from retime.simulation.arrays import form_arrays
 from retime.simulation.boundaries import set_side
 
@@ -231,7 +231,7 @@ class _Search:
         first = mode
         seen: list[tuple[float, int, Array, _Mode]] = []
         for t, code in turns(self.model.canonical, at, units, begins, ends, set(), -1)[0]:
-            new, normal = _Mode(entered[code[tangent.MINUS]], code[tangent.SLIDER]), code[tangent.NORMAL]
+            new, normal = _Mode(entered[code[saltation.MINUS]], code[saltation.SLIDER]), code[saltation.NORMAL]
             if t <= AT_ONCE * length and new.slider >= 0 and not seen:
                 first = mode = new
                 continue

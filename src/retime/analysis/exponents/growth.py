@@ -25,7 +25,7 @@ from retime.core.progress import progress
 from retime.core.status import SearchStatus, TrajectoryStatus
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.models import PiecewiseAffineFlow, RegionwiseMap
-from retime.simulation import events, smooth, tangent
+from retime.simulation import events, products, saltation, smooth
 from retime.simulation.arrays import form_arrays
 from retime.simulation.boundaries import set_side
 from retime.simulation.run import Runs, _flow_region, _own_region, clock_runs, map_runs, state_job
@@ -115,7 +115,7 @@ def _sums(logs: Array, steps: int) -> Array:
 class _Chunk:
     """Some steps of an orbit."""
 
-    steps: tangent.Steps
+    steps: products.Steps
     volume: float
     length: int  # steps before the orbit ended
     states: Array  # (length + 1, n)
@@ -149,7 +149,7 @@ class _MapOrbit:
                 volume = float(np.linalg.slogdet(matrices)[1][index].sum())
         self.z, self.at = states[-1], self.at + length
         runs.status_times[0] += self.model.dt * (self.at - length)
-        return _Chunk(tangent.Steps(matrices, index, matrices[:1], index[:1]), volume, length, states, runs)
+        return _Chunk(products.Steps(matrices, index, matrices[:1], index[:1]), volume, length, states, runs)
 
     def _run(self, rows: Array) -> tuple[Array, Runs, Array, Array]:
         """States while they are finite, the run, and the step matrices with the index of each step's.
@@ -215,11 +215,11 @@ def _numbered(rows: Array) -> tuple[Array, Array]:
     rows = np.ascontiguousarray(rows).view(np.uint8).reshape(T, -1)  # bytes, of patterns and of pairs of numbers
     index, first = np.empty(T, dtype=np.int64), np.empty(T, dtype=np.int64)
     slots = np.full(1 << (2 * T).bit_length(), -1)
-    count = tangent.number_rows(rows, index, first, slots)
+    count = products.number_rows(rows, index, first, slots)
     return index, first[:count]
 
 
-def _with_words(steps: tangent.Steps, longest: int) -> tuple[tangent.Steps, int]:
+def _with_words(steps: products.Steps, longest: int) -> tuple[products.Steps, int]:
     """Products of 2, 4, 8, ... steps that come again and again, up to `longest` steps; and how long they are."""
     words, index, length = steps.matrices, steps.numbers, 1
     while 2 * length <= longest:
@@ -263,7 +263,7 @@ class _Vectors:
         self.pace = max(paces[-1], 1)
         return np.concatenate([w.growth[w.first : w.last] for w in works])
 
-    def _work(self, steps: tangent.Steps, word: int, edges: Array, first: int, last: int) -> _Work:
+    def _work(self, steps: products.Steps, word: int, edges: Array, first: int, last: int) -> _Work:
         n, B, _ = self.Q.shape
         levels = max(int(last - first), 1).bit_length()
         checks, work = np.zeros((levels, n, B, 4)), np.zeros((2, n, B, 4))
@@ -274,7 +274,7 @@ class _Vectors:
 class _Work:
     """One core's part of a chunk: records first..last - 1."""
 
-    steps: tangent.Steps
+    steps: products.Steps
     word: int
     edges: Array
     first: int
@@ -285,7 +285,7 @@ class _Work:
 
     def run(self, Q: Array, pace: int) -> int:
         """Follow Q; returns the pace reached."""
-        return tangent.follow_records(
+        return products.follow_records(
             self.steps, self.word, self.edges, self.first, self.last, Q, self.growth, self.checks, self.work, pace
         )
 
@@ -294,7 +294,7 @@ class _Work:
 
         From the record on where they agree to 1e-9, the growth is as good as the same.
         """
-        good = tangent.repair_records(
+        good = products.repair_records(
             self.steps, self.word, self.edges, self.first, self.last, Q, self.growth, self.checks, self.work, pace
         )
         return (guess, True) if good < self.last else (Q, False)
@@ -312,7 +312,7 @@ def map_growth(model: Any, z0: Array, rows: Array, transient: int, num: int, pat
     size = int(np.clip(ENTRIES // (8 if smooth_map else 1) // n**2, 1, STEPS))
     record = min(_whole_words(-(-(steps - transient) // RECORDS)), size)
     schedule = list(_schedule(transient, steps, size, record))
-    orbit, vectors = _MapOrbit(model, z0, rows, num == n), _Vectors(tangent.blocked(starting_vectors(n, num)), num)
+    orbit, vectors = _MapOrbit(model, z0, rows, num == n), _Vectors(products.blocked(starting_vectors(n, num)), num)
     logs, durations, volume, end = [np.zeros((0, num))], [np.zeros(0)], 0.0, z0
     runs, at = None, 0
     with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool, progress("measuring", steps) as advance, patience:
@@ -434,7 +434,7 @@ def slim_growth(model: Any, z0: Array, rows: Array, transient: int, num: int, pa
 
 def _has_lost(logs: Array) -> bool:
     """Whether a step takes one vector to rounding of another one, or all of them to nothing."""
-    return bool(len(logs)) and bool((np.ptp(logs, axis=1) > -np.log(tangent.LOST)).any() or logs.min() <= np.log(TINY))
+    return bool(len(logs)) and bool((np.ptp(logs, axis=1) > -np.log(products.LOST)).any() or logs.min() <= np.log(TINY))
 
 
 @cache
@@ -535,9 +535,9 @@ class _SwitchedVectors:
         at, codes, patterns = self._events(seen, count, is_last)
         when = np.append(self.time, at)
         e, codes, has_auxiliary = _fields(self.model, self.provide, when, codes, patterns, self.drive)
-        part = tangent.Events(at, codes[1:])
+        part = saltation.Events(at, codes[1:])
         samples = np.ascontiguousarray(runs.states[:count, 0])
-        self.piece = tangent.follow_events(
+        self.piece = saltation.follow_events(
             e, part, samples, codes[0].copy(), self.flight, self.growth, self.volumes, self.time, self.piece
         )
         self.records = max(int(self.marks[:count].max(initial=-1)) + 1, 0)
@@ -551,7 +551,7 @@ class _SwitchedVectors:
         logs, volume = self.growth[:K], float(self.volumes[:K].sum())
         if self.time > ends[-1]:
             w = self.flight
-            tangent.orthonormalize_rows(w, len(w.y), 0.0)
+            saltation.orthonormalize_rows(w, len(w.y), 0.0)
             ends, logs, volume = np.append(ends, self.time), np.vstack([logs, w.logs]), volume + float(w.reals[0])
         return np.diff(ends), logs, volume
 
@@ -570,10 +570,10 @@ class _SwitchedVectors:
         flips[np.arange(1, len(at) + 1), unit] = 1
         patterns = np.bitwise_xor.accumulate(flips, axis=0)
         anchors = range(self.anchors, count)
-        rows = [(float(self.times[k]), 0, (tangent.ANCHOR, k, int(self.marks[k]), -1, -1)) for k in anchors]
+        rows = [(float(self.times[k]), 0, (saltation.ANCHOR, k, int(self.marks[k]), -1, -1)) for k in anchors]
         starts, slides = self.drive[0][1:], seen.slides
-        rows += [(float(t), 1, (tangent.INPUT, 0, 0, -1, -1)) for t in starts[inside(starts)]]
-        first = (tangent.SWITCH, 0, 0, self.slider, -1)
+        rows += [(float(t), 1, (saltation.INPUT, 0, 0, -1, -1)) for t in starts[inside(starts)]]
+        first = (saltation.SWITCH, 0, 0, self.slider, -1)
         begins = {float(s[0]): int(s[2]) for s in slides[inside(slides[:, 0])]}
         ends = {float(t) for t in slides[inside(slides[:, 1]), 1]}
         found, self.slider = turns(self.model.canonical, at, unit, begins, ends, self.jumps, self.slider)
@@ -640,9 +640,9 @@ def turns(
             normals, separate = [], False
         if separate:
             last = [j + 1 == len(group) or not _parallel(form.W2[group[j : j + 2]]) for j in range(len(group))]
-            found += [(t, (tangent.SWITCH, index[j], 0, -1, group[j])) for j in np.flatnonzero(last).tolist()]
+            found += [(t, (saltation.SWITCH, index[j], 0, -1, group[j])) for j in np.flatnonzero(last).tolist()]
         else:
-            found.append((t, (tangent.SWITCH, k, 0, slider, normals[0] if normals else -1)))
+            found.append((t, (saltation.SWITCH, k, 0, slider, normals[0] if normals else -1)))
     return found, slider
 
 
@@ -653,10 +653,10 @@ def _parallel(rows: Array) -> bool:
 
 def _fields(
     model: Any, provide: Any, times: Array, codes: Array, patterns: Array, drive: Any
-) -> tuple[tangent.Field, Array, bool]:
+) -> tuple[saltation.Field, Array, bool]:
     """The regions met, the codes `(k, 5)`, those of `times` `(k,)`, with their numbers, and whether one has auxiliary states."""
     form, codes = model.canonical, codes.copy()
-    turning = codes[:, tangent.KIND] == tangent.SWITCH
+    turning = codes[:, saltation.KIND] == saltation.SWITCH
     sides = np.repeat(patterns[codes[turning, 1]][:, None], 2, axis=1)
     slider = codes[turning, 3]
     sliding = np.flatnonzero(slider >= 0)
@@ -681,10 +681,10 @@ def _fields(
     W2, C2T, starts, values, slopes = (
         np.array(x, order="C") for x in (form.W2, form.C2.T, drive[0], drive[1][:, 0], drive[2][:, 0])
     )
-    return tangent.Field(data, extra, W2, C2T, starts, values, slopes), codes, bool((extra > 0).any())
+    return saltation.Field(data, extra, W2, C2T, starts, values, slopes), codes, bool((extra > 0).any())
 
 
-def _flight(n: int, num: int, m: int, z: Array) -> tangent.Flight:
+def _flight(n: int, num: int, m: int, z: Array) -> saltation.Flight:
     V = np.zeros((num, 2 * n))
     V[:, :n] = starting_vectors(n, num).T
     y = np.zeros(2 * n)
@@ -693,7 +693,7 @@ def _flight(n: int, num: int, m: int, z: Array) -> tangent.Flight:
     Y = np.zeros((2 * n, (num + 3) // 4, 4))
     c, s = np.zeros((ROWS, 2 * n)), np.zeros((2, m))
     r, again, dead, logs = np.zeros((4, num))
-    return tangent.Flight(y, V, f, g, h, zero, c, s, Y, r, again, dead, logs, np.zeros(2))
+    return saltation.Flight(y, V, f, g, h, zero, c, s, Y, r, again, dead, logs, np.zeros(2))
 
 
 # --- smooth flows -------------------------------------------------------------------------------------------------------
