@@ -8,7 +8,7 @@ import pytest
 
 import retime as rt
 from interrupts import interrupt
-from retime.analysis.exponents import growth as variational
+from retime.analysis.exponents import growth, maps, switched
 from retime.analysis.exponents.lyapunov import LyapunovSpectrum, _dimension, lyapunov_spectrum, max_exponent
 
 
@@ -96,7 +96,7 @@ def test_one_core_and_many_give_the_same(network, monkeypatch):
 def test_chunks_do_not_matter(network, monkeypatch):
     model, z0 = network
     whole = lyapunov_spectrum(model, z0, steps=5000, transient=700)
-    monkeypatch.setattr(variational, "STEPS", 640)
+    monkeypatch.setattr(maps, "STEPS", 640)
     parts = lyapunov_spectrum(model, z0, steps=5000, transient=700)
     np.testing.assert_allclose(parts.exponents, whole.exponents, rtol=0, atol=1e-9)
     assert parts.time == pytest.approx(whole.time) == pytest.approx(4300 * model.dt)
@@ -134,7 +134,7 @@ def test_many_states_and_few_vectors_agree_with_matrices(rng, monkeypatch):
     model = rt.TanhRNN(rng.normal(size=(n, n)) * 1.6 / np.sqrt(n), np.zeros((n, 0)), rng.normal(size=n) * 0.1)
     z0 = rng.normal(size=n)
     slim = lyapunov_spectrum(model, z0, steps=300, num=3)
-    monkeypatch.setattr(variational, "MANY", 100)
+    monkeypatch.setattr(maps, "MANY", 100)
     np.testing.assert_allclose(
         lyapunov_spectrum(model, z0, steps=300, num=3).exponents, slim.exponents, rtol=0, atol=1e-8
     )
@@ -145,7 +145,7 @@ def test_inputs_act_on_the_orbit(rng):
     s = rng.normal(size=(400, 1))
     path = rt.simulate(model, np.ones(3), steps=400, inputs=s)
     got = lyapunov_spectrum(model, np.ones(3), steps=400, inputs=s, num=1, transient=0)
-    v = variational.starting_vectors(3, 1)[:, 0]
+    v = growth.starting_vectors(3, 1)[:, 0]
     total = 0.0
     for z, x in zip(path.states[:-1], s, strict=True):
         v = model.jacobian(z, x) @ v
@@ -269,8 +269,8 @@ def test_flow_that_leaves_for_infinity_is_measured_until_then():
 
 def test_interruption_leaves_what_was_measured(network, monkeypatch):
     model, z0 = network
-    monkeypatch.setattr(variational, "STEPS", 640)
-    take, count = variational._MapOrbit.take, []
+    monkeypatch.setattr(maps, "STEPS", 640)
+    take, count = maps._MapOrbit.take, []
 
     def interrupted(self, steps):
         count.append(steps)
@@ -278,7 +278,7 @@ def test_interruption_leaves_what_was_measured(network, monkeypatch):
             raise KeyboardInterrupt
         return take(self, steps)
 
-    monkeypatch.setattr(variational._MapOrbit, "take", interrupted)
+    monkeypatch.setattr(maps._MapOrbit, "take", interrupted)
     r = lyapunov_spectrum(model, z0, steps=5000, transient=0, num=2)
     assert r.status == "interrupted"
     assert 0 < r.time < 4000 * model.dt
@@ -309,9 +309,9 @@ def switching():
 @pytest.mark.slow
 def test_a_pause_after_every_piece_does_not_matter(switching, monkeypatch):
     whole = [lyapunov_spectrum(model, z0, **options) for model, z0, options in switching]
-    calls, follow = [], variational._SwitchedVectors.follow
+    calls, follow = [], switched._SwitchedVectors.follow
     monkeypatch.setattr("retime.simulation.run.PIECES", 1)
-    monkeypatch.setattr(variational._SwitchedVectors, "follow", lambda *given: (calls.append(1), follow(*given)))
+    monkeypatch.setattr(switched._SwitchedVectors, "follow", lambda *given: (calls.append(1), follow(*given)))
     for (model, z0, options), one in zip(switching, whole, strict=True):
         calls.clear()
         parts = lyapunov_spectrum(model, z0, **options)

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retime.analysis.cycles.find import Cycle, Cycles
-from retime.analysis.exponents.growth import turns
 from retime.analysis.fixed_points.find import ordered
 from retime.analysis.fixed_points.resting import Sides, filippov
 from retime.analysis.view import is_stable
@@ -21,6 +20,7 @@ from retime.models import PiecewiseAffineFlow
 from retime.simulation import saltation, simulate
 from retime.simulation.arrays import form_arrays
 from retime.simulation.boundaries import set_side
+from retime.simulation.passage import turns
 
 STARTS = 12  # orbits that are followed
 SETTLE = 20.0  # longest periods that an orbit is given to settle

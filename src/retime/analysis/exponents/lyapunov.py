@@ -7,22 +7,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retime.analysis.exponents.averages import standard_errors
-from retime.analysis.exponents.growth import (
-    Growth,
-    Patience,
-    is_slim,
-    map_growth,
-    slim_growth,
-    smooth_growth,
-    switched_growth,
-)
+from retime.analysis.exponents.growth import Growth
+from retime.analysis.exponents.maps import is_slim, map_growth, slim_growth
 from retime.analysis.exponents.result import History, LyapunovSpectrum
+from retime.analysis.exponents.smooth import smooth_growth
+from retime.analysis.exponents.switched import switched_growth
 from retime.analysis.fixed_points.find import check_budget, not_a_model
 from retime.core.arrays import Array, increasing, positive
 from retime.core.clock import work_seconds
 from retime.core.equation import check_installed
 from retime.core.errors import ShapeError
 from retime.core.inputs import Inputs
+from retime.core.patience import Patience
 from retime.core.quiet import one_blas_thread
 from retime.core.status import SearchStatus, TrajectoryStatus
 from retime.core.system import PiecewiseAffineSystem, System
