@@ -252,7 +252,7 @@ def test_lorenzs_chaos_has_its_published_shortest_orbits():
 @pytest.mark.slow
 def test_a_rate_network_oscillates_with_the_period_of_an_integration():
     W = np.array([[2.0, -3.0], [3.0, 2.0]])
-    found = rt.find_cycles(rt.RateRNN(W, None, np.zeros(2), 1.0), 10.0)
+    found = rt.find_cycles(rt.RateRNN(W, None, np.zeros(2), tau=1.0), 10.0)
     assert len(found) == 1
 
     def upward(t, z):
