@@ -229,7 +229,7 @@ class Mine(Euler):
         (lambda r: derived(r, Euler(), VectorField(lambda z: -z, 2)), "`VectorField.f` is a Python function"),
         (
             lambda r: derived(r, Mine()),
-            r"`DerivedSystem.method` is Mine.*, an object that a file has no name for.*register",
+            r"`DerivedSystem.method` is Mine.*, an object that a file has no name for.*native.methods",
         ),
     ],
 )
