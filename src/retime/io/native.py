@@ -39,8 +39,8 @@ def methods() -> dict[str, Any]:
     from retime.convert.holds import Resampled
     from retime.convert.rescale import Stretch
 
-    holds = (c.ZeroOrderHold, c.FirstOrderHold, c.ImpulseInvariant, c.MatchedPoles, c.GeneralizedBilinear, c.Tustin, Resampled)
-    steps = (c.Euler, c.RungeKutta, c.AdamsBashforth, c.ExponentialEuler)
+    holds = (c.ZeroOrderHold, c.FirstOrderHold, c.ImpulseInvariant, c.MatchedPoles, Resampled)
+    steps = (c.Euler, c.GeneralizedBilinear, c.Tustin, c.RungeKutta, c.AdamsBashforth, c.ExponentialEuler)
     return {x.__name__: x for x in (c.MatrixLog, c.EulerField, c.FormalLog, Stretch, OwnRegions, *holds, *steps)}
 
 
