@@ -14,7 +14,8 @@ from scipy.optimize import linprog
 import retime as rt
 from retime.analysis.cycles.virtual_cycles import search_from
 from retime.analysis.fixed_points.branching import search, stack
-from retime.analysis.fixed_points.complementarity import Complementarity, first_dictionary
+from retime.analysis.fixed_points.complementarity import Complementarity
+from retime.analysis.fixed_points.search import first_dictionary
 from retime.core.system import PiecewiseAffineSystem
 from retime.simulation.arrays import form_arrays
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import retime as rt
-from retime.analysis.fixed_points.newton import search_smooth
+from retime.analysis.fixed_points.multistart import search_smooth
 
 pytestmark = pytest.mark.slow  # the search takes seconds
 CORNERS = np.array(list(product([-1.0, 1.0], repeat=3)))

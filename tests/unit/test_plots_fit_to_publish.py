@@ -13,7 +13,7 @@ import pytest
 
 import retime as rt
 from retime import analysis
-from retime.analysis.branches.scanning import Branch, Event, Scan
+from retime.analysis.branches.result import Branch, Event, Scan
 from retime.core.status import SearchStatus
 from retime.plots.coordinates import components, in_view
 

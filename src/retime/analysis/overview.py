@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retime.analysis.basins.find import Basins, find_basins
-from retime.analysis.cycles.find import Cycles, find_cycles
+from retime.analysis.basins.find import find_basins
+from retime.analysis.basins.result import Basins
+from retime.analysis.cycles.find import find_cycles
+from retime.analysis.cycles.result import Cycles
 from retime.analysis.exponents.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from retime.analysis.fixed_points.find import FixedPoints, check_budget, check_count, find_fixed_points, not_a_model
 from retime.analysis.regions.visits import VisitedRegions, visited_regions

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from retime.plots.coordinates import coordinates, slice_name
 
 if TYPE_CHECKING:
-    from retime.analysis.basins.find import Attractor, Basins
+    from retime.analysis.basins.result import Attractor, Basins
 
 from retime.plots.style import LEGEND, color_list, ink, legend, new_axes
 

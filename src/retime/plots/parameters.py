@@ -14,7 +14,7 @@ from retime.plots.coordinates import Coordinates, coordinates
 
 if TYPE_CHECKING:
     from retime.analysis.branches.grid import StabilityMap
-    from retime.analysis.branches.scanning import Branch, Event, Scan
+    from retime.analysis.branches.result import Branch, Event, Scan
 
 from retime.plots.style import color_list, ink, legend, new_axes
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from retime.core.arrays import Array
 
 if TYPE_CHECKING:
-    from retime.analysis.cycles.find import Cycle
+    from retime.analysis.cycles.result import Cycle
     from retime.analysis.exponents.result import LyapunovSpectrum
     from retime.analysis.fixed_points.find import FixedPoints
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import retime as rt
-from retime.analysis.basins import dynamics as autonomous
-from retime.analysis.basins import find as basins
-from retime.analysis.basins.find import Plane, find_basins, wilson
+from retime.analysis.basins import dynamics, find
+from retime.analysis.basins.find import find_basins
+from retime.analysis.basins.result import Plane, wilson
 from retime.core.errors import ShapeError
 
 
@@ -307,8 +307,8 @@ def test_ctrl_c_returns_what_was_decided(monkeypatch):
             raise KeyboardInterrupt
         return rt.simulate(*arguments, **options)
 
-    monkeypatch.setattr(autonomous, "simulate", interrupted)
-    monkeypatch.setattr(autonomous, "MEMORY", 8 * (autonomous.SAMPLES + 1) * 10)  # ten starts at a time
+    monkeypatch.setattr(dynamics, "simulate", interrupted)
+    monkeypatch.setattr(dynamics, "MEMORY", 8 * (dynamics.SAMPLES + 1) * 10)  # ten starts at a time
     found = find_basins(
         bistable(), (-4, 4), num=20, steps=400, slice=Plane([0], [1], [0], [[-4, 4], [0, 1]]), resolution=2
     )
@@ -319,7 +319,7 @@ def test_ctrl_c_returns_what_was_decided(monkeypatch):
 
 def interrupting(name, first, monkeypatch):
     """Raise KeyboardInterrupt once, the `first` time that a function is called."""
-    module = autonomous if name == "simulate" else basins
+    module = dynamics if name == "simulate" else find
     calls, work = [], getattr(module, name)
 
     def interrupted(*arguments, **options):
@@ -342,7 +342,7 @@ def test_ctrl_c_at_any_time_returns_a_result(monkeypatch, name):
 
 def test_ctrl_c_keeps_the_members_that_were_simulated_before(monkeypatch):
     interrupting("simulate", 2, monkeypatch)
-    monkeypatch.setattr(autonomous, "MEMORY", 8 * 1001 * 16)  # 16 of the 60 at a time, by the states of a map
+    monkeypatch.setattr(dynamics, "MEMORY", 8 * 1001 * 16)  # 16 of the 60 at a time, by the states of a map
     found = find_basins(bistable(), (-4, 4), num=60, steps=4000)
     assert found.status == "interrupted"
     assert sum(a.count for a in found.attractors if a.kind == "fixed_point") == 16
@@ -360,7 +360,7 @@ def test_the_clock_is_looked_at_while_a_state_switched_flow_is_followed(monkeypa
         ends.append(path.times[-1])
         return path
 
-    monkeypatch.setattr(autonomous, "simulate", counted)
+    monkeypatch.setattr(dynamics, "simulate", counted)
     found = find_basins(flow, (-50, 50), num=30, switching="state", time_limit=0.5)
     assert found.status == "time_limit"
     assert sum(a.count for a in found.attractors) == 30
@@ -371,10 +371,10 @@ def test_the_clock_is_looked_at_while_a_state_switched_flow_is_followed(monkeypa
 
 def test_pieces_of_the_horizon_join_to_the_whole_orbit():
     flow = rt.to_continuous(scalar_plrnn(0.5, 0.2, 1.0)).model
-    dynamics = autonomous.dynamics_of(flow, np.array([[-6.0, 6.0]]), None, 100.0, None, "state", 1)
+    whole_box = dynamics.dynamics_of(flow, np.array([[-6.0, 6.0]]), None, 100.0, None, "state", 1)
     z = np.linspace(-6, 6, 20)[:, None]
-    window, stopped, late = dynamics.advance(z, np.inf)
-    whole = rt.simulate(flow, z, times=np.linspace(0, 25, autonomous.SAMPLES + 1), switching="state")
+    window, stopped, late = whole_box.advance(z, np.inf)
+    whole = rt.simulate(flow, z, times=np.linspace(0, 25, dynamics.SAMPLES + 1), switching="state")
     assert not stopped.any()
     assert not late.any()
     assert np.abs(window - whole.states).max() <= 1e-12  # rounding of states up to 6

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from retime.analysis.reconstruction.conventions import CONVENTIONS
-from retime.analysis.reconstruction.distances import spectral_distance, state_space_divergence
+from retime.analysis.reconstruction.divergence import state_space_divergence
+from retime.analysis.reconstruction.spectral import spectral_distance
 from retime.core.errors import ShapeError
 
 

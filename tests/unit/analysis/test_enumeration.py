@@ -8,7 +8,7 @@ from scipy.optimize import linprog
 
 import retime as rt
 from references import all_patterns
-from retime.analysis.regions import enumeration
+from retime.analysis.regions import inscribed_ball
 from retime.analysis.regions.enumeration import enumerate_regions
 
 
@@ -160,7 +160,7 @@ def test_limit_on_time_returns_what_was_found(rng):
 
 
 def test_interrupt_returns_what_was_found(rng, monkeypatch):
-    largest, calls = enumeration._InscribedBall.largest, []
+    largest, calls = inscribed_ball.InscribedBall.largest, []
 
     def interrupted(self, signs):
         calls.append(1)
@@ -168,7 +168,7 @@ def test_interrupt_returns_what_was_found(rng, monkeypatch):
             raise KeyboardInterrupt
         return largest(self, signs)
 
-    monkeypatch.setattr(enumeration._InscribedBall, "largest", interrupted)
+    monkeypatch.setattr(inscribed_ball.InscribedBall, "largest", interrupted)
     found = enumerate_regions(shallow(rng, 3, 12), (-5, 5))
     assert found.status == "interrupted"
     assert len(found) > 0

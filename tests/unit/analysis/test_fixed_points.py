@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import retime as rt
-from retime.analysis.fixed_points import complementarity, leaves
+from retime.analysis.fixed_points import leaves, search
 from retime.core.errors import ShapeError
 
 
@@ -328,7 +328,7 @@ def interrupting(function, after):
 
 
 def test_an_interrupted_search_returns_what_it_has(monkeypatch):
-    monkeypatch.setattr(complementarity, "wait", interrupting(complementarity.wait, 3))
+    monkeypatch.setattr(search, "wait", interrupting(search.wait, 3))
     found = rt.find_fixed_points(wide_search())
     assert found.status == "interrupted"
     assert not found.complete
@@ -340,7 +340,7 @@ def test_an_interrupted_search_returns_what_it_has(monkeypatch):
 @pytest.mark.parametrize("name", ["search", "first_dictionary"])
 def test_an_interruption_in_the_first_moments_forgets_no_branch(monkeypatch, name):
     """The root of the search is not excluded, so it counts as remaining."""
-    monkeypatch.setattr(complementarity, name, interrupting(getattr(complementarity, name), 0))
+    monkeypatch.setattr(search, name, interrupting(getattr(search, name), 0))
     found = rt.find_fixed_points(wide_search())
     assert found.status == "interrupted"
     assert not found.complete

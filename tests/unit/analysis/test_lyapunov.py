@@ -9,7 +9,8 @@ import pytest
 import retime as rt
 from interrupts import interrupt
 from retime.analysis.exponents import growth, maps, switched
-from retime.analysis.exponents.lyapunov import LyapunovSpectrum, _dimension, lyapunov_spectrum, max_exponent
+from retime.analysis.exponents.lyapunov import LyapunovSpectrum, lyapunov_spectrum, max_exponent
+from retime.analysis.exponents.statistics import dimension_of
 
 
 @pytest.fixture
@@ -196,12 +197,12 @@ def test_too_short_an_orbit_has_no_standard_error():
     ],
 )
 def test_kaplan_yorke_dimension(exponents, n, dimension, is_bound):
-    got = _dimension(np.array(exponents), np.zeros(len(exponents)), n)
+    got = dimension_of(np.array(exponents), np.zeros(len(exponents)), n)
     assert got == (pytest.approx(dimension), is_bound)
 
 
 def test_exponents_within_their_error_of_zero_count_as_zero():
-    assert _dimension(np.array([-1e-4, -1.0]), np.array([1e-3, 1e-3]), 2) == (1.0, False)
+    assert dimension_of(np.array([-1e-4, -1.0]), np.array([1e-3, 1e-3]), 2) == (1.0, False)
 
 
 def test_history_ends_at_the_result(network):

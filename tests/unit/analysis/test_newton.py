@@ -6,8 +6,8 @@ import pytest
 from scipy.optimize import brentq, root
 
 import retime as rt
-from retime.analysis.fixed_points import newton
-from retime.analysis.fixed_points.newton import search_smooth
+from retime.analysis.fixed_points import multistart
+from retime.analysis.fixed_points.multistart import search_smooth
 from retime.core.errors import ShapeError
 
 NONE = np.zeros(0)
@@ -205,8 +205,8 @@ def test_ctrl_c_returns_what_was_found(monkeypatch):
         rounds.append(1)
         return follow(*arguments)
 
-    follow = newton.follow
-    monkeypatch.setattr(newton, "follow", follow_once)
+    follow = multistart.follow
+    monkeypatch.setattr(multistart, "follow", follow_once)
     found = search_smooth(rt.VectorField(lorenz, 3), NONE)
     assert found.status == "interrupted"
     assert len(found.points) == 3

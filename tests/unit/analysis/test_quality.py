@@ -5,7 +5,8 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 import retime as rt
-from retime.analysis.reconstruction.distances import spectral_distance, state_space_divergence
+from retime.analysis.reconstruction.divergence import state_space_divergence
+from retime.analysis.reconstruction.spectral import spectral_distance
 
 
 @pytest.fixture(scope="module")

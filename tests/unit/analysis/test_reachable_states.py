@@ -139,16 +139,16 @@ def test_slow_points_of_a_gru_lie_where_its_states_can_be_and_others_are_counted
 
 
 def test_starts_of_the_search_are_confined(monkeypatch):
-    from retime.analysis.fixed_points import newton
+    from retime.analysis.fixed_points import multistart
 
     model, seen = saturated_gru(np.random.default_rng(1)), []
-    follow = newton.follow
+    follow = multistart.follow
 
     def watched(problem, starts, *rest):
         seen.append(np.abs(starts).max())
         return follow(problem, starts, *rest)
 
-    monkeypatch.setattr(newton, "follow", watched)
+    monkeypatch.setattr(multistart, "follow", watched)
     rt.find_fixed_points(model, num_starts=60)
     assert len(seen) >= 1
     assert max(seen) <= 1.0

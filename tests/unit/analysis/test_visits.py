@@ -8,7 +8,8 @@ import pytest
 
 import retime as rt
 from relays import relay
-from retime.analysis.regions.visits import boundary_distance, visited_regions
+from retime.analysis.regions.boundaries import boundary_distance
+from retime.analysis.regions.visits import visited_regions
 from retime.core.trajectory import Trajectory
 
 

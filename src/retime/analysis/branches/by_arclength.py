@@ -6,10 +6,23 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from retime.analysis.branches.curve import (
+    EPS,
+    Lost,
+    Spot,
+    angle_between,
+    hermite,
+    least_of,
+    matched,
+    point_between,
+    share_at,
+    solved,
+    zero,
+)
 from retime.analysis.branches.pieces import (
     CROSSING,
     DEGENERATE,
@@ -30,25 +43,6 @@ from retime.analysis.branches.pieces import (
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 
-
-class Spot(NamedTuple):
-    """A solution u = (z, x) `(n + 1,)` on a smooth branch, x the scaled value.
-
-    tangent: of the branch, unit. w: multipliers or rates `(n,)`. least: smallest singular value of E = (dG/dz, dG/dx), 0 where
-    branches cross. side: sign of det (E, tangent), which changes along a branch where a simple branch crosses it and nowhere else.
-    """
-
-    u: Array
-    tangent: Array
-    w: Array
-    least: float
-    side: float
-
-
-class Lost(Exception):
-    """Newton's method found no solution near where one was expected."""
-
-
 MOST_STEPS = 20_000  # along one branch
 SHORTEST = 1e-9  # step, relative to the distance of values
 STRAIGHT = 0.95  # least cosine between the tangents at both ends of a step
@@ -60,7 +54,6 @@ NEARER = 0.02  # of `least` at the start of a step: with less at its end the end
 ALIGNED = 0.01  # angle of tangents: with more at one point it is on two branches that cross there
 ON_VALUE = 1e-9  # of the distance of values: a turning point this close to a value is listed at it
 GROWN = 1e4  # times its first size: a point that has left, when its parameter converges
-EPS = float(np.finfo(float).eps)
 BESIDE = (
     1e-4  # smallest singular value of dG/dz, relative to the size of (dG/dz, dG/dx), from which on a branch is begun
 )
@@ -147,9 +140,9 @@ class Arclength:
                 return u
             if keeps_value:
                 J = self.jacobian(u[:-1], u[-1]) - (np.eye(len(G)) if self.is_map else 0.0)
-                step = np.append(_solved(J, -G), 0.0)
+                step = np.append(solved(J, -G), 0.0)
             else:
-                step = _solved(np.vstack([self.extended(u), row]), np.append(-G, 0.0))
+                step = solved(np.vstack([self.extended(u), row]), np.append(-G, 0.0))
             size = float(np.abs(step).max()) / (1.0 + float(np.abs(u).max()))
             if size > 0.5 * last and last < 1e-9:  # rounding
                 return u
@@ -216,7 +209,7 @@ class Arclength:
         size = SAME * (1.0 + np.abs(s.u).max(initial=0.0))
         for c, piece in self.claims[t]:
             is_near = np.abs(c.u - s.u).max(initial=0.0) <= size
-            if is_near and min(_angle(c.tangent, s.tangent), _angle(c.tangent, -s.tangent)) <= ALIGNED:
+            if is_near and min(angle_between(c.tangent, s.tangent), angle_between(c.tangent, -s.tangent)) <= ALIGNED:
                 return c, piece
         return None
 
@@ -248,7 +241,7 @@ class Arclength:
                     )
                     return False
                 continue
-            bend = _angle(here.tangent, ahead.tangent) / float(np.linalg.norm(ahead.u - here.u))
+            bend = angle_between(here.tangent, ahead.tangent) / float(np.linalg.norm(ahead.u - here.u))
             most = self.longest * max(1.0, float(np.abs(ahead.u[:-1]).max(initial=0.0)) / self.size)
             length = min(2.0 * length, most) if here.tangent @ ahead.tangent > 0.99 else length
             piece, known = self._pass(here, ahead, brackets, piece)
@@ -271,7 +264,7 @@ class Arclength:
         if self.x[0] <= guess[-1] <= self.x[-1]:
             with suppress(Lost, ValueError):
                 there = self.spot(self.corrected(guess, here.tangent, 0.5 * h), here.tangent)
-                return _angle(here.tangent, there.tangent) / h
+                return angle_between(here.tangent, there.tangent) / h
         return math.inf
 
     def _left(self, here: Spot, start: Spot) -> float | None:
@@ -328,11 +321,11 @@ class Arclength:
         with suppress(Lost, ValueError):
             behind = self.spot(self.corrected(here.u - h * here.tangent, here.tangent, 0.5 * h), here.tangent)
             shares = np.linspace(1.0, 6.0, 2001)
-            off = [abs(float(_hermite(behind, here, float(k))[0][-1]) - x) for k in shares]
+            off = [abs(float(hermite(behind, here, float(k))[0][-1]) - x) for k in shares]
             k = int(np.argmin(off))
             near = (shares[max(k - 1, 0)], shares[min(k + 1, 2000)])
-            share = _least(lambda k: abs(float(_hermite(behind, here, k)[0][-1]) - x), *near)
-            u, along = _hermite(behind, here, share)
+            share = least_of(lambda k: abs(float(hermite(behind, here, k)[0][-1]) - x), *near)
+            u, along = hermite(behind, here, share)
             u[-1] = x
             return self._singular(u, along)
         return None
@@ -353,7 +346,7 @@ class Arclength:
             found = self.spot(v, t)
         except (Lost, ValueError):
             return None
-        angle, most = _angle(found.tangent, t), BENT * bend * float(np.linalg.norm(v - here.u))
+        angle, most = angle_between(found.tangent, t), BENT * bend * float(np.linalg.norm(v - here.u))
         is_on_track = found.tangent @ t >= STRAIGHT and angle <= max(TURNED, most) and np.isfinite(found.w).all()
         return found if is_on_track and self._has_middle(here, found, angle) else None
 
@@ -361,7 +354,7 @@ class Arclength:
         """Whether the branch through a passes half way where the cubic to b does: not so where b is on a branch that crosses."""
         if angle > CHECKED:
             return self._point(a, b, 0.5) is not None
-        guess, along = _hermite(a, b, 0.5)
+        guess, along = hermite(a, b, 0.5)
         row = np.append(np.zeros(len(guess) - 1), 1.0) if abs(along[-1]) > 0.5 else along
         with suppress(Lost, ValueError):
             u = self.corrected(guess, row, float(np.linalg.norm(b.u - a.u)))
@@ -419,9 +412,9 @@ class Arclength:
 
     def _at_value(self, a: Spot, b: Spot, x: float) -> Spot | None:
         """The spot at a value between two spots; interpolated where the equation is singular. None right beside a fold."""
-        share, axis = _share_at(a, b, x), np.append(np.zeros(len(a.u) - 1), 1.0)
+        share, axis = share_at(a, b, x), np.append(np.zeros(len(a.u) - 1), 1.0)
         while True:
-            guess, along = _hermite(a, b, share)
+            guess, along = hermite(a, b, share)
             guess[-1] = x
             length = float(np.linalg.norm(b.u - a.u))
             with suppress(Lost, ValueError):
@@ -434,11 +427,11 @@ class Arclength:
             a, b = sides[0] or a, sides[1] or b
             if sides == [None, None] or not (a.u[-1] - x) * (b.u[-1] - x) < 0:
                 return None
-            share = _share_at(a, b, x)
+            share = share_at(a, b, x)
 
     def _point(self, a: Spot, b: Spot, share: float) -> Spot | None:
         """The spot of this branch at a share of the way from a to b; None: not found, or that of a branch that crosses."""
-        guess, along = _hermite(a, b, share)
+        guess, along = hermite(a, b, share)
         if not self.x[0] <= guess[-1] <= self.x[-1]:
             return None
         with suppress(Lost, ValueError):
@@ -449,11 +442,11 @@ class Arclength:
     def _is_between(self, a: Spot, b: Spot, s: Spot, guess: Array, along: Array) -> bool:
         """Whether a spot lies as the curve through a and b says, and has its direction."""
         near = np.linalg.norm(s.u - guess) <= self._reach(a, b, s.u)
-        return bool(near and _angle(s.tangent, along) <= 0.005 + 0.3 * _angle(a.tangent, b.tangent))
+        return bool(near and angle_between(s.tangent, along) <= 0.005 + 0.3 * angle_between(a.tangent, b.tangent))
 
     def _reach(self, a: Spot, b: Spot, u: Array) -> float:
         """How far a smooth branch may be from the cubic between a and b."""
-        bent = float(np.linalg.norm(b.u - a.u)) * (0.02 + _angle(a.tangent, b.tangent))
+        bent = float(np.linalg.norm(b.u - a.u)) * (0.02 + angle_between(a.tangent, b.tangent))
         return 0.03 * bent + 1e-9 * (1.0 + float(np.abs(u).max()))
 
     def _signature(self, s: Spot) -> tuple[bool, float, int]:
@@ -493,8 +486,8 @@ class Arclength:
         line = min(max(at_p / (at_p - at_q), 0.0), 1.0) if at_p != at_q else 0.5
         if len(points) == 2:
             return line, 1.0
-        share = _zero(points, line)
-        others = [_zero([*points[:2], x], line) for x in points[2:]] if len(points) == 4 else [line]
+        share = zero(points, line)
+        others = [zero([*points[:2], x], line) for x in points[2:]] if len(points) == 4 else [line]
         noise = EPS * (1.0 + float(np.abs(around[0][1].w).max(initial=0.0))) / max(abs(at_p - at_q), 1e-300)
         return share, 2.0 * max(abs(x - share) for x in others) + 16.0 * noise
 
@@ -505,7 +498,7 @@ class Arclength:
         groups: dict[tuple[str, str], list[int]] = {}
         p, q = self._widened(p, q)
         around = self._around(p, q)
-        order = _matched(p.w, q.w)
+        order = matched(p.w, q.w)
         before, after = self._off(p.w), self._off(q.w[order])
         for i in np.flatnonzero((before > MARGIN) != (after > MARGIN)):
             w = complex(p.w[i]) if abs(before[i]) < abs(after[i]) else complex(q.w[order][i])
@@ -520,7 +513,7 @@ class Arclength:
             if kind == CROSSING and len(indices) == 1 and p.side == q.side:
                 continue  # it comes to 1 (rate 0) and turns back, as beside a pitchfork
             i = indices[int(np.argmin(np.abs(before[indices])))]
-            share, off = self._root(around, lambda s, i=i: float(self._off(s.w[_matched(p.w, s.w)])[i]))
+            share, off = self._root(around, lambda s, i=i: float(self._off(s.w[matched(p.w, s.w)])[i]))
             w = complex((1 - share) * p.w[i] + share * q.w[order][i])
             if kind == CROSSING and len(indices) > 1:
                 kind, message = (
@@ -543,7 +536,7 @@ class Arclength:
         if kind == CROSSING:
             crossed, crossed_off = self._root(around, lambda s: s.side * s.least)
             off = max(off, crossed_off, abs(crossed - share))
-        order = _matched(p.w, q.w)
+        order = matched(p.w, q.w)
         i = int(np.argmin(np.abs(p.w - self._target) + np.abs(q.w[order] - self._target)))
         message = f"{self._named(self._target, 0.0)[1]} where the parameter turns; "
         if kind == CROSSING:
@@ -552,7 +545,7 @@ class Arclength:
             message += f"the smallest singular value of (dG/dz, dG/d parameter) is {min(p.least, q.least):.1e}"
         w = complex(((1 - share) * p.w[i] + share * q.w[order][i]).real)
         event = self._add(around, share, off, kind, message, w, piece)
-        u, along = _between(around, share), _hermite(p, q, share)[1]
+        u, along = point_between(around, share), hermite(p, q, share)[1]
         k = int(np.argmin(np.abs(self.x - u[-1])))
         if abs(self.x[k] - u[-1]) <= max(ON_VALUE * self.longest, event.error / self.unit * (kind == CROSSING)):
             u[-1] = self.x[k]
@@ -572,7 +565,7 @@ class Arclength:
             if self.x[0] <= guess[-1] <= self.x[-1]:
                 with suppress(Lost, ValueError):
                     there = self.spot(self.corrected(guess, s.tangent, 0.5 * h), s.tangent)
-            found.append(there if _angle(there.tangent, s.tangent) <= 0.3 else s)
+            found.append(there if angle_between(there.tangent, s.tangent) <= 0.3 else s)
         return found[0], found[1]
 
     def _add(
@@ -587,7 +580,7 @@ class Arclength:
     ) -> Found:
         """Book an event at a share of the way between two spots that may be `off` by as much of it."""
         p, q = around[0][1], around[1][1]
-        u, along = _between(around, share), _hermite(p, q, share)[1]
+        u, along = point_between(around, share), hermite(p, q, share)[1]
         u[-1] = min(max(u[-1], self.x[0]), self.x[-1])
         s = self._sample(self.spot(u, along), False)
         length = float(np.linalg.norm(q.u - p.u))
@@ -652,7 +645,7 @@ class Arclength:
             shown = {x.value: x for part in piece.segments for x in part if x.shown}
             events = [e for e in self.events if any(p is piece for p in e.pieces)]
             for a, b in pairwise(shown[value] for value in sorted(shown)):
-                order = _matched(a.w, b.w)
+                order = matched(a.w, b.w)
                 before, after = self._off(a.w), self._off(b.w[order])
                 changed = np.flatnonzero(((before >= 0) != (after >= 0)) & (np.abs(before) + np.abs(after) > MARGIN))
                 is_change = bool((before < 0).all()) != bool((after < 0).all())
@@ -697,80 +690,3 @@ def named(w: complex, is_map: bool, real: float) -> tuple[str, str]:
     if is_map and w.real < 0:
         return FLIP, "a multiplier is -1"
     return CROSSING, "a multiplier is 1" if is_map else "a rate is 0"
-
-
-def _matched(v: Array, w: Array) -> Array:
-    """The order of w in which its entries are closest to those of v."""
-    from scipy.optimize import linear_sum_assignment
-
-    return np.asarray(linear_sum_assignment(np.abs(v[:, None] - w[None]))[1])
-
-
-def _angle(s: Array, t: Array) -> float:
-    """Between unit vectors."""
-    return 2.0 * math.asin(min(1.0, 0.5 * float(np.linalg.norm(s - t))))
-
-
-def _hermite(a: Spot, b: Spot, share: float) -> tuple[Array, Array]:
-    """The point and the unit tangent, at a share of the way, of the cubic with the places and directions of a and b at its ends."""
-    way, x = b.u - a.u, share
-    h = float(np.linalg.norm(way))
-    at_a, at_b = h * a.tangent - way, h * b.tangent - way
-    u = a.u + x * way + x * (1 - x) * ((1 - x) * at_a - x * at_b)
-    d = way + (1 - x) * (1 - 3 * x) * at_a - x * (2 - 3 * x) * at_b
-    return u, d / max(float(np.linalg.norm(d)), 1e-300)
-
-
-def _between(around: list[tuple[float, Spot]], share: float) -> Array:
-    """The point at a share of the way, of the cubic through four spots, or of that with the directions of two."""
-    if len(around) < 4:
-        return _hermite(around[0][1], around[1][1], share)[0]
-    shares = [x for x, _ in around]
-    weights = [math.prod((share - y) / (x - y) for y in shares if y != x) for x in shares]
-    return np.sum([k * s.u for k, (_, s) in zip(weights, around, strict=True)], axis=0)
-
-
-def _share_at(a: Spot, b: Spot, x: float) -> float:
-    """The share of the way at which the cubic through a and b has the value x."""
-    low, high = 0.0, 1.0
-    is_rising = bool(b.u[-1] > a.u[-1])
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        if bool(_hermite(a, b, middle)[0][-1] < x) == is_rising:
-            low = middle
-        else:
-            high = middle
-    return 0.5 * (low + high)
-
-
-def _least(f: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function is smallest, by thirds."""
-    for _ in range(100):
-        a, b = (2 * low + high) / 3, (low + 2 * high) / 3
-        low, high = (low, b) if f(a) < f(b) else (a, high)
-    return 0.5 * (low + high)
-
-
-def _zero(points: list[tuple[float, float]], near: float) -> float:
-    """The zero, close to `near`, of the polynomial through points; `near` where there is none in [0, 1]."""
-    places, heights = np.array(points).T
-    curve = np.polynomial.Polynomial.fit(places, heights, len(points) - 1)
-    roots = [float(r.real) for r in curve.roots() if abs(r.imag) < 1e-3 and -0.1 <= r.real <= 1.1]
-    return min(roots, key=lambda r: abs(r - near), default=near)
-
-
-def _solved(A: Array, b: Array) -> Array:
-    """x of A x = b, the smallest where A is singular.
-
-    Raises:
-        Lost: not finite.
-    """
-    if not (np.isfinite(A).all() and np.isfinite(b).all()):
-        raise Lost
-    try:
-        x = np.linalg.solve(A, b)
-    except np.linalg.LinAlgError:
-        x = np.linalg.lstsq(A, b, rcond=1e-12)[0]
-    if not np.isfinite(x).all():
-        raise Lost
-    return x

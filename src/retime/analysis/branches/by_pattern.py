@@ -35,8 +35,9 @@ from retime.analysis.branches.pieces import (
     join,
     num_outside,
 )
-from retime.analysis.fixed_points.complementarity import Complementarity, solve_all
+from retime.analysis.fixed_points.complementarity import Complementarity
 from retime.analysis.fixed_points.leaves import Solution
+from retime.analysis.fixed_points.search import solve_all
 from retime.analysis.view import AffineView
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds

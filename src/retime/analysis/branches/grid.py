@@ -7,19 +7,19 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
 
 from retime.analysis.branches.parameter import parameter_of
-from retime.analysis.fixed_points.complementarity import Complementarity, solve_all
+from retime.analysis.branches.periods import APERIODIC, DIVERGED, FAR, UNKNOWN, affine_period, period_of, shortest
+from retime.analysis.branches.places import counted, last_states, stacked
+from retime.analysis.fixed_points.complementarity import Complementarity
 from retime.analysis.fixed_points.find import check_budget, stable_around
-from retime.analysis.view import AffineView, affine_view, constant_input, is_stable
+from retime.analysis.fixed_points.search import solve_all
+from retime.analysis.view import affine_view, constant_input
 from retime.core.arrays import Array, increasing, vector
-from retime.core.canonical import PiecewiseAffineForm
 from retime.core.clock import CLOCK, work_seconds
-from retime.core.equation import double_precision, evaluate
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
 from retime.core.result import Result
@@ -29,19 +29,8 @@ from retime.core.system import PiecewiseAffineSystem, SmoothSystem, System
 from retime.core.time import Discrete
 from retime.models import PiecewiseAffineFlow
 from retime.simulation import simulate
-from retime.simulation.arrays import form_arrays
-from retime.simulation.iterate import iterate
 
-APERIODIC, DIVERGED, UNKNOWN = 0, -1, -2
-FAR = 1e6  # states this many times larger than 1 + |z0| have diverged
-GROWN = 1e3  # growth over the last half of an orbit in regions that expand: it diverges
-FARTHEST = 10.0  # times the distance that a return after k steps and the spectral radius imply: a shorter cycle this close is meant
-SETTLED = 1e-13  # returns this close, relative to 1 + |z|, are exact: no shorter cycle can be meant
-CLOSE = 1e-7  # return after k steps, relative to 1 + |z|, that counts as a period
 BLOCK = 512  # places on the map between two looks at the clock
-STARTS, ITERATIONS = 32, 60  # of Newton's method at every place of a smooth system
-MEMORY = 2e8  # bytes of Jacobians held at a time
-SAME, SOLVED = 1e-6, 1e-10  # distance of equal solutions, residual of one, relative to 1 + |z|
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -293,7 +282,7 @@ class _Job:
         self.complete[row] = found.status is SearchStatus.COMPLETE
         base = model.map if isinstance(model, PiecewiseAffineFlow) else model
         if isinstance(base, PiecewiseAffineSystem) and isinstance(base.time, Discrete):
-            self.period[row] = _affine_period(view, s, self.z0, self.steps, self.max_period)
+            self.period[row] = affine_period(view, s, self.z0, self.steps, self.max_period)
         else:
             self.period[row] = self._followed(base, s)
 
@@ -308,14 +297,14 @@ class _Job:
             batch = [models[k] for k in members]
             at = np.array([rows[k] for k in members])
             is_map = isinstance(batch[0][0].time, Discrete)
-            P = _stacked([m.equation.parameters for m, _ in batch])
+            P = stacked([m.equation.parameters for m, _ in batch])
             S = np.array([s for _, s in batch])
-            self.num_points[at], self.num_stable[at] = _counted(function, P, S, is_map, self.z0, self.seed)
+            self.num_points[at], self.num_stable[at] = counted(function, P, S, is_map, self.z0, self.seed)
             if is_map:
                 length = 4 * self.max_period + 1
-                states = _last_states(function, P, np.tile(self.z0, (len(at), 1)), S, self.steps, length)
-                found = [_period(z, self.max_period, self.z0) for z in states]
-                self.period[at] = [_shortest(*m, z, k) for m, z, k in zip(batch, states, found, strict=True)]
+                states = last_states(function, P, np.tile(self.z0, (len(at), 1)), S, self.steps, length)
+                found = [period_of(z, self.max_period, self.z0) for z in states]
+                self.period[at] = [shortest(*m, z, k) for m, z, k in zip(batch, states, found, strict=True)]
                 continue
             for k, (model, s) in zip(at, batch, strict=True):
                 if work_seconds() < self.deadline:
@@ -327,7 +316,7 @@ class _Job:
             count = self.steps + 4 * self.max_period
             path = simulate(model, self.z0, steps=count, inputs=np.tile(s, (count, 1)))
             z = path.states[self.steps :]
-            return _shortest(model, s, z, _period(z, self.max_period, self.z0))
+            return shortest(model, s, z, period_of(z, self.max_period, self.z0))
         rate = float(np.linalg.norm(model.jacobian(self.z0, s), 2)) or 1.0
         options: dict[str, Any] = {"tolerance": 1e-9} if isinstance(model, SmoothSystem) else {}
         path = simulate(
@@ -338,237 +327,3 @@ class _Job:
         if not size <= FAR * (1.0 + float(np.abs(self.z0).max())):
             return DIVERGED
         return int(np.abs(model.field(z, s)).max() <= 1e-6 * rate * size)
-
-
-# --- the period of an orbit --------------------------------------------------------------------------------------------------
-
-
-def _period(z: Array, max_period: int, z0: Array) -> int:
-    """Of the last states `(T, n)`: smallest k after which they return."""
-    if not np.abs(z[-1]).max() <= FAR * (1.0 + np.abs(z0).max()):
-        return DIVERGED
-    size = CLOSE * (1.0 + np.abs(z).max())
-    for k in range(1, max_period + 1):
-        if np.abs(z[k:] - z[:-k]).max() <= size:
-            return k
-    return APERIODIC
-
-
-def _shortest(model: Any, s: Array, z: Array, k: int) -> int:
-    """The period of a smooth map's orbit `(T, n)` that returns after k steps: a divisor where Newton's method finds a shorter cycle."""
-    if k <= 1 or not isinstance(model, SmoothSystem):
-        return k
-    gap, size = float(np.abs(z[k:] - z[:-k]).max()), 1.0 + float(np.abs(z).max())
-    if gap <= SETTLED * size:
-        return k
-    for j in (j for j in range(1, k) if k % j == 0):
-        start = len(z) - k
-        x, radius = _shorter_cycle(model, s, z[start::j].mean(axis=0), j)
-        if radius < 1.0 and np.abs(x - z[start]).max() <= FARTHEST * gap / (1.0 - radius ** (k // j)):
-            return j
-    return k
-
-
-def _shorter_cycle(model: Any, s: Array, x: Array, period: int) -> tuple[Array, float]:
-    """First point and spectral radius of the cycle that Newton's method finds from x; radius inf where it finds none."""
-    for _ in range(12):
-        y, product = x, np.eye(len(x))
-        for _ in range(period):
-            product = model.jacobian(y[None], s[None])[0] @ product
-            y = evaluate(model.equation, y[None], s[None])[0]
-        if not (np.isfinite(product).all() and np.isfinite(y).all()):
-            break
-        if np.abs(y - x).max() <= SOLVED * 1e-2 * (1.0 + np.abs(x).max()):
-            return x, float(np.abs(np.linalg.eigvals(product)).max())
-        x = x + np.linalg.lstsq(np.eye(len(x)) - product, y - x)[0]
-    return x, math.inf
-
-
-def _affine_period(view: AffineView, s: Array, z0: Array, steps: int, max_period: int) -> int:
-    """The period of a piecewise-affine map's orbit; slow convergence is decided by solving for the cycle of the regions it repeats."""
-    f = view.form
-    n, q, length = f.num_states, f.num_units, 4 * max_period
-    driven = PiecewiseAffineForm(f.A, f.W1, f.W2, f.h1 + f.C1 @ s, f.h2 + f.C2 @ s, np.zeros((n, 0)), np.zeros((q, 0)))
-    count = steps + length
-    states, patterns = np.empty((count + 1, 1, n)), np.zeros((count + 1, 1, q), dtype=np.uint8)
-    states[0, 0] = z0
-    done = np.full(1, count)
-    iterate(form_arrays(driven), states, np.zeros((count + 1, 1, 0)), patterns, 0, 1, done)
-    if done[0] < count:
-        return DIVERGED
-    z, bits = states[steps:, 0], patterns[steps:, 0].astype(bool)
-    found = _period(z, max_period, z0)
-    if found > 0:
-        return _shortest_word(driven, bits, z, found)
-    if found == DIVERGED:
-        return DIVERGED
-    for k in range(1, max_period + 1):
-        if np.array_equal(bits[k:], bits[:-k]):
-            if _attractor(driven, bits[:k]) is not None:
-                return k
-            sizes = np.abs(states[[steps // 2, -1], 0]).max(axis=1)
-            grows = sizes[1] > GROWN * (1.0 + sizes[0])
-            return DIVERGED if _escapes(driven, bits[:k], z[0], bool(grows)) else APERIODIC
-    return APERIODIC
-
-
-def _shortest_word(form: PiecewiseAffineForm, bits: Array, z: Array, k: int) -> int:
-    """The period when the orbit returns after k steps: a divisor of k where a shorter cycle, solved for, attracts the orbit.
-
-    With a multiplier near -1 the return after twice the period falls below the tolerance before that after the period does.
-    """
-    gap = float(np.abs(z[k:] - z[:-k]).max())
-    for j in (j for j in range(1, k) if k % j == 0):
-        for start in range(0, k, j):
-            cycle = _attractor(form, bits[start : start + j])
-            if cycle is None:
-                continue
-            if np.array_equal(bits[j:], bits[:-j]):
-                return j
-            x, radius = cycle
-            if np.abs(x - z[start]).max() <= FARTHEST * gap / (1.0 - radius ** (k // j)):
-                return j
-    return k
-
-
-def _word(form: PiecewiseAffineForm, bits: Array) -> tuple[Array, Array, Array, Array]:
-    """Matrices and offsets of a sequence of regions `(k, q)`, and those of all its steps together."""
-    M, c, _ = form.regions(bits)
-    product, offset = np.eye(M.shape[1]), np.zeros(M.shape[1])
-    for A, b in zip(M, c, strict=True):
-        product, offset = A @ product, A @ offset + b
-    return M, c, product, offset
-
-
-def _attractor(form: PiecewiseAffineForm, bits: Array) -> tuple[Array, float] | None:
-    """First point and spectral radius of the cycle of a sequence of regions `(k, q)`; None where it does not exist or is not stable."""
-    M, c, product, offset = _word(form, bits)
-    radius = float(np.abs(np.linalg.eigvals(product)).max())
-    if radius >= 1.0:
-        return None
-    first = x = np.linalg.solve(np.eye(len(offset)) - product, offset)
-    for k, d in enumerate(bits):
-        a = form.preactivation(x)
-        if (((a > 0) != d) & (np.abs(a) > 1e-9 * (1.0 + np.abs(a).max(initial=0.0)))).any():
-            return None
-        x = M[k] @ x + c[k]
-    return first, radius
-
-
-def _escapes(form: PiecewiseAffineForm, bits: Array, z: Array, grows: bool) -> bool:
-    """Whether an orbit that repeats regions `(k, q)` leaves for infinity: it grows, or the direction it expands in stays in them for ever."""
-    M, _, product, offset = _word(form, bits)
-    w, V = np.linalg.eig(product)
-    k = int(np.argmax(np.abs(w)))
-    if not np.abs(w[k]) > 1.0:
-        return False
-    if grows:
-        return True
-    if np.imag(w[k]) != 0 or np.linalg.cond(V) > 1e12:
-        return False
-    x = np.linalg.lstsq(np.eye(len(z)) - product, offset)[0]
-    direction = np.real(V[:, k]) * np.real(np.linalg.solve(V, (z - x).astype(complex))[k])
-    for step in range(2 * len(bits)):  # twice around: a negative multiplier turns the direction
-        a, d = form.preactivation(direction) - form.preactivation(np.zeros(len(z))), bits[step % len(bits)]
-        if not direction.any() or (((a > 0) != d) & (np.abs(a) > 1e-9 * np.abs(a).max(initial=0.0))).any():
-            return False
-        direction = M[step % len(bits)] @ direction
-    return True
-
-
-# --- smooth systems, all places together ---------------------------------------------------------------------------------------
-
-
-def _stacked(parameters: list[Any]) -> Any:
-    """Parameters of many equations with a first axis for the place."""
-    import jax
-
-    return jax.tree.map(lambda *x: np.stack([np.asarray(y, dtype=np.float64) for y in x]), *parameters)
-
-
-def _last_states(function: Any, P: Any, Z: Array, S: Array, steps: int, length: int) -> Array:
-    """The last `length` states `(g, length, n)` of orbits from Z `(g, n)`."""
-    with double_precision():
-        return np.moveaxis(np.asarray(_orbits()(function, steps, length, P, Z, S)), 0, 1)
-
-
-def _counted(function: Any, P: Any, S: Array, is_map: bool, z0: Array, seed: int) -> tuple[Array, Array]:
-    """Numbers `(g,)` of fixed points and of stable ones that Newton's method finds from random starts."""
-    g, n = len(S), len(z0)
-    rng = np.random.default_rng(seed)
-    starts = 3.0 ** rng.uniform(-2, 1, (STARTS, 1)) * rng.normal(size=(STARTS, n))
-    starts[0], starts[1] = z0, 0.0
-    starts[2 : STARTS // 2] = -starts[STARTS // 2 : STARTS - 2]
-    z, G, J = _solved(function, is_map, P, starts, S)
-    total, stable = np.zeros(g, dtype=int), np.zeros(g, dtype=int)
-    for k in range(g):
-        size = 1.0 + np.abs(z[k]).max(axis=1)
-        slope = np.abs(J[k] - np.eye(n) if is_map else J[k])
-        terms = 1.0 + np.einsum("bij,bj->bi", slope, np.abs(z[k]))  # not 1 + |z|: fields may fade towards infinity
-        fine = (np.abs(G[k]) <= SOLVED * terms).all(axis=1)
-        kept: list[int] = []
-        for i in np.flatnonzero(fine):
-            if all(np.abs(z[k, i] - z[k, j]).max() > SAME * size[i] for j in kept):
-                kept.append(int(i))
-        total[k] = len(kept)
-        stable[k] = int(is_stable(np.linalg.eigvals(J[k, kept]), is_map).sum()) if kept else 0
-    return total, stable
-
-
-def _solved(function: Any, is_map: bool, P: Any, starts: Array, S: Array) -> tuple[Array, Array, Array]:
-    """Ends of Newton's method `(g, b, n)` from starts `(b, n)`, residuals and Jacobians there; in groups of one size, compiled once."""
-    import jax
-
-    g, (b, n) = len(S), starts.shape
-    group = max(1, min(g, int(MEMORY / (8 * b * n * n))))
-    parts = []
-    with double_precision():
-        for k in range(0, g, group):
-            rows = np.minimum(np.arange(k, k + group), g - 1)  # the last group repeats its last row
-            some = jax.tree.map(lambda x, rows=rows: x[rows], P)
-            found = _newton()(function, is_map, some, np.tile(starts, (group, 1, 1)), S[rows])
-            parts.append([np.asarray(x)[: g - k] for x in found])
-    z, G, J = (np.concatenate(x) for x in zip(*parts, strict=True))
-    return z, G, J
-
-
-@cache
-def _orbits() -> Any:
-    import jax
-    import jax.numpy as jnp
-
-    def run(function: Any, steps: int, length: int, P: Any, Z: Any, S: Any) -> Any:
-        advance = jax.vmap(lambda p, z, s: function(jnp, p, z, s))
-        Z = jax.lax.fori_loop(0, steps, lambda _, z: advance(P, z, S), Z)
-        return jax.lax.scan(lambda z, _: (advance(P, z, S), z), Z, None, length=length)[1]
-
-    return jax.jit(run, static_argnums=(0, 1, 2))
-
-
-@cache
-def _newton() -> Any:
-    import jax
-    import jax.numpy as jnp
-
-    def run(function: Any, is_map: bool, P: Any, Z: Any, S: Any) -> Any:
-        def G(p: Any, z: Any, s: Any) -> Any:
-            return function(jnp, p, z, s) - (z if is_map else 0.0)
-
-        def one(p: Any, z: Any, s: Any) -> Any:
-            def step(_: Any, z: Any) -> Any:
-                g = G(p, z, s)
-                d = -jnp.linalg.solve(jax.jacfwd(G, argnums=1)(p, z, s), g)
-                d = jnp.where(jnp.isfinite(d), d, 0.0)
-                d = d * jnp.minimum(1.0, (1.0 + jnp.abs(z).max()) / (1e-300 + jnp.abs(d).max()))
-                tries = jnp.array([1.0, 0.5, 0.25, 0.125, 0.03])
-                sizes = jnp.stack([jnp.linalg.norm(G(p, z + t * d, s)) for t in tries])
-                best = jnp.argmin(jnp.where(jnp.isfinite(sizes), sizes, jnp.inf))
-                return jnp.where(sizes[best] < jnp.linalg.norm(g), z + tries[best] * d, z)
-
-            z = jax.lax.fori_loop(0, ITERATIONS, step, z)
-            return z, G(p, z, s), jax.jacfwd(G, argnums=1)(p, z, s) + (jnp.eye(len(z)) if is_map else 0.0)
-
-        over_starts = jax.vmap(one, in_axes=(None, 0, None))
-        return jax.vmap(over_starts)(P, Z, S)
-
-    return jax.jit(run, static_argnums=(0, 1))

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from retime.analysis.branches.assembly import branch, event, merged, without_twins
 from retime.analysis.branches.by_arclength import Arclength
 from retime.analysis.branches.by_pattern import Follower
 from retime.analysis.branches.parameter import Parameter, applied, parameter_of
-from retime.analysis.branches.pieces import CROSSING, DEGENERATE, SAME, Found, Piece, Stopped, is_same
+from retime.analysis.branches.pieces import Stopped
+from retime.analysis.branches.result import Scan
 from retime.analysis.fixed_points.find import check_budget
 from retime.analysis.fixed_points.leaves import Solution
-from retime.analysis.view import affine_view, constant_input, is_stable
+from retime.analysis.view import affine_view, constant_input
 from retime.core.arrays import Array, increasing
 from retime.core.clock import CLOCK, work_seconds
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
-from retime.core.rendering import numbered
-from retime.core.result import Result
 from retime.core.searched import Searched
 from retime.core.status import SearchStatus
 from retime.core.system import SmoothSystem, System
@@ -30,148 +29,10 @@ from retime.core.time import Discrete
 from retime.models import LinearSystem, PiecewiseAffineFlow
 from retime.simulation import simulate
 
-SHOWN = 30
 PROOF_SHARE = 0.6  # of the time, for finding points; the rest is for following them
 FRESH = 8  # Newton starts at every value of a smooth scan; eight times as many at the last one
 FAR = 1e4  # points of such starts this many times larger than those of the first value are not believed
 TRANSIENT = 1000  # steps before samples of an attractor are taken
-TWIN = 1e-9  # of the range: a branch no longer than this has no length
-MERGED = 1e-6  # of the range: events of one kind this close, at one point, are one event
-
-
-@dataclass(frozen=True, eq=False)
-class Branch:
-    """Fixed points or cycles that belong together, along which the parameter is monotone.
-
-    Attributes:
-        period: k; 1 for fixed points.
-        values: increasing `(b,)`: those of the scan, and in between those of border events and folds. At a border event the multipliers
-            are those of the side of smaller values. In smooth systems a point at which branches cross or turn is listed on each of them,
-            with the multiplier 1 (rate 0), so not as stable.
-        points: `(b, k, n)`, the points of a cycle in their order. multipliers: `(b, n)`, complex, of the whole cycle; of a flow its rates,
-            1 / model time. stable: bool `(b,)`. patterns: bool `(b, k, q)`, q = 0 for smooth systems.
-    """
-
-    period: int
-    values: Array
-    points: Array
-    multipliers: Array
-    stable: Array
-    patterns: Array
-
-    def to_dict(self) -> dict[str, Any]:
-        """Names and values."""
-        return dict(vars(self)) | {"patterns": self.patterns.astype(int)}
-
-    def __repr__(self) -> str:
-        name = "fixed points" if self.period == 1 else f"{self.period}-cycles"
-        return f"Branch({name}, {len(self.values)} values from {self.values[0]:.6g} to {self.values[-1]:.6g})"
-
-
-@dataclass(frozen=True, eq=False)
-class Event:
-    """A bifurcation.
-
-    Attributes:
-        kind: "border persistence" (a unit switches, the branch goes on), "border fold" (two branches meet on a boundary and end), "border
-            flip" (it goes on and a cycle of twice the period is born), "saddle-node", "flip", "Neimark-Sacker", "Hopf", "transcritical or
-            pitchfork", "degenerate".
-        border: whether the point is on a boundary.
-        value: of the parameter. error: how far it may be off: the last bracket of the root finding, and rounding of the multiplier over its
-            slope. In smooth systems the equation is singular where branches cross: the value is interpolated from points of the branch on
-            both sides, and the error is the difference to interpolations of lower order; half the distance of two points if that fails.
-        point: `(k, n)`. unit: the ReLU unit that switches, None away from boundaries.
-        multiplier: the one (of a conjugate pair the upper one) on the unit circle, or the rate on the imaginary axis; None on a border.
-        branches: indices of the branches that take part. period: of the point.
-        message: the same in words, with what was measured and what the criterion says.
-        predicted: for borders, the kind by Feigin's criterion (parities of the numbers of real multipliers beyond 1 and -1 on both
-            sides), "" elsewhere. `kind` is measured.
-    """
-
-    kind: str
-    border: bool
-    value: float
-    error: float
-    point: Array
-    unit: int | None
-    multiplier: complex | None
-    branches: tuple[int, ...]
-    period: int
-    message: str
-    predicted: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Names and values."""
-        return dict(vars(self))
-
-    def __repr__(self) -> str:
-        return f"Event({self.kind} at {self.value:.10g} +- {self.error:.1g}, period {self.period})"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Scan(Result):
-    """Branches of fixed points and cycles over a parameter, and their bifurcations.
-
-    Attributes:
-        values: `(T,)`. branches: tuple of `Branch`. events: tuple of `Event`, in order of their values.
-        parameter: its name.
-        complete: bool `(T,)`: whether it is proven that no fixed point, and no cycle up to the largest period, is missing at the value.
-        attractor: `(T, samples, n)`, states of an orbit after a transient, NaN where it diverged; None when not asked for.
-        status: how the scan ended. message: the same in words.
-        searched: the system, where the parameter is one of its own, for pictures; not part of `to_dict`.
-    """
-
-    _plot: ClassVar[str] = "bifurcation_diagram"
-
-    values: Array
-    branches: tuple[Branch, ...]
-    events: tuple[Event, ...]
-    parameter: str
-    complete: Array
-    attractor: Array | None
-    status: SearchStatus
-    message: str
-    searched: Searched | None = field(default=None, compare=False)
-
-    def records(self) -> list[dict[str, Any]]:
-        """One flat dictionary per point of a branch: branch, parameter, period, stability, place in its cycle, states z1, z2, ..."""
-        return [
-            {
-                "branch": k,
-                self.parameter: float(v),
-                "period": b.period,
-                "stable": bool(s),
-                "index": j,
-                **numbered("z", z),
-            }
-            for k, b in enumerate(self.branches)
-            for v, s, cycle in zip(b.values, b.stable, b.points, strict=True)
-            for j, z in enumerate(cycle)
-        ]
-
-    def _title(self) -> str:
-        b, e = len(self.branches), len(self.events)
-        return f"{b} branch{'es' * (b != 1)} over {self.parameter}, {e} event{'s' * (e != 1)}; {self.message}"
-
-    def _table(self) -> tuple[Sequence[str], list[list[str]]]:
-        rows = [
-            [f"{e.value:.10g}", f"{e.error:.0e}", e.kind, str(e.period), ", ".join(map(str, e.branches)), e.message]
-            for e in self.events[:SHOWN]
-        ]
-        rows += [["...", f"{len(self.events) - SHOWN} more", "", "", "", ""]] if len(self.events) > SHOWN else []
-        return [self.parameter, "error", "event", "period", "branches", ""], rows
-
-    def _data(self) -> dict[str, Any]:
-        return {
-            "parameter": self.parameter,
-            "values": self.values,
-            "branches": [b.to_dict() for b in self.branches],
-            "events": [e.to_dict() for e in self.events],
-            "complete": self.complete,
-            "attractor": self.attractor,
-            "status": str(self.status),
-            "message": self.message,
-        }
 
 
 def scan(
@@ -346,7 +207,8 @@ class _Job:
 
     def smooth(self, seed: int) -> None:
         """Points of many starts at the first value, of a few at every other, each followed along its branch."""
-        from retime.analysis.fixed_points.newton import CONVERGED, Problem, follow, search_smooth
+        from retime.analysis.fixed_points.multistart import search_smooth
+        from retime.analysis.fixed_points.newton import CONVERGED, Problem, follow
 
         rng, last = np.random.default_rng(seed), len(self.values) - 1
         self.status = SearchStatus.HEURISTIC
@@ -414,15 +276,15 @@ class _Job:
             if isinstance(follower, Arclength):
                 follower.audit()
         pieces = [(f, p) for f in self.followers for p in f.pieces if any(p.segments)]
-        made = [(p, _branch(p, is_map)) for _, p in pieces]
+        made = [(p, branch(p, is_map)) for _, p in pieces]
         made = [(p, b) for p, b in made if b is not None]
         span = float(self.values[-1] - self.values[0]) or 1.0
-        made, twins = _without_twins(made, span)
+        made, twins = without_twins(made, span)
         made.sort(key=lambda x: (x[1].period, x[1].values[0], tuple(np.round(x[1].points[0, 0], 9))))
         index = {id(p): k for k, (p, _) in enumerate(made)}
         index |= {id(p): index[id(q)] for p, q in twins}
-        events = _merged([e for f in self.followers for e in f.events], span)
-        found = tuple(_event(e, index) for e in sorted(events, key=lambda e: (e.value, e.period)))
+        events = merged([e for f in self.followers for e in f.events], span)
+        found = tuple(event(e, index) for e in sorted(events, key=lambda e: (e.value, e.period)))
         if self.status is SearchStatus.COMPLETE and not self.complete.all():
             self.status = SearchStatus.HEURISTIC if self.failures else SearchStatus.TIME_LIMIT
         return Scan(
@@ -468,92 +330,3 @@ def _orbit(model: Any, s: Array, z: Array, count: int) -> Array:
     options: dict[str, Any] = {"tolerance": 1e-8} if isinstance(model, SmoothSystem) else {}
     path = simulate(model, z, times=times, inputs=np.tile(s, (len(times) - 1, 1)) if len(s) else None, **options)
     return path.states[-count:]
-
-
-# --- from pieces to branches -----------------------------------------------------------------------------------------------
-
-
-def _branch(piece: Piece, is_map: bool) -> Branch | None:
-    """The samples of a piece in order of their values, those for results only; None when there is none."""
-    order = sorted((x for x in piece.segments if x), key=lambda seg: sum(s.value for s in seg) / len(seg))
-    samples = [s for seg in order for s in sorted(seg, key=lambda s: s.value) if s.shown]
-    kept = [s for k, s in enumerate(samples) if k == 0 or s.value > samples[k - 1].value]
-    if not kept:
-        return None
-    w, z = np.array([s.w for s in kept]), np.array([s.z for s in kept])
-    return Branch(
-        piece.period,
-        np.array([s.value for s in kept]),
-        z,
-        w,
-        is_stable(w, is_map),
-        np.array([s.bits for s in kept], dtype=bool),
-    )
-
-
-def _without_twins(
-    made: list[tuple[Piece, Branch]], span: float
-) -> tuple[list[tuple[Piece, Branch]], list[tuple[Piece, Piece]]]:
-    """Pieces without those of no length that repeat the end of a longer one (as at a pitchfork on the last value), and which repeats which."""
-    kept, twins = [], []
-    for p, b in made:
-        longer = None
-        if b.values[-1] - b.values[0] <= TWIN * span:
-            longer = next(
-                (q for q, c in made if q is not p and c.values[-1] - c.values[0] > TWIN * span and _holds(c, b)), None
-            )
-        if longer is None:
-            kept.append((p, b))
-        else:
-            twins.append((p, longer))
-    return kept, twins
-
-
-def _holds(long: Branch, short: Branch) -> bool:
-    """Whether the first point of one branch is on another, as precisely as points of crossing branches are known."""
-    if long.period != short.period:
-        return False
-    k = int(np.argmin(np.abs(long.values - short.values[0])))
-    size = 1.0 + float(np.abs(short.points[0]).max())
-    gap = np.abs(long.points[k] - short.points[0]).max()
-    reach = SAME if short.patterns.size else 1e-3
-    return bool(abs(long.values[k] - short.values[0]) <= 1e-9 * (1.0 + abs(short.values[0])) and gap <= reach * size)
-
-
-def _event(e: Found, index: dict[int, int]) -> Event:
-    branches = tuple(dict.fromkeys(index[id(p)] for p in e.pieces if id(p) in index))
-    return Event(
-        e.kind, e.border, e.value, e.error, e.point, e.unit, e.multiplier, branches, e.period, e.message, e.predicted
-    )
-
-
-def _merged(events: list[Found], span: float) -> list[Found]:
-    """Each event once, with all branches that come to it; cycles that shrink to a point on a border belong to the point's event."""
-    kept: list[Found] = []
-    for e in sorted(events, key=lambda e: (e.collapsed, e.error, e.value)):
-        known = next((x for x in kept if _is_one(x, e, span)), None)
-        if known is None:
-            kept.append(e)
-            continue
-        known.pieces = list({id(p): p for p in [*known.pieces, *e.pieces]}.values())
-        if e.collapsed and not known.collapsed:
-            known.message += f"; {e.period}-cycles end here"
-    return kept
-
-
-def _is_one(a: Found, b: Found, span: float) -> bool:
-    if abs(a.value - b.value) > MERGED * span:
-        return False
-    size = 1.0 + float(np.abs(a.point).max(initial=0.0))
-    if b.collapsed and a.period < b.period:
-        gap = np.abs(a.point[:, None] - b.point[None]).max(axis=2).min(axis=0)
-        return a.border and bool((gap <= 1e-5 * size).all())
-    if a.kind != b.kind or a.period != b.period or a.point.shape != b.point.shape:
-        return False
-    if a.kind == CROSSING:
-        return bool(np.abs(a.point - b.point).max() <= 1e-3 * size)
-    return (
-        abs(a.value - b.value) <= 1e-9 * span
-        and is_same(a.point, b.point)
-        and (a.kind == DEGENERATE or a.unit == b.unit)
-    )

@@ -9,9 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retime.analysis.basins.find import Basins, find_basins
+from retime.analysis.basins.find import find_basins
+from retime.analysis.basins.result import Basins
 from retime.analysis.comparison.orbits import compare
-from retime.analysis.cycles.find import Cycles, find_cycles
+from retime.analysis.cycles.find import find_cycles
+from retime.analysis.cycles.result import Cycles
 from retime.analysis.exponents.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from retime.analysis.fixed_points.find import FixedPoints, check_count, find_fixed_points
 from retime.core.arrays import Array

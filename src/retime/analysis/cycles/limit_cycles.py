@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from retime.analysis.cycles.find import Cycle, Cycles
+from retime.analysis.cycles.result import Cycle, Cycles
 from retime.analysis.fixed_points.find import ordered
 from retime.analysis.fixed_points.resting import Sides, filippov
 from retime.analysis.view import is_stable

@@ -10,9 +10,10 @@ import numpy as np
 from retime.analysis.dust import tidy, without_dust
 from retime.analysis.fixed_points.angles import checked_periods
 from retime.analysis.fixed_points.boundary_stability import is_stable_around
-from retime.analysis.fixed_points.complementarity import GRACE, Complementarity, solve_all
+from retime.analysis.fixed_points.complementarity import Complementarity
 from retime.analysis.fixed_points.leaves import TOLERANCE, Solution, Solutions, solve_region, solves
 from retime.analysis.fixed_points.result import FixedPoints, FixedSet
+from retime.analysis.fixed_points.search import GRACE, solve_all
 from retime.analysis.view import AffineView, affine_view, constant_input, is_stable
 from retime.core.arrays import Array, real_array
 from retime.core.clock import work_seconds
@@ -345,7 +346,7 @@ def scope(reach: float) -> str:
 def _smooth(
     model: System, s: Array, starts: Array | None, options: tuple[int, int, float, Array | None]
 ) -> FixedPoints:
-    from retime.analysis.fixed_points.newton import search_smooth
+    from retime.analysis.fixed_points.multistart import search_smooth
 
     num, seed, limit, angles = options
     found = search_smooth(model, s, starts=starts, num_starts=num, seed=seed, time_limit=limit, period=angles)

@@ -7,32 +7,13 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from retime.core.arrays import Array, real_array
+from retime.analysis.regions.entropy import EntropyRate, entropy_rate_of
+from retime.core.arrays import Array
 from retime.core.distinct import distinct_rows
-from retime.core.errors import ShapeError
-from retime.core.inputs import Inputs
 from retime.core.result import Result
-from retime.core.system import System
 from retime.core.trajectory import Trajectory
 
-BLOCKS = 10  # of the jackknife
 INSTANT = 1e-14  # visits shorter than this part of the time reached are rounding
-
-
-class EntropyRate(NamedTuple):
-    """Bits per transition of a first-order Markov chain.
-
-    value: the rate of the observed frequencies, -sum_i pi_i sum_j p_ij log2 p_ij with p_ij = n_ij / n_i, pi_i = n_i / n.
-    standard_error: delete-one-block jackknife over 10 blocks of consecutive transitions; NaN with fewer than 20 transitions.
-    correction: what Miller and Madow add for the bias of few transitions, (pairs i, j seen - i seen) / (2 n log 2).
-    """
-
-    value: float
-    standard_error: float
-    correction: float
-
-    def __float__(self) -> float:
-        return self.value
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -283,8 +264,8 @@ def _result(
         sequence if path.is_batch else sequence[:, 0],
         _matrix(steps, r),
         _matrix(jumps, r),
-        _entropy_rate(steps, r),
-        _entropy_rate(jumps, r),
+        entropy_rate_of(steps, r),
+        entropy_rate_of(jumps, r),
         np.bincount(region, minlength=r),
         tuple(by_region),
         np.array([x.mean() if len(x) else np.nan for x in by_region]),
@@ -315,131 +296,3 @@ def _matrix(pairs: Array, r: int) -> Any:
 def _triplets(matrix: Any) -> dict[str, Array]:
     entries = matrix.tocoo()
     return {"from": entries.coords[0], "to": entries.coords[1], "count": entries.data}
-
-
-def _entropy_rate(pairs: Array, r: int) -> EntropyRate:
-    """Entropy rate of the transitions `(k, 2)`, in order of time, between r regions."""
-    n = len(pairs)
-    if n == 0:
-        return EntropyRate(0.0, float("nan"), 0.0)
-    kinds, kind = np.unique(pairs[:, 0] * r + pairs[:, 1], return_inverse=True)
-    source = kinds // r
-    counts = np.bincount(kind, minlength=len(kinds))
-    correction = (len(kinds) - len(np.unique(source))) / (2 * n * np.log(2))
-    error = float("nan")
-    if n >= 2 * BLOCKS:
-        block = np.arange(n) * BLOCKS // n
-        parts = [np.bincount(kind[block == i], minlength=len(kinds)) for i in range(BLOCKS)]
-        values = np.array([_rate(counts - part, source, r) for part in parts])
-        error = float(np.sqrt((BLOCKS - 1) / BLOCKS * ((values - values.mean()) ** 2).sum()))
-    return EntropyRate(_rate(counts, source, r), error, correction)
-
-
-def _rate(counts: Array, source: Array, r: int) -> float:
-    leaving = np.bincount(source, weights=counts, minlength=r)[source]
-    seen = counts > 0
-    bits = counts[seen] * np.log2(leaving[seen] / counts[seen])
-    return float(bits.sum() / counts.sum())
-
-
-# --- distances to boundaries ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class BoundaryDistance(Result):
-    """How far every sample is from the nearest boundary of its region.
-
-    Attributes:
-        distances: `(T,)`, or `(T, b)` for a batch: Euclidean, in the units of the state; infinite when no unit has a boundary, NaN in
-            rows lost after an early stop.
-        units: the same shape, int: the unit whose boundary is nearest; -1 where there is none.
-        times: `(T,)`.
-        smallest: the smallest distance; infinite when there is none.
-        where: index of the sample (and member) that has it.
-    """
-
-    distances: Array
-    units: Array
-    times: Array
-    smallest: float
-    where: tuple[int, ...]
-
-    def _title(self) -> str:
-        if not np.isfinite(self.smallest):
-            return "no unit has a boundary"
-        return f"smallest {self.smallest:.4g} at t = {self.times[self.where[0]]:.6g}, unit {self.units[self.where]}"
-
-    def _table(self) -> tuple[list[str], list[list[str]]]:
-        finite = self.distances[np.isfinite(self.distances)]
-        if not len(finite):
-            return ["of the samples", "are nearer than"], []
-        levels = (1, 10, 50, 90)
-        return ["of the samples", "are nearer than"], [[f"{p} %", f"{np.percentile(finite, p):.4g}"] for p in levels]
-
-    def _data(self) -> dict[str, Any]:
-        return {
-            "distances": self.distances,
-            "units": self.units,
-            "times": self.times,
-            "smallest": self.smallest,
-            "where": self.where,
-        }
-
-
-def boundary_distance(model: System, trajectory: Trajectory, *, inputs: Any = None) -> BoundaryDistance:
-    """Distance of every sample to the nearest boundary between regions, min_i |W2_i z + C2_i s + h2_i| / ||W2_i||.
-
-    The distance is in the state alone, with the input held. Units whose row of W2 is zero read no state and have no boundary: they are
-    skipped.
-
-    Args:
-        model: the piecewise-affine system that was simulated.
-        trajectory: its orbit, single or a batch.
-        inputs: the input at the samples: `(T, m)`, or as for `simulate`, `(T - 1, m)`, whose last row then also holds at the
-            last sample; with a middle axis b for members of a batch; or `Inputs`. None: zero.
-
-    Returns:
-        BoundaryDistance.
-
-    Raises:
-        TypeError: a model without regions, or not a Trajectory. ShapeError: model, trajectory and inputs do not fit.
-
-    Backend: NumPy float64.
-    """
-    form = getattr(model, "canonical", None)
-    if form is None or not isinstance(trajectory, Trajectory):
-        raise TypeError(
-            f"boundary_distance takes a piecewise-affine model and its Trajectory; it got {type(model).__name__} and "
-            f"{type(trajectory).__name__}."
-        )
-    z = trajectory.states
-    if z.shape[-1] != form.num_states:
-        raise ShapeError(f"The states of `trajectory` have {z.shape[-1]} entries; those of `model` {form.num_states}.")
-    norms = np.linalg.norm(form.W2, axis=1)
-    reading = np.flatnonzero(norms > 0)
-    lost = np.asarray(np.isnan(z).any(axis=-1))
-    if not len(reading):
-        none = np.where(lost, np.nan, np.inf)
-        return BoundaryDistance(none, np.full(lost.shape, -1), trajectory.times, float("inf"), ())
-    g = form.preactivation(z, _at_samples(inputs, trajectory, form.num_inputs))
-    d = np.abs(g[..., reading]) / norms[reading]
-    units = np.where(lost, -1, reading[np.argmin(np.where(lost[..., None], 0.0, d), axis=-1)])
-    distances = np.asarray(d.min(axis=-1))  # NaN in lost rows
-    where = tuple(int(i) for i in np.unravel_index(np.nanargmin(distances), distances.shape))
-    return BoundaryDistance(distances, units, trajectory.times, float(distances[where]), where)
-
-
-def _at_samples(inputs: Any, path: Trajectory, m: int) -> Array | None:
-    """Inputs as `(T, m)` or `(T, 1 or b, m)`."""
-    if inputs is None:
-        return None
-    sampled = isinstance(inputs, Inputs)
-    rows = np.array([inputs(float(t)) for t in path.times]) if sampled else real_array("inputs", inputs)
-    rows = rows[:, None] if rows.ndim == 1 and m == 1 else rows
-    T, b = len(path.times), path.states.shape[1] if path.is_batch else 1
-    if len(rows) == T - 1 > 0:
-        rows = np.concatenate([rows, rows[-1:]])
-    shapes = [(T, m)] + [(T, 1, m), (T, b, m)] * path.is_batch
-    if rows.shape not in shapes:
-        raise ShapeError(f"`inputs` has shape {rows.shape}; it must be ({T}, {m}) or ({T - 1}, {m}), a row per sample.")
-    return rows[:, None] if path.is_batch and rows.ndim == 2 else rows

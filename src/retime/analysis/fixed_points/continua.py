@@ -1,0 +1,78 @@
+"""Continua of fixed points of smooth systems: lines and surfaces, kept as points spread over them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from retime.analysis.fixed_points.newton import SINGULAR, Problem, Solutions, is_small
+from retime.core.arrays import Array
+
+REPRESENTATIVES = 5  # of a continuum of fixed points
+
+
+def thinned(problem: Problem, found: Solutions, rng: np.random.Generator) -> tuple[Solutions, list[Array]]:
+    """Isolated solutions and a few representatives of continua, with the directions in which each one continues."""
+    n = found.z.shape[1]
+    null: list[Array] = [np.zeros((0, n))] * len(found.z)
+    unit = np.maximum(found.sizes, 1.0 if problem.is_map else problem.rate)
+    singular = np.flatnonzero(found.gaps <= SINGULAR * unit)
+    flat = [k for k in singular if _continues(problem, found.z[k], unit[k], rng, 1)[0]]
+    chosen = _far_apart(found.z, flat)
+    for k in chosen:
+        null[k] = _directions(problem, found.z[k], unit[k], rng)
+    dropped = set(flat) - set(chosen)
+    kept = [k for k in range(len(null)) if k not in dropped]
+    return found.take(np.array(kept, dtype=np.int64)), [null[k] for k in kept]
+
+
+def _far_apart(z: Array, rows: list[Any]) -> list[int]:
+    """At most REPRESENTATIVES of the rows: the one of least norm, then always the farthest from those chosen."""
+    if not rows:
+        return []
+    left = [int(k) for k in rows]
+    chosen = [min(left, key=lambda k: float(np.linalg.norm(z[k])))]
+    while len(chosen) < min(REPRESENTATIVES, len(left)):
+        chosen.append(max(left, key=lambda k: float(np.linalg.norm(z[chosen] - z[k], axis=1).min())))
+    return chosen
+
+
+def _null_space(problem: Problem, z: Array, unit: float) -> Array:
+    _, values, V = np.linalg.svd(problem.jacobian(z[None])[0])
+    return V[values <= SINGULAR * unit]
+
+
+def _continues(problem: Problem, z: Array, unit: float, rng: np.random.Generator, num: int) -> tuple[bool, Array]:
+    """Whether solutions lie beside z: shift it along random null directions and project back onto G = 0.
+
+    Returns whether all `num` projections end on a solution that is shifted too, and the shifts that do `(j, n)`, relative to
+    the length tried. At an isolated solution, singular or not, the projection returns to it or finds nothing.
+    """
+    V = _null_space(problem, z, unit)
+    length = 0.01 * (1.0 + np.abs(z).max(initial=0.0))
+    shifts = []
+    for _ in range(num if len(V) else 0):
+        c = rng.normal(size=len(V))
+        x = z + length * (c @ V) / np.linalg.norm(c)
+        for _ in range(12):
+            G = problem.residual(x[None])
+            if not np.isfinite(G).all() or is_small(problem, x[None], G, 1e-13)[0]:
+                break
+            x = x - np.linalg.lstsq(problem.jacobian(x[None])[0], G[0], rcond=SINGULAR)[0]
+        shift = (x - z) / length
+        on_solution = is_small(problem, x[None], problem.residual(x[None]), 1e-11)[0]
+        if on_solution and 0.2 <= np.linalg.norm(shift) <= 5:
+            shifts.append(shift)
+    return bool(shifts) and len(shifts) == num, np.array(shifts).reshape(-1, len(z))
+
+
+def _directions(problem: Problem, z: Array, unit: float, rng: np.random.Generator) -> Array:
+    """An orthonormal basis `(d, n)` of the directions in which the solutions continue."""
+    V = _null_space(problem, z, unit)
+    everywhere, shifts = _continues(problem, z, unit, rng, min(len(V) + 1, 4))
+    lengths = np.linalg.norm(shifts @ V.T, axis=1)
+    if everywhere and (lengths > 0.9).all():
+        return V
+    _, values, basis = np.linalg.svd(shifts, full_matrices=False)
+    return basis[values > 0.1 * values.max(initial=0.0)]
