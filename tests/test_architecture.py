@@ -25,7 +25,13 @@ LAYERS = (
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # results find their plot, comparisons theirs, and saved flows their conversion method by name, at call time
-LATE = {"core/result.py", "core/trajectory.py", "analysis/comparison/orbits.py", "models/flow.py", "convert/stability.py"}
+LATE = {
+    "core/result.py",
+    "core/trajectory.py",
+    "analysis/comparison/orbits.py",
+    "models/flow.py",
+    "convert/stability.py",
+}
 
 
 def name_of(path):

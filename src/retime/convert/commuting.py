@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from retime.convert.continuous import to_continuous
+from retime.convert.discrete import to_discrete
 from retime.convert.holds import ZeroOrderHold
 from retime.convert.integrators import Integrator
-from retime.convert.linearize import linearize
+from retime.convert.linearization import linearize
 from retime.convert.methods import integrator
 from retime.convert.rescale import rescale_time
-from retime.convert.to_continuous import to_continuous
-from retime.convert.to_discrete import to_discrete
 from retime.core.arrays import Array, positive, real_array
 from retime.core.certificate import Condition
 from retime.core.rendering import terminal_width, text_table
