@@ -35,8 +35,8 @@ class Result:
         return f"{name}: {title}" if self._table()[0] else f"{name}({title})"
 
     def _data(self) -> dict[str, Any]:
-        """Names and values; arrays may be complex, parts are results themselves."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.repr}  # type: ignore[arg-type]
+        """Names and values; arrays may be complex, parts are results themselves. By default the fields that are compared."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.compare}  # type: ignore[arg-type]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; complex numbers become [real, imaginary], NaN and infinity None."""
