@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from inspect import isfunction
 from pathlib import Path
@@ -294,3 +295,28 @@ def test_kernels_are_called_by_python():
     for path, tree in TREES.items():
         for f in compiled_as("kernel", tree):
             assert not f.name.startswith("_"), f"{name_of(path)}: {f.name} should be a subroutine, or public"
+
+
+def bases(tree):
+    """The library of each class that a file derives from one that it imports."""
+    homes = {}
+    for node in walk(tree):
+        if isinstance(node, ast.Import):
+            homes |= {(a.asname or a.name).split(".")[0]: a.name.split(".")[0] for a in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            homes |= {a.asname or a.name: str(node.module).split(".")[0] for a in node.names}
+    names = [
+        ast.unparse(base).split(".")[0].split("[")[0]
+        for n in walk(tree)
+        if isinstance(n, ast.ClassDef)
+        for base in n.bases
+    ]
+    return {homes[name] for name in names if name in homes}
+
+
+def test_libraries_whose_classes_are_overridden_have_an_upper_bound():
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    overridden = {home for tree in TREES.values() for home in bases(tree)} - sys.stdlib_module_names - {"retime"}
+    assert overridden == {"diffrax", "highspy", "numba"}
+    bounded = {line.split(">=")[0] for line in wanted if ",<" in line}
+    assert bounded == overridden | {"equinox"}  # what Diffrax's classes are made of
