@@ -25,6 +25,11 @@ class Horizon(NamedTuple):
 
 
 def number_of(num: Any, n: int) -> int:
+    """How many exponents of n are asked for.
+
+    Raises:
+        ValueError: not a whole number from 1 to n.
+    """
     if num is None:
         return n
     if isinstance(num, bool) or not isinstance(num, (int, np.integer)) or not 1 <= num <= n:
@@ -33,6 +38,11 @@ def number_of(num: Any, n: int) -> int:
 
 
 def horizon_of(model: Any, steps: Any, times: Any, rule: str, transient: Any) -> Horizon:
+    """The horizon that `steps` or `times`, and `transient`, ask for.
+
+    Raises:
+        ValueError: not those that the kind of system takes.
+    """
     is_flow = isinstance(model, PiecewiseAffineFlow)
     is_map = isinstance(model.time, Discrete)
     if is_map and (times is not None or steps is None):

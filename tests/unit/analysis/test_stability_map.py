@@ -115,7 +115,7 @@ def test_no_time_leaves_the_places_marked():
 
 
 def test_an_interrupt_keeps_what_was_done(monkeypatch):
-    known, calls = module._affine_period, []
+    known, calls = module.affine_period, []
 
     def period(*arguments):
         calls.append(1)
@@ -123,7 +123,7 @@ def test_an_interrupt_keeps_what_was_done(monkeypatch):
             raise KeyboardInterrupt
         return known(*arguments)
 
-    monkeypatch.setattr(module, "_affine_period", period)
+    monkeypatch.setattr(module, "affine_period", period)
     found = tent_map(np.linspace(0.1, 0.5, 5), [0.3])
     assert found.status == "interrupted"
     assert (found.period == 1).sum() == 2

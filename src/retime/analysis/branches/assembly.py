@@ -60,6 +60,7 @@ def _holds(long: Branch, short: Branch) -> bool:
 
 
 def event(e: Found, index: dict[int, int]) -> Event:
+    """What was found as a part of the result; `index`: the number of the branch of each piece."""
     branches = tuple(dict.fromkeys(index[id(p)] for p in e.pieces if id(p) in index))
     return Event(
         e.kind, e.border, e.value, e.error, e.point, e.unit, e.multiplier, branches, e.period, e.message, e.predicted

@@ -63,6 +63,7 @@ def sums(logs: Array, steps: int) -> Array:
 def growth_of(
     runs: Any, durations: list[Array], logs: list[Array], volume: float, end: Array, patience: Patience, reached: float
 ) -> Growth:
+    """What was recorded, joined; how the orbit `runs` ended, where there is one."""
     found = Growth(np.concatenate(durations), np.concatenate(logs), volume, end, ended=patience.ended, reached=reached)
     if runs is not None:
         found.status, found.status_time, found.message = runs.statuses[0], float(runs.status_times[0]), runs.messages[0]
@@ -70,5 +71,6 @@ def growth_of(
 
 
 def thinned(durations: Array, logs: Array) -> tuple[Array, Array]:
+    """At most `RECORDS` records: as many neighbours as are needed are summed."""
     per = max(-(-len(logs) // RECORDS), 1)
     return sums(durations, per), sums(logs, per)

@@ -18,6 +18,7 @@ from retime.simulation.horizon import Horizon
 
 
 def is_linear(model: Any) -> bool:
+    """Whether the system has one region, whatever its class."""
     own = isinstance(model, (PiecewiseAffineSystem, PiecewiseAffineFlow, RegionwiseMap))
     return own and model.num_units == 0
 

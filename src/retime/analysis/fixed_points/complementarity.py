@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from retime.analysis.fixed_points.leaves import EPS, scales
 from retime.core.arrays import Array
 from retime.core.canonical import PiecewiseAffineForm
 
+EPS = float(np.finfo(float).eps)
 DUST = 2.0**-44  # entries this small, relative to the largest of a balanced problem, do not set the scale
 
 
@@ -152,3 +152,14 @@ def rate_of(form: PiecewiseAffineForm) -> float:
     leak = float(np.abs(form.A).max(initial=0.0))
     weights = float((np.abs(form.W1) @ np.abs(form.W2)).max(initial=0.0))
     return max(leak, min(1.0, weights)) or 1.0
+
+
+def scales(M: Array) -> tuple[Array, Array]:
+    """Powers of two that bring the largest entry of every row, then of every column, to about 1; 1 for empty ones."""
+    rows = to_one(np.abs(M).max(axis=1, initial=0.0))
+    return rows, to_one(np.abs(rows[:, None] * M).max(axis=0, initial=0.0))
+
+
+def to_one(sizes: Array) -> Array:
+    """Powers of two that bring sizes `(k,)` to about 1; 1 for zeros."""
+    return 2.0 ** -np.round(np.log2(np.where(sizes > 0, sizes, 1.0)))

@@ -2,27 +2,25 @@
 
 A solution counts when its signs are certain and |F(z) - z| <= 1e-8 (1 + |z|), as evaluated, in the user's units. Where double precision
 cannot tell (weights whose products are large make the preactivations of a region cancel), the equation is solved in whole numbers
-(`exact`): the region is then excluded for certain, or holds a solution for certain, which still has to pass the test above once it is rounded.
+(`whole_numbers`): the region is then excluded for certain, or holds a solution for certain, which still has to pass the test above
+once it is rounded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from retime.analysis.fixed_points.branching import ON
+from retime.analysis.fixed_points.complementarity import EPS, Complementarity, scales
 from retime.analysis.fixed_points.whole_numbers import Dyadic, residual, signs_of, solve_exactly
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.status import SearchStatus
 
-if TYPE_CHECKING:
-    from retime.analysis.fixed_points.complementarity import Complementarity
-
-EPS = float(np.finfo(float).eps)
 REACH = 1e8  # preactivations up to this, relative to the offsets, are within the scope of a proof
 TOLERANCE = 1e-8  # |F(z) - z|, relative to 1 + |z|, up to which z is a point
 SINGULAR = 8.0  # times the size and the rounding unit: relative singular value below which a region's equilibrated matrix is singular
@@ -252,17 +250,6 @@ def solve_in_whole_numbers(problem: Complementarity, d: Array) -> Solution | Non
     if (used & (signs != 0) & ((signs > 0) != d)).any():
         return None
     return Solution(z, signs > 0, used & (signs == 0), np.zeros((len(z), 0)))
-
-
-def scales(M: Array) -> tuple[Array, Array]:
-    """Powers of two that bring the largest entry of every row, then of every column, to about 1; 1 for empty ones."""
-    rows = to_one(np.abs(M).max(axis=1, initial=0.0))
-    return rows, to_one(np.abs(rows[:, None] * M).max(axis=0, initial=0.0))
-
-
-def to_one(sizes: Array) -> Array:
-    """Powers of two that bring sizes `(k,)` to about 1; 1 for zeros."""
-    return 2.0 ** -np.round(np.log2(np.where(sizes > 0, sizes, 1.0)))
 
 
 def _read(

@@ -17,6 +17,7 @@ from retime.analysis.fixed_points.newton import (
     CONVERGED,
     LARGEST_ERROR,
     NAMES,
+    NEAR,
     SINGULAR,
     Problem,
     Solutions,
@@ -34,7 +35,6 @@ from retime.core.status import SearchStatus
 from retime.core.system import System
 
 SLOW = 0.05  # a local minimum is slow when its speed is below this, relative to the median speed at random states
-NEAR = 1e-8  # solutions this close, relative to 1 + |z|, are the same
 TRANSIENT, MEMBERS = 200, 32  # steps and initial states of the transients along which starts are collected
 ROUNDS = 4  # of starts around what was found
 PUSH = 0.02  # off a solution, relative to 1 + |z|, from where orbits are followed

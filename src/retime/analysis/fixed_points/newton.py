@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retime.analysis.fixed_points.angles import turned
-from retime.analysis.fixed_points.multistart import NEAR
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.equation import evaluate
@@ -23,6 +22,7 @@ MAX_ITERATIONS = 80
 FAR = 1e9  # a start whose state grows beyond this, relative to where it began, has diverged
 GRADIENT = 1e-6  # gradient of |G|, relative to the size of the Jacobian, below which |G| is at a local minimum
 ROUNDING = 1e-17  # a residual below this, in the units of the tolerance, cannot be improved
+NEAR = 1e-8  # solutions this close, relative to 1 + |z|, are the same
 SINGULAR = 1e-7  # singular values of dG/dz below this, relative to 1 (maps) or the rate of the flow, count as zero
 LARGEST_ERROR = 1e-3  # never merge solutions farther apart than this, relative to 1 + |z|
 CONVERGED, AT_MINIMUM, STALLED, DIVERGED, UNFINISHED = 1, 2, 3, 4, 0
@@ -49,6 +49,7 @@ class Solutions(NamedTuple):
 
 
 def solutions(problem: Problem, z: Array) -> Solutions:
+    """Residuals `(k,)` and the extreme singular values of the Jacobian at states `(k, n)`."""
     residuals = np.abs(problem.residual(z)).max(axis=1, initial=0.0)
     values = [_singular_values(problem.jacobian(z[k : k + 1])[0]) for k in range(len(z))]
     spectrum = np.array(values).reshape(z.shape)
@@ -170,6 +171,7 @@ def follow(problem: Problem, starts: Array, tolerance: float, deadline: float = 
 
 
 def is_small(problem: Problem, z: Array, G: Array, tolerance: float) -> Array:
+    """Whether residuals G `(k, n)` are within the tolerance of states `(k, n)`, per state."""
     limit = tolerance * problem.rate * (1.0 + np.abs(z).max(axis=1, initial=0.0))
     return np.abs(G).max(axis=1, initial=0.0) <= limit
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from retime.analysis.fixed_points.branching import FREE, Dictionary, search, stack
-from retime.analysis.fixed_points.complementarity import Complementarity
-from retime.analysis.fixed_points.leaves import EPS, MAX_CONTINUA, REACH, Leaves, Solutions, to_one
+from retime.analysis.fixed_points.complementarity import EPS, Complementarity, to_one
+from retime.analysis.fixed_points.leaves import MAX_CONTINUA, REACH, Leaves, Solutions
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.progress import progress

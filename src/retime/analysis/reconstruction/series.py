@@ -43,6 +43,11 @@ def as_series(name: str, value: Any) -> Array:
 
 
 def same_dimension(x: Array, y: Array) -> None:
+    """Refuse series of different dimensions.
+
+    Raises:
+        ShapeError: they differ.
+    """
     if x.shape[-1] != y.shape[-1]:
         raise ShapeError(
             f"`generated` has {y.shape[-1]} dimensions, `reference` {x.shape[-1]}; compare the same observables (a Trajectory gives its "
@@ -65,9 +70,11 @@ def varying(x: Array) -> Array:
 
 
 def joined(*doubts: str) -> str:
+    """The doubts there are, as one text."""
     return "; ".join(doubt for doubt in doubts if doubt)
 
 
 def few(x: Array, y: Array) -> str:
+    """A doubt where there are too few samples, else ""."""
     count = min(len(x), len(y))
     return f"{count} samples are too few to say anything (use at least {FEW}, better thousands)" if count < FEW else ""
