@@ -126,3 +126,9 @@ def test_a_value_that_is_not_finite_is_none_in_json():
         "imaginary_limit": 0.0,
     }
     assert rt.stability_region(rt.ExponentialEuler()).to_dict()["real_limit"] is None
+
+
+def test_a_batch_of_trajectories_is_a_table_of_its_members(tmp_path):
+    path = rt.simulate(rt.PLRNN(np.array([0.5]), np.zeros((1, 1)), np.zeros(1)), [[1.0], [2.0]], steps=2)
+    lines = path.to_csv(tmp_path / "path.csv").read_text().splitlines()
+    assert lines == ["time,member,z1", "0.0,0,1.0", "0.0,1,2.0", "1.0,0,0.5", "1.0,1,1.0", "2.0,0,0.25", "2.0,1,0.5"]
