@@ -247,7 +247,7 @@ def test_a_method_of_ones_own_is_saved_once_it_is_entered(rng, tmp_path, monkeyp
     assert rt.load(path) == model
     monkeypatch.undo()
     with pytest.raises(
-        ModelFileError, match=r"made by the method 'Mine', which this version does not have.*native\.methods"
+        rt.ModelFileError, match=r"made by the method 'Mine', which this version does not have.*native\.methods"
     ):
         rt.load(path)
 
