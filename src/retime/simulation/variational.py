@@ -92,6 +92,10 @@ class SmoothFlow:
         """dz/dt at states `(..., n)`."""
         return self.model.apply(z, self.s)
 
+    def jacobian(self, z: Array) -> Array:
+        """dF/dz `(n, n)` at a state `(n,)`."""
+        return self.model.jacobian(z, self.s)
+
     def _run(self, y: Array, duration: float, sign: float, tolerance: float | None) -> tuple[Array, bool]:
         e, n = self.model.equation, self.model.num_states
         equation = Equation(_Directed(e.function, n, len(y) > n), {"sign": np.float64(sign), "of": e.parameters})
