@@ -16,6 +16,7 @@ from retime.core.errors import ConvergenceError
 from retime.core.newton import Linearized, newton
 from retime.core.system import SmoothSystem
 from retime.core.tolerances import size_of
+from retime.simulation.passage import StateSwitchedFlow
 from retime.simulation.variational import Flown, SmoothFlow
 
 RETURN = 1e-3  # displacement after k steps, relative to the size of the box, from which a k-cycle is solved for
@@ -97,21 +98,16 @@ def solved(dynamics: Dynamics, z: Array, period: int) -> Array | None:
 
 
 @dataclass
-class _Differenced:
-    """A flow whose derivative is that of differences of orbits: piecewise-affine networks in continuous time."""
+class _Switched:
+    """A piecewise-affine network in continuous time, with its exact derivative."""
 
     dynamics: Dynamics
-    step: float
 
     def after(self, z: Array, duration: float) -> Flown | None:
-        """The orbit from z `(n,)` with its derivative, known to about 1e-7."""
-        n = len(z)
-        around = np.concatenate([z[None], z + self.step * np.eye(n), z - self.step * np.eye(n)])
-        states = self.dynamics.path(around, duration)[1]
-        if not np.isfinite(states[-1]).all():
-            return None
-        M = (states[-1, 1 : n + 1] - states[-1, n + 1 :]).T / (2 * self.step)
-        return Flown(states[:, 0], M, self.rate(states[-1, 0]))
+        """The orbit from z `(n,)` with its derivative; None where it ends early."""
+        states = self.dynamics.path(z[None], duration)[1][:, 0]
+        p = StateSwitchedFlow(self.dynamics.model, self.dynamics.s, None).passage(z, duration)
+        return None if p is None else Flown(states, p.derivative, p.rate)
 
     def rate(self, z: Array) -> Array:
         """dz/dt at states `(..., n)`."""
@@ -133,11 +129,11 @@ def limit_cycle(flow: Dynamics, z: Array, deadline: float) -> Loop | None:
     size, side, away = extent(orbit), (orbit - z) @ flow.right(z), np.linalg.norm(orbit - z, axis=1)
     passes = np.flatnonzero((side[:-1] < 0) & (side[1:] >= 0) & (np.minimum(away[:-1], away[1:]) <= 0.1 * size))
     is_smooth = isinstance(flow.model, SmoothSystem)
-    derived: Flow = SmoothFlow(flow.model, flow.s) if is_smooth else _Differenced(flow, 1e-4 * size)
+    derived: Flow = SmoothFlow(flow.model, flow.s) if is_smooth else _Switched(flow)
     for k in passes[:RETURNS]:
         part = -side[k] / (side[k + 1] - side[k])
         found = close(derived, z, float(times[k] + part * (times[k + 1] - times[k])), 0.1 * size, most=2.0)
-        if found is not None and np.abs(found.transverse).max(initial=0.0) < 1 - 1e-5:  # as differences of orbits tell
+        if found is not None and np.abs(found.transverse).max(initial=0.0) < 1 - 1e-5:
             return found
         if work_seconds() > deadline:
             return None
