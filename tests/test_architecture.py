@@ -32,10 +32,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 LATE = {"core/result.py"}  # results find their plot at call time, by name: the one import that goes up
 CLASS, FILE = 200, 400  # lines
 # What the rules below do not hold for yet. An entry that needs no exception any more fails: take it out.
-LONG = {
-    "analysis/fixed_points/result.py",
-    "simulation/events.py",
-}
+LONG = set()
 PRYING = {
     "analysis/exponents/lyapunov.py",
     "analysis/exponents/smooth.py",

@@ -287,12 +287,8 @@ class FixedPoints(Result):
 
     def _table(self) -> tuple[Sequence[str], list[list[str]]]:
         order = self._order()
-        rows, name = (
-            [],
-            where_it_is(
-                np.zeros(self.points.shape[1]), None if self.outputs is None else np.zeros(self.outputs.shape[1])
-            )[0],
-        )
+        rows = []
+        name = where_it_is(self.points[:1], None if self.outputs is None else self.outputs[:1])[0]
         for x in (self[k] for k in order[:SHOWN]):
             slider, (mode, frequency) = x.sliding_unit, mode_words(x.eigenvalues, self.dt)
             where = f"slides along {slider}" if slider >= 0 else "yes" if x.on_boundary else ""
@@ -309,27 +305,13 @@ class FixedPoints(Result):
 
     def _data(self) -> dict[str, Any]:
         return {
-            "points": self.points,
-            "eigenvalues": self.eigenvalues,
-            "stable": self.stable,
-            "kinds": self.kinds,
-            "time_constants": self.time_constants,
-            "patterns": self.patterns.astype(int),
-            "on_boundary": self.on_boundary,
-            "sliding_units": self.sliding_units,
-            "switching": self.switching,
-            "residuals": self.residuals,
-            "outputs": self.outputs,
-            "complete": self.complete,
-            "status": str(self.status),
-            "message": self.message,
-            "work": self.work,
-            "remaining": self.remaining,
+            "points": self.points, "eigenvalues": self.eigenvalues, "stable": self.stable, "kinds": self.kinds,
+            "time_constants": self.time_constants, "patterns": self.patterns.astype(int), "on_boundary": self.on_boundary,
+            "sliding_units": self.sliding_units, "switching": self.switching, "residuals": self.residuals, "outputs": self.outputs,
+            "complete": self.complete, "status": str(self.status), "message": self.message, "work": self.work, "remaining": self.remaining,
             "reach": self.reach,
             "continua": [{"point": c.point, "directions": c.directions.T, "pattern": c.pattern.astype(int)} for c in self.continua],
-            "slow_points": self.slow_points,
-            "speeds": self.speeds,
-            "outside": self.outside,
+            "slow_points": self.slow_points, "speeds": self.speeds, "outside": self.outside,
         }  # fmt: skip
 
 
