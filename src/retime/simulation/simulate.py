@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from retime.core.arguments import switching_of, system, whole
 from retime.core.arrays import Array, increasing, positive, real_array
 from retime.core.errors import ShapeError
 from retime.core.inputs import Inputs
@@ -74,16 +75,10 @@ def simulate(
     2 / ||W|| (infinity norm, balanced).
     Backend: NumPy float64 and Numba; JAX in 64 bits and Diffrax for smooth systems. Source: kidger2022; docs/theory/flows.md.
     """
-    if not isinstance(model, System):
-        raise TypeError(
-            f"`model` is {type(model).__name__}; simulate takes a retime model or a converted flow (`conversion.model`)."
-        )
+    model = system("simulate", model)
+    switching = switching_of(model, switching)
     is_clocked = isinstance(model, PiecewiseAffineFlow)
     is_solved = isinstance(model, SmoothSystem) and not isinstance(model.time, Discrete)
-    if switching is not None and not is_clocked:
-        raise ValueError(
-            f"`switching` is {switching!r}, but only converted flows have a choice: {type(model).__name__} has none."
-        )
     if (tolerance is not None or solver is not None) and not is_solved:
         raise ValueError(
             f"`tolerance` and `solver` are for smooth flows; {type(model).__name__} needs none. Drop them."
@@ -91,7 +86,7 @@ def simulate(
     z = _started(model, z0, inputs)
     batch = z if z.ndim == 2 else z[None]
     if is_clocked:
-        times, runs, held = _converted(model, batch, steps, times, inputs, _switching(switching))
+        times, runs, held = _converted(model, batch, steps, times, inputs, switching or "clock")
     elif isinstance(model.time, Discrete):
         times, runs, held = _map(model, batch, steps, times, inputs)
     elif is_solved:
@@ -222,17 +217,7 @@ def _smooth(
 
 
 def _steps(steps: Any) -> int:
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
-        raise ValueError(f"`steps` is {steps!r}; it must be a whole number >= 0.")
-    return int(steps)
-
-
-def _switching(value: Any) -> str:
-    if value not in (None, "clock", "state"):
-        raise ValueError(
-            f'`switching` is {value!r}; it must be "clock" (region held for one step) or "state" (read from the state).'
-        )
-    return value or "clock"
+    return whole("steps", steps, 0)
 
 
 def _rows(inputs: Any, count: int, batch: int, m: int, meaning: str) -> Array:

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from retime.core.arrays import Array, positive, vector
+from retime.analysis.view import constant_input
+from retime.core.arguments import whole
+from retime.core.arrays import Array, positive
 from retime.core.clock import work_seconds
 from retime.core.inputs import Inputs
 from retime.core.status import TrajectoryStatus
@@ -180,16 +182,11 @@ def dynamics_of(
     """The dynamics of a model in a box, with a horizon that is given or a guess; a clock-held flow as the map that it is at the samples.
 
     Raises:
-        ValueError: a horizon of the other kind, or a rule of switching that the model does not have.
+        ValueError: a horizon of the other kind. ShapeError: not one constant input.
     """
-    if isinstance(model, PiecewiseAffineFlow):
-        if switching not in (None, "clock", "state"):
-            raise ValueError(f'`switching` is {switching!r}; it must be "clock" or "state".')
-        if switching != "state":
-            model, switching = RegionwiseMap(model), None
-    elif switching is not None:
-        raise ValueError(f"`switching` is {switching!r}, but {type(model).__name__} has no choice. Drop it.")
-    s = np.zeros(model.num_inputs) if inputs is None else vector("inputs", inputs, model.num_inputs)
+    if isinstance(model, PiecewiseAffineFlow) and switching != "state":
+        model, switching = RegionwiseMap(model), None
+    s = constant_input(model, inputs)
     is_map = isinstance(model.time, Discrete)
     if (duration if is_map else steps) is not None:
         wrong, right = ("duration", "steps") if is_map else ("steps", "duration")
@@ -205,17 +202,6 @@ def dynamics_of(
     total = longest if duration is None else positive("duration", duration, "model time")
     flow.quarter = total / CHUNKS[0]
     return flow
-
-
-def whole(name: str, value: Any, least: int) -> int:
-    """A whole number >= least.
-
-    Raises:
-        ValueError: anything else.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"`{name}` is {value!r}; it must be a whole number >= {least}.")
-    return int(value)
 
 
 def _rate(flow: Dynamics, box: Array) -> float:

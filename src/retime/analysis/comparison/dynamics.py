@@ -15,13 +15,15 @@ from retime.analysis.comparison.orbits import compare
 from retime.analysis.cycles.find import find_cycles
 from retime.analysis.cycles.result import Cycles
 from retime.analysis.exponents.lyapunov import LyapunovSpectrum, lyapunov_spectrum
-from retime.analysis.fixed_points.find import FixedPoints, check_count, find_fixed_points
+from retime.analysis.fixed_points.find import FixedPoints, find_fixed_points
+from retime.analysis.view import constant_input
+from retime.core.arguments import box_of, one_start, seconds, seed_of, system, whole
 from retime.core.arrays import Array
-from retime.core.errors import CertificateError, ShapeError
+from retime.core.errors import CertificateError
 from retime.core.result import Result
 from retime.core.start import own_start
 from retime.core.status import SearchStatus
-from retime.core.system import System, initial_states
+from retime.core.system import System
 from retime.core.time import Discrete
 from retime.models import PiecewiseAffineFlow
 from retime.simulation import simulate
@@ -118,8 +120,8 @@ def compare_dynamics(
     inputs: Any = None,
     basins: int = 0,
     box: Any = None,
-    seed: int = 0,
-    time_limit: float = 60.0,
+    seed: int | None = 0,
+    time_limit: float | None = 60.0,
 ) -> DynamicsComparison:
     """Measure fixed points, exponents, cycles, return times and basins of a map and of its flow under both switching rules.
 
@@ -135,7 +137,7 @@ def compare_dynamics(
         inputs: `(m,)`, constant; None for zero.
         basins: number of initial states for the fractions of a box attracted to each attractor; 0 leaves basins out.
         box: `(n, 2)` for the basins; None takes twice the range of the orbit.
-        seed: of random numbers. time_limit: seconds of work, for each search.
+        seed: of random numbers. time_limit: seconds of work, for each search; None for no limit.
 
     Returns:
         DynamicsComparison.
@@ -145,19 +147,25 @@ def compare_dynamics(
 
     Source: docs/theory/analysis.md.
     """
-    flow = getattr(conversion, "model", conversion)
-    if not isinstance(model, System) or not isinstance(model.time, Discrete) or not hasattr(model, "canonical"):
-        raise TypeError(f"`model` is {type(model).__name__}; compare_dynamics takes a piecewise-affine map first.")
+    wanted, seed, time_limit = "a piecewise-affine map first", seed_of(seed), seconds(time_limit)
+    model = system("compare_dynamics", model, wanted=wanted)
+    if not isinstance(model.time, Discrete) or not hasattr(model, "canonical"):
+        raise TypeError(f"`model` is {type(model).__name__}; compare_dynamics takes {wanted}.")
+    wanted = "what to_continuous(model) returned"
+    flow = system("compare_dynamics", conversion, "conversion", wanted)
     if not isinstance(flow, PiecewiseAffineFlow) or flow.map != model:
-        raise TypeError("`conversion` is not a flow of this map; pass what to_continuous(model) returned.")
-    z = initial_states(own_start(model, inputs)[0] if z0 is None else z0, model.num_states)
-    if z.ndim != 1:
-        raise ShapeError(
-            f"`z0` has shape {z.shape}; compare_dynamics follows one orbit: give one initial state ({model.num_states},)."
-        )
-    check_count("basins", basins, 0)
-    check_count("steps", steps, 1)
-    s = None if inputs is None else np.asarray(inputs, dtype=float)
+        raise TypeError(f"`conversion` is {flow!r}, which is not a flow of this map; pass {wanted}.")
+    s = None if inputs is None else constant_input(model, inputs)
+    z = one_start("compare_dynamics", own_start(model, s)[0] if z0 is None else z0, model.num_states)
+    for name, value, least in (
+        ("basins", basins, 0),
+        ("steps", steps, 1),
+        ("num", num, 1),
+        ("max_period", max_period, 1),
+    ):
+        whole(name, value, least)
+    if box is not None:
+        box_of(box, model.num_states, may_be_flat=True)
     side = _Side(model, flow, z, s, steps, min(num, model.num_states), time_limit)
     points = side.points()
     cycles = find_cycles(model, max_period, inputs=s, time_limit=time_limit, seed=seed)

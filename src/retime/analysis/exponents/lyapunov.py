@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from retime.analysis.exponents.growth import Growth
 from retime.analysis.exponents.linear import is_linear, linear_spectrum
 from retime.analysis.exponents.maps import is_slim, map_growth, slim_growth
@@ -13,7 +11,7 @@ from retime.analysis.exponents.result import LyapunovSpectrum
 from retime.analysis.exponents.smooth import smooth_growth
 from retime.analysis.exponents.statistics import spectrum_of
 from retime.analysis.exponents.switched import switched_growth
-from retime.analysis.fixed_points.find import check_budget, not_a_model
+from retime.core.arguments import seconds, switching_of, system
 from retime.core.arrays import Array, positive
 from retime.core.clock import work_seconds
 from retime.core.equation import check_installed
@@ -25,7 +23,7 @@ from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import Discrete
 from retime.models import PiecewiseAffineFlow, RegionwiseMap
 from retime.simulation.horizon import Horizon, horizon_of, number_of, transient_drive
-from retime.simulation.simulate import _driven, _pieces, _rows, _started, _switching
+from retime.simulation.simulate import _driven, _pieces, _rows, _started
 from retime.simulation.smooth import TOLERANCE, Drive, checked_solver, input_function
 
 
@@ -76,8 +74,8 @@ def lyapunov_spectrum(
     Backend: NumPy float64 and Numba, on all cores; JAX and Diffrax for smooth systems.
     Source: benettin1980, leine2004 (saltation), kaplan1979.
     """
-    if not isinstance(model, System):
-        raise not_a_model("lyapunov_spectrum", model)
+    model = system("lyapunov_spectrum", model)
+    rule = switching_of(model, switching) or "clock"
     z = _started(model, z0, inputs)
     if z.ndim != 1:
         raise ShapeError(
@@ -87,18 +85,11 @@ def lyapunov_spectrum(
     is_solved = not isinstance(model, (PiecewiseAffineFlow, RegionwiseMap, PiecewiseAffineSystem)) and not isinstance(
         model.time, Discrete
     )
-    if switching is not None and not isinstance(model, PiecewiseAffineFlow):
-        raise ValueError(
-            f"`switching` is {switching!r}, but only converted flows have a choice: {type(model).__name__} has none."
-        )
     if (tolerance is not None or solver is not None) and not is_solved:
         raise ValueError(
             f"`tolerance` and `solver` are for smooth flows; {type(model).__name__} needs none. Drop them."
         )
-    if time_limit is not None:
-        check_budget("time_limit", time_limit)
-    patience = Patience(np.inf if time_limit is None else work_seconds() + time_limit)
-    rule = _switching(switching)
+    patience = Patience(work_seconds() + seconds(time_limit))
     horizon = horizon_of(model, steps, times, rule, transient)
     with one_blas_thread():
         if is_linear(model):
