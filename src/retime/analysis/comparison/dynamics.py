@@ -34,8 +34,8 @@ EXACT = "identical: the clock flow is the map at the samples"
 INSIDE = "identical where no boundary is crossed within a step; else an approximation"
 
 
-@dataclass(frozen=True)
-class Agreement:
+@dataclass(frozen=True, repr=False)
+class Agreement(Result):
     """One quantity of the map and of the flow under both switching rules; NaN where it could not be measured.
 
     Attributes:
@@ -59,6 +59,13 @@ class Agreement:
     def agrees(self) -> bool | None:
         """Whether the clock flow equals the map within the tolerance; None when there was nothing to measure."""
         return None if np.isnan(self.clock_difference) else bool(self.clock_difference <= self.tolerance)
+
+    def _title(self) -> str:
+        verdict = {True: "agrees", False: "DISAGREES", None: "not measured"}[self.agrees]
+        return f"{self.quantity}: map {self.map:.6g}, clock {self.clock:.6g}, state {self.state:.6g}; {verdict}"
+
+    def _data(self) -> dict[str, Any]:
+        return super()._data() | {"agrees": self.agrees}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -102,7 +109,7 @@ class DynamicsComparison(Result):
 
     def _data(self) -> dict[str, Any]:
         return {
-            "rows": [vars(r) | {"agrees": r.agrees} for r in self.rows], "holds": self.holds, "message": self.message,
+            "rows": self.rows, "holds": self.holds, "message": self.message,
             "fixed_points": self.fixed_points[0].to_dict(), "cycles": self.cycles.to_dict(),
             "exponents": [None if e is None else e.to_dict() for e in self.exponents],
             "basins": [b.to_dict() for b in self.basins],
