@@ -67,9 +67,7 @@ def seconds(value: Any) -> float:
     if value is None:
         return float("inf")
     if not is_number(value) or not value > 0:
-        raise ValueError(
-            f"`time_limit` is {value!r}; it must be a number of seconds > 0, or None for no limit. A search needs some time to begin with."
-        )
+        raise ValueError(f"`time_limit` is {value!r}; it must be a number of seconds > 0, or None for no limit.")
     return float(value)
 
 
@@ -102,7 +100,8 @@ def switching_of(model: System, value: Any) -> Any:
         )
     if not model.takes_switching:
         raise ValueError(
-            f'`switching` is {value!r}; converted flows take "clock" or "state", but {type(model).__name__} has no choice. Leave it out.'
+            f'`switching` is {value!r}; converted flows take "clock" or "state", and only converted flows have a choice: '
+            f"{type(model).__name__} has none. Leave it out."
         )
     return value
 

@@ -417,7 +417,7 @@ def test_the_table_and_the_data_name_every_attractor():
         ((0, 1), {"inputs": [1.0]}, "`inputs` has shape"),
         ((0, 1), {"slice": (0, 1)}, "two different indices of states, from 0 to 0"),
         ((0, 1), {"slice": 3}, "`slice` is 3"),
-        ((0, 1), {"switching": "state"}, "has no choice"),
+        ((0, 1), {"switching": "state"}, "only converted flows have a choice"),
         ((0, 1), {"resolution": (1, 2, 3)}, "`resolution` is"),
     ],
 )

@@ -427,7 +427,7 @@ def test_time_that_ends_within_the_transient_is_said(network):
         ({"switching": "state"}, "only converted flows have a choice"),
         ({"tolerance": 1e-6}, "are for smooth flows"),
         ({"inputs": np.zeros((50, 2))}, "`inputs` has shape"),
-        ({"time_limit": -1}, "`time_limit` is -1; it must be a number >= 0"),
+        ({"time_limit": -1}, "`time_limit` is -1; it must be a number of seconds > 0"),
     ],
 )
 def test_wrong_argument_is_refused_with_a_reason(network, change, match):

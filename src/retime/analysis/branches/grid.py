@@ -21,6 +21,7 @@ from retime.analysis.view import affine_view, constant_input
 from retime.core.arguments import one_start, seconds, seed_of, system, whole
 from retime.core.arrays import Array, increasing
 from retime.core.clock import CLOCK, work_seconds
+from retime.core.patience import Patience
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
 from retime.core.result import Result
@@ -146,11 +147,11 @@ def stability_map(
     z = one_start("stability_map", start, model.num_states)
     places = [(float(a), float(b)) for a in grid[0] for b in grid[1]]
     with np.errstate(all="ignore"), one_blas_thread(), CLOCK.counting_spans(callable(parameters)):
-        job = _Job(family, places, z, max_period, steps, work_seconds() + time_limit, seed)
-        try:
+        patience = Patience.lasting(time_limit)
+        job = _Job(family, places, z, max_period, steps, patience.deadline, seed)
+        with patience:
             job.run()
-        except KeyboardInterrupt:
-            job.status = SearchStatus.INTERRUPTED
+        job.status = patience.ended or job.status
     shape = (len(grid[0]), len(grid[1]))
     arrays = [x.reshape(shape) for x in (job.num_points, job.num_stable, job.complete, job.period)]
     return StabilityMap(grid, names, arrays[0], arrays[1], arrays[2], arrays[3], max_period, job.status, job.message())

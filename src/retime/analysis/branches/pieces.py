@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from retime.core.arrays import Array
+from retime.core.patience import TimeIsUp
 
 SUB = 4  # looks between two values
 TINY = 5e-11  # of the distance between values: how far beyond an event a branch is taken up again
@@ -63,7 +64,7 @@ class Found:
     collapsed: bool = False
 
 
-class Stopped(Exception):
+class Stopped(TimeIsUp):
     """The time is over."""
 
 

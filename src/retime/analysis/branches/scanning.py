@@ -20,6 +20,7 @@ from retime.analysis.view import affine_view, constant_input
 from retime.core.arguments import seconds, seed_of, system, whole
 from retime.core.arrays import Array, increasing
 from retime.core.clock import CLOCK, work_seconds
+from retime.core.patience import Patience
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
 from retime.core.searched import Searched
@@ -96,17 +97,13 @@ def scan(
             "Map that takes several steps at once."
         )
     with np.errstate(all="ignore"), one_blas_thread(), CLOCK.counting_spans(callable(parameter)):
-        job = _Job(model, s, what, grid, work_seconds() + time_limit)
-        try:
+        patience = Patience.lasting(time_limit)
+        job = _Job(model, s, what, grid, patience.deadline)
+        with patience, suppress(_Failed):  # `failures` holds its words
             job.piecewise_affine(k) if view is not None else job.smooth(seed)
             if samples:
                 job.sample(samples, seed)
-        except Stopped:
-            job.status = SearchStatus.TIME_LIMIT
-        except _Failed:  # `failures` holds its words
-            pass
-        except KeyboardInterrupt:
-            job.status = SearchStatus.INTERRUPTED
+        job.status = patience.ended or job.status
         own = not callable(parameter) and not isinstance(
             model, LinearSystem
         )  # else outputs, too, may depend on the parameter

@@ -13,7 +13,6 @@ from retime.analysis.exponents.statistics import spectrum_of
 from retime.analysis.exponents.switched import switched_growth
 from retime.core.arguments import seconds, switching_of, system
 from retime.core.arrays import Array, positive
-from retime.core.clock import work_seconds
 from retime.core.equation import check_installed
 from retime.core.errors import ShapeError
 from retime.core.inputs import Inputs
@@ -89,7 +88,7 @@ def lyapunov_spectrum(
         raise ValueError(
             f"`tolerance` and `solver` are for smooth flows; {type(model).__name__} needs none. Drop them."
         )
-    patience = Patience(work_seconds() + seconds(time_limit))
+    patience = Patience.lasting(seconds(time_limit))
     horizon = horizon_of(model, steps, times, rule, transient)
     with one_blas_thread():
         if is_linear(model):

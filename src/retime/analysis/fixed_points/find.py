@@ -19,6 +19,7 @@ from retime.core.arguments import amount, seconds, seed_of, switching_of, system
 from retime.core.arrays import Array, real_array
 from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
+from retime.core.patience import Patience
 from retime.core.quiet import one_blas_thread
 from retime.core.searched import Searched
 from retime.core.start import spread
@@ -148,16 +149,14 @@ def _without_proof(
         scale = np.abs(rng.standard_cauchy((num_starts, 1))) * (1.0 + float(np.abs(problem.h1).max(initial=0.0)))
         starts = rng.normal(size=(num_starts, n)) * scale
     found: list[Solution] = []
-    try:
+    patience = Patience(late)
+    with patience:
         for z in starts:
             solution = _walked(view, problem, s, view.form.pattern(z, s), late)
             if solution is not None and not solution.directions.shape[1]:
                 found = _merged(found, [solution])
-            if work_seconds() > late:
-                break
-    except KeyboardInterrupt:
-        return found, True
-    return found, False
+            patience.check()
+    return found, patience.ended is SearchStatus.INTERRUPTED
 
 
 def _walked(view: AffineView, problem: Complementarity, s: Array, d: Array, late: float) -> Solution | None:

@@ -12,7 +12,7 @@ from retime.analysis.regions.inscribed_ball import InscribedBall
 from retime.analysis.view import constant_input
 from retime.core.arguments import box_of, seconds, system, whole
 from retime.core.arrays import Array
-from retime.core.clock import work_seconds
+from retime.core.patience import Patience
 from retime.core.progress import progress
 from retime.core.rendering import numbered
 from retime.core.result import Result
@@ -135,10 +135,10 @@ def enumerate_regions(
             f"`model` is {type(model).__name__}, which has no regions; enumerate_regions takes a piecewise-affine system."
         )
     ends, max_regions = box_of(box, form.num_states), whole("max_regions", max_regions, 1)
-    deadline, s = work_seconds() + seconds(time_limit), constant_input(model, inputs)
+    patience, s = Patience.lasting(seconds(time_limit)), constant_input(model, inputs)
     W, g = form.W2, form.h2 + form.C2 @ s
     is_grid = (np.count_nonzero(W, axis=1) <= 1).all()
-    found = _grid(W, g, ends, max_regions) if is_grid else _Search(W, g, ends, max_regions, deadline).run()
+    found = _grid(W, g, ends, max_regions) if is_grid else _Search(W, g, ends, max_regions, patience).run()
     return replace(found, searched=Searched(model, s))
 
 
@@ -200,8 +200,8 @@ class _Branch(NamedTuple):
 class _Search:
     """Depth-first search over signs in coordinates u = (z - middle) / scale, in which the box has width <= 2."""
 
-    def __init__(self, W: Array, g: Array, box: Array, max_regions: int, deadline: float) -> None:
-        self.box, self.max_regions, self.deadline = box, max_regions, deadline
+    def __init__(self, W: Array, g: Array, box: Array, max_regions: int, patience: Patience) -> None:
+        self.box, self.max_regions, self.patience = box, max_regions, patience
         self.middle, self.scale = box.mean(axis=1), float((box[:, 1] - box[:, 0]).max() / 2)
         self.half = (box[:, 1] - box[:, 0]) / (2 * self.scale)
         norms = np.linalg.norm(W, axis=1)
@@ -216,23 +216,18 @@ class _Search:
         """Search until nothing is left, or until a limit."""
         status = SearchStatus.COMPLETE
         self.stack.append(self._root())
-        with progress("regions", 1000) as advance:
-            try:
-                done = shown = 0.0
-                while self.stack:
-                    if work_seconds() > self.deadline:
-                        status = SearchStatus.TIME_LIMIT
-                        break
-                    if len(self.found) == self.max_regions:
-                        status = SearchStatus.NODE_LIMIT
-                        break
-                    done += self._advance()
-                    if done - shown >= 1e-3:
-                        advance(int(1000 * (done - shown)))
-                        shown = done
-            except KeyboardInterrupt:
-                status = SearchStatus.INTERRUPTED
-        return self._finish(status)
+        with progress("regions", 1000) as advance, self.patience:
+            done = shown = 0.0
+            while self.stack:
+                self.patience.check()
+                if len(self.found) == self.max_regions:
+                    status = SearchStatus.NODE_LIMIT
+                    break
+                done += self._advance()
+                if done - shown >= 1e-3:
+                    advance(int(1000 * (done - shown)))
+                    shown = done
+        return self._finish(self.patience.ended or status)
 
     def _root(self) -> _Branch:
         """The box, with the signs of the units that cannot change in it."""
