@@ -271,7 +271,7 @@ class _Job:
         if view is None:
             self._smooth(range(row, row + 1), [(model, s)])
             return
-        problem = Complementarity.of_points(view.form, s, view.is_map)
+        problem = Complementarity.of_points(view.form, s, view.form_time)
         found = solve_all(problem, deadline=self.deadline, node_limit=math.inf)
         if found.status is SearchStatus.INTERRUPTED:
             raise KeyboardInterrupt
@@ -296,11 +296,11 @@ class _Job:
                 return
             batch = [models[k] for k in members]
             at = np.array([rows[k] for k in members])
-            is_map = isinstance(batch[0][0].time, Discrete)
+            time = batch[0][0].time
             P = stacked([m.equation.parameters for m, _ in batch])
             S = np.array([s for _, s in batch])
-            self.num_points[at], self.num_stable[at] = counted(function, P, S, is_map, self.z0, self.seed)
-            if is_map:
+            self.num_points[at], self.num_stable[at] = counted(function, P, S, time, self.z0, self.seed)
+            if time.step is not None:
                 length = 4 * self.max_period + 1
                 states = last_states(function, P, np.tile(self.z0, (len(at), 1)), S, self.steps, length)
                 found = [period_of(z, self.max_period, self.z0) for z in states]

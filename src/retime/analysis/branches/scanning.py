@@ -271,12 +271,11 @@ class _Job:
 
     def result(self) -> Scan:
         """What was found, in order."""
-        is_map = isinstance(self.model.time, Discrete)
         for follower in self.followers:
             if isinstance(follower, Arclength):
                 follower.audit()
         pieces = [(f, p) for f in self.followers for p in f.pieces if any(p.segments)]
-        made = [(p, branch(p, is_map)) for _, p in pieces]
+        made = [(p, branch(p, self.model.time)) for _, p in pieces]
         made = [(p, b) for p, b in made if b is not None]
         span = float(self.values[-1] - self.values[0]) or 1.0
         made, twins = without_twins(made, span)

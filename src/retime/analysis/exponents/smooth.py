@@ -15,6 +15,7 @@ from retime.core.function import UserFunction
 from retime.core.patience import Patience
 from retime.core.progress import progress
 from retime.simulation import smooth
+from retime.simulation.horizon import Drive
 
 SHARPEST = 1e-2  # smooth flows: growth of the last vector over that of the first, per interval, at least
 INTERVALS = 256  # per compiled call
@@ -97,7 +98,7 @@ class _SmoothRun:
         """Ends of at most `INTERVALS` intervals of about `step`, broken where the input's formula changes."""
         count = max(int(np.ceil((stop - start) / step - 1e-9)), 1)
         grid = np.linspace(start, stop, count + 1)
-        if isinstance(self.drive, smooth.Drive):
+        if isinstance(self.drive, Drive):
             breaks = self.drive.starts[(self.drive.starts > start) & (self.drive.starts < stop)]
             grid = np.union1d(grid, breaks)
         return grid[: INTERVALS + 1]
@@ -108,7 +109,7 @@ class _SmoothRun:
         padded = np.append(grid, np.full(INTERVALS - k, grid[-1]))
         starts = padded[:-1]
         s, slope = np.zeros((INTERVALS, m)), np.zeros((INTERVALS, m))
-        if isinstance(self.drive, smooth.Drive):
+        if isinstance(self.drive, Drive):
             i = np.maximum(np.searchsorted(self.drive.starts, starts, side="right") - 1, 0)
             slope = self.drive.slopes[i, 0]
             s = self.drive.values[i, 0] + slope * (starts - self.drive.starts[i])[:, None]
