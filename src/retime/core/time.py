@@ -21,6 +21,10 @@ class Discrete:
     """The eigenvalue of a direction that neither grows nor decays."""
     eigenvalue: ClassVar[str] = "multiplier"
     """What an eigenvalue is called."""
+    speed: ClassVar[str] = "|F(z) - z|"
+    """What is 0 at rest, in symbols."""
+    name: ClassVar[str] = "discrete"
+    """The kind of time, in a word."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dt", positive("dt", self.dt))
@@ -73,6 +77,10 @@ class Continuous:
     """The eigenvalue of a direction that neither grows nor decays."""
     eigenvalue: ClassVar[str] = "rate"
     """What an eigenvalue is called."""
+    speed: ClassVar[str] = "|dz/dt|"
+    """What is 0 at rest, in symbols."""
+    name: ClassVar[str] = "continuous"
+    """The kind of time, in a word."""
 
     @property
     def step(self) -> float | None:

@@ -75,6 +75,7 @@ class Motion(ABC):
         is_stepped: whether an orbit is a sequence of steps, z_{k+1} = F(z_k, s_k); else time flows between events or solver steps.
         is_solved: whether an ODE solver follows it, with `tolerance` and `solver`.
         is_event_driven: whether it is followed from switch to switch, which may come as often as they like.
+        has_equation: whether its step is one function that JAX differentiates.
         is_compiled: whether its programs are compiled anew for every size of a batch.
         has_choice: whether `switching` is to be chosen.
     """
@@ -84,6 +85,7 @@ class Motion(ABC):
     is_solved: ClassVar[bool] = False
     is_compiled: ClassVar[bool] = False
     is_event_driven: ClassVar[bool] = False
+    has_equation: ClassVar[bool] = False
 
     @property
     def has_choice(self) -> bool:
@@ -94,6 +96,11 @@ class Motion(ABC):
     def switching(self) -> str | None:
         """The rule, where there is a choice."""
         return None
+
+    @property
+    def sampled(self) -> System:
+        """A system with the same states at the sample times: of a converted flow, the map."""
+        return self.model.map if self.has_choice else self.model
 
     @property
     @abstractmethod
@@ -133,8 +140,6 @@ class Steps(Motion):
     """A map: runs of whole steps, and the matrix of each."""
 
     is_stepped: ClassVar[bool] = True
-    has_equation: ClassVar[bool] = True
-    """Whether JAX differentiates the step."""
 
     @property
     def clock(self) -> Clock:
@@ -181,6 +186,8 @@ def _by_region(patterns: Array, matrices: Callable[[Array], Array], n: int) -> t
 class AffineSteps(Steps):
     """A piecewise-affine map: compiled iteration."""
 
+    has_equation: ClassVar[bool] = True
+
     def runs(self, z: Array, rows: Array) -> Runs:
         """Orbits from z `(b, n)` with inputs `(steps + 1, 1 or b, m)`."""
         return map_runs(self.model.canonical, z, self.model.dt, rows)
@@ -193,8 +200,6 @@ class AffineSteps(Steps):
 @dataclass(frozen=True, eq=False)
 class SwitchedSteps(Steps):
     """A map that is affine in each region: regions looked up by pattern."""
-
-    has_equation: ClassVar[bool] = False
 
     def runs(self, z: Array, rows: Array) -> Runs:
         """Orbits from z `(b, n)` with inputs `(steps + 1, 1 or b, m)`."""
@@ -216,6 +221,7 @@ class SmoothSteps(Steps):
     """A smooth map: one compiled loop."""
 
     is_compiled: ClassVar[bool] = True
+    has_equation: ClassVar[bool] = True
 
     def runs(self, z: Array, rows: Array) -> Runs:
         """Orbits from z `(b, n)` with inputs `(steps + 1, 1 or b, m)`."""
@@ -236,7 +242,6 @@ class HeldFlow(Steps):
     """Regions and inputs of a flow held from sample to sample: at any time of the flow itself, or its map at the samples."""
 
     flow: PiecewiseAffineFlow
-    has_equation: ClassVar[bool] = False
 
     @property
     def switching(self) -> str | None:

@@ -25,10 +25,9 @@ from retime.core.quiet import one_blas_thread
 from retime.core.result import Result
 from retime.core.states import one_state
 from retime.core.status import SearchStatus
-from retime.core.system import PiecewiseAffineSystem, SmoothSystem, System
-from retime.core.time import Discrete
-from retime.models import PiecewiseAffineFlow
+from retime.core.system import System
 from retime.simulation import simulate
+from retime.simulation.motion import motion_of
 
 BLOCK = 512  # places on the map between two looks at the clock
 
@@ -217,7 +216,7 @@ class _Job:
             for k in range(0, len(self.places), BLOCK):
                 rows = range(k, min(k + BLOCK, len(self.places)))
                 models = [self._made(self.places[r]) for r in rows]
-                if all(isinstance(m, SmoothSystem) for m, _ in models):
+                if all(affine_view(m) is None for m, _ in models):
                     self._smooth(rows, models)
                     advance(len(rows))
                 else:
@@ -280,8 +279,8 @@ class _Job:
             sum(stable_around(view, x) for x in found.single),
         )
         self.complete[row] = found.status is SearchStatus.COMPLETE
-        base = model.map if isinstance(model, PiecewiseAffineFlow) else model
-        if isinstance(base, PiecewiseAffineSystem) and isinstance(base.time, Discrete):
+        base = motion_of(model).sampled
+        if motion_of(base).has_equation:
             self.period[row] = affine_period(view, s, self.z0, self.steps, self.max_period)
         else:
             self.period[row] = self._followed(base, s)
@@ -312,16 +311,15 @@ class _Job:
 
     def _followed(self, model: Any, s: Array) -> int:
         """The period by simulation of one system."""
-        if isinstance(model.time, Discrete):
+        motion = motion_of(model)
+        if motion.is_stepped:
             count = self.steps + 4 * self.max_period
             path = simulate(model, self.z0, steps=count, inputs=np.tile(s, (count, 1)))
             z = path.states[self.steps :]
             return shortest(model, s, z, period_of(z, self.max_period, self.z0))
         rate = float(np.linalg.norm(model.jacobian(self.z0, s), 2)) or 1.0
-        options: dict[str, Any] = {"tolerance": 1e-9} if isinstance(model, SmoothSystem) else {}
-        path = simulate(
-            model, self.z0, times=[0.0, 0.1 * self.steps / rate], inputs=s[None] if len(s) else None, **options
-        )
+        held = s[None] if len(s) else None
+        path = simulate(model, self.z0, times=[0.0, 0.1 * self.steps / rate], inputs=held, **motion.accuracy(1e-9))
         z = path.states[-1]
         size = 1.0 + float(np.abs(z).max())
         if not size <= FAR * (1.0 + float(np.abs(self.z0).max())):

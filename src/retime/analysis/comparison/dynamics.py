@@ -22,7 +22,6 @@ from retime.core.result import Result
 from retime.core.start import own_start
 from retime.core.status import SearchStatus
 from retime.core.system import System, initial_states
-from retime.core.time import Discrete
 from retime.models import PiecewiseAffineFlow
 from retime.simulation import simulate
 
@@ -146,9 +145,9 @@ def compare_dynamics(
     Source: docs/theory/analysis.md.
     """
     flow = getattr(conversion, "model", conversion)
-    if not isinstance(model, System) or not isinstance(model.time, Discrete) or not hasattr(model, "canonical"):
+    if not isinstance(model, System) or model.time.step is None or not hasattr(model, "canonical"):
         raise TypeError(f"`model` is {type(model).__name__}; compare_dynamics takes a piecewise-affine map first.")
-    if not isinstance(flow, PiecewiseAffineFlow) or flow.map != model:
+    if getattr(flow, "map", None) != model:
         raise TypeError("`conversion` is not a flow of this map; pass what to_continuous(model) returned.")
     z = initial_states(own_start(model, inputs)[0] if z0 is None else z0, model.num_states)
     if z.ndim != 1:

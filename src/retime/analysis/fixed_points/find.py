@@ -27,6 +27,7 @@ from retime.core.system import System
 from retime.core.time import CONTINUOUS, TimeBase
 from retime.core.trajectory import Trajectory
 from retime.models import PiecewiseAffineFlow
+from retime.simulation.motion import motion_of
 
 if TYPE_CHECKING:
     from retime.analysis.fixed_points.resting import RestingPoints
@@ -115,7 +116,7 @@ def find_fixed_points(
             status = SearchStatus.INTERRUPTED if is_interrupted else found.status
             found = replace(found, single=_merged(found.single, extra), status=status)
         points = _affine(model, view, problem, s, found)
-        if not isinstance(model, PiecewiseAffineFlow):
+        if not motion_of(model).has_choice:
             return points
         if switching != "state" or found.status is SearchStatus.INTERRUPTED:
             return replace(points, switching="clock")
