@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import ast
+import csv
 import re
 import subprocess
 import unicodedata
@@ -68,6 +70,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Fill in the tables."""
     if "<!-- aliases -->" in markdown:
         markdown = markdown.replace("<!-- aliases -->", alias_table())
+    if "<!-- tolerances -->" in markdown:
+        markdown = markdown.replace("<!-- tolerances -->", tolerance_tables(Path(config["docs_dir"])))
     if "<!-- citations -->" in markdown:
         markdown = markdown.replace("<!-- citations -->", citations())
     if "<!-- references -->" in markdown:
@@ -98,6 +102,55 @@ def alias_table() -> str:
     for name, aliases in ALIASES.items():
         rows.append(f"| `{name}` | {', '.join(f'`{a}`' for a in aliases)} | {MEANING[name]} |")
     return "\n".join(rows)
+
+
+COSTS = {
+    "MEMORY",
+    "CACHE",
+    "PIECE",
+    "GRACE",
+    "PROOF_SHARE",
+    "SETTLE",
+}  # seconds, bytes and shares of time: how fast, not what is found
+
+
+def tolerances(source: Path) -> list[tuple[str, str, str, str]]:
+    """(file, name, value, why) of every tolerance: a number with a fraction at the top of a file, its comment beside it."""
+    found = []
+    for path in sorted(source.rglob("*.py")):
+        file, lines = path.relative_to(source).as_posix(), path.read_text(encoding="utf-8").splitlines()
+        if file.split("/")[0] in ("plots", "cli", "io", "zoo"):
+            continue
+        for node in ast.parse("\n".join(lines)).body:
+            if isinstance(node, ast.Assign) and _is_fraction(node.value):
+                name, text = ast.unparse(node.targets[0]), " ".join(lines[node.lineno - 1 : node.end_lineno])
+                if name.isupper() and name not in COSTS:
+                    why = text.partition("# ")[2].rstrip(" )")
+                    found.append((file, name, " ".join(ast.unparse(node.value).split()), why))
+    return found
+
+
+def _is_fraction(value: ast.expr) -> bool:
+    """Numbers with a fraction or a negative power, and rounding units, in an expression of nothing else."""
+    parts = [n for n in ast.walk(value) if not isinstance(n, (ast.operator, ast.unaryop, ast.Load))]
+    allowed = (ast.Constant, ast.BinOp, ast.UnaryOp, ast.Name, ast.Attribute, ast.Call)
+    names = {n.id for n in parts if isinstance(n, ast.Name)}
+    numbers = [n.value for n in parts if isinstance(n, ast.Constant)]
+    is_number = all(isinstance(n, allowed) for n in parts) and all(isinstance(x, int | float) for x in numbers)
+    return is_number and names <= {"np", "float", "EPS"} and (any(isinstance(x, float) for x in numbers) or bool(names))
+
+
+def tolerance_tables(docs: Path) -> str:
+    """A table per file, with what ten times and a tenth of each change (docs/tolerances.csv, from benchmarks/tolerances.py)."""
+    with (docs / "tolerances.csv").open(encoding="utf-8", newline="") as file:
+        measured = {(row["file"], row["name"]): row for row in csv.DictReader(file)}
+    tables: dict[str, list[str]] = {}
+    for file, name, value, why in tolerances(docs.parent / "src" / "retime"):
+        row = measured.get((file, name), {})
+        tables.setdefault(file, ["| name | value | why | ten times | a tenth |", "|---|---|---|---|---|"]).append(
+            f"| `{name}` | `{value}` | {why} | {row.get('ten_times', '')} | {row.get('a_tenth', '')} |"
+        )
+    return "\n\n".join(f"**{file}**\n\n" + "\n".join(rows) for file, rows in tables.items())
 
 
 def citations() -> str:
