@@ -102,11 +102,12 @@ class Clock(NamedTuple):
     steps: bool
     times: bool
 
-    def read(self, model: System, steps: Any, times: Any) -> Array:
-        """The times `(T,)` that are asked for: given, or the sample times k dt.
+    def read(self, model: System, steps: Any, times: Any, *shape: int) -> Array:
+        """The times `(T,)` that are asked for: given, or the sample times k dt, at which states of a shape are to be kept.
 
         Raises:
             ValueError: those that the model does not take, both, or none; times that do not increase.
+            MemoryError: there is no room for the states.
         """
         if not self.times and (times is not None or steps is None):
             raise ValueError(
@@ -116,7 +117,13 @@ class Clock(NamedTuple):
             raise ValueError(f"{type(model).__name__} is in continuous time: give `times`, not `steps`.")
         if (steps is None) == (times is None):
             raise ValueError("Give either `times` or `steps` (the sample times k dt) for a converted flow.")
-        return self.dt * np.arange(whole_steps(steps) + 1) if times is None else increasing("times", times)
+        if times is not None:
+            times = increasing("times", times)
+            check_memory(len(times), *shape)
+            return times
+        count = whole_steps(steps)
+        check_memory(count + 1, *shape)
+        return self.dt * np.arange(count + 1)
 
 
 def horizon_of(motion: Any, steps: Any, times: Any, transient: Any) -> Horizon:

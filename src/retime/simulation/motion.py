@@ -23,7 +23,7 @@ from retime.core.system import PiecewiseAffineSystem, SwitchedSystem, System
 from retime.core.time import Discrete, TimeBase
 from retime.models import PiecewiseAffineFlow, RegionwiseMap
 from retime.simulation.arrays import RegionTable
-from retime.simulation.horizon import Clock, Drive, check_memory, driven, rows_of, sample_phases
+from retime.simulation.horizon import Clock, Drive, driven, rows_of, sample_phases
 from retime.simulation.products import numbered
 from retime.simulation.run import (
     Runs,
@@ -72,6 +72,7 @@ class Motion(ABC):
     """What a verb may ask of any system.
 
     Attributes:
+        horizon: how its length is called, "steps" or "duration".
         is_stepped: whether an orbit is a sequence of steps, z_{k+1} = F(z_k, s_k); else time flows between events or solver steps.
         is_solved: whether an ODE solver follows it, with `tolerance` and `solver`.
         is_event_driven: whether it is followed from switch to switch, which may come as often as they like.
@@ -86,6 +87,7 @@ class Motion(ABC):
     is_compiled: ClassVar[bool] = False
     is_event_driven: ClassVar[bool] = False
     has_equation: ClassVar[bool] = False
+    horizon: ClassVar[str] = "duration"
 
     @property
     def has_choice(self) -> bool:
@@ -96,6 +98,11 @@ class Motion(ABC):
     def switching(self) -> str | None:
         """The rule, where there is a choice."""
         return None
+
+    @property
+    def at_samples(self) -> Motion:
+        """The motion from sample to sample, where regions are held, as that of a map."""
+        return self
 
     @property
     def sampled(self) -> System:
@@ -140,6 +147,7 @@ class Steps(Motion):
     """A map: runs of whole steps, and the matrix of each."""
 
     is_stepped: ClassVar[bool] = True
+    horizon: ClassVar[str] = "steps"
 
     @property
     def clock(self) -> Clock:
@@ -167,9 +175,8 @@ class Steps(Motion):
 
     def follow(self, z: Array, steps: Any, times: Any, inputs: Any, **accuracy: Any) -> Followed:
         """Orbits from z `(b, n)`."""
-        times = self.clock.read(self.model, steps, times)
+        times = self.clock.read(self.model, steps, times, *z.shape)
         count = len(times) - 1
-        check_memory(count + 1, *z.shape)
         rows = rows_of(inputs, count, len(z), self.model.num_inputs, f"one row per step ({count})")
         return times, self.runs(z, rows), rows
 
@@ -249,6 +256,11 @@ class HeldFlow(Steps):
         return "clock" if self.has_choice else None
 
     @property
+    def at_samples(self) -> Motion:
+        """The map that the flow is at its samples."""
+        return HeldFlow(RegionwiseMap(self.flow), self.flow)
+
+    @property
     def clock(self) -> Clock:
         """Steps of dt, of the flow also times."""
         return Clock(self.flow.dt, True, self.has_choice)
@@ -269,12 +281,11 @@ class HeldFlow(Steps):
 
     def follow(self, z: Array, steps: Any, times: Any, inputs: Any, **accuracy: Any) -> Followed:
         """Orbits from z `(b, n)`."""
-        times = self.clock.read(self.model, steps, times)
+        times = self.clock.read(self.model, steps, times, *z.shape)
         phase, m, dt = sample_phases(times, self.flow.dt), self.flow.num_inputs, self.flow.dt
         count = int(np.ceil(phase[-1]))
         if not self.has_choice:
-            check_memory(count + 1, *z.shape)
-        rows = rows_of(inputs, count, len(z), m, f"one row per step of dt = {dt} ({count})")
+            rows = rows_of(inputs, count, len(z), m, f"one row per step of dt = {dt} ({count})")
         held = rows[np.minimum(np.floor(phase).astype(int), len(rows) - 1)] if m else rows[:0]
         return times, clock_runs(self.flow, z, times[0], phase, rows), held
 
@@ -358,7 +369,7 @@ class SwitchedFlow(Motion):
 
     def follow(self, z: Array, steps: Any, times: Any, inputs: Any, **accuracy: Any) -> Followed:
         """Orbits from z `(b, n)`."""
-        times = self.clock.read(self.model, steps, times)
+        times = self.clock.read(self.model, steps, times, *z.shape)
         drive, held = self.drive(inputs, times, len(z))
         job = self.job(z, times, drive)
         job.run()
@@ -424,8 +435,7 @@ class SmoothFlow(Motion):
         """Orbits from z `(b, n)`."""
         from retime.simulation.smooth import checked_solver, diffrax_runs
 
-        times = self.clock.read(self.model, steps, times)
-        check_memory(len(times), *z.shape)
+        times = self.clock.read(self.model, steps, times, *z.shape)
         drive, held = self.drive(inputs, times, len(z))
         solver = checked_solver(accuracy["solver"])
         return times, diffrax_runs(self.model, z, times, drive, solver, accuracy["tolerance"]), held

@@ -44,12 +44,14 @@ class Runs:
 
 
 def fresh_runs(states: Array, patterns: Array, switches: Any) -> Runs:
+    """Runs that have all completed."""
     b = states.shape[1]
     completed = [TrajectoryStatus.COMPLETED] * b
     return Runs(states, patterns, switches, [np.zeros((0, 3))] * b, completed, np.full(b, np.nan), [""] * b)
 
 
 def stop_member(runs: Runs, member: int, status: TrajectoryStatus, time: float, message: str) -> None:
+    """Note that a member ended early, when and why."""
     runs.statuses[member], runs.status_times[member], runs.messages[member] = status, time, message
 
 

@@ -12,7 +12,6 @@ from retime.core.arrays import Array, positive, vector
 from retime.core.clock import work_seconds
 from retime.core.status import TrajectoryStatus
 from retime.core.trajectory import Trajectory
-from retime.models import PiecewiseAffineFlow, RegionwiseMap
 from retime.simulation import simulate
 from retime.simulation.motion import Motion, motion_of
 
@@ -182,19 +181,18 @@ def dynamics_of(
     Raises:
         ValueError: a horizon of the other kind, or a rule of switching that the model does not have.
     """
-    if isinstance(model, PiecewiseAffineFlow):
-        if switching not in (None, "clock", "state"):
-            raise ValueError(f'`switching` is {switching!r}; it must be "clock" or "state".')
-        if switching != "state":
-            model, switching = RegionwiseMap(model), None
-    elif switching is not None:
+    motion = motion_of(model, switching)
+    if switching is not None and not motion.has_choice:
         raise ValueError(f"`switching` is {switching!r}, but {type(model).__name__} has no choice. Drop it.")
     s = np.zeros(model.num_inputs) if inputs is None else vector("inputs", inputs, model.num_inputs)
-    motion = motion_of(model, switching)
-    wrong, right = ("duration", "steps") if motion.is_stepped else ("steps", "duration")
-    if {"steps": steps, "duration": duration}[wrong] is not None:
-        does = "is a map" if motion.is_stepped else "flows"
-        raise ValueError(f"`{wrong}` was given, but {type(model).__name__} {does}: give `{right}`.")
+    motion = motion.at_samples
+    other = {"duration": duration, "steps": steps}
+    other.pop(motion.horizon)
+    for wrong, value in other.items():
+        if value is not None:
+            does = {"steps": "is a map", "duration": "flows"}[motion.horizon]
+            name = type(motion.model).__name__
+            raise ValueError(f"`{wrong}` was given, but {name} {does}: give `{motion.horizon}`.")
     if motion.is_stepped:
         quarter = -(-whole("steps", 1000 if steps is None else steps, 1) // CHUNKS[0])
         return Dynamics(motion, s, quarter, 1.0, min(max_period, max(quarter - 1, 1)))
