@@ -42,13 +42,7 @@ LONG = {
     "analysis/fixed_points/result.py",
     "simulation/events.py",
 }
-PRYING = {
-    "analysis/exponents/lyapunov.py",
-    "analysis/exponents/smooth.py",
-    "analysis/exponents/switched.py",
-    "simulation/horizon.py",
-    "simulation/smooth.py",
-}
+PRYING = set()
 NAMESAKES = {"simulate"}
 
 

@@ -190,21 +190,21 @@ class _Job:
         block[:] = np.asarray(found)[: stop - start]
         fine = (np.abs(block) < LIMIT).all(axis=1)
         if not fine.all():
-            status, message = _REASONS[int(code)]
+            status, message = REASONS[int(code)]
             k = start + int(np.argmin(fine))
-            time = float(self.times[k]) if int(code) == _DONE else min(float(end), float(self.times[k]))
+            time = float(self.times[k]) if int(code) == DONE else min(float(end), float(self.times[k]))
             self.ends[member] = (status, k, time, message)
         return bool(fine.all())
 
 
-_DONE, _MANY, _SMALL = 0, 1, 2
-_REASONS = {
-    _DONE: (TrajectoryStatus.DIVERGED, "a state exceeded 1e150 or is not a number"),
-    _MANY: (
+DONE, MANY, SMALL = 0, 1, 2
+REASONS = {
+    DONE: (TrajectoryStatus.DIVERGED, "a state exceeded 1e150 or is not a number"),
+    MANY: (
         TrajectoryStatus.STEPS_EXCEEDED,
         f"the solver needs more than {MAX_STEPS} steps: the system is stiff or the tolerance too small; try solver=diffrax.Kvaerno5()",
     ),
-    _SMALL: (
+    SMALL: (
         TrajectoryStatus.DIVERGED,
         "the solver's step became as small as rounding: the solution grows beyond 1e150, or without bound in finite time, "
         "or the field is not defined",
@@ -290,8 +290,8 @@ def _solver() -> Any:
             diffrax.ODETerm(field), solver, t0, ts[-1], None, z, saveat=saved, stepsize_controller=control,
             max_steps=MAX_STEPS, throw=False, adjoint=diffrax.ForwardMode(),
         )  # fmt: skip
-        code = jnp.where(solution.result == diffrax.RESULTS.max_steps_reached, _MANY, _DONE)
-        code = jnp.where(solution.result == diffrax.RESULTS.dt_min_reached, _SMALL, code)
+        code = jnp.where(solution.result == diffrax.RESULTS.max_steps_reached, MANY, DONE)
+        code = jnp.where(solution.result == diffrax.RESULTS.dt_min_reached, SMALL, code)
         return solution.ys[0], code, solution.ts[1][0]
 
     return run

@@ -36,7 +36,7 @@ class Relay(SwitchedSystem):
 
 @pytest.fixture
 def relay():
-    return Relay(a=[0.5, 0.8], b=[1.5, 0.1], jump=3.0)
+    return Relay(a=[0.5], b=[1.5], jump=3.0)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def by_hand(relay, z, steps):
 
 
 def test_its_orbit_is_that_of_its_equation(relay):
-    path = rt.simulate(relay, [[0.3, 0.0], [-1.0, 2.0]], steps=40)
+    path = rt.simulate(relay, [[0.3], [-1.2]], steps=40)
     for k in range(2):
         np.testing.assert_allclose(path.states[:, k], by_hand(relay, path.states[0, k], 40), rtol=0, atol=1e-14)
     above = path.states[:, 0, 0] > 0
@@ -66,20 +66,20 @@ def test_it_has_no_fixed_point_and_a_stable_cycle(relay):
     assert len(rt.find_fixed_points(relay)) == 0
     basins = rt.find_basins(relay, (-4.0, 4.0), num=50)
     (only,) = basins.attractors
-    np.testing.assert_allclose(np.sort(only.points[:, 0]), [-1.0, 1.0], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(np.sort(only.points, axis=None), [-1.0, 1.0], rtol=0, atol=1e-9)
 
 
 def test_fixed_points_are_those_on_their_own_side():
-    found = rt.find_fixed_points(Relay(a=[0.5, 0.8], b=[1.5, 0.1], jump=1.0))
-    np.testing.assert_allclose(found.points, [[1.0, 0.5]], rtol=0, atol=1e-9)
-    np.testing.assert_allclose(found.eigenvalues.real, [[0.8, 0.5]], rtol=0, atol=1e-12)
+    found = rt.find_fixed_points(Relay(a=[0.5], b=[1.5], jump=1.0))
+    np.testing.assert_allclose(found.points, [[1.0]], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(found.eigenvalues, [[0.5]], rtol=0, atol=1e-12)
 
 
 def test_exponents_are_logarithms_of_its_slopes(doubling, relay):
     found = rt.lyapunov_spectrum(doubling, [0.1234], steps=40)
     np.testing.assert_allclose(found.exponents, [np.log(2.0)], rtol=0, atol=1e-12)
-    found = rt.lyapunov_spectrum(relay, [0.3, 0.0], steps=200)
-    np.testing.assert_allclose(found.exponents, np.log([0.8, 0.5]), rtol=0, atol=1e-12)
+    found = rt.lyapunov_spectrum(relay, [0.3], steps=200)
+    np.testing.assert_allclose(found.exponents, np.log([0.5]), rtol=0, atol=1e-12)
 
 
 def test_a_scan_follows_its_fixed_point():

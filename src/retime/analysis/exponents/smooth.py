@@ -121,12 +121,12 @@ class _SmoothRun:
             for x in _intervals()(e.function, e.parameters, function, self.solver, z, Q, xs, np.array(self.tolerance))
         )
         bad = (
-            (codes[:k] != smooth._DONE)
+            (codes[:k] != smooth.DONE)
             | ~(np.abs(states[:k]) < smooth.LIMIT).all(axis=1)
             | ~np.isfinite(logs[:k]).all(axis=1)
         )
         good = int(np.argmax(bad)) if bad.any() else k
-        reason = smooth._REASONS[int(codes[good])] if good < k else None
+        reason = smooth.REASONS[int(codes[good])] if good < k else None
         spread = logs[:good].max(axis=1) - logs[:good].min(axis=1) if good else np.zeros(1)
         solved = _Solved(
             states[good - 1] if good else z,
@@ -156,7 +156,7 @@ def _intervals() -> Any:
                 return solve(z, Q, start, stop, s, slope, first)
 
             def rest() -> Any:
-                return z, Q, jnp.zeros(Q.shape[1]), 0.0, smooth._DONE, first
+                return z, Q, jnp.zeros(Q.shape[1]), 0.0, smooth.DONE, first
 
             z, Q, logs, volume, code, first = jax.lax.cond(stop > start, work, rest)
             return (z, Q, first), (z, Q, logs, volume, code, (stop - start) / first)
@@ -195,8 +195,8 @@ def _augmented(function: Any, p: Any, drive: Any, solver: Any, shape: tuple[int,
             diffrax.ODETerm(rates), solver, start, stop, jnp.minimum(first, stop - start), y, args=(start, s, slope),
             stepsize_controller=control, max_steps=smooth.MAX_STEPS, throw=False, adjoint=diffrax.ForwardMode(),
         )  # fmt: skip
-        code = jnp.where(solution.result == diffrax.RESULTS.max_steps_reached, smooth._MANY, smooth._DONE)
-        code = jnp.where(solution.result == diffrax.RESULTS.dt_min_reached, smooth._SMALL, code)
+        code = jnp.where(solution.result == diffrax.RESULTS.max_steps_reached, smooth.MANY, smooth.DONE)
+        code = jnp.where(solution.result == diffrax.RESULTS.dt_min_reached, smooth.SMALL, code)
         y, used = solution.ys[-1], (stop - start) / jnp.maximum(solution.stats["num_accepted_steps"], 1)
         Q, R = jnp.linalg.qr(y[n : n + n * num].reshape(n, num))
         return y[:n], Q, jnp.log(jnp.abs(jnp.diagonal(R))), y[-1], code, used
