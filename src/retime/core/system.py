@@ -1,8 +1,8 @@
 """Capabilities of a system. Algorithms ask for a capability, never for a family.
 
 To add a family, write one file in `retime.models` with a frozen dataclass that checks its parameters in `__post_init__` and
-derives from `PiecewiseAffineSystem` (return the canonical form from `_canonical`) or from `SmoothSystem` (return the
-right-hand side from `_equation`); every verb then works on it. Where a z + b F(z, s) is in the family again, say so in
+derives from `PiecewiseAffineSystem` (return the canonical form from `_canonical`), from `SwitchedSystem` (boundaries, and a region's
+matrices) or from `SmoothSystem` (return the right-hand side from `_equation`); every verb then works on it (docs/extending.md). Where a z + b F(z, s) is in the family again, say so in
 `_combined`: discretizing by Euler, its inverse and rescaling then stay in the family.
 """
 
