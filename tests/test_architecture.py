@@ -42,13 +42,7 @@ LONG = {
     "analysis/fixed_points/result.py",
     "simulation/events.py",
 }
-PRYING = {
-    "analysis/exponents/lyapunov.py",
-    "analysis/exponents/smooth.py",
-    "analysis/exponents/switched.py",
-    "simulation/horizon.py",
-    "simulation/smooth.py",
-}
+PRYING = set()
 NAMESAKES = {"simulate"}
 
 
@@ -313,3 +307,36 @@ def test_libraries_whose_classes_are_overridden_have_an_upper_bound():
     assert overridden == {"diffrax", "highspy", "numba"}
     bounded = {line.split(">=")[0] for line in wanted if ",<" in line}
     assert bounded == overridden | {"equinox"}  # what Diffrax's classes are made of
+
+
+KINDS = {
+    "PiecewiseAffineSystem",
+    "SwitchedSystem",
+    "SmoothSystem",
+    "LinearSystem",
+    "PiecewiseAffineFlow",
+    "RegionwiseMap",
+}
+KINDS |= {"DerivedSystem", "Discrete", "Continuous"}
+ASKED = {  # how often the kind of a system is asked outside simulation/motion.py, models/ and io/, and why
+}
+
+
+def questions_of_kind(tree):
+    """isinstance of a kind of system or of time, and flags that say whether something is a map."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
+            if KINDS & set(re.findall(r"\w+", ast.unparse(node.args[1]))):
+                yield ast.unparse(node)
+        elif isinstance(node, ast.Attribute) and node.attr in ("is_map", "is_stepped"):
+            yield ast.unparse(node)
+
+
+def test_the_kind_of_a_system_is_asked_in_one_place():
+    """Verbs ask the motion (simulation/motion.py) and the time base; what a conversion does, it decides by the family."""
+    counted = [p for p in FILES if layer_of(p) in ("simulation", "analysis", "plots", "cli")]
+    found = {name_of(p): len(list(questions_of_kind(TREES[p]))) for p in counted}
+    found.pop("simulation/motion.py")
+    assert {name: count for name, count in found.items() if count} == {
+        name: count for name, (count, _) in ASKED.items()
+    }

@@ -26,10 +26,9 @@ from retime.core.start import own_start
 from retime.core.states import box_around, one_state
 from retime.core.status import SearchStatus, TrajectoryStatus
 from retime.core.system import System
-from retime.core.time import Discrete
 from retime.core.trajectory import Trajectory
-from retime.models import PiecewiseAffineFlow
 from retime.simulation import simulate
+from retime.simulation.motion import motion_of
 
 MOST_EXPONENTS = 10
 PERIODS = 64  # of an orbit that repeats
@@ -193,7 +192,7 @@ def _check(model: System, steps: Any, duration: Any, max_period: Any, basins: An
             amount(name, value)
     if duration is not None and (duration == 0 or duration == float("inf")):
         raise ValueError(f"`duration` is {duration!r}; it must be a positive finite model time.")
-    if duration is not None and isinstance(model.time, Discrete):
+    if duration is not None and not motion_of(model).clock.times:
         raise ValueError(f"`duration` was given, but {type(model).__name__} is a map: give `steps`.")
 
 
@@ -204,6 +203,7 @@ class _Run:
         self, model: Any, z: Array, s: Array, switching: Any, seed: int, limit: float, left_out: set[str]
     ) -> None:
         self.model, self.z, self.s, self.seed = model, z, s, seed
+        self.motion = motion_of(model, switching)
         self.limit, self.deadline = limit, work_seconds() + limit
         self.shares = {name: share for name, share in SHARES.items() if name not in left_out}
         self.given = s if len(s) else None
@@ -216,11 +216,10 @@ class _Run:
     def set_horizon(self, steps: int, duration: float | None) -> None:
         """Steps of a map or clock-held flow, times of another flow."""
         self.steps, self.duration = steps, duration
-        is_clocked = isinstance(self.model, PiecewiseAffineFlow) and self.rule.get("switching") != "state"
-        if isinstance(self.model.time, Discrete) or is_clocked:
+        if self.motion.is_stepped:
             self.horizon, self.length, self.intervals = {"steps": steps}, steps * self.model.dt, steps
             return
-        self.length = duration or (1000 * self.model.dt if isinstance(self.model, PiecewiseAffineFlow) else 200.0)
+        self.length = duration or 1000 * self.motion.clock.dt or 200.0
         self.intervals = 5000
         self.horizon = {"times": np.linspace(0.0, self.length, self.intervals + 1)}
 
@@ -230,7 +229,7 @@ class _Run:
         if self.given is None:
             return None
         count = self.intervals
-        if isinstance(self.model, PiecewiseAffineFlow) and "times" in self.horizon:
+        if self.motion.clock.dt and "times" in self.horizon:  # inputs are held from sample to sample
             count = int(np.ceil(self.length / self.model.dt - 1e-9))
         return np.repeat(self.given[None], count, axis=0)
 
@@ -320,7 +319,7 @@ class _Run:
             return None
         longest = float(max_period or 0.1 * self.length)
         if max_period is None and "steps" in self.horizon:
-            longest = 4.0 if isinstance(self.model.time, Discrete) else 4.0 * self.model.dt
+            longest = 4.0 * self.model.dt if self.motion.clock.times else 4.0
         options = {"inputs": self.given, "seed": self.seed, **self.rule}
         return self.timed("cycles", lambda left: find_cycles(self.model, longest, time_limit=left, **options))
 
@@ -359,12 +358,12 @@ def _behavior(model: Any, orbit: Trajectory, exponents: LyapunovSpectrum) -> str
     z = orbit.states
     size = REPEATS * (1.0 + np.abs(z[-1]).max())
     back = np.abs(z[-PERIODS - 1 : -1][::-1] - z[-1]).max(axis=1) <= size
-    grows = _grows(z)
+    grows, at = _grows(z), "" if model.time.step is None else " at a fixed point"
     if len(back) and back.all() and not grows:
-        rest = "it came to rest at a fixed point" if isinstance(model.time, Discrete) else "it came to rest"
+        rest = f"it came to rest{at}"
         is_left = exponents.exponents[0] > max(3 * exponents.standard_errors[0], 1e-12)
         return rest + (", which is unstable: neighbors leave it" if is_left else "")
-    if isinstance(model.time, Discrete) and back.any() and not grows:
+    if at and back.any() and not grows:
         return f"it ends on a cycle of {int(np.argmax(back)) + 1} steps"
     if grows:
         return "its size still grows at the end: it may leave for infinity"

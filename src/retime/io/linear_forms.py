@@ -219,8 +219,7 @@ def _sharp(values: tuple[Array, Array, float], time: TimeBase) -> tuple[Array, A
     """Poles and zeros within rounding of rest are put there."""
     from retime.convert.matched import at_rest_exactly
 
-    is_map = isinstance(time, Discrete)
-    return at_rest_exactly(values[0], is_map), at_rest_exactly(values[1], is_map), values[2]
+    return at_rest_exactly(values[0], time.neutral), at_rest_exactly(values[1], time.neutral), values[2]
 
 
 def _polynomials(zeros: Array, poles: Array, gain: float) -> tuple[Array, Array]:

@@ -296,7 +296,7 @@ def test_a_budget_of_nodes_is_kept_and_told(limit):
 
 @pytest.mark.parametrize("value", [-1, float("nan"), "3", None, True])
 def test_a_budget_of_nodes_is_a_number_that_is_not_negative(value):
-    with pytest.raises(ValueError, match="`node_limit` is .*>= 0"):
+    with pytest.raises(ValueError, match=r"`node_limit` is .*>= 0"):
         rt.find_fixed_points(plrnn(np.random.default_rng(1), 3), node_limit=value)
 
 

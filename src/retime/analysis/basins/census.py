@@ -28,7 +28,6 @@ from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.progress import progress
 from retime.core.status import SearchStatus
-from retime.models import PiecewiseAffineFlow
 
 MATCH = 1e-6  # distance to an attractor, relative to the size of the box, that counts as arrived
 CONTRACTING = 1e-4  # ... that does when it shrank over the last quarter of the horizon
@@ -229,7 +228,7 @@ class Census:
 
     def _resting(self, z: Array) -> bool:
         """A state at rest without a vanishing field: Filippov's flow can rest on a boundary."""
-        if not isinstance(self.dynamics.model, PiecewiseAffineFlow):
+        if not self.dynamics.motion.has_choice:
             return False
         window, _, _ = self.dynamics.advance(z[None], self.deadline)
         if not np.abs(window[:, 0] - window[-1, 0]).max() <= REST * self.size.width:
@@ -252,7 +251,7 @@ class Census:
     def _close(self, labels: Array) -> None:
         """Note period and states of those bounded sets of a flow that are limit cycles."""
         flow = self.dynamics
-        if flow.is_map or isinstance(flow.model, PiecewiseAffineFlow) or len(self._probe) > WIDEST:
+        if flow.is_map or flow.motion.has_choice or len(self._probe) > WIDEST:
             return
         for k in np.unique(labels).tolist():
             a = self.known[k]

@@ -19,7 +19,6 @@ from retime.core.clock import work_seconds
 from retime.core.searched import Searched
 from retime.core.states import one_state
 from retime.core.system import System
-from retime.models import PiecewiseAffineFlow
 
 
 def find_basins(
@@ -89,7 +88,7 @@ def find_basins(
         size = Size.of(bounds)
         dynamics.far = size.far
         census = Census(dynamics, size, limit)
-        if not dynamics.is_map and duration is None and not isinstance(dynamics.model, PiecewiseAffineFlow):
+        if duration is None and not dynamics.motion.clock.dt:
             quarter = dynamics.quarter
             census.anyway(lambda: census.lengthen(quarter, _drawn(bounds, PROBES[0], 0)))
         starts = census.anyway(lambda: _drawn(bounds, count, seed))

@@ -94,7 +94,7 @@ class Follower:
         view, s = self.family(value)
         k = period or self.period
         found = (
-            Complementarity.of_points(view.form, s, view.is_map)
+            Complementarity.of_points(view.form, s, view.form_time)
             if k == 1
             else Complementarity.of_cycles(view.form, s, k)
         )

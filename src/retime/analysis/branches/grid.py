@@ -26,10 +26,9 @@ from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
 from retime.core.result import Result
 from retime.core.status import SearchStatus
-from retime.core.system import PiecewiseAffineSystem, SmoothSystem, System
-from retime.core.time import Discrete
-from retime.models import PiecewiseAffineFlow
+from retime.core.system import System
 from retime.simulation import simulate
+from retime.simulation.motion import motion_of
 
 BLOCK = 512  # places on the map between two looks at the clock
 
@@ -210,7 +209,7 @@ class _Job:
             for k in range(0, len(self.places), BLOCK):
                 rows = range(k, min(k + BLOCK, len(self.places)))
                 models = [self._made(self.places[r]) for r in rows]
-                if all(isinstance(m, SmoothSystem) for m, _ in models):
+                if all(affine_view(m) is None for m, _ in models):
                     self._smooth(rows, models)
                     advance(len(rows))
                 else:
@@ -264,7 +263,7 @@ class _Job:
         if view is None:
             self._smooth(range(row, row + 1), [(model, s)])
             return
-        problem = Complementarity.of_points(view.form, s, view.is_map)
+        problem = Complementarity.of_points(view.form, s, view.form_time)
         found = solve_all(problem, deadline=self.deadline, node_limit=math.inf)
         if found.status is SearchStatus.INTERRUPTED:
             raise KeyboardInterrupt
@@ -273,8 +272,8 @@ class _Job:
             sum(stable_around(view, x) for x in found.single),
         )
         self.complete[row] = found.status is SearchStatus.COMPLETE
-        base = model.map if isinstance(model, PiecewiseAffineFlow) else model
-        if isinstance(base, PiecewiseAffineSystem) and isinstance(base.time, Discrete):
+        base = motion_of(model).sampled
+        if motion_of(base).has_equation:
             self.period[row] = affine_period(view, s, self.z0, self.steps, self.max_period)
         else:
             self.period[row] = self._followed(base, s)
@@ -289,11 +288,11 @@ class _Job:
                 return
             batch = [models[k] for k in members]
             at = np.array([rows[k] for k in members])
-            is_map = isinstance(batch[0][0].time, Discrete)
+            time = batch[0][0].time
             P = stacked([m.equation.parameters for m, _ in batch])
             S = np.array([s for _, s in batch])
-            self.num_points[at], self.num_stable[at] = counted(function, P, S, is_map, self.z0, self.seed)
-            if is_map:
+            self.num_points[at], self.num_stable[at] = counted(function, P, S, time, self.z0, self.seed)
+            if time.step is not None:
                 length = 4 * self.max_period + 1
                 states = last_states(function, P, np.tile(self.z0, (len(at), 1)), S, self.steps, length)
                 found = [period_of(z, self.max_period, self.z0) for z in states]
@@ -305,16 +304,15 @@ class _Job:
 
     def _followed(self, model: Any, s: Array) -> int:
         """The period by simulation of one system."""
-        if isinstance(model.time, Discrete):
+        motion = motion_of(model)
+        if motion.is_stepped:
             count = self.steps + 4 * self.max_period
             path = simulate(model, self.z0, steps=count, inputs=np.tile(s, (count, 1)))
             z = path.states[self.steps :]
             return shortest(model, s, z, period_of(z, self.max_period, self.z0))
         rate = float(np.linalg.norm(model.jacobian(self.z0, s), 2)) or 1.0
-        options: dict[str, Any] = {"tolerance": 1e-9} if isinstance(model, SmoothSystem) else {}
-        path = simulate(
-            model, self.z0, times=[0.0, 0.1 * self.steps / rate], inputs=s[None] if len(s) else None, **options
-        )
+        held = s[None] if len(s) else None
+        path = simulate(model, self.z0, times=[0.0, 0.1 * self.steps / rate], inputs=held, **motion.accuracy(1e-9))
         z = path.states[-1]
         size = 1.0 + float(np.abs(z).max())
         if not size <= FAR * (1.0 + float(np.abs(self.z0).max())):

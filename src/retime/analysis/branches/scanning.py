@@ -25,10 +25,10 @@ from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
 from retime.core.searched import Searched
 from retime.core.status import SearchStatus
-from retime.core.system import SmoothSystem, System
-from retime.core.time import Discrete
-from retime.models import LinearSystem, PiecewiseAffineFlow
+from retime.core.system import System
+from retime.models import LinearSystem
 from retime.simulation import simulate
+from retime.simulation.motion import motion_of
 
 PROOF_SHARE = 0.6  # of the time, for finding points; the rest is for following them
 FRESH = 8  # Newton starts at every value of a smooth scan; eight times as many at the last one
@@ -140,7 +140,7 @@ class _Job:
         except (TypeError, ValueError) as error:
             self.failures.setdefault(value, str(error))
             raise _Failed from error
-        if isinstance(model, SmoothSystem):
+        if affine_view(model) is None:
             function = model.equation.function
             self.compiles_anew |= self.function is not None and function != self.function
             self.function = function
@@ -260,12 +260,11 @@ class _Job:
 
     def result(self) -> Scan:
         """What was found, in order."""
-        is_map = isinstance(self.model.time, Discrete)
         for follower in self.followers:
             if isinstance(follower, Arclength):
                 follower.audit()
         pieces = [(f, p) for f in self.followers for p in f.pieces if any(p.segments)]
-        made = [(p, branch(p, is_map)) for _, p in pieces]
+        made = [(p, branch(p, self.model.time)) for _, p in pieces]
         made = [(p, b) for p, b in made if b is not None]
         span = float(self.values[-1] - self.values[0]) or 1.0
         made, twins = without_twins(made, span)
@@ -309,13 +308,15 @@ def _coarse_first(count: int) -> list[int]:
 
 def _orbit(model: Any, s: Array, z: Array, count: int) -> Array:
     """States `(count, n)` after a transient from z."""
-    model = model.map if isinstance(model, PiecewiseAffineFlow) else model  # the same states at the sample times
-    if isinstance(model.time, Discrete):
+    model = motion_of(model).sampled
+    motion = motion_of(model)
+    if motion.is_stepped:
         steps = TRANSIENT + count - 1
         path = simulate(model, z, steps=steps, inputs=np.tile(s, (steps, 1)))
         return path.states[-count:]
     rate = float(np.linalg.norm(model.jacobian(z, s), 2)) or 1.0
     times = np.concatenate([[0.0], (200.0 + 200.0 * np.arange(count) / count) / rate])
-    options: dict[str, Any] = {"tolerance": 1e-8} if isinstance(model, SmoothSystem) else {}
-    path = simulate(model, z, times=times, inputs=np.tile(s, (len(times) - 1, 1)) if len(s) else None, **options)
+    path = simulate(
+        model, z, times=times, inputs=np.tile(s, (len(times) - 1, 1)) if len(s) else None, **motion.accuracy(1e-8)
+    )
     return path.states[-count:]

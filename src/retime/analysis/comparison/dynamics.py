@@ -24,7 +24,6 @@ from retime.core.result import Result
 from retime.core.start import own_start
 from retime.core.status import SearchStatus
 from retime.core.system import System
-from retime.core.time import Discrete
 from retime.models import PiecewiseAffineFlow
 from retime.simulation import simulate
 
@@ -156,11 +155,11 @@ def compare_dynamics(
     """
     wanted, seed, time_limit = "a piecewise-affine map first", seed_of(seed), seconds(time_limit)
     model = system("compare_dynamics", model, wanted=wanted)
-    if not isinstance(model.time, Discrete) or not hasattr(model, "canonical"):
+    if model.time.step is None or not hasattr(model, "canonical"):
         raise TypeError(f"`model` is {type(model).__name__}; compare_dynamics takes {wanted}.")
     wanted = "what to_continuous(model) returned"
     flow = system("compare_dynamics", conversion, "conversion", wanted)
-    if not isinstance(flow, PiecewiseAffineFlow) or flow.map != model:
+    if getattr(flow, "map", None) != model:
         raise TypeError(f"`conversion` is {flow!r}, which is not a flow of this map; pass {wanted}.")
     s = None if inputs is None else constant_input(model, inputs)
     z = one_start("compare_dynamics", own_start(model, s)[0] if z0 is None else z0, model.num_states)

@@ -14,10 +14,9 @@ from retime.core.errors import ShapeError
 from retime.core.result import Result
 from retime.core.status import TrajectoryStatus
 from retime.core.system import System
-from retime.core.time import Discrete
 from retime.core.trajectory import Trajectory
-from retime.models import PiecewiseAffineFlow
 from retime.simulation import simulate
+from retime.simulation.motion import motion_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -107,7 +106,7 @@ def compare(
         TypeError: `model` is not a map. ShapeError: numbers of states differ, or z0 is a batch. ValueError: steps < 1.
     """
     model = system("compare", model, wanted="a map (discrete time) first")
-    if not isinstance(model.time, Discrete):
+    if model.time.step is None:
         raise TypeError(f"`model` is {type(model).__name__}; the first argument of compare is the map (discrete time).")
     other = system("compare", other, "other", "a second retime model or a converted flow")
     switching, steps = switching_of(other, switching), whole("steps", steps, 1)
@@ -129,7 +128,7 @@ def compare(
     switched = (reference.patterns[1:] != reference.patterns[:-1]).any(axis=1) & ~lost
     events = zip(restarted.switch_times, restarted.sliding, strict=True)
     crossed = np.array([len(t) + len(s) > 0 for t, s in events], dtype=bool) & ~lost
-    rule = (switching or "clock") if isinstance(other, PiecewiseAffineFlow) else ""
+    rule = motion_of(other, switching).switching or ""
     status = max((reference.status, free.status), key=list(TrajectoryStatus).index)
     size = 1 + np.abs(reference.states[1:]).max(axis=1)
     message = _message(reference, free, restarted, one, orbit)
@@ -158,7 +157,7 @@ def _message(reference: Trajectory, free: Trajectory, restarted: Trajectory, one
 
 def _run(other: Any, z: Array, dt: float, steps: int, inputs: Any, switching: Any) -> Trajectory:
     """`other` over the sample times 0, dt, ..., steps dt."""
-    if isinstance(other, PiecewiseAffineFlow) or not isinstance(other.time, Discrete):
+    if motion_of(other).clock.times:
         return simulate(other, z, times=dt * np.arange(steps + 1), inputs=inputs, switching=switching)
     per_step = round(dt / other.dt)
     if per_step < 1 or abs(per_step * other.dt / dt - 1) > 1e-9:

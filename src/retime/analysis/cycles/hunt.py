@@ -18,11 +18,12 @@ from retime.analysis.fixed_points.complementarity import Complementarity
 from retime.analysis.fixed_points.find import ordered, scope
 from retime.analysis.fixed_points.leaves import TOLERANCE, Solution, solve_region
 from retime.analysis.fixed_points.search import solve_all
-from retime.analysis.view import AffineView, is_stable
+from retime.analysis.view import AffineView
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.progress import progress
 from retime.core.status import SearchStatus
+from retime.core.time import Discrete
 from retime.simulation.arrays import FormArrays, form_arrays
 from retime.simulation.iterate import iterate
 
@@ -283,12 +284,12 @@ class Hunt:
         product = np.eye(M.shape[1])
         for one in M:
             product = one @ product
-        w = ordered(tidy(np.linalg.eigvals(product)), True)
+        w = ordered(tidy(np.linalg.eigvals(product)), Discrete())
         points = without_dust(f.points.reshape(1, -1), self._rests).reshape(f.points.shape)
         residual = self._rests(points[None])[0]
         step = float(view.dt if view.dt is not None else view.step or 1.0)
         period = k if view.dt is not None else k * step
-        return Cycle(period, points, w, bool(is_stable(w, True)), f.bits, float(residual), f.near, k * step)
+        return Cycle(period, points, w, bool(Discrete().is_stable(w)), f.bits, float(residual), f.near, k * step)
 
     def _message(self, largest: int) -> str:
         proven = (
@@ -319,7 +320,7 @@ def _driven_arrays(view: AffineView, s: Array) -> FormArrays:
 
 def _virtual_points(view: AffineView, s: Array, z: Array) -> Array:
     """Fixed points of the affine maps of the regions of z `(b, n)`, where they exist: a natural scale for starts."""
-    problem, found = Complementarity.of_points(view.form, s, True), []
+    problem, found = Complementarity.of_points(view.form, s, Discrete()), []
     for d in view.form.pattern(z, s):
         M, c = problem.region(d)
         if np.linalg.cond(M) < 1e10:

@@ -10,12 +10,12 @@ import numpy as np
 from retime.analysis.cycles.result import Cycle, Cycles
 from retime.analysis.fixed_points.find import ordered
 from retime.analysis.fixed_points.resting import Sides, filippov
-from retime.analysis.view import is_stable
 from retime.core.arrays import Array, positive
 from retime.core.clock import work_seconds
 from retime.core.inputs import Inputs
 from retime.core.progress import progress
 from retime.core.status import SearchStatus, TrajectoryStatus
+from retime.core.time import Discrete
 from retime.models import PiecewiseAffineFlow
 from retime.simulation import saltation, simulate
 from retime.simulation.arrays import form_arrays
@@ -390,13 +390,13 @@ class _Search:
         w = self._multipliers(unit, p)
         if w is None:
             return False
-        w = ordered(w, True)
+        w = ordered(w, Discrete())
         others = np.delete(w, int(np.argmin(np.abs(w - 1.0))))
         residual = float(np.abs(p.end - z).max() / size)
         times, sliders = np.roll((p.times - p.times[k]) % T, -k), np.roll(p.sliders, -k)
         self.found.append(
             Cycle(
-                float(T), np.roll(p.states, -k, axis=0), w, bool(is_stable(others, True)), np.roll(p.patterns, -k, axis=0), residual, False,
+                float(T), np.roll(p.states, -k, axis=0), w, bool(Discrete().is_stable(others)), np.roll(p.patterns, -k, axis=0), residual, False,
                 float(T), times, np.roll(p.units, -k), _slides(times, sliders, T),
             )
         )  # fmt: skip

@@ -14,7 +14,7 @@ from retime.analysis.fixed_points.complementarity import Complementarity
 from retime.analysis.fixed_points.leaves import TOLERANCE, Solution, Solutions, solve_region, solves
 from retime.analysis.fixed_points.result import FixedPoints, FixedSet
 from retime.analysis.fixed_points.search import GRACE, solve_all
-from retime.analysis.view import AffineView, affine_view, constant_input, is_stable
+from retime.analysis.view import AffineView, affine_view, constant_input
 from retime.core.arguments import amount, seconds, seed_of, switching_of, system, whole
 from retime.core.arrays import Array, real_array
 from retime.core.clock import work_seconds
@@ -26,9 +26,9 @@ from retime.core.start import spread
 from retime.core.states import many_states
 from retime.core.status import SearchStatus
 from retime.core.system import System
-from retime.core.time import Discrete
+from retime.core.time import CONTINUOUS, TimeBase
 from retime.core.trajectory import Trajectory
-from retime.models import PiecewiseAffineFlow
+from retime.simulation.motion import motion_of
 
 if TYPE_CHECKING:
     from retime.analysis.fixed_points.resting import RestingPoints
@@ -95,7 +95,7 @@ def find_fixed_points(
         if view is None:
             angles = None if period is None else checked_periods(model, s, period)
             return _smooth(model, s, given, (num_starts, seed, time_limit, angles))
-        problem = Complementarity.of_points(view.form, s, view.is_map)
+        problem = Complementarity.of_points(view.form, s, view.form_time)
         found = Solutions([], [], SearchStatus.HEURISTIC, 0, float("nan"), 0)
         if complete:
             found = solve_all(problem, deadline=deadline, node_limit=node_limit)
@@ -108,7 +108,7 @@ def find_fixed_points(
             status = SearchStatus.INTERRUPTED if is_interrupted else found.status
             found = replace(found, single=_merged(found.single, extra), status=status)
         points = _affine(model, view, problem, s, found)
-        if not isinstance(model, PiecewiseAffineFlow):
+        if not motion_of(model).has_choice:
             return points
         if switching != "state" or found.status is SearchStatus.INTERRUPTED:
             return replace(points, switching="clock")
@@ -186,7 +186,6 @@ def _affine(model: System, view: AffineView, problem: Complementarity, s: Array,
     single = sorted(found.single, key=lambda x: (round(float(np.linalg.norm(x.z)), 9), *np.round(x.z, 9)))
     points = np.array([x.z for x in single]).reshape(len(single), n)
     patterns = np.array([x.bits for x in single], dtype=bool).reshape(len(single), form.num_units)
-    is_map = view.dt is not None
     w = np.array([_spectrum(view, d) for d in patterns], dtype=complex).reshape(len(single), n)
     stable = np.array([stable_around(view, x) for x in single], dtype=bool)
     continua = tuple(FixedSet(x.z, x.directions, x.bits, _spectrum(view, x.bits)) for x in found.continua)
@@ -194,7 +193,7 @@ def _affine(model: System, view: AffineView, problem: Complementarity, s: Array,
         points, w, stable, patterns, found.status is SearchStatus.COMPLETE, np.array([x.near.any() for x in single], dtype=bool),
         _residuals(model, view, problem, points, s), Searched(model, s).outputs(points),
         continua, np.zeros((0, n)), np.zeros(0), found.status, _message(found, problem), found.nodes, found.remaining,
-        view.dt if is_map else None, np.full(len(single), -1), reach=found.reach, searched=Searched(model, s),
+        view.dt, np.full(len(single), -1), reach=found.reach, searched=Searched(model, s),
     )  # fmt: skip
 
 
@@ -218,10 +217,10 @@ def _with_resting(model: System, points: FixedPoints, resting: RestingPoints, s:
     rows, n = [r for r in resting.found if r.residual <= TOLERANCE], model.num_states
     unclear = len(resting.found) - len(rows)
     z = np.array([r.z for r in rows]).reshape(-1, n)
-    ends = [np.append(ordered(tidy(r.rates), False), -np.inf if r.attracts else np.inf) for r in rows]
+    ends = [np.append(ordered(tidy(r.rates), CONTINUOUS), -np.inf if r.attracts else np.inf) for r in rows]
     w = np.array(ends, dtype=complex).reshape(-1, n)
     bits = np.array([r.bits for r in rows], dtype=bool).reshape(-1, points.patterns.shape[1])
-    stable = np.array([r.attracts for r in rows], dtype=bool) & is_stable(w, False)
+    stable = np.array([r.attracts for r in rows], dtype=bool) & CONTINUOUS.is_stable(w)
     every = np.concatenate([points.points, z])
     order = np.lexsort(np.round(np.column_stack([every, np.linalg.norm(every, axis=1)]), 9).T)
     is_all = resting.solved == resting.total and not unclear
@@ -254,29 +253,28 @@ def _with_resting(model: System, points: FixedPoints, resting: RestingPoints, s:
 
 def _residuals(model: System, view: AffineView, problem: Complementarity, points: Array, s: Array) -> Array:
     """How far each point is from rest, relative to 1 + |z|: under the model's own step or field, of a converted flow under its map."""
-    own = view.form if isinstance(model, PiecewiseAffineFlow) else model
-    is_map = view.is_map if isinstance(model, PiecewiseAffineFlow) else view.dt is not None
-    size = (1.0 + np.abs(points).max(axis=1, initial=0.0)) * (1.0 if is_map else problem.rate)
-    moved = own.apply(points, s) if len(points) else points
-    return np.abs(moved - (points if is_map else 0.0)).max(axis=1, initial=0.0) / size
+    if not len(points):
+        return np.zeros(0)
+    own, time = view.at_rest(model)
+    size = (1.0 + np.abs(points).max(axis=1, initial=0.0)) * time.scale(problem.rate)
+    return np.abs(time.motion(own.apply(points, s), points)).max(axis=1, initial=0.0) / size
 
 
 def _spectrum(view: AffineView, bits: Array) -> Array:
     """Eigenvalues of one region `(n,)`, slowest first."""
-    return ordered(view.eigenvalues(bits[None])[0], view.dt is not None)
+    return ordered(view.eigenvalues(bits[None])[0], view.time)
 
 
-def ordered(w: Array, is_map: bool) -> Array:
+def ordered(w: Array, time: TimeBase) -> Array:
     """Eigenvalues with the slowest mode first; of a conjugate pair the one with positive imaginary part first."""
-    size = np.abs(w) if is_map else np.real(w)
-    return w[np.lexsort((-np.imag(w), -np.round(size, 12)))]
+    return w[np.lexsort((-np.imag(w), -np.round(time.sizes(w), 12)))]
 
 
 def stable_around(view: AffineView, x: Solution) -> bool:
     """Whether a point is stable: by the spectrum of its region, or on a boundary by orbits from all sides."""
     if not x.near.any():
-        return bool(is_stable(view.eigenvalues(x.bits[None]), view.dt is not None)[0])
-    return view.is_iterated_form and is_stable_around(view.form, view.is_map, x.bits, x.near)
+        return bool(view.time.is_stable(view.eigenvalues(x.bits[None]))[0])
+    return view.is_iterated_form and is_stable_around(view.form, view.form_time, x.bits, x.near)
 
 
 def _message(found: Solutions, problem: Complementarity) -> str:
@@ -315,21 +313,20 @@ def _smooth(
 
     num, seed, limit, angles = options
     found = search_smooth(model, s, starts=starts, num_starts=num, seed=seed, time_limit=limit, period=angles)
-    dt = model.time.dt if isinstance(model.time, Discrete) else None
     n = model.num_states
     alone = np.array([not len(v) for v in found.null_directions], dtype=bool).reshape(-1)
     J = model.jacobian(found.points, s) if len(found.points) else np.zeros((0, n, n))
-    w = [ordered(tidy(np.linalg.eigvals(M)), dt is not None) for M in J]
+    w = [ordered(tidy(np.linalg.eigvals(M)), model.time) for M in J]
     none = np.zeros(0, dtype=bool)
     continua = tuple(FixedSet(found.points[k], found.null_directions[k].T, none, w[k]) for k in np.flatnonzero(~alone))
     points = found.points[alone]
     eigenvalues = np.array([x for x, keep in zip(w, alone, strict=True) if keep], dtype=complex).reshape(-1, n)
     size = 1.0 + np.abs(points).max(axis=1, initial=0.0)
     return FixedPoints(
-        points, eigenvalues, is_stable(eigenvalues, dt is not None), np.zeros((len(points), 0), dtype=bool), False,
+        points, eigenvalues, model.time.is_stable(eigenvalues), np.zeros((len(points), 0), dtype=bool), False,
         np.zeros(len(points), dtype=bool), found.residuals[alone] / size,
         Searched(model, s).outputs(points),
-        continua, found.slow, found.speeds, found.status, _smooth_message(found), found.num_starts, float("nan"), dt,
+        continua, found.slow, found.speeds, found.status, _smooth_message(found), found.num_starts, float("nan"), model.time.step,
         np.full(len(points), -1), outside=found.outside, searched=Searched(model, s),
     )  # fmt: skip
 

@@ -286,11 +286,11 @@ def visited_states(problem: Problem, rng: np.random.Generator) -> tuple[Array, A
 
 def _orbit(problem: Problem, z: Array, drive: Callable[[int], Array], steps: int) -> Iterator[Array]:
     """States `(b, n)` after 1, 2, ... steps: of a map, or of Heun's method with steps of half the field's shortest time."""
-    first, h = z, np.zeros((len(z), 1))
+    first, h, is_flow = z, np.zeros((len(z), 1)), problem.time.step is None
     for k in range(steps):
-        if not problem.is_map and k % 20 == 0:
+        if is_flow and k % 20 == 0:
             h = 0.5 / spectral_norms(problem.jacobian(z))[:, None]
-        z = problem.right(z, drive(k)) if problem.is_map else _heun(problem, z, drive(k), h)
+        z = _heun(problem, z, drive(k), h) if is_flow else problem.right(z, drive(k))
         z = np.where((np.abs(z) < 1e6).all(axis=1, keepdims=True), z, first)  # what escapes begins again
         yield z
 
@@ -323,7 +323,7 @@ def _is_trusted(problem: Problem, found: Solutions, extent: float) -> Array:
     rounding, and the state not far beyond those that the network settles in.
     """
     size = 1.0 + np.abs(found.z).max(axis=1, initial=0.0)
-    unit = np.maximum(found.sizes, 1.0 if problem.is_map else problem.rate)
+    unit = np.maximum(found.sizes, problem.time.scale(problem.rate))
     is_singular = found.gaps <= SINGULAR * unit
     is_exact = (found.residuals <= 1e-13 * problem.rate * size) & (size <= extent)
     is_accurate = found.residuals <= LARGEST_ERROR * size * found.gaps

@@ -16,6 +16,7 @@ from retime.core.rendering import numbered
 from retime.core.result import Result
 from retime.core.searched import Searched
 from retime.core.status import SearchStatus
+from retime.core.time import time_of
 
 SHOWN = 20  # rows of a printed table
 WRITTEN = 4  # numbers of a state or output that are written out; of longer ones the norm is
@@ -70,7 +71,7 @@ class FixedPoint(Result):
     def num_unstable(self) -> int:
         """Dimension of the unstable manifold: modes that grow."""
         w = self.eigenvalues
-        return int((np.abs(w) > 1.0).sum() if self.dt is not None else (np.real(w) > 0.0).sum())
+        return int((time_of(self.dt).sizes(w) > time_of(self.dt).neutral).sum())
 
     @property
     def growth_rate(self) -> float:
@@ -183,13 +184,13 @@ class FixedPoints(Result):
     def num_unstable(self) -> Array:
         """Dimension of the unstable manifold of each point `(k,)`: modes that grow."""
         w = self.eigenvalues
-        return (np.abs(w) > 1.0).sum(axis=1) if self.dt is not None else (np.real(w) > 0.0).sum(axis=1)
+        return (time_of(self.dt).sizes(w) > time_of(self.dt).neutral).sum(axis=1)
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """ "stable node", "unstable focus", "saddle", ... of each point; "neutral" where a mode neither grows nor decays. On a boundary:
         of the linearization on the side that `patterns` names."""
-        return tuple(kind_of(w, self.dt is not None) for w in self.eigenvalues)
+        return tuple(kind_of(w, time_of(self.dt)) for w in self.eigenvalues)
 
     @property
     def certificate(self) -> Certificate:
@@ -233,7 +234,7 @@ class FixedPoints(Result):
             raise IndexError(f"There is no fixed point {index}: {len(self)} were found, numbered from 0.") from None
         w = self.eigenvalues[k]
         return FixedPoint(
-            k, self.points[k], None if self.outputs is None else self.outputs[k], kind_of(w, self.dt is not None), bool(self.stable[k]),
+            k, self.points[k], None if self.outputs is None else self.outputs[k], kind_of(w, time_of(self.dt)), bool(self.stable[k]),
             w, self.patterns[k], bool(self.on_boundary[k]), float(self.residuals[k]), int(self.sliding_units[k]), self.dt,
         )  # fmt: skip
 
