@@ -33,12 +33,6 @@ LATE = {"core/result.py"}  # results find their plot at call time, by name: the 
 CLASS, FILE = 200, 400  # lines
 # What the rules below do not hold for yet. An entry that needs no exception any more fails: take it out.
 LONG = {
-    "analysis/basins/bounded_sets.py",
-    "analysis/basins/census.py",
-    "analysis/branches/by_arclength.py",
-    "analysis/branches/by_pattern.py",
-    "analysis/cycles/hunt.py",
-    "analysis/cycles/limit_cycles.py",
     "analysis/fixed_points/result.py",
     "simulation/events.py",
 }

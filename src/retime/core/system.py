@@ -2,9 +2,9 @@
 
 To add a family, write one file in `retime.models` with a frozen dataclass that checks its parameters in `__post_init__` and
 derives from `PiecewiseAffineSystem` (return the canonical form from `_canonical`), from `SwitchedSystem` (boundaries, and a region's
-matrices) or from `SmoothSystem` (return the right-hand side from `_equation`); every verb then works on it (docs/extending.md). Where a z +
-b F(z, s) is in the family again, say so in
-`_combined`: discretizing by Euler, its inverse and rescaling then stay in the family.
+matrices) or from `SmoothSystem` (return the right-hand side from `_equation`); every verb then works on it
+(docs/extending.md). Where a z + b F(z, s) is in the family again, say so in `_combined`: discretizing by Euler, its inverse
+and rescaling then stay in the family.
 """
 
 from __future__ import annotations

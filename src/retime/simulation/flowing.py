@@ -62,7 +62,7 @@ class SwitchedFlow(Motion):
         return self.dt > 0
 
     @property
-    def switching(self) -> str | None:
+    def switching(self) -> Any:
         """The rule, where there is a choice."""
         return "state" if self.has_choice else None
 

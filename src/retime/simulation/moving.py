@@ -47,7 +47,7 @@ class Motion(ABC):
         return False
 
     @property
-    def switching(self) -> str | None:
+    def switching(self) -> Any:
         """The rule, where there is a choice."""
         return None
 
@@ -82,7 +82,7 @@ class Motion(ABC):
         """dF/dz `(n, n)` at one state."""
         return self.model.jacobian(z, s)
 
-    def span(self, steps: int, duration: float) -> dict[str, Any]:
+    def span(self, steps: int, duration: Any) -> dict[str, Any]:
         """The horizon as `simulate` takes it: so many steps, or the ends of so much model time."""
         return {"steps": steps} if self.is_stepped else {"times": [0.0, duration]}
 

@@ -93,7 +93,7 @@ class HeldFlow(Steps):
         return self.model is self.flow
 
     @property
-    def switching(self) -> str | None:
+    def switching(self) -> Any:
         """The rule, where there is a choice."""
         return "clock" if self.has_choice else None
 
@@ -126,7 +126,6 @@ class HeldFlow(Steps):
         times = self.clock.read(self.model, steps, times, *z.shape)
         phase, m, dt = sample_phases(times, self.flow.dt), self.flow.num_inputs, self.flow.dt
         count = int(np.ceil(phase[-1]))
-        if not self.has_choice:
-            rows = rows_of(inputs, count, len(z), m, f"one row per step of dt = {dt} ({count})")
+        rows = rows_of(inputs, count, len(z), m, f"one row per step of dt = {dt} ({count})")
         held = rows[np.minimum(np.floor(phase).astype(int), len(rows) - 1)] if m else rows[:0]
         return times, clock_runs(self.flow, z, times[0], phase, rows), held

@@ -9,8 +9,8 @@ from scipy.optimize import brentq
 
 import retime as rt
 from retime.analysis.branches import by_arclength
-from retime.analysis.branches.by_arclength import Arclength
 from retime.analysis.branches.by_pattern import Follower
+from retime.analysis.branches.curve import Curve
 from retime.analysis.branches.scanning import scan
 
 module = import_module("retime.analysis.branches.scanning")  # its verb hides it
@@ -487,7 +487,7 @@ def test_two_rates_that_cross_at_once_by_symmetry_are_reported_as_degenerate():
 
 
 def test_a_change_of_stability_that_is_not_located_is_an_event_as_wide_as_its_interval(monkeypatch):
-    monkeypatch.setattr(Arclength, "_brackets", lambda self, a, b: iter(()))
+    monkeypatch.setattr(Curve, "brackets", lambda self, a, b: iter(()))
     model = rt.RateRNN(np.zeros((2, 2)), None, np.zeros(2), tau=1.0)
     found = scan(model, {"W_rec": [[1.0, -3.0], [3.0, 1.0]]}, [0.0, 0.8, 1.4])
     (event,) = found.events

@@ -85,6 +85,19 @@ class Family:
             groups, is_sure = self.groups.compare(numbers[best][moving, -1])
             self.of_orbit[moving] = np.where(is_sure, groups, -1)
 
+    def add(self, quarters: Array) -> None:
+        """Add orbits that stayed, by their last states `(quarters, w, b, n)`."""
+        self.orbits += [quarters[SKIPPED:, :, k] for k in range(quarters.shape[2])]
+        self.names += [-1] * quarters.shape[2]
+        self.groups = None
+
+    def compare(self, blocks: Array, fine: Array) -> tuple[Array, Array]:
+        """The group of each orbit, and whether (bool) it is like the orbits of that group."""
+        groups, is_sure = np.zeros(len(fine), dtype=int), np.zeros(len(fine), dtype=bool)
+        if fine.any():
+            groups[fine], is_sure[fine] = self.groups.compare(self.averages.of(blocks[:, fine]))
+        return groups, is_sure
+
 
 @dataclass
 class BoundedSets:
@@ -168,13 +181,13 @@ class BoundedSets:
                 member[rows] = -1
                 self.has_transients |= bool(ended.all())
                 continue
-            self._add(a, quarters[:, :, ~ended])
+            a.add(quarters[:, :, ~ended])
             self._group(a)
             self._note_leaks(a, np.concatenate(list(quarters[: a.level]))[:, ended])
 
     def _note_leaks(self, a: Family, blocks: Array) -> None:
         """Note the sets on which orbits were, in their states `(w, b, n)`, that ended elsewhere: transients, not attractors."""
-        groups, is_sure = self._compared(a, blocks, np.asarray(np.isfinite(blocks).all(axis=(0, 2))))
+        groups, is_sure = a.compare(blocks, np.asarray(np.isfinite(blocks).all(axis=(0, 2))))
         for group in np.unique(groups[is_sure]):
             self.known[a.of_group[group]].is_left = True
 
@@ -199,12 +212,6 @@ class BoundedSets:
             ended[alive] = stopped
             ended[alive[~stopped]] = self.settled(window[:, ~stopped]) >= 0
         return np.stack(quarters), ended
-
-    @staticmethod
-    def _add(a: Family, quarters: Array) -> None:
-        a.orbits += [quarters[SKIPPED:, :, k] for k in range(quarters.shape[2])]
-        a.names += [-1] * quarters.shape[2]
-        a.groups = None
 
     def _join(self, member: Array) -> None:
         """Join families that turned out to share cells when more of their states were known."""
@@ -255,7 +262,7 @@ class BoundedSets:
         """
         blocks, fine = self._blocks(a, window)
         orbit = np.full(window.shape[1], -1)  # of those that were followed
-        groups, is_sure = self._compared(a, blocks, fine)
+        groups, is_sure = a.compare(blocks, fine)
         for _ in range(ROUNDS):
             rows = np.flatnonzero(fine & ~is_sure & (orbit < 0))[: self._most(window.shape[2])]
             if len(rows) == 0 or self.is_over():
@@ -266,22 +273,14 @@ class BoundedSets:
             fine[rows[ended]] = False
             if not ended.all():
                 orbit[rows[~ended]] = len(a.orbits) + np.arange((~ended).sum())
-                self._add(a, quarters[:, :, ~ended])
+                a.add(quarters[:, :, ~ended])
                 self._group(a)
-            groups, is_sure = self._compared(a, blocks, fine)
+            groups, is_sure = a.compare(blocks, fine)
         names = np.where(is_sure, a.of_group[groups], -1)
         names[orbit >= 0] = np.array(a.names)[orbit[orbit >= 0]]
         is_left = np.array([name >= 0 and self.known[name].is_left for name in names], dtype=bool)
         self.has_transients |= bool(is_left.any())
         return np.where(is_left, -1, names)
-
-    @staticmethod
-    def _compared(a: Family, blocks: Array, fine: Array) -> tuple[Array, Array]:
-        """The group of each orbit, and whether (bool) it is like the orbits of that group."""
-        groups, is_sure = np.zeros(len(fine), dtype=int), np.zeros(len(fine), dtype=bool)
-        if fine.any():
-            groups[fine], is_sure[fine] = a.groups.compare(a.averages.of(blocks[:, fine]))
-        return groups, is_sure
 
     def _blocks(self, a: Family, window: Array) -> tuple[Array, Array]:
         """States `(w, b, n)` to take averages over, and for which orbits (bool) there are enough of them."""

@@ -1,4 +1,4 @@
-"""Initial states followed to their ends, and the attractors known so far."""
+"""Initial states followed to their ends."""
 
 from __future__ import annotations
 
@@ -10,28 +10,21 @@ from typing import Any
 import numpy as np
 
 from retime.analysis.basins import dynamics as autonomous
-from retime.analysis.basins.bounded_sets import MOST_SETS, REFERENCE, BoundedSets, comes_back, drifts
+from retime.analysis.basins.arrivals import Arrivals
+from retime.analysis.basins.bounded_sets import MOST_SETS, BoundedSets, comes_back, drifts
 from retime.analysis.basins.dynamics import CHUNKS, SAMPLES, Dynamics
 from retime.analysis.basins.endings import (
     REST,
-    RETURN,
     Known,
     Size,
     extent,
-    is_settling,
-    least_period,
     limit_cycle,
-    newton,
-    returns,
 )
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.progress import progress
 from retime.core.status import SearchStatus
 
-MATCH = 1e-6  # distance to an attractor, relative to the size of the box, that counts as arrived
-CONTRACTING = 1e-4  # ... that does when it shrank over the last quarter of the horizon
-ATTEMPTS = 16  # solutions for fixed points and cycles per quarter of the horizon
 PROBES = (16, 4)  # orbits by which the default horizon of a flow is measured: at first, and after half of the doublings
 DOUBLINGS = 10  # of that horizon, at most
 WIDEST = 32  # states of a flow, at most, for limit cycles to be solved for
@@ -40,12 +33,11 @@ LAST = ("diverged", "undecided")
 
 @dataclass
 class Census:
-    """Starts followed to their ends, and the attractors known so far."""
+    """Starts followed to their ends, and the order in which the attractors are listed."""
 
     dynamics: Dynamics
     size: Size
     deadline: float
-    known: list[Known] = field(default_factory=list)
     status: SearchStatus = SearchStatus.HEURISTIC
     lost: int = 0
     slow: int = 0  # starts that were followed to the end of their time and are undecided
@@ -53,8 +45,10 @@ class Census:
     order: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.arrivals = Arrivals(self.dynamics, self.size, lambda: self.deadline)
+        self.known = self.arrivals.known
         self.sets = BoundedSets(
-            self.dynamics, self.size.width, self.known, self._settled, lambda: self.deadline, self._is_over
+            self.dynamics, self.size.width, self.known, self.arrivals.settled, lambda: self.deadline, self._is_over
         )
 
     def anyway(self, work: Callable[[], Any]) -> Any:
@@ -101,7 +95,7 @@ class Census:
         labels = np.full(len(starts), -1)
         self.anyway(lambda: self._follow_all(starts, labels, what))
         self.slow += int((labels < 0).sum())
-        labels[labels < 0] = self._special("undecided")
+        labels[labels < 0] = self.arrivals.special("undecided")
         labels = self.anyway(lambda: self.sets.final(labels))
         self.anyway(lambda: self._close(labels))
         return self.anyway(lambda: self.sets.final(labels))
@@ -143,9 +137,9 @@ class Census:
                 self._is_over()
             found = np.full(len(z), -1)
             if not late.all():
-                found[~late] = self._settled(window[:, ~late])
+                found[~late] = self.arrivals.settled(window[:, ~late])
             if (stopped | late).any():
-                found[stopped | late] = self._special("undecided")
+                found[stopped | late] = self.arrivals.special("undecided")
             labels[left] = found
             advance(int((found >= 0).sum()))
             z, left, window = window[-1, found < 0], left[found < 0], window[:, found < 0]
@@ -156,102 +150,10 @@ class Census:
         advance(int((found >= 0).sum()))
         return z[found < 0], left[found < 0]
 
-    def _special(self, kind: str) -> int:
-        for k, a in enumerate(self.known):
-            if a.kind == kind:
-                return k
-        self.known.append(Known(kind, np.zeros((0, len(self._probe)))))
-        return len(self.known) - 1
-
-    @property
-    def _probe(self) -> Array:
-        return np.zeros(self.dynamics.model.num_states)
-
-    def _settled(self, window: Array) -> Array:
-        """Labels `(b,)` of those that diverged or arrived at a known or new fixed point or cycle; -1 for the others."""
-        z = window[-1]
-        labels = np.full(z.shape[0], -1)
-        gone = ~(np.abs(z) < self.size.far).all(axis=1)
-        if gone.any():
-            labels[gone] = self._special("diverged")
-        periods, moved = returns(window, self.dynamics.max_period)
-        self._arrived(window, labels)
-        candidates = is_settling(window, periods, moved, self.size.width)
-        for _ in range(ATTEMPTS):
-            near = np.min([np.full(len(z), np.inf), *[a.distance(z) for a in self.known]], axis=0)
-            coming = (near <= 1e-2 * self.size.width) & (moved > REST * self.size.width)
-            open_ = np.flatnonzero(candidates & (labels < 0) & ~coming)
-            if len(open_) == 0:
-                break
-            k = open_[np.argmin(moved[open_])]
-            candidates[k] = False
-            if self._solve(z[k], int(periods[k])):
-                self._arrived(window, labels)
-        self._neutral(window, labels, periods, moved)
-        return labels
-
-    def _arrived(self, window: Array, labels: Array) -> None:
-        """Label those that have come close to a known attractor, or closer than before when they are near."""
-        for k, a in enumerate(self.known):
-            open_ = np.flatnonzero(labels < 0)
-            now = a.distance(window[-1, open_])
-            if not np.isfinite(now).any():
-                continue
-            before = a.distance(window[max(-1 - SAMPLES // 2, -len(window)), open_])
-            unit = self.size.width
-            there = (now <= MATCH * unit + 1e-12 * np.abs(a.points).max()) | (
-                (now <= CONTRACTING * unit) & (now < 0.9 * before)
-            )
-            labels[open_[there]] = k
-
-    def _solve(self, z: Array, period: int) -> bool:
-        """Solve for the fixed point or cycle near z; whether a new attracting one was found."""
-        p = newton(self.dynamics, z, period)
-        if (p is None or np.abs(p - z).max() > RETURN * self.size.width) and self._resting(z):
-            return True
-        if p is None:
-            return False
-        _, J, orbit = self.dynamics.around(p, period)
-        largest = self.dynamics.largest(J)
-        if not self.dynamics.excess(largest) < -1:
-            return False
-        period = least_period(orbit, MATCH * self.size.width)
-        if period < len(orbit):
-            largest = self.dynamics.largest(self.dynamics.around(p, period)[1])
-        known = Known(
-            "fixed_point" if period == 1 else "cycle", orbit[:period], period if self.dynamics.is_map else 0, largest
-        )
-        if min([a.distance(p[None])[0] for a in self.known], default=np.inf) <= 0.1 * MATCH * self.size.width:
-            return False
-        self.known.append(known)
-        return True
-
-    def _resting(self, z: Array) -> bool:
-        """A state at rest without a vanishing field: Filippov's flow can rest on a boundary."""
-        if not self.dynamics.motion.has_choice:
-            return False
-        window, _, _ = self.dynamics.advance(z[None], self.deadline)
-        if not np.abs(window[:, 0] - window[-1, 0]).max() <= REST * self.size.width:
-            return False
-        self.known.append(Known("fixed_point", window[-1]))
-        return True
-
-    def _neutral(self, window: Array, labels: Array, periods: Array, moved: Array) -> None:
-        """Label those that rest, or return, where nothing attracts and nothing repels."""
-        for k in np.flatnonzero((labels < 0) & (moved <= REST * self.size.width)):
-            excess = self.dynamics.excess(
-                self.dynamics.largest(self.dynamics.around(window[-1, k], int(periods[k]))[1])
-            )
-            if -1 <= excess <= 1:
-                labels[k] = self._special("neutral")
-                a = self.known[labels[k]]
-                if len(a.points) < REFERENCE:
-                    a.points = np.concatenate([a.points, window[-1:, k]])
-
     def _close(self, labels: Array) -> None:
         """Note period and states of those bounded sets of a flow that are limit cycles."""
         flow = self.dynamics
-        if flow.is_map or flow.motion.has_choice or len(self._probe) > WIDEST:
+        if flow.is_map or flow.motion.has_choice or flow.model.num_states > WIDEST:
             return
         for k in np.unique(labels).tolist():
             a = self.known[k]
@@ -313,7 +215,7 @@ class Census:
 
     def _why_undecided(self) -> str:
         flow = self.dynamics
-        unit, name = ("steps", "steps") if flow.is_map else ("units of time", "duration")
+        unit, name = {"steps": "steps", "duration": "units of time"}[flow.motion.horizon], flow.motion.horizon
         text = (
             f"Within {flow.horizon * sum(CHUNKS) / CHUNKS[0]:.4g} {unit}, {self.slow} undecided neither arrived at an attracting point or "
             "cycle nor came back to where they had been"

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import numpy as np
 
+from retime.analysis.branches.pieces import MARGIN, num_outside
+from retime.analysis.branches.smooth_equation import EPS, Lost, SmoothEquation, Spot, along_value
 from retime.core.arrays import Array
 
-
-class Spot(NamedTuple):
-    """A solution u = (z, x) `(n + 1,)` on a smooth branch, x the scaled value.
-
-    tangent: of the branch, unit. w: multipliers or rates `(n,)`. least: smallest singular value of E = (dG/dz, dG/dx), 0 where
-    branches cross. side: sign of det (E, tangent), which changes along a branch where a simple branch crosses it and nowhere else.
-    """
-
-    u: Array
-    tangent: Array
-    w: Array
-    least: float
-    side: float
-
-
-class Lost(Exception):
-    """Newton's method found no solution near where one was expected."""
-
-
-EPS = float(np.finfo(float).eps)
+WINDOW = 1e-3  # of the distance of values: where an event is interpolated, far enough from singular equations
+NEARER = 0.02  # of `least` at the start of a step: with less at its end the end is beside a crossing
+CHECKED = 0.025  # from this angle on the direction in the middle of a step is looked at too
 
 
 def matched(v: Array, w: Array) -> Array:
@@ -92,18 +77,140 @@ def zero(points: list[tuple[float, float]], near: float) -> float:
     return min(roots, key=lambda r: abs(r - near), default=near)
 
 
-def solved(A: Array, b: Array) -> Array:
-    """x of A x = b, the smallest where A is singular.
+class Curve:
+    """A branch of an equation between two of its spots."""
 
-    Raises:
-        Lost: not finite.
+    def __init__(self, equation: SmoothEquation) -> None:
+        self.equation = equation
+
+    def point(self, a: Spot, b: Spot, share: float) -> Spot | None:
+        """The spot of this branch at a share of the way from a to b; None: not found, or that of a branch that crosses."""
+        equation = self.equation
+        guess, along = hermite(a, b, share)
+        if not equation.has(guess):
+            return None
+        found = equation.reached(guess, along, float(np.linalg.norm(b.u - a.u)), along)
+        return found if found is not None and self._is_between(a, b, found, guess, along) else None
+
+    def widened(self, p: Spot, q: Spot) -> tuple[Spot, Spot]:
+        """Two spots not closer than the window, where the branch reaches that far."""
+        h = self.window(p)
+        if np.linalg.norm(q.u - p.u) >= 0.3 * h:
+            return p, q
+        found = []
+        for s, step in ((p, -h), (q, h)):
+            guess = s.u + step * s.tangent
+            there = self.equation.reached(guess, s.tangent, 0.5 * h, s.tangent) if self.equation.has(guess) else None
+            found.append(s if there is None or angle_between(there.tangent, s.tangent) > 0.3 else there)
+        return found[0], found[1]
+
+    def _is_between(self, a: Spot, b: Spot, s: Spot, guess: Array, along: Array) -> bool:
+        """Whether a spot lies as the curve through a and b says, and has its direction."""
+        near = np.linalg.norm(s.u - guess) <= self._reach(a, b, s.u)
+        return bool(near and angle_between(s.tangent, along) <= 0.005 + 0.3 * angle_between(a.tangent, b.tangent))
+
+    def _reach(self, a: Spot, b: Spot, u: Array) -> float:
+        """How far a smooth branch may be from the cubic between a and b."""
+        bent = float(np.linalg.norm(b.u - a.u)) * (0.02 + angle_between(a.tangent, b.tangent))
+        return 0.03 * bent + 1e-9 * (1.0 + float(np.abs(u).max()))
+
+    def has_middle(self, a: Spot, b: Spot, angle: float) -> bool:
+        """Whether the branch through a passes half way where the cubic to b does: not so where b is on a branch that crosses."""
+        if angle > CHECKED:
+            return self.point(a, b, 0.5) is not None
+        guess, along = hermite(a, b, 0.5)
+        row = along_value(len(guess) - 1) if abs(along[-1]) > 0.5 else along
+        with suppress(Lost, ValueError):
+            u = self.equation.corrected(guess, row, float(np.linalg.norm(b.u - a.u)))
+            return bool(np.linalg.norm(u - guess) <= self._reach(a, b, u))
+        return False
+
+    def at_values(self, a: Spot, b: Spot) -> list[Spot]:
+        """Spots at the values strictly between two spots of one piece."""
+        equation = self.equation
+        low, high = sorted((float(a.u[-1]), float(b.u[-1])))
+        gap = 1e-7 * equation.longest  # a value this close to a turning point has no solution of its own
+        low, high = low + gap * (abs(a.tangent[-1]) < 1e-3), high - gap * (abs(b.tangent[-1]) < 1e-3)
+        inside = equation.x[(equation.x > low) & (equation.x < high)]
+        found = [self._at_value(a, b, float(x)) for x in (inside if a.u[-1] < b.u[-1] else inside[::-1])]
+        return [s for s in found if s is not None]
+
+    def _at_value(self, a: Spot, b: Spot, x: float) -> Spot | None:
+        """The spot at a value between two spots; interpolated where the equation is singular. None right beside a fold."""
+        equation = self.equation
+        share, axis = share_at(a, b, x), along_value(len(a.u) - 1)
+        while True:
+            guess, along = hermite(a, b, share)
+            guess[-1] = x
+            length = float(np.linalg.norm(b.u - a.u))
+            found = equation.reached(guess, axis, length, along)
+            is_between = found is not None and self._is_between(a, b, found, guess, along)
+            if found is not None and is_between and found.least > NEARER * min(a.least, b.least):
+                return found
+            if length <= WINDOW * equation.longest:
+                return equation.singular_spot(guess, along)
+            sides = [self.point(a, b, share + d) for d in (-0.2 * share, 0.2 * (1.0 - share))]
+            a, b = sides[0] or a, sides[1] or b
+            if sides == [None, None] or not (a.u[-1] - x) * (b.u[-1] - x) < 0:
+                return None
+            share = share_at(a, b, x)
+
+    def extrapolated(self, here: Spot, x: float) -> Spot | None:
+        """The spot at an end of the range close ahead where the equation is singular."""
+        equation = self.equation
+        h = WINDOW * equation.longest
+        with suppress(Lost, ValueError):
+            behind = equation.spot(equation.corrected(here.u - h * here.tangent, here.tangent, 0.5 * h), here.tangent)
+            shares = np.linspace(1.0, 6.0, 2001)
+            off = [abs(float(hermite(behind, here, float(k))[0][-1]) - x) for k in shares]
+            k = int(np.argmin(off))
+            near = (shares[max(k - 1, 0)], shares[min(k + 1, 2000)])
+            share = least_of(lambda k: abs(float(hermite(behind, here, k)[0][-1]) - x), *near)
+            u, along = hermite(behind, here, share)
+            u[-1] = x
+            return equation.singular_spot(u, along)
+        return None
+
+    def brackets(self, a: Spot, b: Spot) -> Iterator[tuple[Spot, Spot]]:
+        """Pairs of close spots between which the parameter turns, a branch crosses or a multiplier crosses the unit circle, in order."""
+        if self._signature(a) == self._signature(b):
+            return
+        length = float(np.linalg.norm(b.u - a.u))
+        shares = (0.5, 0.4, 0.6, 0.25, 0.75, 0.1, 0.9) if length > self.window(a) else ()
+        middle = next((m for m in (self.point(a, b, x) for x in shares) if m is not None), None)
+        if middle is None:
+            yield a, b
+            return
+        yield from self.brackets(a, middle)
+        yield from self.brackets(middle, b)
+
+    def _signature(self, s: Spot) -> tuple[bool, float, int]:
+        return bool(s.tangent[-1] > 0), s.side, num_outside(s.w, self.equation.time, MARGIN)
+
+    def window(self, a: Spot) -> float:
+        """How close spots around an event are."""
+        return max(WINDOW * self.equation.longest, 1e-8 * (1.0 + float(np.abs(a.u).max())))
+
+    def around(self, p: Spot, q: Spot) -> list[tuple[float, Spot]]:
+        """Shares and spots: p, q and, where they are found, one as far before and one after."""
+        if np.linalg.norm(q.u - p.u) > 2 * self.window(p):
+            return [(0.0, p), (1.0, q)]
+        way = (q.u - p.u) / float(np.linalg.norm(q.u - p.u)) ** 2
+        beyond = [s for x in (-1.0, 2.0) if (s := self.point(p, q, x)) is not None]
+        return [(0.0, p), (1.0, q), *((float((s.u - p.u) @ way), s) for s in beyond)]
+
+
+def root_of(around: list[tuple[float, Spot]], measure: Callable[[Spot], float]) -> tuple[float, float]:
+    """The share of the way from p to q at which a measure is 0, and how far it may be off; by a cubic through four spots.
+
+    It is compared with the parabolas through three of them.
     """
-    if not (np.isfinite(A).all() and np.isfinite(b).all()):
-        raise Lost
-    try:
-        x = np.linalg.solve(A, b)
-    except np.linalg.LinAlgError:
-        x = np.linalg.lstsq(A, b, rcond=1e-12)[0]
-    if not np.isfinite(x).all():
-        raise Lost
-    return x
+    points = [(x, measure(s)) for x, s in around]
+    at_p, at_q = points[0][1], points[1][1]
+    line = min(max(at_p / (at_p - at_q), 0.0), 1.0) if at_p != at_q else 0.5
+    if len(points) == 2:
+        return line, 1.0
+    share = zero(points, line)
+    others = [zero([*points[:2], x], line) for x in points[2:]] if len(points) == 4 else [line]
+    noise = EPS * (1.0 + float(np.abs(around[0][1].w).max(initial=0.0))) / max(abs(at_p - at_q), 1e-300)
+    return share, 2.0 * max(abs(x - share) for x in others) + 16.0 * noise

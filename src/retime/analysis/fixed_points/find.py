@@ -108,13 +108,16 @@ def find_fixed_points(
             status = SearchStatus.INTERRUPTED if is_interrupted else found.status
             found = replace(found, single=_merged(found.single, extra), status=status)
         points = _affine(model, view, problem, s, found)
-        if not motion_of(model).has_choice:
+        motion = motion_of(model)
+        if not motion.has_choice:
             return points
         if switching != "state" or found.status is SearchStatus.INTERRUPTED:
             return replace(points, switching="clock")
         from retime.analysis.fixed_points.resting import find_resting_points
 
-        return _with_resting(model, points, find_resting_points(model, s, deadline if complete else 0.0, seed), s)
+        return _with_resting(
+            model, points, find_resting_points(motion.model, s, deadline if complete else 0.0, seed), s
+        )
 
 
 def real_starts(starts: Any, n: int, most: int) -> Array | None:

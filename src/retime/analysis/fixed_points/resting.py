@@ -25,6 +25,7 @@ from retime.models import PiecewiseAffineFlow
 from retime.simulation import simulate
 from retime.simulation.arrays import form_arrays
 from retime.simulation.boundaries import find_followers, set_side
+from retime.simulation.filippov import Sides, filippov
 
 MOST_UNITS = 16  # up to which all regions are converted
 CHUNK = 1024  # pieces of boundary solved at a time
@@ -32,24 +33,6 @@ PROBE = 0.4871  # value of alpha around which the eigenvalue problem is expanded
 REAL = 1e-6  # imaginary part, relative, up to which an eigenvalue may be real
 EDGE = 1e-9  # distance of alpha from 0 and 1, where the point is an equilibrium of one side
 ORBITS, SAMPLES = 24, 256  # simulated when the pieces are too many
-
-
-class Sides(NamedTuple):
-    """The fields of the two sides of a boundary, without auxiliary states: W `(n, n)`, h `(n,)` where the unit is off and on."""
-
-    W_off: Array
-    h_off: Array
-    W_on: Array
-    h_on: Array
-
-
-def filippov(sides: Sides, normal: Array, z: Array) -> tuple[Array, Array]:
-    """The field alpha f+ + (1 - alpha) f- `(n,)` at z, alpha = a- / (a- - a+), a the speed along `normal`, and its derivative `(n, n)`."""
-    off, on = sides.W_off @ z + sides.h_off, sides.W_on @ z + sides.h_on
-    below, above = normal @ off, normal @ on
-    alpha = below / (below - above)
-    change = ((1.0 - alpha) * (normal @ sides.W_off) + alpha * (normal @ sides.W_on)) / (below - above)
-    return off + alpha * (on - off), sides.W_off + alpha * (sides.W_on - sides.W_off) + np.outer(on - off, change)
 
 
 class Resting(NamedTuple):

@@ -1,0 +1,108 @@
+"""The cycles of a piecewise-affine map that were found, each once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from retime.analysis.cycles.result import Cycle
+from retime.analysis.dust import tidy, without_dust
+from retime.analysis.fixed_points.find import ordered
+from retime.analysis.fixed_points.leaves import TOLERANCE, Solution
+from retime.analysis.view import AffineView
+from retime.core.arrays import Array
+from retime.core.time import Discrete
+
+
+@dataclass
+class Found:
+    """A cycle in the making: points `(k, n)`, bits `(k, q)`, whether a point is on a boundary."""
+
+    points: Array
+    bits: Array
+    near: bool
+
+
+class Book:
+    """The cycles of one map that were found, by their period in steps."""
+
+    def __init__(self, view: AffineView, s: Array) -> None:
+        self.view, self.s = view, s
+        self.found: dict[int, list[Found]] = {}
+        self.unclear = 0  # sequences of regions whose cycle double precision cannot tell
+        self._known: set[bytes] = set()  # of cycles that are listed
+
+    def cycles(self) -> tuple[Cycle, ...]:
+        """All, the shortest first."""
+        return tuple(
+            self._cycle(k, f)
+            for k in sorted(self.found)
+            for f in sorted(self.found[k], key=lambda f: tuple(np.round(f.points[0], 9)))
+        )
+
+    def add(self, k: int, x: Solution) -> bool:
+        """Book a solution of k steps, unless its period is shorter or it is known; whether it was new."""
+        n, q = self.view.form.num_states, self.view.form.num_units
+        z, bits = x.z.reshape(k, n), x.bits.reshape(k, q)
+        if self.least_period(k, x.z) < k:
+            return False
+        if not self._rests(z[None])[0] <= TOLERANCE:
+            self.unclear += 1
+            return False
+        size = 1.0 + np.abs(z).max()
+        turn = _first_phase(z)
+        z, bits = np.roll(z, -turn, axis=0), np.roll(bits, -turn, axis=0)
+        known = self.found.setdefault(k, [])
+        near, key = bool(x.near.any()), turn_key(bits)
+        if key in self._known or (near and any(f.near and _is_same_cycle(z, f.points, size) for f in known)):
+            return False
+        self._known.add(key)
+        known.append(Found(z, bits, near))
+        return True
+
+    def least_period(self, k: int, z: Array) -> int:
+        """The smallest divisor j of k after which the points z `(k n,)` come again."""
+        rows = z.reshape(k, -1)
+        size = 1.0 + np.abs(rows).max(initial=0.0)
+        again = (j for j in range(1, k) if k % j == 0 and np.abs(np.roll(rows, -j, axis=0) - rows).max() <= 1e-7 * size)
+        return next(again, k)
+
+    def _rests(self, z: Array) -> Array:
+        """Largest distances `(c,)`, relative to 1 + |z|, between images of points and the next ones, of cycles z `(c, k, n)` (or flat ones)."""
+        rows = z.reshape(len(z), -1, self.view.form.num_states)
+        with np.errstate(all="ignore"):
+            moved = np.abs(self.view.form.apply(rows, self.s) - np.roll(rows, -1, axis=1)).max(axis=(1, 2))
+            return moved / (1.0 + np.abs(rows).max(axis=(1, 2)))
+
+    def _cycle(self, k: int, f: Found) -> Cycle:
+        view = self.view
+        M = view.form.regions(f.bits).M
+        product = np.eye(M.shape[1])
+        for one in M:
+            product = one @ product
+        w = ordered(tidy(np.linalg.eigvals(product)), Discrete())
+        points = without_dust(f.points.reshape(1, -1), self._rests).reshape(f.points.shape)
+        residual = self._rests(points[None])[0]
+        step = float(view.dt if view.dt is not None else view.step or 1.0)
+        period = k if view.dt is not None else k * step
+        return Cycle(period, points, w, bool(Discrete().is_stable(w)), f.bits, float(residual), f.near, k * step)
+
+
+def _first_phase(z: Array) -> int:
+    """Index of the point at which a cycle is taken to begin: smallest first coordinate, the next ones breaking ties within rounding."""
+    size = 1e-9 * (1.0 + np.abs(z).max())
+    rows = np.round(z / size)
+    return int(np.lexsort(rows.T[::-1])[0])
+
+
+def turn_key(bits: Array) -> bytes:
+    """The same for all phases of a cyclic sequence of patterns `(k, q)`."""
+    rows = [row.tobytes() for row in np.packbits(bits, axis=1)] if bits.shape[1] else [b""] * len(bits)
+    first = min(rows)
+    turns = [rows[j:] + rows[:j] for j in range(len(rows)) if rows[j] == first]
+    return len(rows).to_bytes(4, "little") + b"".join(min(turns))
+
+
+def _is_same_cycle(a: Array, b: Array, size: float) -> bool:
+    return any(np.abs(np.roll(a, -j, axis=0) - b).max() <= 1e-7 * size for j in range(len(a)))
