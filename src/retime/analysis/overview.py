@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,17 +14,18 @@ from retime.analysis.basins.result import Basins
 from retime.analysis.cycles.find import find_cycles
 from retime.analysis.cycles.result import Cycles
 from retime.analysis.exponents.lyapunov import LyapunovSpectrum, lyapunov_spectrum
-from retime.analysis.fixed_points.find import FixedPoints, check_budget, check_count, find_fixed_points, not_a_model
+from retime.analysis.fixed_points.find import FixedPoints, find_fixed_points
 from retime.analysis.regions.visits import VisitedRegions, visited_regions
 from retime.analysis.view import affine_view, constant_input
-from retime.core.arrays import Array
+from retime.core.arguments import amount, box_of, one_start, seconds, seed_of, switching_of, system, whole
+from retime.core.arrays import Array, real_array
 from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
 from retime.core.result import Result
 from retime.core.start import own_start
 from retime.core.states import box_around, one_state
 from retime.core.status import SearchStatus, TrajectoryStatus
-from retime.core.system import System, initial_states
+from retime.core.system import System
 from retime.core.trajectory import Trajectory
 from retime.simulation import simulate
 from retime.simulation.motion import motion_of
@@ -32,6 +34,7 @@ MOST_EXPONENTS = 10
 PERIODS = 64  # of an orbit that repeats
 SHARES = {"orbit": 1, "regions": 1, "fixed points": 3, "exponents": 4, "cycles": 3, "basins": 4}
 """How the time is shared, in the order of work: the cheap and certain parts first; what a part leaves goes to those after it."""
+LEAST = 1e-9  # seconds of a part when the time is over: it does its first stretch
 REPEATS = 1e-8  # relative distance up to which an orbit has come back
 
 
@@ -128,13 +131,13 @@ def analyze(
     max_period: float | None = None,
     basins: int = 0,
     box: Any = None,
-    time_limit: float = 60.0,
-    seed: int = 0,
+    time_limit: float | None = 60.0,
+    seed: int | None = 0,
 ) -> Analysis:
     """Analyze a system: all fixed points, cycles, the exponents and regions of one orbit, and, if asked for, basins.
 
     Args:
-        model: any retime model, or the model of a conversion.
+        model: any retime model, or a conversion.
         z0: `(n,)`, where the orbit starts, or a point of a result, or a Trajectory (where it ended); None for zeros, or a random state
             (`seed`) where zeros are at rest.
         steps: length of the orbit of a map or clock-held flow; for other flows `duration` says it.
@@ -143,9 +146,9 @@ def analyze(
         switching: for converted flows.
         max_period: largest period of cycles; None for 4 steps, or a tenth of the duration. 0 leaves cycles out.
         basins: number of initial states; 0 leaves basins out. box: `(n, 2)` of them; None for twice the range of the orbit.
-        time_limit: seconds of work (compilation is not counted), shared by the parts: first the orbit and its regions, then fixed
-            points, exponents, cycles, basins. Of each at least a first stretch is done; an orbit that would take longer than its
-            share is shortened (`notes` say so). seed: of random numbers.
+        time_limit: seconds of work (compilation is not counted), None: no limit; shared by the parts: first the orbit and its regions,
+            then fixed points, exponents, cycles, basins. Of each at least a first stretch is done; an orbit that would take longer
+            than its share is shortened (`notes` say so). seed: of random numbers.
 
     Returns:
         Analysis.
@@ -153,17 +156,16 @@ def analyze(
     Raises:
         TypeError: not a model. ShapeError: z0 or inputs of the wrong size.
     """
-    if not isinstance(model, System):
-        raise not_a_model("analyze", model)
-    _check(model, steps, duration, max_period, basins)
-    check_budget("time_limit", time_limit)
+    model, seed, time_limit = system("analyze", model), seed_of(seed), seconds(time_limit)
+    switching = switching_of(model, switching)
+    _check(model, steps, duration, max_period, basins, box)
     s = constant_input(model, inputs)
-    start, words = own_start(model, s if len(s) else None, seed=seed) if z0 is None else (one_state(z0), "")
-    z = initial_states(model.start(start), model.num_states)
-    if z.ndim != 1:
-        raise ShapeError(
-            f"`z0` has shape {z.shape}; analyze follows one orbit: give one initial state ({model.num_states},)."
-        )
+    start, words = (
+        own_start(model, s if len(s) else None, seed=seed) if z0 is None else (real_array("z0", one_state(z0)), "")
+    )
+    with suppress(ShapeError):  # reported below, with the shape that is wanted
+        start = model.start(start)
+    z = one_start("analyze", start, model.num_states)
     run = _Run(model, z, s, switching, seed, time_limit, {"basins"} if not basins else set())
     if words.startswith("a random state"):
         run.notes.append(f"The orbit begins at {words}.")
@@ -179,13 +181,15 @@ def analyze(
     return Analysis(points, cycles, orbit, exponents, regions, found, behavior, tuple(run.notes), run.seconds)
 
 
-def _check(model: System, steps: Any, duration: Any, max_period: Any, basins: Any) -> None:
+def _check(model: System, steps: Any, duration: Any, max_period: Any, basins: Any, box: Any) -> None:
     """Refuse what the parts would refuse only after others have taken their time."""
-    check_count("steps", steps, 1)
-    check_count("basins", basins, 0)
+    whole("steps", steps, 1)
+    whole("basins", basins, 0)
+    if box is not None:
+        box_of(box, model.num_states, may_be_flat=True)
     for name, value in (("duration", duration), ("max_period", max_period)):
         if value is not None:
-            check_budget(name, value)
+            amount(name, value)
     if duration is not None and (duration == 0 or duration == float("inf")):
         raise ValueError(f"`duration` is {duration!r}; it must be a positive finite model time.")
     if duration is not None and not motion_of(model).clock.times:
@@ -231,7 +235,7 @@ class _Run:
 
     def share(self, name: str) -> float:
         """Seconds for a part: its share of those that are left, beside the parts that are still to come."""
-        left = max(self.deadline - work_seconds(), 0.0)
+        left = max(self.deadline - work_seconds(), LEAST)
         return left if left == float("inf") else left * self.shares[name] / sum(self.shares.values())
 
     def timed(self, name: str, part: Any) -> Any:
@@ -330,7 +334,7 @@ class _Run:
 
     def basins(self, num: int, box: Any, orbit: Trajectory) -> Basins | None:
         """Basins in a box around the orbit."""
-        if self.share("basins") <= 0:
+        if work_seconds() >= self.deadline:
             self.notes.append(f"No time was left for basins: raise the time limit ({self.limit:.6g} s of work).")
             return None
         if box is None:

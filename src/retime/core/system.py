@@ -39,6 +39,8 @@ class System(ABC):
     """
 
     family: ClassVar[str]
+    takes_switching: ClassVar[bool] = False
+    """Whether its region may be held for a step or read from the state, as the `switching` of verbs says."""
 
     time: TimeBase = field(default=Discrete(1.0), kw_only=True)
     readout: Any = field(default=None, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retime.core.arrays import Array
+from retime.core.conversion import Conversion
 from retime.core.errors import MissingDependencyError
 from retime.core.time import CONTINUOUS, Discrete, TimeBase
 from retime.models import LinearSystem
@@ -37,6 +38,7 @@ def opened(system: Any, time: TimeBase | None) -> Opened:
     Raises:
         TypeError: none of these. ValueError: no step where one is needed.
     """
+    system = system.model if isinstance(system, Conversion) else system
     if isinstance(system, LinearSystem):
         return Opened(system, lambda found: found)
     if isinstance(system, (tuple, list)):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from retime.core.arguments import whole
 from retime.core.arrays import Array, increasing, positive, real_array
 from retime.core.errors import ShapeError
 from retime.core.inputs import Inputs
@@ -121,7 +122,7 @@ class Clock(NamedTuple):
             times = increasing("times", times)
             check_memory(len(times), *shape)
             return times
-        count = whole_steps(steps)
+        count = whole("steps", steps, 0)
         check_memory(count + 1, *shape)
         return self.dt * np.arange(count + 1)
 
@@ -171,17 +172,6 @@ def sample_phases(times: Array, dt: float) -> Array:
     rounding = 2.0 * (np.spacing(np.abs(times)) + np.spacing(abs(times[0]))) / dt
     near = np.maximum(SNAP * np.maximum(1.0, whole * 1e-3), np.minimum(rounding, MOST_SNAP))
     return np.where(np.abs(phase - whole) <= near, whole, phase)
-
-
-def whole_steps(steps: Any) -> int:
-    """A number of steps.
-
-    Raises:
-        ValueError: not a whole number >= 0.
-    """
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
-        raise ValueError(f"`steps` is {steps!r}; it must be a whole number >= 0.")
-    return int(steps)
 
 
 def number_of(num: Any, n: int) -> int:

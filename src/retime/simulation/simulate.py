@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from retime.core.arguments import switching_of, system
 from retime.core.arrays import Array
 from retime.core.status import TrajectoryStatus
 from retime.core.system import System
@@ -62,15 +63,8 @@ def simulate(
     2 / ||W|| (infinity norm, balanced).
     Backend: NumPy float64 and Numba; JAX in 64 bits and Diffrax for smooth systems. Source: kidger2022; docs/theory/flows.md.
     """
-    if not isinstance(model, System):
-        raise TypeError(
-            f"`model` is {type(model).__name__}; simulate takes a retime model or a converted flow (`conversion.model`)."
-        )
-    motion = motion_of(model, switching)
-    if switching is not None and not motion.has_choice:
-        raise ValueError(
-            f"`switching` is {switching!r}, but only converted flows have a choice: {type(model).__name__} has none."
-        )
+    model = system("simulate", model)
+    motion = motion_of(model, switching_of(model, switching))
     if (tolerance is not None or solver is not None) and not motion.is_solved:
         raise ValueError(
             f"`tolerance` and `solver` are for smooth flows; {type(model).__name__} needs none. Drop them."

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from retime.core.arrays import Array, positive, vector
+from retime.analysis.view import constant_input
+from retime.core.arguments import whole
+from retime.core.arrays import Array, positive
 from retime.core.clock import work_seconds
 from retime.core.status import TrajectoryStatus
 from retime.core.trajectory import Trajectory
@@ -179,13 +181,9 @@ def dynamics_of(
     """The dynamics of a model in a box, with a horizon that is given or a guess; a clock-held flow as the map that it is at the samples.
 
     Raises:
-        ValueError: a horizon of the other kind, or a rule of switching that the model does not have.
+        ValueError: a horizon of the other kind. ShapeError: not one constant input.
     """
-    motion = motion_of(model, switching)
-    if switching is not None and not motion.has_choice:
-        raise ValueError(f"`switching` is {switching!r}, but {type(model).__name__} has no choice. Drop it.")
-    s = np.zeros(model.num_inputs) if inputs is None else vector("inputs", inputs, model.num_inputs)
-    motion = motion.at_samples
+    s, motion = constant_input(model, inputs), motion_of(model, switching).at_samples
     other = {"duration": duration, "steps": steps}
     other.pop(motion.horizon)
     for wrong, value in other.items():
@@ -202,17 +200,6 @@ def dynamics_of(
     total = longest if duration is None else positive("duration", duration, "model time")
     flow.quarter = total / CHUNKS[0]
     return flow
-
-
-def whole(name: str, value: Any, least: int) -> int:
-    """A whole number >= least.
-
-    Raises:
-        ValueError: anything else.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"`{name}` is {value!r}; it must be a whole number >= {least}.")
-    return int(value)
 
 
 def _rate(flow: Dynamics, box: Array) -> float:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from retime.core.arrays import Array
+from retime.core.patience import TimeIsUp
 from retime.core.time import TimeBase
 
 SUB = 4  # looks between two values
@@ -64,7 +65,7 @@ class Found:
     collapsed: bool = False
 
 
-class Stopped(Exception):
+class Stopped(TimeIsUp):
     """The time is over."""
 
 

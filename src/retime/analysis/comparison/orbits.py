@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retime.core.arrays import Array
+from retime.core.arguments import one_start, switching_of, system, whole
+from retime.core.arrays import Array, real_array
 from retime.core.errors import ShapeError
 from retime.core.result import Result
 from retime.core.status import TrajectoryStatus
-from retime.core.system import System, initial_states
+from retime.core.system import System
 from retime.core.trajectory import Trajectory
 from retime.simulation import simulate
 from retime.simulation.motion import motion_of
@@ -104,17 +105,12 @@ def compare(
     Raises:
         TypeError: `model` is not a map. ShapeError: numbers of states differ, or z0 is a batch. ValueError: steps < 1.
     """
-    if not isinstance(model, System) or model.time.step is None:
+    model = system("compare", model, wanted="a map (discrete time) first")
+    if model.time.step is None:
         raise TypeError(f"`model` is {type(model).__name__}; the first argument of compare is the map (discrete time).")
-    if not isinstance(other, System):
-        raise TypeError(f"`other` is {type(other).__name__}; compare takes a second retime model or a converted flow.")
-    z = initial_states(z0, model.num_states)
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)):
-        raise ValueError(f"`steps` is {steps!r}; it must be a whole number >= 1.")
-    if z.ndim != 1 or steps < 1:
-        raise ShapeError(
-            "`z0` must be one initial state (n,) and `steps` at least 1; compare members of a batch one by one."
-        )
+    other = system("compare", other, "other", "a second retime model or a converted flow")
+    switching, steps = switching_of(other, switching), whole("steps", steps, 1)
+    z = one_start("compare", z0, model.num_states)
     try:
         other.start(z)
     except ShapeError:
@@ -124,7 +120,7 @@ def compare(
     reference = simulate(model, z, steps=steps, inputs=inputs)
     free = _run(other, z, model.dt, steps, inputs, switching)
     starts = np.nan_to_num(reference.states[:-1], nan=0.0)
-    rows = None if inputs is None else np.asarray(inputs, dtype=float).reshape(1, steps, -1)
+    rows = None if inputs is None else real_array("inputs", inputs).reshape(1, steps, -1)
     restarted = _run(other, starts, model.dt, 1, rows, switching)
     lost = np.isnan(reference.states[1:]).any(axis=1)
     one = np.abs(restarted.states[-1, :, : model.num_states] - reference.states[1:]).max(axis=1)

@@ -8,13 +8,13 @@ import numpy as np
 
 from retime.analysis.cycles.hunt import GIVEN, Hunt
 from retime.analysis.cycles.result import Cycles
-from retime.analysis.fixed_points.find import check_budget, check_count, not_a_model, real_starts
+from retime.analysis.fixed_points.find import real_starts
 from retime.analysis.view import affine_view, constant_input
+from retime.core.arguments import amount, seconds, seed_of, switching_of, system, whole
 from retime.core.clock import work_seconds
 from retime.core.quiet import one_blas_thread
 from retime.core.searched import Searched
 from retime.core.system import System
-from retime.models import PiecewiseAffineFlow
 
 
 def find_cycles(
@@ -22,11 +22,11 @@ def find_cycles(
     max_period: float,
     *,
     inputs: Any = None,
-    time_limit: float = 60.0,
+    time_limit: float | None = 60.0,
     node_limit: float = 200_000,
     starts: Any = None,
     num_starts: int = 1024,
-    seed: int = 0,
+    seed: int | None = 0,
     switching: str | None = None,
 ) -> Cycles:
     """Find the cycles of a piecewise-affine map up to a period, or limit cycles of a flow, under a constant input.
@@ -45,7 +45,7 @@ def find_cycles(
         model: a piecewise-affine map, a converted flow, or a continuous piecewise-affine network.
         max_period: largest period: steps of a map, model time of a flow.
         inputs: `(m,)`, held for ever; None for zero.
-        time_limit: seconds of work. node_limit: nodes of the search for proofs, per period.
+        time_limit: seconds of work, None for no limit. node_limit: nodes of the search for proofs, per period.
         starts: `(k, n)` states to start from besides the search's own, a Trajectory (states of it), or points of results.
         num_starts: starts per period that must pass without a new cycle before the next period. seed: of the random numbers.
         switching: for converted flows: "clock" (default) or "state".
@@ -58,19 +58,14 @@ def find_cycles(
 
     Backend: NumPy float64 and Numba, all cores. Source: eisenmann2023; docs/theory/analysis.md.
     """
-    if not isinstance(model, System):
-        raise not_a_model("find_cycles", model)
+    model, seed, time_limit = system("find_cycles", model), seed_of(seed), seconds(time_limit)
+    node_limit, num_starts = amount("node_limit", node_limit), whole("num_starts", num_starts, 1)
+    switching = switching_of(model, switching)
     view = affine_view(model)
     if view is None:
         raise TypeError(
             f"`model` is {type(model).__name__}; find_cycles takes piecewise-affine systems. For smooth ones see find_fixed_points, or "
             "find_basins, which names the cycles that orbits end on."
-        )
-    check_budget("time_limit", time_limit)
-    check_budget("node_limit", node_limit)
-    if switching not in (None, "clock", "state") or (switching and not isinstance(model, PiecewiseAffineFlow)):
-        raise ValueError(
-            f'`switching` is {switching!r}; converted flows take "clock" or "state", other systems nothing.'
         )
     is_flow = switching == "state" or not view.is_map
     s, z = constant_input(model, inputs), real_starts(starts, model.num_states, GIVEN[is_flow])
@@ -92,8 +87,6 @@ def find_cycles(
         raise ValueError(
             f"`max_period` is {max_period!r}; it must be at least one step of {step}, a whole number of steps for maps."
         )
-    check_count("num_starts", num_starts, 1)
-    check_count("seed", seed, 0)
     with one_blas_thread():
         hunt = Hunt(view, s, np.random.default_rng(seed), work_seconds() + time_limit, time_limit, num_starts, z)
         return hunt.run(int(largest), node_limit).of(Searched(model, s))

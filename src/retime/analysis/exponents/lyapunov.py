@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from retime.analysis.exponents.growth import Growth
 from retime.analysis.exponents.linear import is_linear, linear_spectrum
 from retime.analysis.exponents.maps import is_slim, map_growth, slim_growth
@@ -13,9 +11,8 @@ from retime.analysis.exponents.result import LyapunovSpectrum
 from retime.analysis.exponents.smooth import smooth_growth
 from retime.analysis.exponents.statistics import spectrum_of
 from retime.analysis.exponents.switched import switched_growth
-from retime.analysis.fixed_points.find import check_budget, not_a_model
+from retime.core.arguments import seconds, switching_of, system
 from retime.core.arrays import Array
-from retime.core.clock import work_seconds
 from retime.core.equation import check_installed
 from retime.core.errors import ShapeError
 from retime.core.patience import Patience
@@ -73,26 +70,19 @@ def lyapunov_spectrum(
     Backend: NumPy float64 and Numba, on all cores; JAX and Diffrax for smooth systems.
     Source: benettin1980, leine2004 (saltation), kaplan1979.
     """
-    if not isinstance(model, System):
-        raise not_a_model("lyapunov_spectrum", model)
+    model = system("lyapunov_spectrum", model)
+    motion = motion_of(model, switching_of(model, switching))
     z = started(model, z0, inputs)
     if z.ndim != 1:
         raise ShapeError(
             f"`z0` has shape {z.shape}; exponents belong to one orbit: give one initial state ({z.shape[-1]},)."
         )
     num = number_of(num, len(z))
-    motion = motion_of(model, switching)
-    if switching is not None and not motion.has_choice:
-        raise ValueError(
-            f"`switching` is {switching!r}, but only converted flows have a choice: {type(model).__name__} has none."
-        )
     if (tolerance is not None or solver is not None) and not motion.is_solved:
         raise ValueError(
             f"`tolerance` and `solver` are for smooth flows; {type(model).__name__} needs none. Drop them."
         )
-    if time_limit is not None:
-        check_budget("time_limit", time_limit)
-    patience = Patience(np.inf if time_limit is None else work_seconds() + time_limit)
+    patience = Patience.lasting(seconds(time_limit))
     horizon = horizon_of(motion, steps, times, transient)
     with one_blas_thread():
         if is_linear(model):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from retime.core.arguments import is_number
 from retime.core.arrays import Array
 from retime.core.errors import ShapeError
 from retime.core.system import System
@@ -20,7 +21,10 @@ def checked_periods(model: System, s: Array, period: Any) -> Array:
         ShapeError: neither a number nor n of them. ValueError: not positive, or the system is another one a period on.
     """
     n = model.num_states
-    given = np.array([np.inf if x is None else x for x in np.ravel(np.asarray(period, dtype=object))], dtype=float)
+    entries = [np.inf if x is None else x for x in np.ravel(np.asarray(period, dtype=object))]
+    if not all(map(is_number, entries)):
+        raise ValueError(f"`period` is {period!r}; it must hold numbers, None for a state that is no angle.")
+    given = np.array(entries, dtype=float)
     if np.ndim(period) > 1 or len(given) not in (1, n):
         raise ShapeError(
             f"`period` has shape {np.shape(period)}; it must be ({n},), one per state, None for one that is no angle."

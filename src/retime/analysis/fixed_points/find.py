@@ -15,9 +15,11 @@ from retime.analysis.fixed_points.leaves import TOLERANCE, Solution, Solutions, 
 from retime.analysis.fixed_points.result import FixedPoints, FixedSet
 from retime.analysis.fixed_points.search import GRACE, solve_all
 from retime.analysis.view import AffineView, affine_view, constant_input
+from retime.core.arguments import amount, seconds, seed_of, switching_of, system, whole
 from retime.core.arrays import Array, real_array
 from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
+from retime.core.patience import Patience
 from retime.core.quiet import one_blas_thread
 from retime.core.searched import Searched
 from retime.core.start import spread
@@ -26,7 +28,6 @@ from retime.core.status import SearchStatus
 from retime.core.system import System
 from retime.core.time import CONTINUOUS, TimeBase
 from retime.core.trajectory import Trajectory
-from retime.models import PiecewiseAffineFlow
 from retime.simulation.motion import motion_of
 
 if TYPE_CHECKING:
@@ -40,11 +41,11 @@ def find_fixed_points(
     *,
     inputs: Any = None,
     complete: bool = True,
-    time_limit: float = 60.0,
+    time_limit: float | None = 60.0,
     node_limit: float = float("inf"),
     starts: Any = None,
     num_starts: int = 200,
-    seed: int = 0,
+    seed: int | None = 0,
     switching: str | None = None,
     period: Any = None,
 ) -> FixedPoints:
@@ -61,13 +62,13 @@ def find_fixed_points(
     boundaries at once are not searched. Smooth systems: damped Newton steps from many starts; no proof.
 
     Args:
-        model: any retime model, or the model of a conversion.
+        model: any retime model, or a conversion.
         inputs: `(m,)`, held for ever; None for zero.
         complete: False skips the proof and searches from starts only.
-        time_limit: seconds of work for the search. node_limit: nodes of the search for the proof.
+        time_limit: seconds of work for the search, None for no limit. node_limit: nodes of the search for the proof.
         starts: `(k, n)` states to start from, for searches without proof, a Trajectory (states of it), or points of results; None takes
             states that the system visits and noise around them.
-        num_starts: number of starts when a search without proof begins. seed: of the random numbers.
+        num_starts: number of starts when a search without proof begins. seed: of the random numbers, None for other ones in every call.
         switching: for converted flows, "clock" (default) or "state".
         period: smooth systems with angles: `(n,)`, the period of each state, None or inf for one that is no angle; or one number, for all
             states. States that differ by periods are one, listed with angles up to period / 2 in size; a map may send an angle once around.
@@ -76,21 +77,14 @@ def find_fixed_points(
         FixedPoints: with `complete` False and a `status` when a budget ended first, Ctrl-C was pressed, or there is no proof to be had.
 
     Raises:
-        TypeError: not a retime model. ShapeError: inputs or starts of the wrong size. ValueError: a negative budget.
+        TypeError: not a retime model. ShapeError: inputs or starts of the wrong size. ValueError: a budget that is none.
 
     Cost: exponential in the number of ReLU units at worst. 30 random units take some hundredths of a second, 50 about a second.
     Backend: NumPy float64 and Numba; JAX for smooth systems. Source: cottle2009, sussillo2013; docs/theory/analysis.md.
     """
-    if not isinstance(model, System):
-        raise not_a_model("find_fixed_points", model)
-    check_budget("time_limit", time_limit)
-    check_budget("node_limit", node_limit)
-    check_count("num_starts", num_starts, 1)
-    check_count("seed", seed, 0)
-    if switching not in (None, "clock", "state") or (switching and not isinstance(model, PiecewiseAffineFlow)):
-        raise ValueError(
-            f'`switching` is {switching!r}; converted flows take "clock" or "state", other systems nothing.'
-        )
+    model, seed, time_limit = system("find_fixed_points", model), seed_of(seed), seconds(time_limit)
+    node_limit, num_starts = amount("node_limit", node_limit), whole("num_starts", num_starts, 1)
+    switching = switching_of(model, switching)
     s, deadline = constant_input(model, inputs), work_seconds() + time_limit
     view, given = affine_view(model), real_starts(starts, model.num_states, num_starts)
     if view is not None and period is not None:
@@ -102,14 +96,12 @@ def find_fixed_points(
             angles = None if period is None else checked_periods(model, s, period)
             return _smooth(model, s, given, (num_starts, seed, time_limit, angles))
         problem = Complementarity.of_points(view.form, s, view.form_time)
-        status = SearchStatus.HEURISTIC if time_limit > 0 else SearchStatus.TIME_LIMIT
-        found = Solutions([], [], status, 0, float("nan"), 0)
+        found = Solutions([], [], SearchStatus.HEURISTIC, 0, float("nan"), 0)
         if complete:
             found = solve_all(problem, deadline=deadline, node_limit=node_limit)
         if (
             found.status in (SearchStatus.HEURISTIC, SearchStatus.TIME_LIMIT, SearchStatus.NODE_LIMIT)
             and not (found.status is SearchStatus.HEURISTIC and found.unclear)  # all but those regions are excluded
-            and time_limit > 0
         ):
             late = max(deadline, work_seconds() + GRACE)
             extra, is_interrupted = _without_proof(view, problem, s, given, (num_starts, seed, late))
@@ -126,32 +118,6 @@ def find_fixed_points(
         return _with_resting(
             model, points, find_resting_points(motion.model, s, deadline if complete else 0.0, seed), s
         )
-
-
-def not_a_model(verb: str, value: Any) -> TypeError:
-    """The error for something that is no system; a conversion is told apart."""
-    hint = " Pass the conversion's `.model`." if hasattr(value, "certificate") and hasattr(value, "model") else ""
-    return TypeError(f"`model` is {type(value).__name__}; {verb} takes a retime model or a converted flow.{hint}")
-
-
-def check_budget(name: str, value: float) -> None:
-    """A number of seconds or nodes >= 0.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value >= 0:
-        raise ValueError(f"`{name}` is {value!r}; it must be a number >= 0.")
-
-
-def check_count(name: str, value: Any, least: int) -> None:
-    """A whole number >= least.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"`{name}` is {value!r}; it must be a whole number >= {least}.")
 
 
 def real_starts(starts: Any, n: int, most: int) -> Array | None:
@@ -186,16 +152,14 @@ def _without_proof(
         scale = np.abs(rng.standard_cauchy((num_starts, 1))) * (1.0 + float(np.abs(problem.h1).max(initial=0.0)))
         starts = rng.normal(size=(num_starts, n)) * scale
     found: list[Solution] = []
-    try:
+    patience = Patience(late)
+    with patience:
         for z in starts:
             solution = _walked(view, problem, s, view.form.pattern(z, s), late)
             if solution is not None and not solution.directions.shape[1]:
                 found = _merged(found, [solution])
-            if work_seconds() > late:
-                break
-    except KeyboardInterrupt:
-        return found, True
-    return found, False
+            patience.check()
+    return found, patience.ended is SearchStatus.INTERRUPTED
 
 
 def _walked(view: AffineView, problem: Complementarity, s: Array, d: Array, late: float) -> Solution | None:

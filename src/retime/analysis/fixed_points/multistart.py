@@ -26,9 +26,11 @@ from retime.analysis.fixed_points.newton import (
     is_small,
     solutions,
 )
+from retime.core.arguments import whole
 from retime.core.arrays import Array, real_array
 from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
+from retime.core.patience import Patience
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
 from retime.core.status import SearchStatus
@@ -114,20 +116,16 @@ def search_smooth(
     Backend: JAX in 64 bits for F and dF/dz, LAPACK. Source: sussillo2013; golub2018.
     """
     rng = np.random.default_rng(seed)
-    count = 256 if num_starts is None else num_starts
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
-        raise ValueError(f"`num_starts` is {num_starts!r}; it must be a whole number >= 1.")
+    count = whole("num_starts", 256 if num_starts is None else num_starts, 1)
     given = None if starts is None else _given(starts, model.num_states)
-    deadline = math.inf if time_limit is None else work_seconds() + time_limit
+    patience = Patience.lasting(math.inf if time_limit is None else time_limit)
     with np.errstate(all="ignore"), one_blas_thread():
         problem = Problem.of(model, np.asarray(s, dtype=np.float64), rng, period)
         none = np.zeros((0, model.num_states))
-        search = _Search(problem, tolerance, rng, deadline, none, none)
-        try:
-            with progress("searching fixed points", int(count)) as advance:
-                search.run(given, int(count), advance)
-        except KeyboardInterrupt:
-            search.status = SearchStatus.INTERRUPTED
+        search = _Search(problem, tolerance, rng, patience.deadline, none, none)
+        with patience, progress("searching fixed points", count) as advance:
+            search.run(given, count, advance)
+        search.status = patience.ended or search.status
         return search.result()
 
 

@@ -22,8 +22,8 @@ SHOWN = 20  # rows of a printed table
 WRITTEN = 4  # numbers of a state or output that are written out; of longer ones the norm is
 
 
-@dataclass(frozen=True, eq=False)
-class FixedSet:
+@dataclass(frozen=True, eq=False, repr=False)
+class FixedSet(Result):
     """A line, a plane, ... of fixed points inside one region: point + directions x, as far as the region reaches.
 
     Attributes:
@@ -36,9 +36,15 @@ class FixedSet:
     pattern: Array
     eigenvalues: Array
 
+    def _title(self) -> str:
+        k = self.directions.shape[1]
+        kind = {1: "line", 2: "plane"}.get(k, f"{k}-dimensional set")
+        name, where = where_it_is(self.point, None)
+        return f"a {kind} through {name} {where}"
+
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FixedPoint:
+class FixedPoint(Result):
     """One fixed point of a list; stands for its state wherever one is asked for (`z0`, `at`, `starts`, NumPy functions).
 
     Attributes:
@@ -99,7 +105,7 @@ class FixedPoint:
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
         return np.array(self.state, dtype=dtype)
 
-    def to_dict(self) -> dict[str, Any]:
+    def _data(self) -> dict[str, Any]:
         """One flat row: index, kind, stability, the leading mode, outputs x1, x2, ..., states z1, z2, ..."""
         return {
             "index": self.index, "kind": self.kind, "stable": bool(self.stable), "num_unstable": self.num_unstable,
@@ -108,11 +114,11 @@ class FixedPoint:
             **numbered("x", self.outputs), **numbered("z", self.state),
         }  # fmt: skip
 
-    def __repr__(self) -> str:
+    def _title(self) -> str:
         name, where = where_it_is(self.state, self.outputs)
         mode, frequency = mode_words(self.eigenvalues, self.dt)
         turning = f", frequency {frequency}{' per step' if self.dt is not None else ''}" if frequency else ""
-        return f"FixedPoint({self.index}: {self.kind}, {name} {where}, {self.num_unstable} unstable, {mode}{turning})"
+        return f"{self.index}: {self.kind}, {name} {where}, {self.num_unstable} unstable, {mode}{turning}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -273,13 +279,13 @@ class FixedPoints(Result):
 
     def records(self) -> list[dict[str, Any]]:
         """One flat dictionary per point: kind, stability, the leading mode, outputs x1, x2, ..., states z1, z2, ..."""
-        return [x.to_dict() for x in self]
+        return [x._data() for x in self]
 
     def _columns(self) -> Sequence[str]:
         p, n = 0 if self.outputs is None else self.outputs.shape[1], self.points.shape[1]
         none = np.zeros(0, dtype=bool)
         x = FixedPoint(0, np.zeros(n), np.zeros(p), "", True, np.zeros(1), none, False, 0.0, -1, self.dt)
-        return list(x.to_dict())
+        return list(x._data())
 
     def _title(self) -> str:
         name = "fixed points" if self.dt is not None else "points of rest"
