@@ -30,6 +30,7 @@ from retime.core.trajectory import Trajectory
 from retime.simulation import simulate
 from retime.simulation.motion import motion_of
 
+FEW_STARTS = 128  # in a row that bring no new cycle of a smooth map, per period
 MOST_EXPONENTS = 10
 PERIODS = 64  # of an orbit that repeats
 SHARES = {"orbit": 1, "regions": 1, "fixed points": 3, "exponents": 4, "cycles": 3, "basins": 4}
@@ -311,16 +312,16 @@ class _Run:
         return found
 
     def cycles(self, max_period: float | None) -> Cycles | None:
-        """Cycles of piecewise-affine systems."""
-        if max_period == 0 or affine_view(self.model) is None:
-            if max_period != 0:
-                self.notes.append("Cycles are searched in piecewise-affine systems only.")
+        """Cycles of maps, limit cycles of flows; of smooth maps from few starts."""
+        if max_period == 0:
             self.shares.pop("cycles")
             return None
         longest = float(max_period or 0.1 * self.length)
         if max_period is None and "steps" in self.horizon:
             longest = 4.0 * self.model.dt if self.motion.clock.times else 4.0
         options = {"inputs": self.given, "seed": self.seed, **self.rule}
+        if affine_view(self.model) is None:
+            options["num_starts"] = FEW_STARTS
         return self.timed("cycles", lambda left: find_cycles(self.model, longest, time_limit=left, **options))
 
     def note_limits(self, parts: dict[str, Any]) -> None:

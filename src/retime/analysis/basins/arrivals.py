@@ -9,7 +9,8 @@ import numpy as np
 
 from retime.analysis.basins.bounded_sets import REFERENCE
 from retime.analysis.basins.dynamics import SAMPLES, Dynamics
-from retime.analysis.basins.endings import REST, RETURN, Known, Size, is_settling, least_period, newton, returns
+from retime.analysis.basins.endings import REST, RETURN, Known, Size, is_settling, returns, solved
+from retime.analysis.cycles.phase import least_period
 from retime.core.arrays import Array
 
 MATCH = 1e-6  # distance to an attractor, relative to the size of the box, that counts as arrived
@@ -73,7 +74,7 @@ class Arrivals:
 
     def _solve(self, z: Array, period: int) -> bool:
         """Solve for the fixed point or cycle near z; whether a new attracting one was found."""
-        p = newton(self.dynamics, z, period)
+        p = solved(self.dynamics, z, period)
         if (p is None or np.abs(p - z).max() > RETURN * self.size.width) and self._resting(z):
             return True
         if p is None:

@@ -17,7 +17,6 @@ from retime.analysis.basins.endings import (
     REST,
     Known,
     Size,
-    extent,
     limit_cycle,
 )
 from retime.core.arrays import Array
@@ -160,19 +159,24 @@ class Census:
             if a.orbits is not None:
                 self._solve_cycle(a, a.orbits)
                 a.orbits = None
-                twins = [j for j, b in enumerate(self.known[:k]) if _is_one_cycle(a, b)]
+                twins = [
+                    j
+                    for j, b in enumerate(self.known[:k])
+                    if a.loop is not None and b.loop is not None and a.loop.is_same(b.loop)
+                ]
                 if twins:
                     self.sets.same[k] = twins[0]
 
     def _solve_cycle(self, a: Known, orbits: Array) -> None:
         """Note period and states of one bounded set, with `orbits` on it, if it is a limit cycle."""
+        from scipy.spatial import KDTree
+
         found = limit_cycle(self.dynamics, orbits[-1, 0], self.deadline)
         if found is None:
             return
-        period, largest, loop = found
-        apart = _distances(loop, orbits.reshape(-1, loop.shape[1]))
-        if np.quantile(apart, 0.95) <= 0.02 * extent(loop):  # jumps may be too quick for the samples of the loop
-            a.period, a.largest, a.loop = period, largest, loop[:-1:8]
+        apart = KDTree(found.fine).query(orbits.reshape(-1, found.fine.shape[1]))[0]
+        if np.quantile(apart, 0.95) <= 0.02 * found.extent:  # jumps may be too quick for the samples of the loop
+            a.period, a.largest, a.loop = found.period, float(np.abs(found.transverse).max(initial=0.0)), found
 
     def ranked(self, labels: Array) -> Array:
         """New index of each known attractor: by count, the diverged and undecided last; fixes the order."""
@@ -223,17 +227,3 @@ class Census:
         if self.tried:
             text += f"; nor did trial orbits in windows up to {self.tried:.4g}, so the default `duration` is a guess"
         return f"{text}. If they are slow, give a longer `{name}` than {flow.horizon:.4g}."
-
-
-def _distances(loop: Array, states: Array) -> Array:
-    """From states `(k, n)` to the nearest of a loop."""
-    from scipy.spatial import KDTree
-
-    return KDTree(loop).query(states)[0]
-
-
-def _is_one_cycle(a: Known, b: Known) -> bool:
-    """Whether the loops of two sets are the same; their samples begin anywhere on it."""
-    if a.loop is None or b.loop is None or abs(a.period - b.period) > 1e-6 * a.period:
-        return False
-    return bool(np.median(_distances(a.loop, b.loop)) <= 1e-2 * extent(a.loop))

@@ -9,9 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retime.analysis.basins.dynamics import Dynamics
+from retime.analysis.cycles.closed_orbits import Flow, Loop, close
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.errors import ConvergenceError
+from retime.core.newton import Linearized, newton
+from retime.core.system import SmoothSystem
+from retime.core.tolerances import size_of
+from retime.simulation.variational import Flown, SmoothFlow
 
 RETURN = 1e-3  # displacement after k steps, relative to the size of the box, from which a k-cycle is solved for
 REST = 1e-10  # displacement that counts as none
@@ -43,7 +48,7 @@ class Known:
     largest: float = math.nan
     is_left: bool = False  # of a bounded set: orbits that were on it ended elsewhere
     orbits: Any = None  # of a bounded set that was not looked at: the last states `(w, b, n)` of orbits on it
-    loop: Any = None  # of a limit cycle, its states over one period
+    loop: Loop | None = None  # of a limit cycle, the orbit
 
     def distance(self, z: Array) -> Array:
         """From states `(b, n)` to the nearest point."""
@@ -72,35 +77,53 @@ def is_settling(window: Array, periods: Array, moved: Array, width: float) -> Ar
     return (moved <= RETURN * width) & (before <= 10 * RETURN * width) & shrinks
 
 
-def newton(dynamics: Dynamics, z: Array, period: int) -> Array | None:
+def solved(dynamics: Dynamics, z: Array, period: int) -> Array | None:
     """The fixed point or cycle that Newton's method reaches from z, or None."""
-    x = z
-    for _ in range(20):
+
+    def equations(x: Array) -> Linearized | None:
         try:
-            G, J, _ = dynamics.around(x, period)
-            step = np.linalg.solve(J, G)
-        except (np.linalg.LinAlgError, ConvergenceError):
+            return Linearized(*dynamics.around(x, period)[:2])
+        except ConvergenceError:
             return None
-        if not np.isfinite(step).all():
+
+    def is_final(x: Array, at: Linearized, step: Array) -> bool:
+        return bool(np.abs(step).max() <= 1e-13 * size_of(x))
+
+    root = newton(equations, z, is_final, most=20)
+    if root is None:
+        return None
+    x = root.x + root.step if root.is_solved else root.x
+    return x if np.abs(dynamics.around(x, period)[0]).max() <= 1e-9 * dynamics.rate * size_of(x) else None
+
+
+@dataclass
+class _Differenced:
+    """A flow whose derivative is that of differences of orbits: piecewise-affine networks in continuous time."""
+
+    dynamics: Dynamics
+    step: float
+
+    def after(self, z: Array, duration: float) -> Flown | None:
+        """The orbit from z `(n,)` with its derivative, known to about 1e-7."""
+        n = len(z)
+        around = np.concatenate([z[None], z + self.step * np.eye(n), z - self.step * np.eye(n)])
+        states = self.dynamics.path(around, duration)[1]
+        if not np.isfinite(states[-1]).all():
             return None
-        x = x - step
-        if np.abs(step).max() <= 1e-13 * (1.0 + np.abs(x).max()):
-            break
-    G = dynamics.around(x, period)[0]
-    return x if np.abs(G).max() <= 1e-9 * dynamics.rate * (1.0 + np.abs(x).max()) else None
+        M = (states[-1, 1 : n + 1] - states[-1, n + 1 :]).T / (2 * self.step)
+        return Flown(states[:, 0], M, self.rate(states[-1, 0]))
+
+    def rate(self, z: Array) -> Array:
+        """dz/dt at states `(..., n)`."""
+        return self.dynamics.right(z)
+
+    def jacobian(self, z: Array) -> Array:
+        """dF/dz `(n, n)` at a state `(n,)`."""
+        return self.dynamics.jacobian(z)
 
 
-def least_period(orbit: Array, tolerance: float) -> int:
-    """The least divisor d of the length of a closed orbit `(k, n)` after which it repeats."""
-    k = len(orbit)
-    for d in range(1, k):
-        if k % d == 0 and np.abs(np.roll(orbit, -d, axis=0) - orbit).max() <= tolerance:
-            return d
-    return k
-
-
-def limit_cycle(flow: Dynamics, z: Array, deadline: float) -> tuple[float, float, Array] | None:
-    """Period, largest multiplier and states `(16 SAMPLES + 1, n)` of an attracting limit cycle near z, or None."""
+def limit_cycle(flow: Dynamics, z: Array, deadline: float) -> Loop | None:
+    """An attracting limit cycle near z, or None."""
     if work_seconds() > deadline:
         return None
     times, states = flow.path(z[None], 2 * flow.quarter, 24)
@@ -109,41 +132,16 @@ def limit_cycle(flow: Dynamics, z: Array, deadline: float) -> tuple[float, float
         return None
     size, side, away = extent(orbit), (orbit - z) @ flow.right(z), np.linalg.norm(orbit - z, axis=1)
     passes = np.flatnonzero((side[:-1] < 0) & (side[1:] >= 0) & (np.minimum(away[:-1], away[1:]) <= 0.1 * size))
+    is_smooth = isinstance(flow.model, SmoothSystem)
+    derived: Flow = SmoothFlow(flow.model, flow.s) if is_smooth else _Differenced(flow, 1e-4 * size)
     for k in passes[:RETURNS]:
         part = -side[k] / (side[k + 1] - side[k])
-        found = _shoot(flow, z, float(times[k] + part * (times[k + 1] - times[k])), size)
-        if found is not None or work_seconds() > deadline:
+        found = close(derived, z, float(times[k] + part * (times[k + 1] - times[k])), 0.1 * size, most=2.0)
+        if found is not None and np.abs(found.transverse).max(initial=0.0) < 1 - 1e-5:  # as differences of orbits tell
             return found
+        if work_seconds() > deadline:
+            return None
     return None
-
-
-def _shoot(flow: Dynamics, z: Array, period: float, spread: float) -> tuple[float, float, Array] | None:
-    """The attracting limit cycle that Newton's method on (state, period) reaches, as `_limit_cycle` gives it."""
-    n, x, T, step, largest = len(z), z, period, 1e-4 * spread, math.inf
-    for k in range(10):
-        around = np.concatenate([x[None], x + step * np.eye(n), x - step * np.eye(n)])
-        ends = flow.path(around, T)[1][-1]
-        if not np.isfinite(ends).all():
-            return None
-        M = (ends[1 : n + 1] - ends[n + 1 :]).T / (2 * step)
-        largest = _transverse(M)
-        A = np.block([[M - np.eye(n), flow.right(ends[0])[:, None]], [flow.right(x)[None], np.zeros((1, 1))]])
-        change = np.linalg.lstsq(A, np.append(x - ends[0], 0.0))[0]
-        x, T = x + change[:n], T + float(change[n])
-        if not (0.5 * period < T < 2 * period and np.linalg.norm(x - z) <= 0.1 * spread) or (k > 0 and largest > 2):
-            return None
-        if np.linalg.norm(change[:n]) <= 1e-9 * spread and abs(change[n]) <= 1e-9 * T:
-            break
-    else:
-        return None
-    # multipliers are differences of orbits, known to about 1e-7
-    return (T, largest, flow.path(x[None], T, 16)[1][:, 0]) if largest < 1 - 1e-5 else None
-
-
-def _transverse(M: Array) -> float:
-    """The largest modulus of the multipliers without the one next to 1, which belongs to the direction of the flow."""
-    multipliers = np.linalg.eigvals(M)
-    return float(np.abs(np.delete(multipliers, np.argmin(np.abs(multipliers - 1)))).max(initial=0.0))
 
 
 def extent(x: Array) -> float:

@@ -145,5 +145,5 @@ def _attractors(census: Census, labels: Array) -> tuple[Attractor, ...]:
 def _attractor(known: Known, count: int, num: int, number: Callable[[float], float]) -> Attractor:
     p = count / num
     error = math.sqrt(p * (1 - p) / num)
-    kind, points = (known.kind, known.points) if known.loop is None else ("cycle", known.loop)
+    kind, points = (known.kind, known.points) if known.loop is None else ("cycle", known.loop.fine[:-1:8])
     return Attractor(kind, number(known.period), points, count, p, error, wilson(count, num), known.largest)

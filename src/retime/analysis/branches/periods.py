@@ -12,6 +12,8 @@ from retime.analysis.view import AffineView, affine_view
 from retime.core.arrays import Array
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.equation import evaluate
+from retime.core.newton import Linearized, newton
+from retime.core.tolerances import EPS, size_of
 from retime.simulation.arrays import form_arrays
 from retime.simulation.iterate import iterate
 
@@ -51,17 +53,21 @@ def shortest(model: Any, s: Array, z: Array, k: int) -> int:
 
 def _shorter_cycle(model: Any, s: Array, x: Array, period: int) -> tuple[Array, float]:
     """First point and spectral radius of the cycle that Newton's method finds from x; radius inf where it finds none."""
-    for _ in range(12):
+
+    def equations(x: Array) -> Linearized:
         y, product = x, np.eye(len(x))
         for _ in range(period):
             product = model.jacobian(y[None], s[None])[0] @ product
             y = evaluate(model.equation, y[None], s[None])[0]
-        if not (np.isfinite(product).all() and np.isfinite(y).all()):
-            break
-        if np.abs(y - x).max() <= SOLVED * 1e-2 * (1.0 + np.abs(x).max()):
-            return x, float(np.abs(np.linalg.eigvals(product)).max())
-        x = x + np.linalg.lstsq(np.eye(len(x)) - product, y - x)[0]
-    return x, math.inf
+        return Linearized(y - x, product - np.eye(len(x)), product)
+
+    def is_closed(x: Array, at: Linearized, step: Array) -> bool:
+        return bool(np.abs(at.residual).max() <= SOLVED * 1e-2 * size_of(x))
+
+    root = newton(equations, x, is_closed, most=11, rcond=len(x) * EPS)
+    if root is None or not root.is_solved:
+        return x, math.inf
+    return root.x, float(np.abs(np.linalg.eigvals(root.at.extra)).max())
 
 
 def affine_period(view: AffineView, s: Array, z0: Array, steps: int, max_period: int) -> int:

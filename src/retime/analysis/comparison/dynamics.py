@@ -109,9 +109,7 @@ class DynamicsComparison(Result):
     def _data(self) -> dict[str, Any]:
         return {
             "rows": self.rows, "holds": self.holds, "message": self.message,
-            "fixed_points": self.fixed_points[0].to_dict(), "cycles": self.cycles.to_dict(),
-            "exponents": [None if e is None else e.to_dict() for e in self.exponents],
-            "basins": [b.to_dict() for b in self.basins],
+            "fixed_points": self.fixed_points[0], "cycles": self.cycles, "exponents": self.exponents, "basins": self.basins,
         }  # fmt: skip
 
 
@@ -161,17 +159,11 @@ def compare_dynamics(
     flow = system("compare_dynamics", conversion, "conversion", wanted)
     if getattr(flow, "map", None) != model:
         raise TypeError(f"`conversion` is {flow!r}, which is not a flow of this map; pass {wanted}.")
-    s = None if inputs is None else constant_input(model, inputs)
+    basins, s = whole("basins", basins, 0), None if inputs is None else constant_input(model, inputs)
     z = one_start("compare_dynamics", own_start(model, s)[0] if z0 is None else z0, model.num_states)
-    for name, value, least in (
-        ("basins", basins, 0),
-        ("steps", steps, 1),
-        ("num", num, 1),
-        ("max_period", max_period, 1),
-    ):
-        whole(name, value, least)
-    if box is not None:
-        box_of(box, model.num_states, may_be_flat=True)
+    for name, value in {"steps": steps, "num": num, "max_period": max_period}.items():
+        whole(name, value, 1)
+    box = None if box is None else box_of(box, model.num_states, may_be_flat=True)
     side = _Side(model, flow, z, s, steps, min(num, model.num_states), time_limit)
     points = side.points()
     cycles = find_cycles(model, max_period, inputs=s, time_limit=time_limit, seed=seed)

@@ -1,4 +1,4 @@
-"""`find_cycles`: k-cycles of maps, proven complete for small k, searched by virtual cycles beyond; limit cycles of flows."""
+"""`find_cycles`: k-cycles of maps, of piecewise-affine ones proven complete for small k; limit cycles of flows."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from retime.analysis.cycles.result import Cycles
 from retime.analysis.fixed_points.find import real_starts
 from retime.analysis.view import affine_view, constant_input
 from retime.core.arguments import amount, seconds, seed_of, switching_of, system, whole
+from retime.core.arrays import positive
 from retime.core.clock import work_seconds
 from retime.core.quiet import one_blas_thread
 from retime.core.searched import Searched
@@ -29,64 +30,80 @@ def find_cycles(
     seed: int | None = 0,
     switching: str | None = None,
 ) -> Cycles:
-    """Find the cycles of a piecewise-affine map up to a period, or limit cycles of a flow, under a constant input.
+    """Find the cycles of a map up to a period, or the limit cycles of a flow, under a constant input.
 
     Maps, and converted flows with a sample clock (whose cycles are those of the map, with period k dt): for k = 1, 2, ... the cycles of k
-    steps (k = 1: fixed points), each once, not once per phase, and not as a multiple of a shorter one. As long as it is
-    cheap, all of them are found by branch and bound over the k q signs (`complete_up_to`). Beyond, virtual cycles: the cycle of a
+    steps (k = 1: fixed points), each once, not once per phase, and not as a multiple of a shorter one. Of piecewise-affine ones, as
+    long as it is cheap, all are found by branch and bound over the k q signs (`complete_up_to`). Beyond, virtual cycles: the cycle of a
     sequence of regions is solved for, and the search goes on in the regions it really visits, from many starts, from neighboring
-    sequences of the cycles found, and from doubled ones.
+    sequences of the cycles found, and from doubled ones. Smooth maps: Newton's method on all k points at once, from pieces of orbits that
+    nearly return, other pieces, random states and doubled cycles; stable and unstable ones, nothing proven.
 
-    Flows whose region follows the state (continuous piecewise-affine networks; converted flows with `switching="state"`): orbits are
-    simulated from several states, and where one returns, Newton steps with the exact derivative of the return close it, stretches
-    of sliding included.
+    Flows whose region follows the state (continuous piecewise-affine networks; converted flows with `switching="state"`) and smooth flows:
+    orbits are simulated from several states, and where one returns, Newton steps with the exact derivative of the return close it,
+    stretches of sliding included. Of smooth flows some orbits are followed backwards, too, which end on cycles that repel everything.
 
     Args:
-        model: a piecewise-affine map, a converted flow, or a continuous piecewise-affine network.
+        model: a map, a converted flow, or a system in continuous time.
         max_period: largest period: steps of a map, model time of a flow.
         inputs: `(m,)`, held for ever; None for zero.
         time_limit: seconds of work, None for no limit. node_limit: nodes of the search for proofs, per period.
         starts: `(k, n)` states to start from besides the search's own, a Trajectory (states of it), or points of results.
-        num_starts: starts per period that must pass without a new cycle before the next period. seed: of the random numbers.
+        num_starts: of maps: starts per period that must pass without a new cycle before the next period. seed: of the random numbers.
         switching: for converted flows: "clock" (default) or "state".
 
     Returns:
         Cycles, a sequence of `Cycle`.
 
     Raises:
-        TypeError: a smooth system. ValueError: max_period < 1 step, or a negative budget. ShapeError: inputs of the wrong size.
+        TypeError: not a model, or one whose steps are no network's. ValueError: max_period < 1 step, or a negative budget. ShapeError:
+        inputs of the wrong size.
 
-    Backend: NumPy float64 and Numba, all cores. Source: eisenmann2023; docs/theory/analysis.md.
+    Cost: of a smooth map, per start some ten solutions of k n equations; of a smooth flow, per start 23 longest periods of an orbit, and per
+    cycle some ten periods of n + 1 of them.
+    Backend: NumPy float64 and Numba, all cores; JAX in 64 bits and Diffrax for smooth systems. Source: eisenmann2023; viswanath2003;
+    docs/theory/analysis.md.
     """
     model, seed, time_limit = system("find_cycles", model), seed_of(seed), seconds(time_limit)
     node_limit, num_starts = amount("node_limit", node_limit), whole("num_starts", num_starts, 1)
     switching = switching_of(model, switching)
     view = affine_view(model)
-    if view is None:
-        raise TypeError(
-            f"`model` is {type(model).__name__}; find_cycles takes piecewise-affine systems. For smooth ones see find_fixed_points, or "
-            "find_basins, which names the cycles that orbits end on."
-        )
-    is_flow = switching == "state" or not view.is_map
+    is_flow = switching == "state" or not (model.time.step is not None if view is None else view.is_map)
     s, z = constant_input(model, inputs), real_starts(starts, model.num_states, GIVEN[is_flow])
+    if is_flow and view is None:
+        from retime.analysis.cycles.smooth_flows import find_limit_cycles_of_smooth_flow
+
+        longest = positive("max_period", max_period, "model time")
+        deadline = work_seconds() + time_limit
+        found = find_limit_cycles_of_smooth_flow(model, longest, s, z, deadline=deadline, seed=seed)
+        return found.of(Searched(model, s))
     if is_flow:
         from retime.analysis.cycles.limit_cycles import find_limit_cycles
 
         found = find_limit_cycles(model, max_period, s, z, time_limit=time_limit, seed=seed, switching=switching)
         return found.of(Searched(model, s))
-    if not view.is_iterated:
+    if view is not None and not view.is_iterated:
         raise TypeError(
             f"`model` is a {type(model).__name__} that holds regions for another step than the map they come from: its steps are affine in each "
             "region, but no ReLU network. Search the cycles of the map it was made from, or see find_basins for those it ends on."
         )
-    step = float(view.step or 1.0)
-    scale = 1.0 if view.dt is not None else (1 + 1e-9) / step
+    is_map = view is None or view.dt is not None
+    step = 1.0 if view is None else float(view.step or 1.0)
+    scale = 1.0 if is_map else (1 + 1e-9) / step
     is_number = isinstance(max_period, (int, float, np.number)) and not isinstance(max_period, bool)
     largest = float(max_period) * scale if is_number else float("nan")
-    if not 1 <= largest < float("inf") or (view.dt is not None and largest != int(largest)):
+    if not 1 <= largest < float("inf") or (is_map and largest != int(largest)):
         raise ValueError(
             f"`max_period` is {max_period!r}; it must be at least one step of {step}, a whole number of steps for maps."
         )
+    if view is None:
+        from retime.analysis.cycles.smooth_maps import find_cycles_of_smooth_map
+
+        deadline = work_seconds() + time_limit
+        found = find_cycles_of_smooth_map(
+            model, int(largest), s, z, deadline=deadline, num_starts=num_starts, seed=seed
+        )
+        return found.of(Searched(model, s))
     with one_blas_thread():
         hunt = Hunt(view, s, np.random.default_rng(seed), work_seconds() + time_limit, time_limit, num_starts, z)
         return hunt.run(int(largest), node_limit).of(Searched(model, s))

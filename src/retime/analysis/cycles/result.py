@@ -23,15 +23,17 @@ class Cycle(Result):
 
     Attributes:
         period: k, the number of different points, for a map; the period in model time (float) for a flow.
-        points: `(k, n)`, in the order in which they are visited; for a flow the states at its samples (clock) or switches (state).
-        multipliers: `(n,)`, complex, of the whole cycle, largest modulus first; of a limit cycle (state switching, continuous networks) one of
-            them is 1.
+        points: `(k, n)`, in the order in which they are visited; for a flow the states at its samples (clock) or switches (state), for a
+            smooth flow k = 240 states evenly spaced in time, the first where the state that varies most is largest.
+        multipliers: `(n,)`, complex, of the whole cycle, largest modulus first; of a limit cycle (state switching, continuous networks,
+            smooth flows: Floquet multipliers) one of them is 1.
         stable: whether all multipliers lie inside the unit circle (but for that one).
         patterns: bool `(k, q)`: the region that begins at each point.
         residual: largest distance, relative to 1 + |z|, between the image of a point and the next one.
         on_boundary: whether a point lies on a boundary within rounding.
         time: period in model time.
-        switch_times: `(k,)`, for a limit cycle the time since the first switch of each switch; empty for maps. switch_units: the units.
+        switch_times: `(k,)`, for a limit cycle the time since the first switch of each switch; empty for others. switch_units: the units.
+        sample_times: `(k,)`, for a limit cycle of a smooth flow the time since the first point of each point; empty for others.
         sliding: `(j, 3)`, begin, end and unit of each stretch that slides along a boundary (begins and ends are among `points`).
         searched: the system and its input, for outputs and pictures; not part of `to_dict`.
     """
@@ -49,12 +51,13 @@ class Cycle(Result):
     switch_times: Array = field(default_factory=lambda: np.zeros(0))
     switch_units: Array = field(default_factory=lambda: np.zeros(0, dtype=int))
     sliding: Array = field(default_factory=lambda: np.zeros((0, 3)))
+    sample_times: Array = field(default_factory=lambda: np.zeros(0))
     searched: Searched | None = field(default=None, compare=False)
 
     @property
     def is_limit_cycle(self) -> bool:
         """Whether it is a cycle of a flow that nothing but its state drives, so that a start further along stays as far along."""
-        return len(self.switch_times) > 0
+        return len(self.switch_times) + len(self.sample_times) > 0
 
     @property
     def outputs(self) -> Array | None:
@@ -112,7 +115,9 @@ class Cycle(Result):
 
     def records(self) -> list[dict[str, Any]]:
         """One flat dictionary per point: its place in the cycle, outputs x1, x2, ..., states z1, z2, ..."""
-        times = self.switch_times if self.is_limit_cycle else self.time * np.arange(len(self.points)) / len(self.points)
+        times = (
+            self.switch_times if len(self.switch_times) else self.time * np.arange(len(self.points)) / len(self.points)
+        )
         x = [None] * len(self.points) if self.outputs is None else self.outputs
         return [
             {"index": k, "time": float(t), **numbered("x", x[k]), **numbered("z", z)}
@@ -140,6 +145,7 @@ class Cycle(Result):
             "stable": self.stable, "kind": self.kind, "num_unstable": self.num_unstable, "growth_rate": self.growth_rate,
             "patterns": self.patterns.astype(int), "residual": self.residual, "on_boundary": self.on_boundary,
             "switch_times": self.switch_times, "switch_units": self.switch_units, "sliding": self.sliding,
+            "sample_times": self.sample_times,
         }  # fmt: skip
 
 
@@ -229,7 +235,7 @@ class Cycles(Result, Sequence[Cycle]):
         ]  # fmt: skip
 
     def _title(self) -> str:
-        resting = sum(len(c.points) == 1 and not len(c.switch_times) for c in self.cycles)
+        resting = sum(len(c.points) == 1 and not c.is_limit_cycle for c in self.cycles)
         fixed = f" ({resting} of them fixed)" if resting else ""
         return f"{len(self.cycles)} found{fixed}, {sum(c.stable for c in self.cycles)} stable; {self.message}"
 

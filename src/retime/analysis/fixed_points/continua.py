@@ -8,6 +8,7 @@ import numpy as np
 
 from retime.analysis.fixed_points.newton import SINGULAR, Problem, Solutions, is_small
 from retime.core.arrays import Array
+from retime.core.newton import Linearized, newton
 
 REPRESENTATIVES = 5  # of a continuum of fixed points
 
@@ -52,17 +53,21 @@ def _continues(problem: Problem, z: Array, unit: float, rng: np.random.Generator
     V = _null_space(problem, z, unit)
     length = 0.01 * (1.0 + np.abs(z).max(initial=0.0))
     shifts = []
+
+    def equations(x: Array) -> Linearized:
+        return Linearized(problem.residual(x[None])[0], problem.jacobian(x[None])[0])
+
+    def is_on(x: Array, at: Linearized, tolerance: float) -> bool:
+        return bool(is_small(problem, x[None], at.residual[None], tolerance)[0])
+
     for _ in range(num if len(V) else 0):
         c = rng.normal(size=len(V))
         x = z + length * (c @ V) / np.linalg.norm(c)
-        for _ in range(12):
-            G = problem.residual(x[None])
-            if not np.isfinite(G).all() or is_small(problem, x[None], G, 1e-13)[0]:
-                break
-            x = x - np.linalg.lstsq(problem.jacobian(x[None])[0], G[0], rcond=SINGULAR)[0]
-        shift = (x - z) / length
-        on_solution = is_small(problem, x[None], problem.residual(x[None]), 1e-11)[0]
-        if on_solution and 0.2 <= np.linalg.norm(shift) <= 5:
+        root = newton(equations, x, lambda x, at, _: is_on(x, at, 1e-13), most=12, rcond=SINGULAR)
+        if root is None:
+            continue
+        shift = (root.x - z) / length
+        if is_on(root.x, root.at, 1e-11) and 0.2 <= np.linalg.norm(shift) <= 5:
             shifts.append(shift)
     return bool(shifts) and len(shifts) == num, np.array(shifts).reshape(-1, len(z))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -48,7 +48,22 @@ class Solutions(NamedTuple):
         return Solutions(*[x[rows] for x in self])
 
 
-def solutions(problem: Problem, z: Array) -> Solutions:
+class Equations(Protocol):
+    """G(z) = 0 on stacks of states `(b, n)`: what Newton's method from many starts asks of a problem."""
+
+    rate: float  # size of the Jacobian
+    block: int  # states at a time
+
+    def residual(self, z: Array) -> Array:
+        """G `(b, n)`; NaN where it is not defined."""
+        ...
+
+    def jacobian(self, z: Array) -> Array:
+        """dG/dz `(b, n, n)`."""
+        ...
+
+
+def solutions(problem: Equations, z: Array) -> Solutions:
     """Residuals `(k,)` and the extreme singular values of the Jacobian at states `(k, n)`."""
     residuals = np.abs(problem.residual(z)).max(axis=1, initial=0.0)
     values = [_singular_values(problem.jacobian(z[k : k + 1])[0]) for k in range(len(z))]
@@ -148,7 +163,7 @@ class _Stack:
     ending: Array
 
 
-def follow(problem: Problem, starts: Array, tolerance: float, deadline: float = math.inf) -> tuple[Array, Array]:
+def follow(problem: Equations, starts: Array, tolerance: float, deadline: float = math.inf) -> tuple[Array, Array]:
     """Iterate from starts `(b, n)` until each ends: final states `(b, n)` and codes `(b,)`."""
     z = np.array(starts)
     G = problem.residual(z)
@@ -166,13 +181,13 @@ def follow(problem: Problem, starts: Array, tolerance: float, deadline: float = 
     return stack.z, stack.ending
 
 
-def is_small(problem: Problem, z: Array, G: Array, tolerance: float) -> Array:
+def is_small(problem: Equations, z: Array, G: Array, tolerance: float) -> Array:
     """Whether residuals G `(k, n)` are within the tolerance of states `(k, n)`, per state."""
     limit = tolerance * problem.rate * (1.0 + np.abs(z).max(axis=1, initial=0.0))
     return np.abs(G).max(axis=1, initial=0.0) <= limit
 
 
-def _advance(problem: Problem, stack: _Stack, rows: Array, tolerance: float) -> None:
+def _advance(problem: Equations, stack: _Stack, rows: Array, tolerance: float) -> None:
     """One step of the starts `rows`."""
     J = problem.jacobian(stack.z[rows])
     fine = np.isfinite(J).all(axis=(1, 2))
@@ -193,7 +208,7 @@ def _advance(problem: Problem, stack: _Stack, rows: Array, tolerance: float) -> 
     stack.ending[rows[np.abs(stack.z[rows]).max(axis=1, initial=0.0) > stack.bound[rows]]] = DIVERGED
 
 
-def _newton(problem: Problem, stack: _Stack, rows: Array, J: Array, small: Array) -> Array:
+def _newton(problem: Equations, stack: _Stack, rows: Array, J: Array, small: Array) -> Array:
     """Newton steps of length 1, 1/2, 1/4, 1/8 until |G| falls enough; which rows (bool) found none."""
     step = -solve_stack(J, stack.G[rows])
     todo = np.asarray(np.isfinite(step).all(axis=1))
@@ -210,7 +225,7 @@ def _newton(problem: Problem, stack: _Stack, rows: Array, J: Array, small: Array
     return failed
 
 
-def _try(problem: Problem, stack: _Stack, rows: Array, step: Array, factor: float) -> Array:
+def _try(problem: Equations, stack: _Stack, rows: Array, step: Array, factor: float) -> Array:
     """Take the steps that lower |G| below `factor` times its value; which ones (bool)."""
     z = stack.z[rows] + step
     G = problem.residual(z)
@@ -229,7 +244,7 @@ def _at_minimum(J: Array, G: Array, rate: float) -> Array:
     return (gradient <= GRADIENT * np.maximum(columns, usual)).all(axis=1)
 
 
-def _marquardt(problem: Problem, stack: _Stack, rows: Array, J: Array) -> None:
+def _marquardt(problem: Equations, stack: _Stack, rows: Array, J: Array) -> None:
     """A Levenberg-Marquardt step of each row; the damping follows its success."""
     JT = J.transpose(0, 2, 1)
     H, gradient = JT @ J, np.einsum("bij,bi->bj", J, stack.G[rows])
