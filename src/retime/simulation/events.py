@@ -12,96 +12,52 @@ Source: docs/theory/flows.md.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.kernel import kernel, subroutine
 from retime.simulation.arrays import FormArrays, TableArrays
 from retime.simulation.boundaries import bit_of_follower, find_followers
+from retime.simulation.crossings import accept, consistent, first_event, mark_boundaries, offset
 from retime.simulation.iterate import LIMIT, find_region
-from retime.simulation.roots import DEGREE, DEPTH, NONE, first_negative
-from retime.simulation.taylor import ROWS, affine_series, evaluate
-
-# what `advance`, `decide` and `slide` return
-DONE, NEED_REGION, BUFFER_FULL, DIVERGED, UNDEFINED, NO_FLOW, ACCUMULATE, DECIDE, SLIDE, PAUSED = range(10)
-
-# entries of Record.integers
-NEXT_TIME, PIECE, SLIDING, RESOLVE, SWITCHES, INITIAL, SLIDES, MARK, MEMBER, LAST, FRESH, EVENTS, BREATH = range(13)
-# entries of Record.reals
-TIME, NONUNIQUE_TIME, MARK_TIME, SLIDE_START = range(4)
-
-NOISE = 64 * 2.0**-52
-MANY = 10_000  # switches and decisions within one instant that count as accumulation
-
-
-class Record(NamedTuple):
-    """The state of one simulation between calls.
-
-    y `(2 n,)`: state, then auxiliary states. sizes `(2 n,)`: the terms that summed up to y, to judge its rounding.
-    bits `(q,)`: the pattern. entered `(q,)`: the pattern of the region that the auxiliary states belong to.
-    on_boundary `(q,)`: leaders carried as exactly zero. follows `(q,)`: see `find_followers`. want `(q,)`: the pattern to add to the table
-    on `NEED_REGION`.
-    integers, reals: the counters above; BREATH: pieces that may follow before the kernel comes back, `PAUSED`.
-    switch_times, switch_units: buffers. slides `(., 3)`: start, end, unit of each sliding interval. ends `(b, 2)`:
-    where each member's switches and slides end in the buffers.
-    """
-
-    y: Array
-    sizes: Array
-    bits: Array
-    entered: Array
-    on_boundary: Array
-    follows: Array
-    want: Array
-    integers: Array
-    reals: Array
-    switch_times: Array
-    switch_units: Array
-    slides: Array
-    ends: Array
-
-
-class Drive(NamedTuple):
-    """Piecewise-linear input: starts and ends of the pieces `(k,)`, values at the starts and slopes `(k, 1 or b, m)`."""
-
-    starts: Array
-    ends: Array
-    values: Array
-    slopes: Array
-
-
-class Scratch(NamedTuple):
-    """Work arrays: series c, minus, plus `(ROWS, 2 n)`, polynomials p `(q + 2, DEGREE + 1)`, root stack, vectors
-    v `(8, 2 n)`, input s and its slope `(2, m)`."""
-
-    c: Array
-    minus: Array
-    plus: Array
-    p: Array
-    stack: Array
-    v: Array
-    s: Array
-    poly: Array
-    ends: Array
-
-
-def scratch(num_states: int, num_units: int, num_inputs: int) -> Scratch:
-    """Work arrays for n states, q units, m inputs."""
-    N = 2 * num_states
-    wide = (ROWS, N)
-    return Scratch(
-        np.zeros(wide),
-        np.zeros(wide),
-        np.zeros(wide),
-        np.zeros((num_units + 2, DEGREE + 1)),
-        np.zeros((DEPTH + 2, DEGREE + 1)),
-        np.zeros((8, N)),
-        np.zeros((2, num_inputs)),
-        np.zeros(DEGREE + 1),
-        np.zeros((2, DEPTH + 2)),
-    )
+from retime.simulation.record import (
+    ACCUMULATE,
+    BREATH,
+    BUFFER_FULL,
+    DECIDE,
+    DIVERGED,
+    DONE,
+    EVENTS,
+    FRESH,
+    INITIAL,
+    LAST,
+    MARK,
+    MARK_TIME,
+    MEMBER,
+    NEED_REGION,
+    NEXT_TIME,
+    NO_FLOW,
+    NOISE,
+    NONUNIQUE_TIME,
+    PAUSED,
+    PIECE,
+    RESOLVE,
+    SLIDE,
+    SLIDES,
+    SLIDING,
+    SWITCHES,
+    TIME,
+    Drive,
+    Record,
+    Scratch,
+    accumulates,
+    finish_member,
+    flip,
+    piece_end,
+    read_input,
+    switch,
+)
+from retime.simulation.taylor import affine_series, evaluate
 
 
 @kernel
@@ -149,26 +105,6 @@ def _begin(f: FormArrays, drive: Drive, times: Array, z0: Array, r: Record) -> N
 
 
 @subroutine
-def note_slide(r: Record) -> None:
-    """Book the sliding interval that ends now."""
-    k = r.integers[SLIDES]
-    r.slides[k, 0], r.slides[k, 1], r.slides[k, 2] = r.reals[SLIDE_START], r.reals[TIME], r.integers[SLIDING]
-    r.integers[SLIDES] = k + 1
-    r.integers[SLIDING] = -1
-
-
-@kernel
-def finish_member(r: Record) -> None:
-    """Note where the member's switches end and go to the next member."""
-    k = r.integers[MEMBER]
-    if r.integers[SLIDING] >= 0:
-        note_slide(r)
-    r.ends[k, 0], r.ends[k, 1] = r.integers[SWITCHES], r.integers[SLIDES]
-    r.integers[MEMBER] = k + 1
-    r.integers[FRESH] = 1
-
-
-@subroutine
 def _advance(
     f: FormArrays, t: TableArrays, drive: Drive, times: Array, out: Array, patterns: Array, r: Record, w: Scratch
 ) -> int:
@@ -208,36 +144,6 @@ def _advance(
         if accumulates(r):
             return ACCUMULATE
     return DONE
-
-
-# --- input, samples, bookkeeping: shared by affine and sliding pieces --------------------------------------------------
-
-
-@subroutine
-def read_input(drive: Drive, r: Record, s: Array) -> None:
-    """s[0] = the input now, s[1] = its slope."""
-    piece, member = r.integers[PIECE], r.integers[MEMBER] if drive.values.shape[1] > 1 else 0
-    for j in range(s.shape[1]):
-        s[1, j] = drive.slopes[piece, member, j]
-        s[0, j] = drive.values[piece, member, j] + s[1, j] * (r.reals[TIME] - drive.starts[piece])
-
-
-@subroutine
-def piece_end(drive: Drive, r: Record, times: Array) -> float:
-    """Where the input's piece or the horizon ends."""
-    return min(drive.ends[r.integers[PIECE]], times[-1])
-
-
-@subroutine
-def offset(data: Array, N: int, s: Array, f0: Array, f1: Array) -> None:
-    """f0 = h + E s and f1 = E ds/dt from a region's rows: N columns of W, h, columns of E, scaling."""
-    for i in range(N):
-        f0[i] = data[N, i]
-        f1[i] = 0.0
-    for j in range(s.shape[1]):
-        for i in range(N):
-            f0[i] += s[0, j] * data[N + 1 + j, i]
-            f1[i] += s[1, j] * data[N + 1 + j, i]
 
 
 @subroutine
@@ -333,133 +239,6 @@ def _follow(r: Record, i: int) -> None:
 
 
 @subroutine
-def switch(r: Record, i: int) -> None:
-    """Flip unit i and those that follow it."""
-    flip(r, i)
-    for j in range(i + 1, len(r.bits)):
-        if abs(r.follows[j]) == i + 1:
-            flip(r, j)
-
-
-@subroutine
-def flip(r: Record, i: int) -> None:
-    """Flip one unit and note when; to be confirmed before the next piece."""
-    k = r.integers[SWITCHES]
-    r.switch_times[k], r.switch_units[k] = r.reals[TIME], i
-    r.integers[SWITCHES] = k + 1
-    r.integers[EVENTS] += r.follows[i] == 0  # a switch of several units is one event
-    r.bits[i] = 1 - r.bits[i]
-    r.integers[RESOLVE] = 1
-
-
-@subroutine
-def accumulates(r: Record) -> bool:
-    """Whether very many switches and decisions have happened while time stood still."""
-    if r.integers[EVENTS] - r.integers[MARK] < MANY:
-        return False
-    stuck = r.reals[TIME] - r.reals[MARK_TIME] <= 1e-9 * max(1.0, abs(r.reals[TIME]))
-    r.integers[MARK], r.reals[MARK_TIME] = r.integers[EVENTS], r.reals[TIME]
-    return stuck
-
-
-@subroutine
-def _ask(r: Record, bits: Array) -> int:
-    for i in range(len(bits)):
-        r.want[i] = bits[i]
-    return NEED_REGION
-
-
-# --- events ----------------------------------------------------------------------------------------------------------
-
-
-@subroutine
-def first_event(f: FormArrays, r: Record, w: Scratch, n: int, degree: int, tau: float, rows: int) -> tuple[float, int]:
-    """Where in (0, 1] the first unit leaves its side, and which; rows q and q + 1 of w.p are the ends of sliding."""
-    q, sliding = len(f.h2), r.integers[SLIDING]
-    preactivation_series(f, w, n, degree, tau, 0, q)
-    best, which = NONE, -1
-    for i in range(rows):
-        if i == sliding or (i < q and r.follows[i] != 0):
-            continue
-        sign, near = 1.0, False
-        if i < q:
-            sign, near = (1.0 if r.bits[i] else -1.0), r.on_boundary[i] == 1
-        upto, rest, power = min(best, 1.0), 0.0, 1.0
-        for k in range(1, degree + 1):
-            power *= upto
-            rest += abs(w.p[i, k]) * power
-        if not near and sign * w.p[i, 0] > rest:
-            continue
-        if near:
-            w.p[i, 0] = 0.0
-        x = _leaves(w.p[i], sign, near, degree, upto, w.poly, w.stack, w.ends)
-        if x < best:
-            best, which = x, i
-    return best, which
-
-
-@subroutine
-def preactivation_series(f: FormArrays, w: Scratch, n: int, degree: int, tau: float, first: int, last: int) -> None:
-    """Coefficients of the preactivations of units first..last - 1 along w.c, into w.p."""
-    selects = len(f.selection) > 0
-    for i in range(first, last):
-        for k in range(degree + 1):
-            value = 0.0
-            if selects:
-                value = w.c[k, f.selection[i]]
-            else:
-                for j in range(n):
-                    value += f.W2[i, j] * w.c[k, j]
-            w.p[i, k] = value
-        w.p[i, 0] += f.h2[i]
-        for j in range(w.s.shape[1]):
-            w.p[i, 0] += f.C2T[j, i] * w.s[0, j]
-            w.p[i, 1] += f.C2T[j, i] * w.s[1, j] * tau
-
-
-@subroutine
-def _leaves(
-    p: Array, sign: float, on_boundary: bool, degree: int, upto: float, poly: Array, stack: Array, ends: Array
-) -> float:
-    """First x at which sign * p turns negative. On the boundary the factor x is divided out as often as needed."""
-    start = 0
-    if on_boundary:
-        size = 0.0
-        for k in range(degree + 1):
-            size = max(size, abs(p[k]))
-        while start <= degree and abs(p[start]) <= NOISE * size:
-            start += 1
-        if start > degree:
-            return NONE
-    for k in range(degree + 1 - start):
-        poly[k] = sign * p[k + start]
-    if poly[0] <= 0.0:
-        return 0.0
-    return first_negative(poly, degree - start, upto, stack, ends)
-
-
-@subroutine
-def mark_boundaries(r: Record, w: Scratch, degree: int, x: float, q: int) -> None:
-    """Units whose preactivation at the end of the piece is within rounding of zero are carried as zero."""
-    for i in range(q):
-        if i == r.integers[SLIDING] or r.follows[i] != 0:
-            continue
-        value, size, power = 0.0, 0.0, 1.0
-        for k in range(degree + 1):
-            value += w.p[i, k] * power
-            size += abs(w.p[i, k]) * power
-            power *= x
-        near = abs(value) <= NOISE * size
-        dead = size == 0.0 and r.on_boundary[i] == 1
-        r.on_boundary[i] = near
-        if near and not dead:
-            r.integers[RESOLVE] = 1
-
-
-# --- which region next: the common case -------------------------------------------------------------------------------
-
-
-@subroutine
 def _confirm(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int) -> int:
     """Accept the pattern if every unit on its boundary moves to the side its bit says; else leave it to `decide`."""
     if r.integers[INITIAL]:
@@ -481,56 +260,7 @@ def _confirm(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int) -> in
 
 
 @subroutine
-def accept(r: Record, n: int, same: bool) -> None:
-    """Enter the region of r.bits: with auxiliary states 0 unless it is the one we are in."""
-    for i in range(len(r.bits)):
-        r.entered[i] = r.bits[i]
-    if not same:
-        for i in range(n, 2 * n):
-            r.y[i] = 0.0
-    r.integers[RESOLVE] = r.integers[INITIAL] = 0
-
-
-@subroutine
-def consistent(f: FormArrays, data: Array, n: int, N: int, keep: bool, r: Record, w: Scratch, bits: Array) -> bool:
-    """Whether each unit on its boundary moves to the side that `bits` says, under the field of `data`."""
+def _ask(r: Record, bits: Array) -> int:
     for i in range(len(bits)):
-        if r.on_boundary[i] and i != r.integers[SLIDING]:
-            sign = direction(f, data, n, N, keep, r, w, i)
-            if (sign > 0) != (bits[i] == 1):
-                return False
-    return True
-
-
-@subroutine
-def direction(f: FormArrays, data: Array, n: int, N: int, keep: bool, r: Record, w: Scratch, unit: int) -> int:
-    """Sign of the first derivative of a unit's preactivation that is not rounding; 0 when it stays at zero.
-
-    `keep`: with the present auxiliary states, else with zeros.
-    """
-    f0, f1, v, size, new_v, new_size = w.v[0], w.v[1], w.v[2], w.v[3], w.v[4], w.v[5]
-    offset(data, N, w.s, f0, f1)
-    for i in range(N):
-        v[i] = r.y[i] if i < n or keep else 0.0
-        size[i] = r.sizes[i] if i < n or keep else 0.0
-    for order in range(1, min(2 * N, 12) + 1):
-        for i in range(N):
-            new_v[i] = f0[i] if order == 1 else (f1[i] if order == 2 else 0.0)
-            new_size[i] = abs(new_v[i])
-        for j in range(N):
-            for i in range(N):
-                new_v[i] += data[j, i] * v[j]
-                new_size[i] += abs(data[j, i]) * size[j]
-        speed, noise = 0.0, 0.0
-        for i in range(N):
-            v[i], size[i] = new_v[i], new_size[i]
-        for i in range(n):
-            speed += f.W2[unit, i] * v[i]
-            noise += abs(f.W2[unit, i]) * size[i]
-        if order == 1:
-            for i in range(w.s.shape[1]):
-                speed += f.C2T[i, unit] * w.s[1, i]
-                noise += abs(f.C2T[i, unit] * w.s[1, i])
-        if abs(speed) > NOISE * noise:
-            return 1 if speed > 0 else -1
-    return 0
+        r.want[i] = bits[i]
+    return NEED_REGION

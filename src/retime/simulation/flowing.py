@@ -57,11 +57,6 @@ class SwitchedFlow(Motion):
     is_event_driven: ClassVar[bool] = True
 
     @property
-    def has_choice(self) -> bool:
-        """Whether the model has a sample clock, whose `switching` is to be chosen."""
-        return self.dt > 0
-
-    @property
     def switching(self) -> Any:
         """The rule, where there is a choice."""
         return "state" if self.has_choice else None
@@ -76,6 +71,14 @@ class SwitchedFlow(Motion):
         if self.has_choice:
             return HeldFlow(self.model, self.model).step_matrix(pattern)
         return self.model.canonical.regions(pattern[None]).M[0], self.model.time
+
+    def generator(self, pattern: Array, s: Array) -> tuple[Array, Array]:
+        """W and h of dy/dt = W y + h in the region `(q,)` with a constant input `(m,)`; y has the auxiliary states too."""
+        if self.has_choice:
+            r = self.model.region(pattern)
+            return r.W, r.h + r.E @ s
+        M, c, E = self.model.canonical.regions(pattern[None])
+        return M[0], c[0] + E[0] @ s
 
     def prepare(self, patterns: Array) -> None:
         """Regions `(r, q)` that `provide` will be asked for, converted in bulk."""

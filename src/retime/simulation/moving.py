@@ -44,7 +44,7 @@ class Motion(ABC):
     @property
     def has_choice(self) -> bool:
         """Whether `switching` is to be chosen."""
-        return False
+        return self.model.takes_switching
 
     @property
     def switching(self) -> Any:
@@ -84,7 +84,7 @@ class Motion(ABC):
 
     def span(self, steps: int, duration: Any) -> dict[str, Any]:
         """The horizon as `simulate` takes it: so many steps, or the ends of so much model time."""
-        return {"steps": steps} if self.is_stepped else {"times": [0.0, duration]}
+        return {"times": [0.0, duration]}
 
     def held_input(self, s: Array, count: int) -> Any:
         """A constant input `(m,)` for `count` steps, or intervals of time."""
@@ -97,6 +97,10 @@ class Steps(Motion):
 
     is_stepped: ClassVar[bool] = True
     horizon: ClassVar[str] = "steps"
+
+    def span(self, steps: int, duration: Any) -> dict[str, Any]:
+        """The horizon as `simulate` takes it: so many steps."""
+        return {"steps": steps}
 
     @property
     def clock(self) -> Clock:

@@ -18,8 +18,9 @@ from retime.core.distinct import distinct_rows
 from retime.core.progress import progress
 from retime.core.status import TrajectoryStatus
 from retime.models import PiecewiseAffineFlow
-from retime.simulation import events
+from retime.simulation import record
 from retime.simulation.arrays import RegionTable, form_arrays
+from retime.simulation.events import advance_members
 from retime.simulation.horizon import Drive
 from retime.simulation.iterate import clock_steps, iterate
 from retime.simulation.taylor import flow_samples
@@ -206,16 +207,16 @@ def held_flow(flow: PiecewiseAffineFlow, pattern: Array, z: Array, s: Array, the
 # --- event-driven flows ----------------------------------------------------------------------------------------------
 
 _STATUS = {
-    events.DIVERGED: (TrajectoryStatus.DIVERGED, "a state exceeded 1e150"),
-    events.UNDEFINED: (
+    record.DIVERGED: (TrajectoryStatus.DIVERGED, "a state exceeded 1e150"),
+    record.UNDEFINED: (
         TrajectoryStatus.SLIDING_UNDEFINED,
         "no continuation is consistent: several boundaries attract at once, or a raised region cannot be left or entered",
     ),
-    events.NO_FLOW: (
+    record.NO_FLOW: (
         TrajectoryStatus.NO_FLOW,
         'a region without an autonomous field was entered (status "time_varying"); use switching="clock"',
     ),
-    events.ACCUMULATE: (TrajectoryStatus.SWITCHES_ACCUMULATE, "switches accumulate within one instant"),
+    record.ACCUMULATE: (TrajectoryStatus.SWITCHES_ACCUMULATE, "switches accumulate within one instant"),
 }
 
 
@@ -226,7 +227,7 @@ def state_job(form: PiecewiseAffineForm, table: RegionTable, z0: Array, times: A
     job = StateJob(
         form_arrays(form),
         table,
-        events.Drive(starts, np.append(starts[1:], np.inf), values, slopes),
+        record.Drive(starts, np.append(starts[1:], np.inf), values, slopes),
         np.array(times),
         np.array(z0),
         fresh_runs(
@@ -245,7 +246,7 @@ class StateJob:
 
     f: Any
     table: RegionTable
-    drive: events.Drive
+    drive: record.Drive
     times: Array
     z0: Array
     runs: Runs
@@ -263,14 +264,14 @@ class StateJob:
         over_blocks(len(self.z0), "simulating", self._members, self.stop)
         self._finish()
 
-    def paused(self, work: int = 0) -> Iterator[events.Record]:
+    def paused(self, work: int = 0) -> Iterator[record.Record]:
         """Simulate the only member, pausing several times a second, with `work` times as much to do as the simulation has."""
         self.breath = max(self.breath // (1 + work), 1)
         seen = 0
         with progress("simulating", len(self.times)) as advance:
             for r in _event_driven(self, 0, 1):
-                advance(int(r.integers[events.NEXT_TIME]) - seen)
-                seen = int(r.integers[events.NEXT_TIME])
+                advance(int(r.integers[record.NEXT_TIME]) - seen)
+                seen = int(r.integers[record.NEXT_TIME])
                 yield r
         self._finish()
 
@@ -284,55 +285,55 @@ class StateJob:
         self.runs.switches = (self.switch_times, self.switch_units)
 
 
-def _event_driven(job: StateJob, first: int, last: int) -> Iterator[events.Record]:
+def _event_driven(job: StateJob, first: int, last: int) -> Iterator[record.Record]:
     """Run members first..last - 1; the kernel comes back for regions, longer buffers, the rare decisions, and for a pause."""
     n, q, m = job.z0.shape[1], len(job.f.h2), job.drive.values.shape[2]
-    r, w = _record(n, q, len(job.z0), first, last), events.scratch(n, q, m)
-    r.integers[events.BREATH] = job.breath
+    r, w = _record(n, q, len(job.z0), first, last), record.scratch(n, q, m)
+    r.integers[record.BREATH] = job.breath
     data = (job.times, job.runs.states, job.runs.patterns)
     began = (0, 0)
-    while r.integers[events.MEMBER] < last:
-        done = int(r.integers[events.MEMBER])
-        code = events.advance_members(job.f, job.table.arrays, job.drive, job.times, job.z0, *data[1:], r, w)
-        if code in (events.DECIDE, events.SLIDE):
+    while r.integers[record.MEMBER] < last:
+        done = int(r.integers[record.MEMBER])
+        code = advance_members(job.f, job.table.arrays, job.drive, job.times, job.z0, *data[1:], r, w)
+        if code in (record.DECIDE, record.SLIDE):
             code = _undecided(job, r, w, code)
-        if code == events.NEED_REGION:
+        if code == record.NEED_REGION:
             job.table.add(r.want)
-        elif code == events.BUFFER_FULL:
+        elif code == record.BUFFER_FULL:
             r = _longer(r)
-        elif code == events.PAUSED:
-            r.integers[events.BREATH] = job.breath
+        elif code == record.PAUSED:
+            r.integers[record.BREATH] = job.breath
             yield r
-        elif code not in (events.DECIDE, events.DONE):
+        elif code not in (record.DECIDE, record.DONE):
             _note_end(job.runs, r, code)
-            events.finish_member(r)
-        for member in range(done, int(r.integers[events.MEMBER])):
+            record.finish_member(r)
+        for member in range(done, int(r.integers[record.MEMBER])):
             began = _collect(job, r, member, began)
 
 
-def _undecided(job: StateJob, r: events.Record, w: events.Scratch, code: int) -> int:
+def _undecided(job: StateJob, r: record.Record, w: record.Scratch, code: int) -> int:
     """The rare cases, compiled only when they arise; DECIDE when the kernel can go on."""
     from retime.simulation.sliding import decide, slide
 
-    while code in (events.DECIDE, events.SLIDE):
-        if code == events.SLIDE:
+    while code in (record.DECIDE, record.SLIDE):
+        if code == record.SLIDE:
             code = slide(job.f, job.table.arrays, job.drive, job.times, job.runs.states, job.runs.patterns, r, w)
-            if code == events.DONE:
-                return events.DECIDE
+            if code == record.DONE:
+                return record.DECIDE
         else:
             code = decide(job.f, job.table.arrays, job.drive, job.z0.shape[1], r, w)
-            if code == events.DONE:
+            if code == record.DONE:
                 _note_nonunique(job.runs, r)
-                return events.DECIDE
+                return record.DECIDE
     return code
 
 
-def _record(n: int, q: int, members: int, first: int, last: int) -> events.Record:
+def _record(n: int, q: int, members: int, first: int, last: int) -> record.Record:
     integers = np.zeros(13, dtype=np.int64)
-    integers[events.MEMBER], integers[events.LAST], integers[events.FRESH] = first, last, 1
+    integers[record.MEMBER], integers[record.LAST], integers[record.FRESH] = first, last, 1
     size = max(256, 8 * q)
     bits, entered, on_boundary, want = (np.zeros(q, dtype=np.uint8) for _ in range(4))
-    return events.Record(
+    return record.Record(
         np.zeros(2 * n),
         np.zeros(2 * n),
         bits,
@@ -349,13 +350,13 @@ def _record(n: int, q: int, members: int, first: int, last: int) -> events.Recor
     )
 
 
-def _longer(r: events.Record) -> events.Record:
+def _longer(r: record.Record) -> record.Record:
     """The record with its buffers doubled."""
     doubled = [np.concatenate([a, np.zeros_like(a)]) for a in (r.switch_times, r.switch_units, r.slides)]
     return r._replace(switch_times=doubled[0], switch_units=doubled[1], slides=doubled[2])
 
 
-def _collect(job: StateJob, r: events.Record, member: int, began: tuple[int, int]) -> tuple[int, int]:
+def _collect(job: StateJob, r: record.Record, member: int, began: tuple[int, int]) -> tuple[int, int]:
     """Take a finished member's switches and slides out of the buffers; returns where the next member's begin."""
     switches, slides = int(r.ends[member, 0]), int(r.ends[member, 1])
     job.switch_times[member] = r.switch_times[began[0] : switches].copy()
@@ -364,14 +365,14 @@ def _collect(job: StateJob, r: events.Record, member: int, began: tuple[int, int
     return switches, slides
 
 
-def _note_end(runs: Runs, r: events.Record, code: int) -> None:
-    member, status = int(r.integers[events.MEMBER]), _STATUS[code]
-    runs.states[r.integers[events.NEXT_TIME] :, member] = np.nan
-    stop_member(runs, member, status[0], r.reals[events.TIME], status[1])
+def _note_end(runs: Runs, r: record.Record, code: int) -> None:
+    member, status = int(r.integers[record.MEMBER]), _STATUS[code]
+    runs.states[r.integers[record.NEXT_TIME] :, member] = np.nan
+    stop_member(runs, member, status[0], r.reals[record.TIME], status[1])
 
 
-def _note_nonunique(runs: Runs, r: events.Record) -> None:
-    time = r.reals[events.NONUNIQUE_TIME]
+def _note_nonunique(runs: Runs, r: record.Record) -> None:
+    time = r.reals[record.NONUNIQUE_TIME]
     if np.isfinite(time):
         message = "both fields leave the boundary; the side that the map reads there was followed"
-        stop_member(runs, int(r.integers[events.MEMBER]), TrajectoryStatus.NONUNIQUE, time, message)
+        stop_member(runs, int(r.integers[record.MEMBER]), TrajectoryStatus.NONUNIQUE, time, message)

@@ -13,7 +13,18 @@ from retime.core.arrays import Array
 from retime.core.kernel import kernel, subroutine
 from retime.simulation.arrays import FormArrays, TableArrays
 from retime.simulation.boundaries import set_unit
-from retime.simulation.events import (
+from retime.simulation.crossings import (
+    accept,
+    consistent,
+    direction,
+    first_event,
+    mark_boundaries,
+    offset,
+    preactivation_series,
+)
+from retime.simulation.events import finish_piece, next_piece
+from retime.simulation.iterate import find_region
+from retime.simulation.record import (
     ACCUMULATE,
     BREATH,
     BUFFER_FULL,
@@ -38,23 +49,13 @@ from retime.simulation.events import (
     Drive,
     Record,
     Scratch,
-    accept,
     accumulates,
-    consistent,
-    direction,
-    finish_piece,
-    first_event,
     flip,
-    mark_boundaries,
-    next_piece,
     note_slide,
-    offset,
     piece_end,
-    preactivation_series,
     read_input,
     switch,
 )
-from retime.simulation.iterate import find_region
 from retime.simulation.roots import DEGREE
 from retime.simulation.taylor import REMAINDER, TINY, raise_scales
 

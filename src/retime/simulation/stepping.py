@@ -88,11 +88,6 @@ class HeldFlow(Steps):
     flow: PiecewiseAffineFlow
 
     @property
-    def has_choice(self) -> bool:
-        """Whether the model is the flow itself, whose `switching` is to be chosen."""
-        return self.model is self.flow
-
-    @property
     def switching(self) -> Any:
         """The rule, where there is a choice."""
         return "clock" if self.has_choice else None

@@ -9,7 +9,7 @@ import numpy as np
 from retime.analysis.exponents.growth import RECORDS, Growth, growth_of, starting_vectors
 from retime.core.arrays import Array
 from retime.core.patience import Patience
-from retime.simulation import events, saltation
+from retime.simulation import record, saltation
 from retime.simulation.arrays import form_arrays
 from retime.simulation.boundaries import set_side
 from retime.simulation.horizon import Drive
@@ -60,13 +60,13 @@ class _Seen(NamedTuple):
     slides: Array
 
     @classmethod
-    def of_record(cls, r: events.Record) -> _Seen:
+    def of_record(cls, r: record.Record) -> _Seen:
         """While it goes on: sliding that has not ended yet has end inf."""
-        switches, slides, now = r.integers[events.SWITCHES], r.slides[: r.integers[events.SLIDES]], r.reals[events.TIME]
-        if r.integers[events.SLIDING] >= 0:
-            slides = np.vstack([slides, [r.reals[events.SLIDE_START], np.inf, r.integers[events.SLIDING]]])
+        switches, slides, now = r.integers[record.SWITCHES], r.slides[: r.integers[record.SLIDES]], r.reals[record.TIME]
+        if r.integers[record.SLIDING] >= 0:
+            slides = np.vstack([slides, [r.reals[record.SLIDE_START], np.inf, r.integers[record.SLIDING]]])
         return cls(
-            int(r.integers[events.NEXT_TIME]), float(now), r.switch_times[:switches], r.switch_units[:switches], slides
+            int(r.integers[record.NEXT_TIME]), float(now), r.switch_times[:switches], r.switch_units[:switches], slides
         )
 
     @classmethod
