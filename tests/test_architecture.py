@@ -33,13 +33,7 @@ LATE = {"core/result.py"}  # results find their plot at call time, by name: the 
 CLASS, FILE = 200, 400  # lines
 # What the rules below do not hold for yet. An entry that needs no exception any more fails: take it out.
 LONG = set()
-PRYING = {
-    "analysis/exponents/lyapunov.py",
-    "analysis/exponents/smooth.py",
-    "analysis/exponents/switched.py",
-    "simulation/horizon.py",
-    "simulation/smooth.py",
-}
+PRYING = set()
 NAMESAKES = {"simulate"}
 
 
@@ -304,3 +298,56 @@ def test_libraries_whose_classes_are_overridden_have_an_upper_bound():
     assert overridden == {"diffrax", "highspy", "numba"}
     bounded = {line.split(">=")[0] for line in wanted if ",<" in line}
     assert bounded == overridden | {"equinox"}  # what Diffrax's classes are made of
+
+
+KINDS = {
+    "PiecewiseAffineSystem",
+    "SwitchedSystem",
+    "SmoothSystem",
+    "LinearSystem",
+    "PiecewiseAffineFlow",
+    "RegionwiseMap",
+}
+KINDS |= {"DerivedSystem", "Discrete", "Continuous"}
+ASKED = {  # how often the kind of a system is asked outside simulation/motion.py, models/ and io/, and why
+    "analysis/basins/arrivals.py": (1, "a cycle of a map has a period in steps, a state at rest of a flow has none"),
+    "analysis/basins/bounded_sets.py": (1, "samples of a flow are correlated: fewer of them are looked at"),
+    "analysis/basins/census.py": (3, "a flow is given longer horizons by thinning samples; limit cycles are of flows"),
+    "analysis/basins/dynamics.py": (4, "a quarter of a horizon is a number of steps or a time"),
+    "analysis/basins/endings.py": (1, "solved as a cycle of steps, or as a point of rest"),
+    "analysis/basins/find.py": (1, "periods are whole numbers of steps, or times"),
+    "analysis/branches/grid.py": (1, "orbits of maps are read for periods, those of flows for rest"),
+    "analysis/branches/pattern_equation.py": (1, "multipliers of a map can be -1"),
+    "analysis/branches/scanning.py": (
+        3,
+        "cycles of maps are followed; states of a flow are sampled in time; outputs of a linear system",
+    ),
+    "analysis/cycles/find.py": (1, "cycles of steps, or limit cycles"),
+    "analysis/exponents/lyapunov.py": (1, "growth by step matrices, by saltation, or by a solver"),
+    "analysis/overview.py": (1, "an orbit of steps, or of 5,000 intervals"),
+    "analysis/view.py": (4, "which regions a system shows to searches with proof"),
+    "cli/algebra.py": (1, "a linear map has an exact flow by default"),
+    "cli/commands.py": (2, "refusals that say what a command takes"),
+    "cli/source.py": (2, "which of two ways of conversion a command takes"),
+    "simulation/horizon.py": (1, "what is left out at the beginning counts in steps, or in time"),
+}
+
+
+def questions_of_kind(tree):
+    """isinstance of a kind of system or of time, and flags that say whether something is a map."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
+            if KINDS & set(re.findall(r"\w+", ast.unparse(node.args[1]))):
+                yield ast.unparse(node)
+        elif isinstance(node, ast.Attribute) and node.attr in ("is_map", "is_stepped"):
+            yield ast.unparse(node)
+
+
+def test_the_kind_of_a_system_is_asked_in_one_place():
+    """Verbs ask the motion (simulation/motion.py) and the time base; what a conversion does, it decides by the family."""
+    counted = [p for p in FILES if layer_of(p) in ("simulation", "analysis", "plots", "cli")]
+    found = {name_of(p): len(list(questions_of_kind(TREES[p]))) for p in counted}
+    found.pop("simulation/motion.py")
+    assert {name: count for name, count in found.items() if count} == {
+        name: count for name, (count, _) in ASKED.items()
+    }

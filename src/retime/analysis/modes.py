@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from retime.analysis.view import NEUTRAL
 from retime.core.arrays import Array
+from retime.core.time import NEUTRAL, TimeBase, time_of
 
 
-def kind_of(w: Array, is_map: bool) -> str:
+def kind_of(w: Array, time: TimeBase) -> str:
     """ "stable node", "unstable focus", "saddle", ... of a point with eigenvalues `(n,)`; "neutral" where a mode neither grows nor decays."""
-    growth = np.abs(w) - 1.0 if is_map else np.real(w)
+    growth = time.sizes(w) - time.neutral
     if (np.abs(growth) < NEUTRAL).any():
         return "neutral"
     turning = "focus" if np.abs(np.imag(w)[np.argmax(np.abs(growth) > 0)]) > 0 else "node"
@@ -21,16 +21,13 @@ def kind_of(w: Array, is_map: bool) -> str:
 
 def growth_rates(w: Array, dt: float | None) -> Array:
     """Growth of modes, 1 / model time: log|w| / dt of multipliers per step dt, the real part of rates (dt None)."""
-    with np.errstate(divide="ignore"):
-        return np.real(w) if dt is None else np.log(np.abs(w)) / dt
+    return time_of(dt).growth_rates(w)
 
 
 def frequencies(w: Array, dt: float | None) -> Array:
     """Frequencies of modes >= 0, 1 / model time: |angle| / (2 pi dt) of multipliers (1 / (2 dt) of one that flips), |imaginary part| / (2 pi)
     of rates."""
-    with np.errstate(invalid="ignore"):
-        turn = np.abs(np.imag(w)) if dt is None else np.abs(np.angle(w)) / dt
-    return turn / (2.0 * np.pi)
+    return time_of(dt).frequencies(w)
 
 
 def leading(w: Array, dt: float | None) -> int:

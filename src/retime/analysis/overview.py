@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,27 +14,28 @@ from retime.analysis.basins.result import Basins
 from retime.analysis.cycles.find import find_cycles
 from retime.analysis.cycles.result import Cycles
 from retime.analysis.exponents.lyapunov import LyapunovSpectrum, lyapunov_spectrum
-from retime.analysis.fixed_points.find import FixedPoints, check_budget, check_count, find_fixed_points, not_a_model
+from retime.analysis.fixed_points.find import FixedPoints, find_fixed_points
 from retime.analysis.regions.visits import VisitedRegions, visited_regions
 from retime.analysis.view import affine_view, constant_input
-from retime.core.arrays import Array
+from retime.core.arguments import amount, box_of, one_start, seconds, seed_of, switching_of, system, whole
+from retime.core.arrays import Array, real_array
 from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
 from retime.core.result import Result
 from retime.core.start import own_start
 from retime.core.states import box_around, one_state
 from retime.core.status import SearchStatus, TrajectoryStatus
-from retime.core.system import System, initial_states
-from retime.core.time import Discrete
+from retime.core.system import System
 from retime.core.trajectory import Trajectory
-from retime.models import PiecewiseAffineFlow
 from retime.simulation import simulate
+from retime.simulation.motion import motion_of
 
 FEW_STARTS = 128  # in a row that bring no new cycle of a smooth map, per period
 MOST_EXPONENTS = 10
 PERIODS = 64  # of an orbit that repeats
 SHARES = {"orbit": 1, "regions": 1, "fixed points": 3, "exponents": 4, "cycles": 3, "basins": 4}
 """How the time is shared, in the order of work: the cheap and certain parts first; what a part leaves goes to those after it."""
+LEAST = 1e-9  # seconds of a part when the time is over: it does its first stretch
 REPEATS = 1e-8  # relative distance up to which an orbit has come back
 
 
@@ -130,13 +132,13 @@ def analyze(
     max_period: float | None = None,
     basins: int = 0,
     box: Any = None,
-    time_limit: float = 60.0,
-    seed: int = 0,
+    time_limit: float | None = 60.0,
+    seed: int | None = 0,
 ) -> Analysis:
     """Analyze a system: all fixed points, cycles, the exponents and regions of one orbit, and, if asked for, basins.
 
     Args:
-        model: any retime model, or the model of a conversion.
+        model: any retime model, or a conversion.
         z0: `(n,)`, where the orbit starts, or a point of a result, or a Trajectory (where it ended); None for zeros, or a random state
             (`seed`) where zeros are at rest.
         steps: length of the orbit of a map or clock-held flow; for other flows `duration` says it.
@@ -145,9 +147,9 @@ def analyze(
         switching: for converted flows.
         max_period: largest period of cycles; None for 4 steps, or a tenth of the duration. 0 leaves cycles out.
         basins: number of initial states; 0 leaves basins out. box: `(n, 2)` of them; None for twice the range of the orbit.
-        time_limit: seconds of work (compilation is not counted), shared by the parts: first the orbit and its regions, then fixed
-            points, exponents, cycles, basins. Of each at least a first stretch is done; an orbit that would take longer than its
-            share is shortened (`notes` say so). seed: of random numbers.
+        time_limit: seconds of work (compilation is not counted), None: no limit; shared by the parts: first the orbit and its regions,
+            then fixed points, exponents, cycles, basins. Of each at least a first stretch is done; an orbit that would take longer
+            than its share is shortened (`notes` say so). seed: of random numbers.
 
     Returns:
         Analysis.
@@ -155,17 +157,16 @@ def analyze(
     Raises:
         TypeError: not a model. ShapeError: z0 or inputs of the wrong size.
     """
-    if not isinstance(model, System):
-        raise not_a_model("analyze", model)
-    _check(model, steps, duration, max_period, basins)
-    check_budget("time_limit", time_limit)
+    model, seed, time_limit = system("analyze", model), seed_of(seed), seconds(time_limit)
+    switching = switching_of(model, switching)
+    _check(model, steps, duration, max_period, basins, box)
     s = constant_input(model, inputs)
-    start, words = own_start(model, s if len(s) else None, seed=seed) if z0 is None else (one_state(z0), "")
-    z = initial_states(model.start(start), model.num_states)
-    if z.ndim != 1:
-        raise ShapeError(
-            f"`z0` has shape {z.shape}; analyze follows one orbit: give one initial state ({model.num_states},)."
-        )
+    start, words = (
+        own_start(model, s if len(s) else None, seed=seed) if z0 is None else (real_array("z0", one_state(z0)), "")
+    )
+    with suppress(ShapeError):  # reported below, with the shape that is wanted
+        start = model.start(start)
+    z = one_start("analyze", start, model.num_states)
     run = _Run(model, z, s, switching, seed, time_limit, {"basins"} if not basins else set())
     if words.startswith("a random state"):
         run.notes.append(f"The orbit begins at {words}.")
@@ -181,16 +182,18 @@ def analyze(
     return Analysis(points, cycles, orbit, exponents, regions, found, behavior, tuple(run.notes), run.seconds)
 
 
-def _check(model: System, steps: Any, duration: Any, max_period: Any, basins: Any) -> None:
+def _check(model: System, steps: Any, duration: Any, max_period: Any, basins: Any, box: Any) -> None:
     """Refuse what the parts would refuse only after others have taken their time."""
-    check_count("steps", steps, 1)
-    check_count("basins", basins, 0)
+    whole("steps", steps, 1)
+    whole("basins", basins, 0)
+    if box is not None:
+        box_of(box, model.num_states, may_be_flat=True)
     for name, value in (("duration", duration), ("max_period", max_period)):
         if value is not None:
-            check_budget(name, value)
+            amount(name, value)
     if duration is not None and (duration == 0 or duration == float("inf")):
         raise ValueError(f"`duration` is {duration!r}; it must be a positive finite model time.")
-    if duration is not None and isinstance(model.time, Discrete):
+    if duration is not None and not motion_of(model).clock.times:
         raise ValueError(f"`duration` was given, but {type(model).__name__} is a map: give `steps`.")
 
 
@@ -201,6 +204,7 @@ class _Run:
         self, model: Any, z: Array, s: Array, switching: Any, seed: int, limit: float, left_out: set[str]
     ) -> None:
         self.model, self.z, self.s, self.seed = model, z, s, seed
+        self.motion = motion_of(model, switching)
         self.limit, self.deadline = limit, work_seconds() + limit
         self.shares = {name: share for name, share in SHARES.items() if name not in left_out}
         self.given = s if len(s) else None
@@ -213,11 +217,10 @@ class _Run:
     def set_horizon(self, steps: int, duration: float | None) -> None:
         """Steps of a map or clock-held flow, times of another flow."""
         self.steps, self.duration = steps, duration
-        is_clocked = isinstance(self.model, PiecewiseAffineFlow) and self.rule.get("switching") != "state"
-        if isinstance(self.model.time, Discrete) or is_clocked:
+        if self.motion.is_stepped:
             self.horizon, self.length, self.intervals = {"steps": steps}, steps * self.model.dt, steps
             return
-        self.length = duration or (1000 * self.model.dt if isinstance(self.model, PiecewiseAffineFlow) else 200.0)
+        self.length = duration or 1000 * self.motion.clock.dt or 200.0
         self.intervals = 5000
         self.horizon = {"times": np.linspace(0.0, self.length, self.intervals + 1)}
 
@@ -227,13 +230,13 @@ class _Run:
         if self.given is None:
             return None
         count = self.intervals
-        if isinstance(self.model, PiecewiseAffineFlow) and "times" in self.horizon:
+        if self.motion.clock.dt and "times" in self.horizon:  # inputs are held from sample to sample
             count = int(np.ceil(self.length / self.model.dt - 1e-9))
         return np.repeat(self.given[None], count, axis=0)
 
     def share(self, name: str) -> float:
         """Seconds for a part: its share of those that are left, beside the parts that are still to come."""
-        left = max(self.deadline - work_seconds(), 0.0)
+        left = max(self.deadline - work_seconds(), LEAST)
         return left if left == float("inf") else left * self.shares[name] / sum(self.shares.values())
 
     def timed(self, name: str, part: Any) -> Any:
@@ -315,7 +318,7 @@ class _Run:
             return None
         longest = float(max_period or 0.1 * self.length)
         if max_period is None and "steps" in self.horizon:
-            longest = 4.0 if isinstance(self.model.time, Discrete) else 4.0 * self.model.dt
+            longest = 4.0 * self.model.dt if self.motion.clock.times else 4.0
         options = {"inputs": self.given, "seed": self.seed, **self.rule}
         if affine_view(self.model) is None:
             options["num_starts"] = FEW_STARTS
@@ -332,7 +335,7 @@ class _Run:
 
     def basins(self, num: int, box: Any, orbit: Trajectory) -> Basins | None:
         """Basins in a box around the orbit."""
-        if self.share("basins") <= 0:
+        if work_seconds() >= self.deadline:
             self.notes.append(f"No time was left for basins: raise the time limit ({self.limit:.6g} s of work).")
             return None
         if box is None:
@@ -356,12 +359,12 @@ def _behavior(model: Any, orbit: Trajectory, exponents: LyapunovSpectrum) -> str
     z = orbit.states
     size = REPEATS * (1.0 + np.abs(z[-1]).max())
     back = np.abs(z[-PERIODS - 1 : -1][::-1] - z[-1]).max(axis=1) <= size
-    grows = _grows(z)
+    grows, at = _grows(z), "" if model.time.step is None else " at a fixed point"
     if len(back) and back.all() and not grows:
-        rest = "it came to rest at a fixed point" if isinstance(model.time, Discrete) else "it came to rest"
+        rest = f"it came to rest{at}"
         is_left = exponents.exponents[0] > max(3 * exponents.standard_errors[0], 1e-12)
         return rest + (", which is unstable: neighbors leave it" if is_left else "")
-    if isinstance(model.time, Discrete) and back.any() and not grows:
+    if at and back.any() and not grows:
         return f"it ends on a cycle of {int(np.argmax(back)) + 1} steps"
     if grows:
         return "its size still grows at the end: it may leave for infinity"

@@ -11,13 +11,11 @@ from retime.core.arrays import Array, real_array
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.errors import ShapeError
 from retime.core.system import PiecewiseAffineSystem, System
-from retime.core.time import Discrete
+from retime.core.time import TimeBase, time_of
 from retime.models import PiecewiseAffineFlow, RegionwiseMap
 from retime.models.regionwise import OwnRegions
 
 SMALLEST = 2.0**-53  # what a zero eigenvalue of a map is replaced by when it becomes a rate
-
-NEUTRAL = 1e-12  # distance from the unit circle within which a multiplier neither grows nor decays
 
 
 class AffineView(NamedTuple):
@@ -36,6 +34,16 @@ class AffineView(NamedTuple):
     held: PiecewiseAffineFlow | None = None
 
     @property
+    def time(self) -> TimeBase:
+        """The time base of the system that is looked at."""
+        return time_of(self.dt)
+
+    @property
+    def form_time(self) -> TimeBase:
+        """The time base of the form."""
+        return time_of(self.step)
+
+    @property
     def is_map(self) -> bool:
         """Whether the form is a map."""
         return self.step is not None
@@ -49,6 +57,10 @@ class AffineView(NamedTuple):
     def is_iterated_form(self) -> bool:
         """Whether orbits of the system, near a fixed point, are those of the form: not so where regions are held for another step."""
         return self.held is None or self.is_iterated
+
+    def at_rest(self, model: System) -> tuple[Any, TimeBase]:
+        """What has the fixed points of the system, to `apply`, and its time base: the form, or the system where that holds other regions."""
+        return (self.form, self.form_time) if self.held is None or self.dt is None else (model, self.time)
 
     def eigenvalues(self, patterns: Array) -> Array:
         """Spectra `(r, n)` of the regions `patterns` `(r, q)`: multipliers per step (maps) or rates (flows: 1 / model time, principal)."""
@@ -70,7 +82,7 @@ class AffineView(NamedTuple):
 
 def affine_view(model: System) -> AffineView | None:
     """The view of a system that has a canonical form; None for smooth ones."""
-    dt = model.time.dt if isinstance(model.time, Discrete) else None
+    dt = model.time.step
     if isinstance(model, PiecewiseAffineSystem):
         return AffineView(model.canonical, dt, dt)
     if isinstance(model, RegionwiseMap):
@@ -100,15 +112,9 @@ def constant_input(model: System, inputs: Any) -> Array:
     return s
 
 
-def is_stable(eigenvalues: Array, is_map: bool) -> Array:
-    """Whether all of the last axis lie inside the unit circle (maps; not on it within rounding) or left of the imaginary axis (flows)."""
-    w = np.asarray(eigenvalues)
-    return np.asarray((np.abs(w) < 1.0 - NEUTRAL if is_map else np.real(w) < 0.0).all(axis=-1))
-
-
 def time_constants(eigenvalues: Array, dt: float | None) -> Array:
     """-1 / rate in model time: > 0 of a decaying mode, < 0 of a growing one, inf of a neutral one, 0 of an infinite rate."""
     w = np.asarray(eigenvalues)
     with np.errstate(divide="ignore"):
-        rate = np.real(w) if dt is None else np.log(np.abs(w)) / dt
+        rate = time_of(dt).growth_rates(w)
         return np.where(np.isinf(rate), 0.0, np.where(rate == 0, np.inf, -1.0 / rate))

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 import retime as rt
-from retime.analysis.modes import growth_rates, pace
+from retime.analysis.modes import pace
 from retime.cli.commands import emit
 from retime.cli.source import Loaded, check_output
 from retime.convert import INTEGRATORS, field_method, integrator
 from retime.core.arrays import Array
 from retime.core.rendering import paragraph, plain, terminal_width, text_table
 from retime.core.start import spread
-from retime.core.time import Discrete
+from retime.simulation.motion import motion_of
 
 
 def convert_smooth(
@@ -62,7 +62,7 @@ def discretize(
     check_output(output, ("", ".npz"))
     model = loaded.model
     chosen = None if method is None else integrator(method, "--method")
-    if isinstance(model.time, Discrete):
+    if model.time.step is not None:
         within = None if field is None else field_method(field, "--field", linear=False)
         conversion = rt.retime_to(model, step, method=within, integrator=chosen, states=at)
     elif chosen is None:
@@ -118,10 +118,9 @@ def linearize(loaded: Loaded, at: Array, inputs: Array | None, output: Path | No
         emit(_head(loaded, written) | plain(data))
         return
     _print_head(loaded)
-    what = "|F(z) - z|" if isinstance(loaded.model.time, Discrete) else "|dz/dt|"
-    print(f"\n{linear}\n{what} at the base point: {speed:.3g} (0 at a fixed point)")
-    unit = "multiplier per step" if isinstance(linear.time, Discrete) else "eigenvalue"
-    growth = growth_rates(w, linear.dt if isinstance(linear.time, Discrete) else None)
+    print(f"\n{linear}\n{loaded.model.time.speed} at the base point: {speed:.3g} (0 at a fixed point)")
+    unit = "eigenvalue" if linear.time.step is None else "multiplier per step"
+    growth = linear.time.growth_rates(w)
     rows = [
         [f"{x.real:.6g}{x.imag:+.6g}i", pace(float(g), "of model time"), f"{f:.6g}"]
         for x, g, f in zip(w[:SHOWN], growth, linear.frequencies, strict=False)
@@ -140,7 +139,7 @@ SHOWN = 20  # modes in a printed table
 
 
 def _motion(model: Any, z: Array, s: Array | None) -> Array:
-    return model.step(z, s) - z if isinstance(model.time, Discrete) else model.field(z, s)
+    return model.time.motion(motion_of(model, "state").right(z, s), z)
 
 
 def _head(loaded: Loaded, written: str | None) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from retime.core.files import replace_atomically
 from retime.core.rendering import paragraph, plain, terminal_width, text_table
 from retime.core.start import spread
 from retime.core.system import PiecewiseAffineSystem
-from retime.core.time import Continuous, Discrete
+from retime.core.time import Discrete
+from retime.simulation.motion import motion_of
 
 
 def emit(data: dict[str, Any]) -> None:
@@ -37,8 +38,8 @@ def info(loaded: Loaded, as_json: bool) -> None:
         "relu_units": getattr(model, "num_units", None),
         "inputs": model.num_inputs,
         "outputs": model.num_outputs,
-        "time": "continuous" if isinstance(model.time, Continuous) else "discrete",
-        "dt": model.time.dt if isinstance(model.time, Discrete) else None,
+        "time": model.time.name,
+        "dt": model.time.step,
         "equation": equations(model),
         "initial_states": loaded.starts,
     }
@@ -131,14 +132,13 @@ def simulate(
         raise ValueError(f"--steps is {steps}; it must be a whole number >= 0.")
     if not options["every"] > 0:
         raise ValueError(f"--every is {options['every']}; it must be a positive time.")
-    if isinstance(model.time, Discrete) and options["switching"] is not None:
+    motion, switching = motion_of(model), options["switching"]
+    if switching is not None and not motion.clock.times:
         flow = rt.to_continuous(model, throw=False).model
         times = model.dt / options["per_step"] * np.arange(steps * options["per_step"] + 1)
         path = rt.simulate(flow, z0, times=times, inputs=inputs, switching=options["switching"])
-    elif isinstance(model.time, Discrete):
-        path = rt.simulate(model, z0, steps=steps, inputs=inputs)
-    elif isinstance(model, rt.PiecewiseAffineFlow):
-        path = rt.simulate(model, z0, steps=steps, inputs=inputs, switching=options["switching"])
+    elif motion.clock.steps:
+        path = rt.simulate(model, z0, steps=steps, inputs=inputs, switching=switching)
     else:
         path = rt.simulate(model, z0, times=options["every"] * np.arange(steps + 1), inputs=inputs)
     written = None if output is None else str(write_trajectory(path, output))

@@ -12,7 +12,6 @@ from retime.cli.source import Loaded, check_output, is_stdout
 from retime.core.arrays import Array
 from retime.core.files import replace_atomically
 from retime.core.rendering import paragraph, plain, terminal_width, text_table
-from retime.core.time import Discrete
 
 PICTURES = (".png", ".pdf", ".svg")
 
@@ -23,7 +22,7 @@ def analyze(loaded: Loaded, z0: Array, options: dict[str, Any], output: Path | N
     if is_stdout(output):
         as_json, output = True, None
     model, switching = loaded.model, options.pop("switching")
-    if switching is not None and isinstance(model.time, Discrete):
+    if switching is not None and model.time.step is not None:
         model = rt.to_continuous(model, throw=False).model
     if switching is not None:
         options["switching"] = switching

@@ -15,7 +15,6 @@ from retime.core.arrays import Array
 from retime.core.errors import ModelFileError, ShapeError
 from retime.core.start import own_start
 from retime.core.system import PiecewiseAffineSystem
-from retime.core.time import Discrete
 from retime.models import LinearSystem
 
 
@@ -50,7 +49,7 @@ def open_model(file: str, *, dt: float | None = None, family: str | None = None,
         f"{file}: a retime file" if recognition is None else f"{recognition.sentence(file)} {recognition.doubt}".strip()
     )
     notes = ()
-    if dt is None and isinstance(model.time, Discrete) and model.time.dt == 1.0:
+    if dt is None and model.time.step == 1.0:
         notes = ("dt was not given and is taken as 1: rates below are per step. Pass --dt for model time.",)
     try:
         stored = read_arrays(file)
@@ -136,7 +135,7 @@ def _parsed(text: str, option: str, names: list[str] | None = None) -> Array:
 def is_not_a_plrnn(loaded: Loaded) -> bool:
     """Whether a map is smooth or linear: converted otherwise than region by region."""
     model = loaded.model
-    return isinstance(model.time, Discrete) and (
+    return model.time.step is not None and (
         not isinstance(model, PiecewiseAffineSystem) or isinstance(model, LinearSystem)
     )
 

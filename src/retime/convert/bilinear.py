@@ -9,6 +9,7 @@ import numpy as np
 
 from retime.convert.integrators import Integrator, Interchanges, RungeKutta, solve_step
 from retime.convert.tableaux import TRAPEZOID
+from retime.core.arguments import is_number
 from retime.core.arrays import Array, positive
 from retime.core.errors import CertificateError
 from retime.core.readout import Readout
@@ -36,7 +37,7 @@ class GeneralizedBilinear(Integrator):
     interchanges: ClassVar[Interchanges] = "equilibrium"
 
     def __post_init__(self) -> None:
-        if isinstance(self.alpha, bool) or not 0 <= self.alpha <= 1:
+        if not is_number(self.alpha) or not 0 <= self.alpha <= 1:
             raise ValueError(
                 f"`alpha` is {self.alpha!r}; it must be a number from 0 (Euler) to 1 (backward difference)."
             )

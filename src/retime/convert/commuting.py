@@ -15,7 +15,8 @@ from retime.convert.integrators import Integrator
 from retime.convert.linearization import linearize
 from retime.convert.methods import integrator
 from retime.convert.rescale import rescale_time
-from retime.core.arrays import Array, positive, real_array
+from retime.core.arguments import system
+from retime.core.arrays import Array, positive, vector
 from retime.core.certificate import Condition
 from retime.core.rendering import terminal_width, text_table
 from retime.core.result import Result
@@ -146,12 +147,12 @@ class _Setting:
     """The arguments of `interchange`, each checked when a procedure needs it."""
 
     def __init__(self, model: Any, at: Any, dt: Any, factor: Any, method: Any, inputs: Any, dt_rescaled: Any) -> None:
-        if not isinstance(model, System):
-            raise TypeError(f"`model` is {type(model).__name__}; interchange takes a retime model.")
+        model = system("interchange", model)
         self.model, self._dt, self._factor, self._dt_rescaled = model, dt, factor, dt_rescaled
         self._method = None if method is None else integrator(method)
-        self.at = model._states(np.zeros(model.num_states) if at is None else real_array("at", one_state(at)), "at")
-        self.inputs = model._input(None if inputs is None else real_array("inputs", inputs), "inputs")
+        n, m = model.num_states, model.num_inputs
+        self.at = vector("at", np.zeros(n) if at is None else one_state(at), n, " one entry per state")
+        self.inputs = vector("inputs", np.zeros(m) if inputs is None else inputs, m, " one entry per input")
 
     @property
     def dt(self) -> float:

@@ -16,6 +16,7 @@ from retime.convert.linear_log import NO_FLOW, linear_flow, sampled_region
 from retime.convert.matrix_log import MatrixLog
 from retime.convert.measure import probe
 from retime.convert.methods import field_method
+from retime.core.arguments import system
 from retime.core.conversion import Conversion
 from retime.core.errors import CertificateError
 from retime.core.status import RegionStatus
@@ -62,6 +63,7 @@ def to_continuous(
     Valid when: `switching="clock"`: always, for every initial state and input. `switching="state"`: on steps in which no
     boundary is crossed. Source: monfared2020; culver1966; docs/theory/conversion.md, docs/theory/time.md.
     """
+    model = system("to_continuous", model, wanted="a retime model in discrete time, such as PLRNN")
     method = field_method(method)
     _check(model, method)
     if isinstance(method, ZeroOrderHold) and method.delay is None:
@@ -80,10 +82,6 @@ def to_continuous(
 
 
 def _check(model: Any, method: Any) -> None:
-    if not isinstance(model, System):
-        raise TypeError(
-            f"`model` is {type(model).__name__}; to_continuous takes a retime model in discrete time, such as PLRNN."
-        )
     if not isinstance(model.time, Discrete):
         raise TypeError(
             f"{type(model).__name__} is in continuous time already; to_continuous takes a map (time=Discrete(dt))."

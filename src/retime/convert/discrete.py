@@ -12,6 +12,7 @@ from retime.convert.certify_linear import certify_sampled
 from retime.convert.integrators import Integrator
 from retime.convert.measure import Probe, flow_over, probe, relative_error
 from retime.convert.methods import integrator
+from retime.core.arguments import system
 from retime.core.arrays import Array, positive
 from retime.core.certificate import Certificate, Condition
 from retime.core.conversion import Conversion
@@ -50,11 +51,10 @@ def to_discrete(
 
     Source: caruso2023; hairer1993; docs/theory/time.md.
     """
-    dt = positive("dt", dt)
-    if not isinstance(model, System) or not isinstance(model.time, Continuous):
-        raise TypeError(
-            f"`model` is {model!r}; to_discrete takes a system in continuous time. For another step of a map use retime_to."
-        )
+    wanted = "a system in continuous time"
+    model, dt = system("to_discrete", model, wanted=wanted), positive("dt", dt)
+    if not isinstance(model.time, Continuous):
+        raise TypeError(f"`model` is {model!r}; to_discrete takes {wanted}. For another step of a map use retime_to.")
     method = integrator(method)
     at = probe(model, states, inputs)
     if isinstance(model, PiecewiseAffineFlow) and np.isfinite(method.order):

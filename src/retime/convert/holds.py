@@ -269,7 +269,7 @@ def delay_of(model: LinearSystem, delay: Any) -> Array:
             f"`delay` has shape {found.shape}; it must be a number or ({model.num_inputs},), one per input."
         )
     if (found < 0).any():
-        raise ValueError(f"`delay` holds {found.min():g}; it must be >= 0, model time.")
+        raise ValueError(f"`delay` holds {found.min()}; it must be >= 0, model time.")
     return np.broadcast_to(found, model.num_inputs)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from retime.core.arguments import system
 from retime.core.arrays import Array, real_array
 from retime.core.errors import CertificateError, ShapeError
 from retime.core.states import one_state
@@ -39,8 +40,7 @@ def linearize(model: System, at: Any, *, inputs: Any = None) -> Any:
     Valid when: the right-hand side is differentiable there (a piecewise-affine one is not on a boundary: the region is taken).
     Source: caruso2023, section on linearization.
     """
-    if not isinstance(model, System):
-        raise TypeError(f"`model` is {type(model).__name__}; linearize takes a retime model.")
+    model = system("linearize", model)
     z = real_array("at", at.states if isinstance(at, Trajectory) else one_state(at))
     with suppress(ShapeError):  # reported below, with the shape that is wanted
         z = model.start(z)

@@ -126,22 +126,20 @@ def zeros_poles_gain(model: Any) -> ZerosPolesGain:
         raise ValueError(
             "The system has an offset, which has no poles and zeros; shift the state to its fixed point first."
         )
-    is_map = isinstance(model.time, Discrete)
-    poles = at_rest_exactly(np.linalg.eigvals(model.A), is_map)
+    poles = at_rest_exactly(np.linalg.eigvals(model.A), model.time.neutral)
     x = _away(poles, model.A)
     inner = float((B @ np.linalg.solve(x * np.eye(len(poles)) - model.A, model.E))[0, 0])
     D = 0.0 if model.D is None else float(model.D[0, 0])
     D = 0.0 if abs(D) <= 1e-13 * abs(inner) else D  # rounding of a conversion, not a feedthrough
-    zeros = at_rest_exactly(transmission_zeros(model.A, model.E, B, D), is_map)
+    zeros = at_rest_exactly(transmission_zeros(model.A, model.E, B, D), model.time.neutral)
     x = _away(np.concatenate([zeros, poles]), model.A)
     value = (B @ np.linalg.solve(x * np.eye(len(poles)) - model.A, model.E))[0, 0] + D
     return ZerosPolesGain(model, zeros, poles, float(np.real(value / _fraction(x, zeros, poles))))
 
 
-def at_rest_exactly(values: Array, is_map: bool) -> Array:
-    """Poles or zeros `(k,)` complex; those within rounding of 0 (of 1 for a map), an integrator's, are put there."""
+def at_rest_exactly(values: Array, place: float) -> Array:
+    """Poles or zeros `(k,)` complex; those within rounding of an integrator's place, 0 (1 of a map), are put there."""
     values = np.asarray(values, dtype=complex)
-    place = 1.0 if is_map else 0.0
     size = np.abs(values).max(initial=0.0)
     return np.where(np.abs(values - place) <= 1e-13 * max(size, place), place, values)
 

@@ -142,6 +142,8 @@ def probe(model: System, states: Any, inputs: Any = None) -> Probe:
     these in 5 and in 50 steps, since a trained network is at home there.
     """
     n, m = model.num_states, model.num_inputs
+    if states is None and inputs is not None:
+        raise ValueError(f"`inputs` is {inputs!r}, but `states` is None; give both, one row of inputs per state.")
     if states is None:
         draws = np.random.default_rng(0).normal(size=(16, n + m))
         z, s = np.vstack([np.zeros(n), draws[:, :n]]), np.vstack([np.zeros(m), draws[:, n:]])

@@ -11,6 +11,7 @@ import numpy as np
 from retime.convert.combine import combined
 from retime.convert.embeddings import Embedding
 from retime.convert.holds import Resampled
+from retime.core.arguments import system
 from retime.core.arrays import positive
 from retime.core.equation import Equation
 from retime.core.system import System
@@ -40,9 +41,7 @@ def rescale_time(model: System, factor: float) -> System:
 
     Source: caruso2023, section on rescaling; docs/theory/time.md.
     """
-    factor = positive("factor", factor, "dimensionless")
-    if not isinstance(model, System):
-        raise TypeError(f"`model` is {type(model).__name__}; rescale_time takes a retime model.")
+    model, factor = system("rescale_time", model), positive("factor", factor, "dimensionless")
     if isinstance(model, PiecewiseAffineFlow) and isinstance(model.method, OwnRegions):
         return replace(model, map=combined_form(model.map, 0.0, 1.0 / factor, Discrete(model.dt * factor)))
     if isinstance(model, PiecewiseAffineFlow):

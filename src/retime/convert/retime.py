@@ -15,6 +15,7 @@ from retime.convert.measure import Probe, probe, relative_error
 from retime.convert.methods import field_method
 from retime.convert.methods import integrator as named_integrator
 from retime.convert.tableaux import RK4
+from retime.core.arguments import system
 from retime.core.arrays import positive
 from retime.core.certificate import Certificate, Condition
 from retime.core.conversion import Conversion
@@ -52,6 +53,7 @@ def retime_to(
 
     Source: docs/theory/time.md.
     """
+    model = system("retime_to", model, wanted="a retime model in discrete time")
     new_dt, method = positive("new_dt", new_dt), field_method(method)
     field = to_continuous(model, method=method).model
     integrator = _usual(model, method) if integrator is None else named_integrator(integrator, "integrator")

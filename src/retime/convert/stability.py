@@ -12,6 +12,7 @@ from numpy.polynomial.polynomial import polyder, polyval
 from retime.convert.integrators import ExponentialEuler, Integrator, neutral
 from retime.convert.methods import integrator
 from retime.convert.multistep import AdamsBashforth
+from retime.core.arguments import system
 from retime.core.arrays import Array, vector
 from retime.core.rendering import html_table
 from retime.core.result import Result
@@ -94,9 +95,10 @@ def max_stable_dt(model: System, method: Integrator | str, *, at: Any, inputs: A
 
     Source: hairer1996, section IV.2.
     """
-    method = integrator(method)
-    if not isinstance(model, System) or not isinstance(model.time, Continuous):
-        raise TypeError(f"`model` is {model!r}; max_stable_dt takes a system in continuous time.")
+    wanted = "a system in continuous time"
+    model, method = system("max_stable_dt", model, wanted=wanted), integrator(method)
+    if not isinstance(model.time, Continuous):
+        raise TypeError(f"`model` is {model!r}; max_stable_dt takes {wanted}.")
     at = vector("at", one_state(at), model.num_states, " one entry per state")
     J = model.jacobian(at, model._input(None if inputs is None else vector("inputs", inputs), "inputs"))
     if isinstance(method, ExponentialEuler):

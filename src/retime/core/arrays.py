@@ -116,7 +116,7 @@ def state_matrix(name: str, value: Any, size: int | None = None) -> Array:
 def positive(name: str, value: Any, unit: str = "model time") -> float:
     """A positive finite number."""
     try:
-        if isinstance(value, str | bytes):
+        if isinstance(value, str | bytes | bool):
             raise TypeError
         number = float(value)
     except (TypeError, ValueError):

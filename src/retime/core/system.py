@@ -1,9 +1,10 @@
 """Capabilities of a system. Algorithms ask for a capability, never for a family.
 
 To add a family, write one file in `retime.models` with a frozen dataclass that checks its parameters in `__post_init__` and
-derives from `PiecewiseAffineSystem` (return the canonical form from `_canonical`) or from `SmoothSystem` (return the
-right-hand side from `_equation`); every verb then works on it. Where a z + b F(z, s) is in the family again, say so in
-`_combined`: discretizing by Euler, its inverse and rescaling then stay in the family.
+derives from `PiecewiseAffineSystem` (return the canonical form from `_canonical`), from `SwitchedSystem` (boundaries, and a region's
+matrices) or from `SmoothSystem` (return the right-hand side from `_equation`); every verb then works on it
+(docs/extending.md). Where a z + b F(z, s) is in the family again, say so in `_combined`: discretizing by Euler, its inverse
+and rescaling then stay in the family.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from retime.core.errors import ShapeError
 from retime.core.reachability import Box
 from retime.core.readout import as_readout
 from retime.core.states import one_state
+from retime.core.switched import MOST_BOUNDARIES, SwitchedForm, every_pattern
 from retime.core.time import Continuous, Discrete, TimeBase, time_base
 
 
@@ -37,6 +39,8 @@ class System(ABC):
     """
 
     family: ClassVar[str]
+    takes_switching: ClassVar[bool] = False
+    """Whether its region may be held for a step or read from the state, as the `switching` of verbs says."""
 
     time: TimeBase = field(default=Discrete(1.0), kw_only=True)
     readout: Any = field(default=None, kw_only=True)
@@ -246,6 +250,80 @@ class PiecewiseAffineSystem(System):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class SwitchedSystem(System):
+    """Capability: affine in each region, where neighbors need not join: `z' = M_d z + c_d + E_d s`, d the bits (W2 z + C2 s + h2) > 0.
+
+    Implement `_boundaries` and `_region`; `step` or `field`, patterns and Jacobians follow. As a flow it switches where the state
+    crosses a boundary, and slides along one that both sides point at (Filippov).
+    """
+
+    @abstractmethod
+    def _boundaries(self) -> tuple[Array, Array, Array]:
+        """W2 `(q, n)`, h2 `(q,)` and C2 `(q, m)` of the boundaries W2 z + C2 s + h2 = 0."""
+
+    @abstractmethod
+    def _region(self, pattern: Array) -> tuple[Array, Array, Array]:
+        """M `(n, n)`, c `(n,)` and E `(n, m)` of the region with bits `(q,)`."""
+
+    @cached_property
+    def canonical(self) -> SwitchedForm:
+        """The boundaries, and the regions between them."""
+        W2, h2, C2 = (np.array(x, dtype=np.float64) for x in self._boundaries())
+        return SwitchedForm.of(W2, h2, C2, self._region)
+
+    @property
+    def num_states(self) -> int:
+        """n, the length of the state z."""
+        return self.canonical.num_states
+
+    @property
+    def num_inputs(self) -> int:
+        """m, the length of the input s."""
+        return self.canonical.num_inputs
+
+    @property
+    def num_units(self) -> int:
+        """q, the number of bits of a pattern."""
+        return self.canonical.num_units
+
+    @cached_property
+    def equation(self) -> Equation:
+        """The right-hand side for JAX, with a table of all 2^q regions.
+
+        Raises:
+            TypeError: more than 12 boundaries.
+        """
+        f = self.canonical
+        if f.num_units > MOST_BOUNDARIES:
+            raise TypeError(
+                f"{type(self).__name__} has {f.num_units} boundaries; a table of regions is made for at most {MOST_BOUNDARIES}."
+            )
+        regions = f.regions(every_pattern(f.num_units))
+        return Equation(_switched_function, {"W2": f.W2, "C2": f.C2, "h2": f.h2, **regions._asdict()})
+
+    def pattern(self, z: Array, s: Array | None = None) -> Array:
+        """Bits `(..., q)` at states `(..., n)`."""
+        return self.canonical.pattern(*_unmasked(z, s))
+
+    def apply(self, z: Array, s: Array | None = None) -> Array:
+        """F(z, s), which is z_{k+1} or dz/dt, for states `(..., n)` and inputs `(..., m)` (None: zero)."""
+        z, s = self._states(z), self._input(s)
+        M, c, E = self.canonical.regions_at(z, s)
+        return np.einsum("...ij,...j->...i", M, z) + c + np.einsum("...ij,...j->...i", E, s)
+
+    def jacobian(self, z: Array, s: Array | None = None) -> Array:
+        """The matrices M `(..., n, n)` of the regions of states `(..., n)`."""
+        return self.canonical.regions_at(self._states(z), self._input(s)).M
+
+    def input_jacobian(self, z: Array, s: Array | None = None) -> Array:
+        """The matrices E `(..., n, m)` of the regions of states `(..., n)`."""
+        return self.canonical.regions_at(self._states(z), self._input(s)).E
+
+    def _details(self) -> list[str]:
+        return [f"{self.num_units} boundaries"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class SmoothSystem(System):
     """Capability: a right-hand side that JAX evaluates and differentiates.
 
@@ -266,6 +344,12 @@ def _canonical_function(xp: Any, p: Any, z: Any, s: Any) -> Any:
     g = p["W2"] @ z + p["C2"] @ s + p["h2"]
     on = xp.where(g > 0, g, 0.0)  # the region of a boundary is the one with the unit off
     return p["A"] @ z + p["W1"] @ on + p["C1"] @ s + p["h1"]
+
+
+def _switched_function(xp: Any, p: Any, z: Any, s: Any) -> Any:
+    on = p["W2"] @ z + p["C2"] @ s + p["h2"] > 0
+    k = (on * 2 ** xp.arange(len(p["h2"]))[::-1]).sum()
+    return p["M"][k] @ z + p["c"][k] + p["E"][k] @ s
 
 
 def _unmasked(z: Any, s: Any) -> tuple[Any, Any]:

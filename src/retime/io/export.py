@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from retime.core.arguments import system
 from retime.core.arrays import Array
 from retime.core.errors import MissingDependencyError
 from retime.core.readout import Readout
@@ -75,6 +76,7 @@ def to_torch(model: System, *, dtype: str = "float32") -> TorchWeights:
         TypeError: PyTorch has no layer for this family. ValueError: it has, but not with these options, or the readout does
             not act on the last outputs alone, or there are no inputs, or `dtype`. MissingDependencyError: PyTorch is not installed.
     """
+    model = system("to_torch", model)
     layers = _layers(model, "PyTorch", _TORCH_FORMS)
     if not layers[0].num_inputs:
         raise ValueError(
@@ -218,6 +220,7 @@ def to_keras(model: System) -> KerasNetwork:
         TypeError: Keras has no layer for this family. ValueError: it has, but not with these options, or the readout does not
             act on the last outputs alone.
     """
+    model = system("to_keras", model)
     layers = _layers(model, "Keras", _KERAS_FORMS)
     readout = _readout(model, layers)
     dense = None

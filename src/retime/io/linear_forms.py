@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retime.core.arrays import Array
+from retime.core.conversion import Conversion
 from retime.core.errors import MissingDependencyError
 from retime.core.time import CONTINUOUS, Discrete, TimeBase
 from retime.models import LinearSystem
@@ -37,6 +38,7 @@ def opened(system: Any, time: TimeBase | None) -> Opened:
     Raises:
         TypeError: none of these. ValueError: no step where one is needed.
     """
+    system = system.model if isinstance(system, Conversion) else system
     if isinstance(system, LinearSystem):
         return Opened(system, lambda found: found)
     if isinstance(system, (tuple, list)):
@@ -217,8 +219,7 @@ def _sharp(values: tuple[Array, Array, float], time: TimeBase) -> tuple[Array, A
     """Poles and zeros within rounding of rest are put there."""
     from retime.convert.matched import at_rest_exactly
 
-    is_map = isinstance(time, Discrete)
-    return at_rest_exactly(values[0], is_map), at_rest_exactly(values[1], is_map), values[2]
+    return at_rest_exactly(values[0], time.neutral), at_rest_exactly(values[1], time.neutral), values[2]
 
 
 def _polynomials(zeros: Array, poles: Array, gain: float) -> tuple[Array, Array]:

@@ -7,6 +7,7 @@ arrays of an inner model have its place in front of their names (`layers.0.W_rec
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
@@ -16,6 +17,7 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from retime.core.arrays import Array
+from retime.core.conversion import Conversion
 from retime.core.errors import ModelFileError
 from retime.core.files import replace_atomically
 from retime.core.low_rank import LowRank
@@ -58,7 +60,7 @@ def save(model: System, path: str | Path) -> Path:
     elsewhere; loading converts again, on demand.
 
     Args:
-        model: any retime model or converted flow.
+        model: any retime model or converted flow, or a conversion, whose model is written without its certificate.
         path: where to; ".npz" is appended when it has no suffix.
 
     Returns:
@@ -68,7 +70,9 @@ def save(model: System, path: str | Path) -> Path:
         ValueError: another suffix. TypeError: not a model, or one that holds a Python function, which no file can store.
         OSError: the folder cannot be written; an existing file is left as it was.
     """
-    path = Path(path)
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"`path` is {path!r}; save takes the name of a file.")
+    model, path = model.model if isinstance(model, Conversion) else model, Path(path)
     path = path if path.suffix else path.with_suffix(".npz")
     if path.suffix != ".npz":
         raise ValueError(f"`path` is {str(path)!r}; retime writes .npz files. Use the suffix .npz, or none.")

@@ -43,6 +43,7 @@ class PiecewiseAffineFlow(System):
     """
 
     family: ClassVar[str] = "flow"
+    takes_switching: ClassVar[bool] = True
 
     map: PiecewiseAffineSystem
     method: Any

@@ -136,16 +136,16 @@ def _one_period(c: Cycle, about: Searched | None) -> Array:
     """States along the cycle: of a flow over one period from the first point, else the points themselves."""
     if about is None or not isinstance(c.period, float):
         return c.points
-    from retime.models import PiecewiseAffineFlow
     from retime.simulation import simulate
+    from retime.simulation.motion import motion_of
 
-    rule: dict[str, Any] = {}
-    if isinstance(about.model, PiecewiseAffineFlow):
-        rule = {"switching": "state" if len(c.switch_times) else "clock"}
+    rule = motion_of(about.model, "state" if len(c.switch_times) else "clock").switching
     s = about.inputs
     held = (lambda _: s) if len(s) else None
     try:
-        orbit = simulate(about.model, c.points[0], times=np.linspace(0.0, c.time, SAMPLES), inputs=held, **rule).states
+        orbit = simulate(
+            about.model, c.points[0], times=np.linspace(0.0, c.time, SAMPLES), inputs=held, switching=rule
+        ).states
     except CertificateError:  # a region without a flow
         return c.points
     gap = np.abs(orbit[-1] - orbit[0]).max()  # of an unstable cycle rounding may grow before the period ends

@@ -12,7 +12,7 @@ from retime.analysis.comparison.orbits import Comparison
 from retime.convert import StabilityRegion
 from retime.core.arrays import Array
 from retime.core.states import one_state
-from retime.core.time import Continuous
+from retime.core.time import CONTINUOUS
 from retime.core.trajectory import Trajectory
 from retime.plots.coordinates import components, coordinates, in_view, leaving, of_trajectory, slice_name
 from retime.plots.space import Space, room
@@ -100,7 +100,7 @@ def phase_plane(
     Raises:
         TypeError: the model is a map (it has no field: convert it first). ValueError: units that do not exist.
     """
-    if not isinstance(getattr(model, "time", None), Continuous):
+    if getattr(model, "time", None) != CONTINUOUS:
         raise TypeError(f"{type(model).__name__} is a map and has no field; pass `to_continuous(model).model`.")
     ax = new_axes(ax)
     trajectory, samples = (None if path is None else in_view(path) for path in (trajectory, samples))

@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.core.inputs import Inputs
-from retime.models import PiecewiseAffineFlow
 from retime.simulation import saltation
 from retime.simulation.arrays import form_arrays
 from retime.simulation.boundaries import set_side
 from retime.simulation.filippov import Sides, filippov
+from retime.simulation.motion import motion_of
 from retime.simulation.simulate import simulate
 
 AT_ONCE = 1e-9  # share of a time within which an orbit that begins on a boundary begins to slide
@@ -53,12 +52,13 @@ class StateSwitchedFlow:
     def __init__(self, model: Any, s: Array, switching: str | None) -> None:
         self.model, self.s = model, s
         self.arrays = form_arrays(model.canonical)
-        self.options: dict[str, Any] = {"switching": switching} if isinstance(model, PiecewiseAffineFlow) else {}
+        self.motion: Any = motion_of(model, "state")
+        self.switching: Any = switching if model.takes_switching else None
 
     def run(self, z: Array, length: float) -> Any:
         """The simulated orbit from z, at its end."""
-        held = Inputs(np.zeros(1), self.s[None]) if len(self.s) else None
-        return simulate(self.model, z, times=[0.0, length], inputs=held, **self.options)
+        held = self.motion.held_input(self.s, 1)
+        return simulate(self.model, z, times=[0.0, length], inputs=held, switching=self.switching)
 
     def passage(self, z: Array, length: float, unit: int = -1) -> Passage | None:
         """Follow the flow and its derivative; None where it ends early, or touches a boundary without crossing it.
@@ -111,7 +111,7 @@ class StateSwitchedFlow:
         if normal < 0 and (mode.slider < 0 or new.slider >= 0):
             return y, V
         # sliding ends by itself where the side that is entered no longer pushes back; the field goes on without a jump
-        gradient = W2[normal] if normal >= 0 else W2[mode.slider] @ self._generator(new.bits)[0][:n, :n]
+        gradient = W2[normal] if normal >= 0 else W2[mode.slider] @ self.motion.generator(new.bits, self.s)[0][:n, :n]
         speed = gradient @ before
         if speed == 0.0:
             return None
@@ -120,31 +120,24 @@ class StateSwitchedFlow:
         # auxiliary states begin at 0 when the switch is reached: a later start has moved by their rate
         return y, np.vstack([V + np.outer(jump, share), np.outer(after[n:], share)])
 
-    def _generator(self, bits: Array) -> tuple[Array, Array]:
-        if isinstance(self.model, PiecewiseAffineFlow):
-            r = self.model.region(bits)
-            return r.W, r.h + r.E @ self.s
-        M, c, E = self.model.canonical.regions(bits[None])
-        return M[0], c[0] + E[0] @ self.s
-
     def _sides(self, mode: Mode) -> Sides:
         """W and h, without auxiliary states, of the two sides of the boundary along which a mode slides."""
         n, found = self.model.num_states, []
         for on in (False, True):
             bits = mode.bits.copy()
             set_side(self.arrays, np.array([self.s, 0.0 * self.s]), bits[None], mode.slider, on=on)
-            W, h = self._generator(bits)
+            W, h = self.motion.generator(bits, self.s)
             found += [W[:n, :n], h[:n]]
         return Sides(*found)
 
     def size(self, mode: Mode) -> int:
         """Number of states, auxiliary ones included."""
-        return self.model.num_states if mode.slider >= 0 else len(self._generator(mode.bits)[0])
+        return self.model.num_states if mode.slider >= 0 else len(self.motion.generator(mode.bits, self.s)[0])
 
     def _rate(self, mode: Mode, y: Array) -> Array:
         if mode.slider >= 0:
             return filippov(self._sides(mode), self.model.canonical.W2[mode.slider], y[: self.model.num_states])[0]
-        W, h = self._generator(mode.bits)
+        W, h = self.motion.generator(mode.bits, self.s)
         return W @ np.concatenate([y, np.zeros(len(W) - len(y))]) + h
 
     def piece(self, mode: Mode, y: Array, V: Array, length: float) -> tuple[Array, Array]:
@@ -153,7 +146,7 @@ class StateSwitchedFlow:
 
         if mode.slider >= 0:
             return self._slide(mode, y, V, length)
-        W, h = self._generator(mode.bits)
+        W, h = self.motion.generator(mode.bits, self.s)
         N = len(W)
         L = np.zeros((N + 1, N + 1))
         L[:N, :N], L[:N, N] = W, h

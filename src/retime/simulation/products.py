@@ -336,3 +336,13 @@ def number_rows(rows: Array, index: Array, first: Array, slots: Array) -> int:
                 break
             at = (at + 1) & mask
     return count
+
+
+def numbered(rows: Array) -> tuple[Array, Array]:
+    """The number of each row `(T,)` and where each number is seen first."""
+    T = len(rows)
+    rows = np.ascontiguousarray(rows).view(np.uint8).reshape(T, -1)  # bytes, of patterns and of pairs of numbers
+    index, first = np.empty(T, dtype=np.int64), np.empty(T, dtype=np.int64)
+    slots = np.full(1 << (2 * T).bit_length(), -1)
+    count = number_rows(rows, index, first, slots)
+    return index, first[:count]

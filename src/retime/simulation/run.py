@@ -16,12 +16,12 @@ from retime.core.arrays import Array
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.distinct import distinct_rows
 from retime.core.progress import progress
-from retime.core.region import scaling_rows
-from retime.core.status import RegionStatus, TrajectoryStatus
+from retime.core.status import TrajectoryStatus
 from retime.models import PiecewiseAffineFlow
 from retime.simulation import record
 from retime.simulation.arrays import RegionTable, form_arrays
 from retime.simulation.events import advance_members
+from retime.simulation.horizon import Drive
 from retime.simulation.iterate import clock_steps, iterate
 from retime.simulation.taylor import flow_samples
 
@@ -44,13 +44,15 @@ class Runs:
     messages: list[str]
 
 
-def _runs(states: Array, patterns: Array, switches: Any) -> Runs:
+def fresh_runs(states: Array, patterns: Array, switches: Any) -> Runs:
+    """Runs that have all completed."""
     b = states.shape[1]
     completed = [TrajectoryStatus.COMPLETED] * b
     return Runs(states, patterns, switches, [np.zeros((0, 3))] * b, completed, np.full(b, np.nan), [""] * b)
 
 
-def _stop(runs: Runs, member: int, status: TrajectoryStatus, time: float, message: str) -> None:
+def stop_member(runs: Runs, member: int, status: TrajectoryStatus, time: float, message: str) -> None:
+    """Note that a member ended early, when and why."""
     runs.statuses[member], runs.status_times[member], runs.messages[member] = status, time, message
 
 
@@ -108,11 +110,11 @@ def _empty(length: int, z0: Array, num_units: int) -> tuple[Array, Array, Array]
 def _sampled(states: Array, patterns: Array, samples: Array, done: Array) -> Runs:
     """Runs whose switches are seen at samples; rows after `done` are NaN."""
     patterns = patterns.view(bool)
-    runs = _runs(states, patterns, partial(_switches_between, patterns, samples, done))
+    runs = fresh_runs(states, patterns, partial(_switches_between, patterns, samples, done))
     for member in np.flatnonzero(done < len(states) - 1):
         k = done[member] + 1
         states[k:, member], patterns[k:, member] = np.nan, False
-        _stop(runs, int(member), TrajectoryStatus.DIVERGED, float(samples[k]), "a state exceeded 1e150")
+        stop_member(runs, int(member), TrajectoryStatus.DIVERGED, float(samples[k]), "a state exceeded 1e150")
     return runs
 
 
@@ -132,11 +134,21 @@ def _switches_between(patterns: Array, samples: Array, done: Array) -> tuple[lis
 
 def clock_runs(flow: PiecewiseAffineFlow, z0: Array, start: float, phase: Array, rows: Array) -> Runs:
     """Regions held from sample to sample: `phase` `(T,)` in steps from `start`, inputs `(steps + 1, 1 or b, m)`."""
-    f, steps = form_arrays(flow.canonical), int(np.ceil(phase[-1]))
+    steps = int(np.ceil(phase[-1]))
     rows = rows[: steps + 1]
     _convert_ahead(flow, z0, rows)
-    table = _kept_table(flow, "clock", lambda bits: (flow.region(bits).transition.T, 0))
-    states, patterns, done = _empty(steps + 1, z0, flow.num_units)
+    table = kept_table(flow, "clock", lambda bits: (flow.region(bits).transition.T, 0))
+    runs, done = table_runs(flow.canonical, table, z0, start + flow.dt * np.arange(steps + 1), rows)
+    return runs if np.array_equal(phase, np.arange(steps + 1)) else _between(flow, runs, phase, rows, done)
+
+
+def table_runs(
+    form: PiecewiseAffineForm, table: RegionTable, z0: Array, samples: Array, rows: Array
+) -> tuple[Runs, Array]:
+    """Steps whose map is looked up by the pattern of `form`: samples `(steps + 1,)`, inputs `(steps + 1, 1 or b, m)`; rows of `table`:
+    offset, columns of the state's and of the input's matrix. Also the last finite step of each member."""
+    f = form_arrays(form)
+    states, patterns, done = _empty(len(samples), z0, form.num_units)
 
     def work(first: int, last: int) -> None:
         at = np.array([0, first, first])
@@ -144,11 +156,10 @@ def clock_runs(flow: PiecewiseAffineFlow, z0: Array, start: float, phase: Array,
             table.add(patterns[at[0], at[1]])
 
     over_blocks(len(z0), "simulating", work)
-    runs = _sampled(states, patterns, start + flow.dt * np.arange(steps + 1), done)
-    return runs if np.array_equal(phase, np.arange(steps + 1)) else _between(flow, runs, phase, rows, done)
+    return _sampled(states, patterns, samples, done), done
 
 
-def _kept_table(flow: PiecewiseAffineFlow, kind: str, provide: Callable[[Array], tuple[Array, int]]) -> RegionTable:
+def kept_table(flow: PiecewiseAffineFlow, kind: str, provide: Callable[[Array], tuple[Array, int]]) -> RegionTable:
     """The flow's table for one kind of simulation, kept from one simulation to the next."""
     return flow._tables.setdefault(kind, RegionTable(flow.num_units, provide))
 
@@ -209,20 +220,8 @@ _STATUS = {
 }
 
 
-def state_runs(model: Any, z0: Array, times: Array, drive: tuple[Array, Array, Array]) -> Runs:
-    """The region is read from the state; `drive` holds starts `(k,)`, values and slopes `(k, 1 or b, m)` of the input."""
-    job = state_job(model, z0, times, drive)
-    job.run()
-    return job.runs
-
-
-def state_job(model: Any, z0: Array, times: Array, drive: tuple[Array, Array, Array]) -> StateJob:
-    """What `state_runs` does, not yet begun."""
-    form = model.canonical
-    if isinstance(model, PiecewiseAffineFlow):
-        table = _kept_table(model, "state", _flow_region(model))
-    else:
-        table = RegionTable(form.num_units, _own_region(form))
+def state_job(form: PiecewiseAffineForm, table: RegionTable, z0: Array, times: Array, drive: Drive) -> StateJob:
+    """A simulation whose region is read from the state, not yet begun."""
     shape = (len(times), len(z0))
     starts, values, slopes = (np.array(x, order="C") for x in drive)
     job = StateJob(
@@ -231,29 +230,14 @@ def state_job(model: Any, z0: Array, times: Array, drive: tuple[Array, Array, Ar
         record.Drive(starts, np.append(starts[1:], np.inf), values, slopes),
         np.array(times),
         np.array(z0),
-        _runs(np.full((*shape, form.num_states), np.nan), np.zeros((*shape, form.num_units), dtype=np.uint8), None),
+        fresh_runs(
+            np.full((*shape, form.num_states), np.nan), np.zeros((*shape, form.num_units), dtype=np.uint8), None
+        ),
         [np.zeros(0)] * len(z0),
         [np.zeros(0, dtype=np.int64)] * len(z0),
     )
     job.breath = max(PIECES // form.num_states**2, 1)
     return job
-
-
-def _flow_region(flow: PiecewiseAffineFlow) -> Callable[[Array], tuple[Array, int]]:
-    def provide(pattern: Array) -> tuple[Array, int]:
-        r = flow.region(pattern)
-        extra = -1 if r.status is RegionStatus.TIME_VARYING else r.auxiliary
-        return np.vstack([r.W.T, r.h, r.E.T, r.scaling]), extra
-
-    return provide
-
-
-def _own_region(form: PiecewiseAffineForm) -> Callable[[Array], tuple[Array, int]]:
-    def provide(pattern: Array) -> tuple[Array, int]:
-        M, c, E = form.regions(pattern[None])
-        return np.vstack([M[0].T, c[0], E[0].T, scaling_rows(M[0])]), 0
-
-    return provide
 
 
 @dataclass
@@ -384,11 +368,11 @@ def _collect(job: StateJob, r: record.Record, member: int, began: tuple[int, int
 def _note_end(runs: Runs, r: record.Record, code: int) -> None:
     member, status = int(r.integers[record.MEMBER]), _STATUS[code]
     runs.states[r.integers[record.NEXT_TIME] :, member] = np.nan
-    _stop(runs, member, status[0], r.reals[record.TIME], status[1])
+    stop_member(runs, member, status[0], r.reals[record.TIME], status[1])
 
 
 def _note_nonunique(runs: Runs, r: record.Record) -> None:
     time = r.reals[record.NONUNIQUE_TIME]
     if np.isfinite(time):
         message = "both fields leave the boundary; the side that the map reads there was followed"
-        _stop(runs, int(r.integers[record.MEMBER]), TrajectoryStatus.NONUNIQUE, time, message)
+        stop_member(runs, int(r.integers[record.MEMBER]), TrajectoryStatus.NONUNIQUE, time, message)

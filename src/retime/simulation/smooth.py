@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from retime.core.function import UserFunction
 from retime.core.progress import progress
 from retime.core.status import TrajectoryStatus
 from retime.core.system import System
-from retime.simulation.run import Runs, _runs, _stop, over_blocks
+from retime.simulation.horizon import Drive
+from retime.simulation.run import Runs, fresh_runs, over_blocks, stop_member
 
 LIMIT = 1e150
 CHUNK = 4096  # steps, or samples of a flow, per call: between calls a bar advances and Ctrl-C is heard
@@ -71,9 +72,29 @@ def _scan() -> Any:
     return jax.jit(run, static_argnums=0)
 
 
+def state_jacobians(model: System, states: Array, inputs: Array) -> Array:
+    """dF/dz `(T, n, n)` at states `(T, n)` and inputs `(T, m)`."""
+    e = model.equation
+    padded = 1 << (len(states) - 1).bit_length()  # few sizes are compiled
+    rows = [np.concatenate([x, np.repeat(x[-1:], padded - len(x), axis=0)]) for x in (states, inputs)]
+    with double_precision():
+        return np.asarray(_over_states()(e.function, e.parameters, *rows))[: len(states)]
+
+
+@cache
+def _over_states() -> Any:
+    import jax
+    import jax.numpy as jnp
+
+    def run(function: Any, p: Any, z: Any, s: Any) -> Any:
+        return jax.vmap(jax.jacfwd(lambda z, s: function(jnp, p, z, s)))(z, s)
+
+    return jax.jit(run, static_argnums=0)
+
+
 def _ended(model: System, states: Array, fine: Array, times: Array) -> Runs:
     """Runs of which some ended early: rows from the first one that is not fine on are NaN."""
-    runs = _runs(
+    runs = fresh_runs(
         states,
         np.zeros((*states.shape[:2], 0), dtype=bool),
         ([np.zeros(0)] * states.shape[1], [np.zeros(0, int)] * states.shape[1]),
@@ -85,7 +106,7 @@ def _ended(model: System, states: Array, fine: Array, times: Array) -> Runs:
         k = int(np.argmax(~fine[:, member]))
         status, message = _reason(model, states[k, member])
         runs.states[k:, member] = np.nan
-        _stop(runs, int(member), status, float(times[k]), message)
+        stop_member(runs, int(member), status, float(times[k]), message)
     return runs
 
 
@@ -98,14 +119,6 @@ def _reason(model: System, z: Array) -> tuple[TrajectoryStatus, str]:
 
 
 # --- flows -----------------------------------------------------------------------------------------------------------
-
-
-class Drive(NamedTuple):
-    """Input s(t) = values + slopes (t - starts) on pieces: starts `(k,)`, values, slopes `(k, 1 or b, m)`, or `(k, m)` of one member."""
-
-    starts: Array
-    values: Array
-    slopes: Array
 
 
 @dataclass(frozen=True)
@@ -136,7 +149,7 @@ def diffrax_runs(
     runs = _ended(model, states, np.ones((len(times), len(z0)), dtype=bool), times)
     for member, (status, k, time, message) in ends.items():
         runs.states[k:, member] = np.nan
-        _stop(runs, member, status, time, message)
+        stop_member(runs, member, status, time, message)
     return runs
 
 
@@ -177,21 +190,21 @@ class _Job:
         block[:] = np.asarray(found)[: stop - start]
         fine = (np.abs(block) < LIMIT).all(axis=1)
         if not fine.all():
-            status, message = _REASONS[int(code)]
+            status, message = REASONS[int(code)]
             k = start + int(np.argmin(fine))
-            time = float(self.times[k]) if int(code) == _DONE else min(float(end), float(self.times[k]))
+            time = float(self.times[k]) if int(code) == DONE else min(float(end), float(self.times[k]))
             self.ends[member] = (status, k, time, message)
         return bool(fine.all())
 
 
-_DONE, _MANY, _SMALL = 0, 1, 2
-_REASONS = {
-    _DONE: (TrajectoryStatus.DIVERGED, "a state exceeded 1e150 or is not a number"),
-    _MANY: (
+DONE, MANY, SMALL = 0, 1, 2
+REASONS = {
+    DONE: (TrajectoryStatus.DIVERGED, "a state exceeded 1e150 or is not a number"),
+    MANY: (
         TrajectoryStatus.STEPS_EXCEEDED,
         f"the solver needs more than {MAX_STEPS} steps: the system is stiff or the tolerance too small; try solver=diffrax.Kvaerno5()",
     ),
-    _SMALL: (
+    SMALL: (
         TrajectoryStatus.DIVERGED,
         "the solver's step became as small as rounding: the solution grows beyond 1e150, or without bound in finite time, "
         "or the field is not defined",
@@ -277,8 +290,8 @@ def _solver() -> Any:
             diffrax.ODETerm(field), solver, t0, ts[-1], None, z, saveat=saved, stepsize_controller=control,
             max_steps=MAX_STEPS, throw=False, adjoint=diffrax.ForwardMode(),
         )  # fmt: skip
-        code = jnp.where(solution.result == diffrax.RESULTS.max_steps_reached, _MANY, _DONE)
-        code = jnp.where(solution.result == diffrax.RESULTS.dt_min_reached, _SMALL, code)
+        code = jnp.where(solution.result == diffrax.RESULTS.max_steps_reached, MANY, DONE)
+        code = jnp.where(solution.result == diffrax.RESULTS.dt_min_reached, SMALL, code)
         return solution.ys[0], code, solution.ts[1][0]
 
     return run

@@ -76,7 +76,7 @@ def test_a_constant_input_acts_on_every_part():
 
 
 def test_without_time_it_returns_at_once_and_says_what_is_missing(no_hang):
-    found = rt.analyze(rt.zoo.load("lorenz"), steps=10**6, time_limit=0)
+    found = rt.analyze(rt.zoo.load("lorenz"), steps=10**6, time_limit=1e-9)
     assert not found.fixed_points.complete
     assert found.status == found.fixed_points.status == "time_limit"
     assert len(found.orbit.times) - 1 == 10**6 // 20  # one stretch
@@ -86,7 +86,9 @@ def test_without_time_it_returns_at_once_and_says_what_is_missing(no_hang):
         note.startswith(f"The orbit was followed for {found.orbit.times[-1]:.6g} of model time only")
         for note in found.notes
     )
-    assert any("early: raise the time limit (0 s of work)" in note and "fixed points" in note for note in found.notes)
+    assert any(
+        "early: raise the time limit (1e-09 s of work)" in note and "fixed points" in note for note in found.notes
+    )
 
 
 def test_exponents_that_time_ends_in_the_transient_are_of_what_was_reached(monkeypatch):
@@ -95,7 +97,7 @@ def test_exponents_that_time_ends_in_the_transient_are_of_what_was_reached(monke
 
     def measured(model, z0, **options):
         asked.append(options)
-        options = options | {"time_limit": 0.0 if len(asked) == 1 else None}
+        options = options | {"time_limit": 1e-9 if len(asked) == 1 else None}
         return rt.lyapunov_spectrum(model, z0, **options)
 
     monkeypatch.setattr(module, "lyapunov_spectrum", measured)
@@ -167,8 +169,6 @@ def test_an_interruption_of_a_part_is_the_status_of_the_whole(monkeypatch):
 
 
 def test_wrong_arguments_are_refused():
-    with pytest.raises(TypeError, match=r"`model` is Conversion; analyze takes .* Pass the conversion's `.model`"):
-        rt.analyze(rt.to_continuous(rt.zoo.load("lorenz")))
     with pytest.raises(ValueError, match="`steps` is 'a'; it must be a whole number >= 1"):
         rt.analyze(rt.zoo.load("lorenz"), steps="a")
     with pytest.raises(ValueError, match="`duration` was given, but PLRNN is a map"):

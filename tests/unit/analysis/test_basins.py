@@ -393,7 +393,7 @@ def test_wilson_has_the_published_value():
 
 
 def test_no_time_leaves_everything_undecided():
-    found = find_basins(bistable(), (-4, 4), num=20, time_limit=0.0)
+    found = find_basins(bistable(), (-4, 4), num=20, time_limit=1e-9)
     assert found.status == "time_limit"
     assert kinds(found) == ["undecided"]
 
@@ -408,7 +408,7 @@ def test_the_table_and_the_data_name_every_attractor():
 @pytest.mark.parametrize(
     ("box", "options", "message"),
     [
-        ((1, -1), {}, r"`box` is empty: state 0 goes from 1.0 down to -1.0"),
+        ((1, -1), {}, r"`box` is empty: state 0 goes from 1.0 to -1.0"),
         ((0, np.nan), {}, "`box` holds nan"),
         ([[0, 1], [0, 1]], {}, r"`box` has shape \(2, 2\); it must be \(1, 2\)"),
         ((0, 1), {"num": 0}, "`num` is 0; it must be a whole number >= 1"),
@@ -417,7 +417,7 @@ def test_the_table_and_the_data_name_every_attractor():
         ((0, 1), {"inputs": [1.0]}, "`inputs` has shape"),
         ((0, 1), {"slice": (0, 1)}, "two different indices of states, from 0 to 0"),
         ((0, 1), {"slice": 3}, "`slice` is 3"),
-        ((0, 1), {"switching": "state"}, "has no choice"),
+        ((0, 1), {"switching": "state"}, "only converted flows have a choice"),
         ((0, 1), {"resolution": (1, 2, 3)}, "`resolution` is"),
     ],
 )

@@ -85,9 +85,9 @@ def test_steps_lost_to_divergence_are_not_reported_as_agreement():
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"steps": 0}, "`steps` at least 1"),
+        ({"steps": 0}, "`steps` is 0; it must be a whole number >= 1"),
         ({"steps": 2.5}, "`steps` is 2.5; it must be a whole number"),
-        ({"z0": np.zeros((3, 2))}, "compare members of a batch one by one"),
+        ({"z0": np.zeros((3, 2))}, "compare follows one orbit"),
         ({"z0": np.zeros(3)}, r"`z0` has shape \(3,\)"),
         ({"switching": "stat"}, "`switching` is 'stat'"),
         ({"inputs": np.zeros((5, 1))}, r"`inputs` has shape \(5, 1\); it must be \(5, 0\)"),

@@ -310,7 +310,7 @@ def test_cycles_begin_with_their_smallest_first_coordinate_and_are_sorted_by_per
 
 
 def test_no_time_finds_nothing_and_says_so():
-    found = rt.find_cycles(tent(), 4, time_limit=0)
+    found = rt.find_cycles(tent(), 4, time_limit=1e-9)
     assert len(found) == 0
     assert found.status == "time_limit"
     assert found.complete_up_to == 0

@@ -184,7 +184,7 @@ def test_result_prints_and_becomes_plain_data(rng):
 @pytest.mark.parametrize(
     ("box", "message"),
     [
-        ((1, -1), "goes from 1.0 to -1.0 in state 0"),
+        ((1, -1), "state 0 goes from 1.0 to -1.0"),
         ([[0, 1]] * 3, r"has shape \(3, 2\); it must be \(2, 2\)"),
         ((-np.inf, 1), "must be finite"),
     ],

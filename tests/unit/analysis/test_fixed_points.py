@@ -276,7 +276,7 @@ def test_networks_of_tiny_numbers_have_their_points():
 
 
 def test_no_time_means_no_proof():
-    found = rt.find_fixed_points(plrnn(np.random.default_rng(1), 6), time_limit=0)
+    found = rt.find_fixed_points(plrnn(np.random.default_rng(1), 6), time_limit=1e-9)
     assert not found.complete
     assert found.status == "time_limit"
     assert found.remaining == 1.0
@@ -295,10 +295,9 @@ def test_a_budget_of_nodes_is_kept_and_told(limit):
 
 
 @pytest.mark.parametrize("value", [-1, float("nan"), "3", None, True])
-@pytest.mark.parametrize("name", ["time_limit", "node_limit"])
-def test_budgets_are_numbers_that_are_not_negative(name, value):
-    with pytest.raises(ValueError, match=f"`{name}` is .*>= 0"):
-        rt.find_fixed_points(plrnn(np.random.default_rng(1), 3), **{name: value})
+def test_a_budget_of_nodes_is_a_number_that_is_not_negative(value):
+    with pytest.raises(ValueError, match=r"`node_limit` is .*>= 0"):
+        rt.find_fixed_points(plrnn(np.random.default_rng(1), 3), node_limit=value)
 
 
 def test_a_time_limit_is_kept_with_the_search_from_starts_included(no_hang):

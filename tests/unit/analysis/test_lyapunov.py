@@ -346,7 +346,7 @@ KINDS = ["map", "clock", "state", "one vector", "smooth flow"]
 @pytest.mark.slow
 def test_time_limit_leaves_what_was_measured(kind, no_hang):
     model, z0, options = every_kind(10**7)[kind]
-    lyapunov_spectrum(model, z0, transient=0, time_limit=0, **options)  # compiles
+    lyapunov_spectrum(model, z0, transient=0, time_limit=1e-9, **options)  # compiles
     r = lyapunov_spectrum(model, z0, transient=0, time_limit=0.3, **options)
     assert r.status == "time_limit"
     assert 0 < r.time < 1e6
@@ -360,7 +360,7 @@ from retime.analysis.exponents.lyapunov import lyapunov_spectrum
 from test_lyapunov import KINDS, every_kind
 for kind in KINDS:
     model, z0, options = every_kind(10**6 if kind == "state" else 10**7)[kind]  # laid out sample by sample for "state"
-    lyapunov_spectrum(model, z0, transient=0, time_limit=0, **options)
+    lyapunov_spectrum(model, z0, transient=0, time_limit=1e-9, **options)
     ready()
     r = lyapunov_spectrum(model, z0, transient=0, **options)
     answer(kind=kind, status=r.status, time=r.time, exponents=list(r.exponents), message=r.message)
@@ -373,7 +373,7 @@ def test_ctrl_c_leaves_what_was_measured_of_a_map():
 from retime.analysis.exponents.lyapunov import lyapunov_spectrum
 from test_lyapunov import every_kind
 model, z0, options = every_kind(10**7)["one vector"]
-lyapunov_spectrum(model, z0, transient=0, time_limit=0, **options)
+lyapunov_spectrum(model, z0, transient=0, time_limit=1e-9, **options)
 ready()
 r = lyapunov_spectrum(model, z0, transient=0, **options)
 answer(kind="one vector", status=r.status, time=r.time, exponents=list(r.exponents), message=r.message)
@@ -401,7 +401,7 @@ def test_what_is_measured_in_time_is_what_a_shorter_horizon_measures(switching):
 
 def test_time_that_ends_within_the_transient_is_said(network):
     model, z0 = network
-    r = lyapunov_spectrum(model, z0, steps=10**7, time_limit=0)
+    r = lyapunov_spectrum(model, z0, steps=10**7, time_limit=1e-9)
     assert (r.status, r.time) == ("time_limit", 0)
     assert 0 < r.transient < 10**6 * model.dt
     assert np.isnan(r.exponents).all()
@@ -427,7 +427,7 @@ def test_time_that_ends_within_the_transient_is_said(network):
         ({"switching": "state"}, "only converted flows have a choice"),
         ({"tolerance": 1e-6}, "are for smooth flows"),
         ({"inputs": np.zeros((50, 2))}, "`inputs` has shape"),
-        ({"time_limit": -1}, "`time_limit` is -1; it must be a number >= 0"),
+        ({"time_limit": -1}, "`time_limit` is -1; it must be a number of seconds > 0"),
     ],
 )
 def test_wrong_argument_is_refused_with_a_reason(network, change, match):

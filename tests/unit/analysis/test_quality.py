@@ -272,7 +272,7 @@ def test_wrong_options_are_refused(rng):
     for options, message in (
         ({"bins": 0}, "`bins` is 0"),
         ({"box": "all"}, "`box` is 'all'"),
-        ({"box": (1, 0)}, "lower end that is not below"),
+        ({"box": (1, 0)}, "every lower end must be below"),
         ({"method": "kde"}, "`method` is 'kde'"),
         ({"alpha": 0.0}, "`alpha` is 0"),
         ({"method": "gmm", "samples": 1}, "`samples` is 1"),

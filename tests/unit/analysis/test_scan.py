@@ -531,7 +531,7 @@ def test_samples_of_a_stable_point_are_the_point_and_divergence_is_counted():
 
 
 def test_no_time_gives_an_empty_result_that_says_so():
-    found = scan(tent(0.5, -0.5), "h[0]", [0.0, 1.0], time_limit=0.0)
+    found = scan(tent(0.5, -0.5), "h[0]", [0.0, 1.0], time_limit=1e-9)
     assert found.status == "time_limit"
     assert not found.complete.any()
     assert "complete at 0 of 2 values" in found.message

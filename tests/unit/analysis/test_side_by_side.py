@@ -120,7 +120,7 @@ def test_singular_regions_do_not_count_as_disagreement(scale, seed):
 def test_starts_that_are_not_decided_are_left_out_and_said():
     model = rt.PLRNN([0.5], [[-2.0]], [1.0], time=rt.Discrete(0.1))
     found = rt.compare_dynamics(
-        model, rt.to_continuous(model), [0.3], steps=100, basins=10, box=[[-1.0, 2.0]], time_limit=0.0
+        model, rt.to_continuous(model), [0.3], steps=100, basins=10, box=[[-1.0, 2.0]], time_limit=1e-9
     )
     row = found.rows[-1]
     assert row.quantity == "share of starts on the same attractor"

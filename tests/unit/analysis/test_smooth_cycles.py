@@ -127,7 +127,7 @@ def test_the_jacobian_of_a_ring_is_the_difference_of_its_residuals(rng):
 
 
 def test_no_time_and_ctrl_c_return_what_there_is(monkeypatch):
-    found = rt.find_cycles(logistic(3.9), 4, time_limit=0.0)
+    found = rt.find_cycles(logistic(3.9), 4, time_limit=1e-9)
     assert found.status == "time_limit"
     assert "time ended at period 1 of 4" in found.message
 
@@ -212,7 +212,7 @@ def test_of_a_field_without_cycles_the_endings_are_told(field):
     assert len(found) == 0
     assert "12 rested" in found.message
     assert rt.find_cycles(field, 3.0, inputs=[1, 3.0, 1, 0, 0]).status == "diverged"
-    assert rt.find_cycles(field, 3.0, time_limit=0.0).status == "time_limit"
+    assert rt.find_cycles(field, 3.0, time_limit=1e-9).status == "time_limit"
 
 
 def rossler(c):

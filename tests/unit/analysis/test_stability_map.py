@@ -107,7 +107,7 @@ def test_a_flow_rests_moves_on_or_diverges():
 
 
 def test_no_time_leaves_the_places_marked():
-    found = tent_map([0.1, 0.2], [0.3], time_limit=0.0)
+    found = tent_map([0.1, 0.2], [0.3], time_limit=1e-9)
     assert found.status == "time_limit"
     assert (found.period == -2).all()
     assert (found.num_points == -1).all()

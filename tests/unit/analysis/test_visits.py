@@ -244,7 +244,7 @@ def test_units_that_read_nothing_have_no_boundary():
 
 def test_other_things_than_a_model_and_its_orbit_are_refused(rng):
     model = rt.PLRNN([0.5], [[0.1]], [1.0])
-    with pytest.raises(TypeError, match="it got PLRNN and ndarray"):
+    with pytest.raises(TypeError, match="`trajectory` is ndarray; boundary_distance takes"):
         boundary_distance(model, np.zeros(3))
     other = rt.simulate(rt.PLRNN([0.5] * 2, np.eye(2), [1.0, 1]), [1.0, 1], steps=1)
     with pytest.raises(ValueError, match="have 2 entries; those of `model` 1"):

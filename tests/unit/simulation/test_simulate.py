@@ -201,10 +201,6 @@ def test_wrong_value_is_refused_with_a_reason(name):
     ("call", "match"),
     [
         (
-            lambda: rt.simulate(rt.to_continuous(SMALL), [0.0, 0.0], steps=3),
-            r"`model` is Conversion.*`conversion\.model`",
-        ),
-        (
             lambda: rt.simulate(SMALL, [0.0, 0.0], steps=3, inputs=rt.Inputs([0], [1.0])),
             "`inputs` is Inputs; here it must be an array",
         ),

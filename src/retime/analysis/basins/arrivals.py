@@ -12,7 +12,6 @@ from retime.analysis.basins.dynamics import SAMPLES, Dynamics
 from retime.analysis.basins.endings import REST, RETURN, Known, Size, is_settling, returns, solved
 from retime.analysis.cycles.phase import least_period
 from retime.core.arrays import Array
-from retime.models import PiecewiseAffineFlow
 
 MATCH = 1e-6  # distance to an attractor, relative to the size of the box, that counts as arrived
 CONTRACTING = 1e-4  # ... that does when it shrank over the last quarter of the horizon
@@ -97,7 +96,7 @@ class Arrivals:
 
     def _resting(self, z: Array) -> bool:
         """A state at rest without a vanishing field: Filippov's flow can rest on a boundary."""
-        if not isinstance(self.dynamics.model, PiecewiseAffineFlow):
+        if not self.dynamics.motion.has_choice:
             return False
         window, _, _ = self.dynamics.advance(z[None], self.deadline())
         if not np.abs(window[:, 0] - window[-1, 0]).max() <= REST * self.size.width:

@@ -23,7 +23,6 @@ from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.progress import progress
 from retime.core.status import SearchStatus
-from retime.models import PiecewiseAffineFlow
 
 PROBES = (16, 4)  # orbits by which the default horizon of a flow is measured: at first, and after half of the doublings
 DOUBLINGS = 10  # of that horizon, at most
@@ -153,7 +152,7 @@ class Census:
     def _close(self, labels: Array) -> None:
         """Note period and states of those bounded sets of a flow that are limit cycles."""
         flow = self.dynamics
-        if flow.is_map or isinstance(flow.model, PiecewiseAffineFlow) or flow.model.num_states > WIDEST:
+        if flow.is_map or flow.motion.has_choice or flow.model.num_states > WIDEST:
             return
         for k in np.unique(labels).tolist():
             a = self.known[k]
@@ -220,7 +219,7 @@ class Census:
 
     def _why_undecided(self) -> str:
         flow = self.dynamics
-        unit, name = ("steps", "steps") if flow.is_map else ("units of time", "duration")
+        unit, name = {"steps": "steps", "duration": "units of time"}[flow.motion.horizon], flow.motion.horizon
         text = (
             f"Within {flow.horizon * sum(CHUNKS) / CHUNKS[0]:.4g} {unit}, {self.slow} undecided neither arrived at an attracting point or "
             "cycle nor came back to where they had been"

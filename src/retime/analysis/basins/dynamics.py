@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from retime.core.arrays import Array, positive, vector
+from retime.analysis.view import constant_input
+from retime.core.arguments import whole
+from retime.core.arrays import Array, positive
 from retime.core.clock import work_seconds
-from retime.core.inputs import Inputs
 from retime.core.status import TrajectoryStatus
-from retime.core.system import SmoothSystem
-from retime.core.time import Discrete
 from retime.core.trajectory import Trajectory
-from retime.models import PiecewiseAffineFlow, RegionwiseMap
 from retime.simulation import simulate
+from retime.simulation.motion import Motion, motion_of
 
 MEMORY = 2e8  # bytes of states that are simulated at a time
 CHUNKS = (4, 16, 64)  # quarters of the horizon: the horizon itself, and twice more for those that have not settled
@@ -32,15 +31,28 @@ GROUP = (8, 256)  # orbits of such a flow in one simulation: at first, and at mo
 class Dynamics:
     """A model with constant input."""
 
-    model: Any
+    motion: Motion
     s: Array
-    is_map: bool
     quarter: Any  # steps, or model time
     rate: float
-    switching: Any
     max_period: int
     far: float = math.inf  # states beyond it have diverged
     is_interrupted: bool = False
+
+    @property
+    def model(self) -> Any:
+        """The model."""
+        return self.motion.model
+
+    @property
+    def is_map(self) -> bool:
+        """Whether orbits are sequences of steps."""
+        return self.motion.is_stepped
+
+    @property
+    def rows(self) -> int:
+        """States that are simulated in a quarter of the horizon."""
+        return int(self.quarter) if self.is_map else SAMPLES
 
     @property
     def horizon(self) -> float:
@@ -50,15 +62,13 @@ class Dynamics:
     def advance(self, z: Array, deadline: float) -> tuple[Array, Array, Array]:
         """The last states `(w, b, n)` of a quarter of the horizon, which members (bool) stopped for another reason than
         divergence, and which were not finished before the deadline or Ctrl-C."""
-        length = min(int(self.quarter), SAMPLES) if self.is_map else SAMPLES
+        length = min(self.rows, SAMPLES)
         window = np.full((length + 1, *z.shape), np.nan)
         window[0] = z
         stopped, late = np.zeros(len(z), dtype=bool), np.ones(len(z), dtype=bool)
         try:
-            if self.is_map or isinstance(self.model, SmoothSystem):
-                self._blocks(window, stopped, late, deadline)
-            else:
-                self._groups(window, stopped, late, deadline)
+            follow = self._groups if self.motion.is_event_driven else self._blocks
+            follow(window, stopped, late, deadline)
         except KeyboardInterrupt:
             self.is_interrupted = True
         return window, stopped, late
@@ -66,7 +76,7 @@ class Dynamics:
     def _blocks(self, window: Array, stopped: Array, late: Array, deadline: float) -> None:
         """Fill the window, a block of members at a time for the memory's sake."""
         z = window[0].copy()
-        block = max(1, int(MEMORY // (8 * z.shape[1] * ((self.quarter if self.is_map else SAMPLES) + 1))))
+        block = max(1, int(MEMORY // (8 * z.shape[1] * (self.rows + 1))))
         block = min(block, 1 << (len(z) - 1).bit_length())
         for k in range(0, len(z), block):
             if k and work_seconds() > deadline:
@@ -77,18 +87,19 @@ class Dynamics:
 
     def _advance(self, z: Array, block: int) -> tuple[Array, Array]:
         count = len(z)
-        if self.is_map and isinstance(self.model, SmoothSystem):  # compiled once per size of the block
-            z = z[np.minimum(np.arange(block), count - 1)]
-        if self.is_map:
-            path = simulate(self.model, z, steps=int(self.quarter), inputs=np.tile(self.s, (int(self.quarter), 1)))
-        else:
+        if not self.is_map:
             path = self._flown(z, np.linspace(0.0, self.quarter, SAMPLES + 1))
+        else:
+            z = (
+                z[np.minimum(np.arange(block), count - 1)] if self.motion.is_compiled else z
+            )  # once per size of the block
+            path = simulate(self.model, z, steps=self.rows, inputs=np.tile(self.s, (self.rows, 1)))
         return path.states[-SAMPLES - 1 :, :count], lost(path)[:count]
 
     def _flown(self, z: Array, times: Array, tolerance: float = 1e-8) -> Trajectory:
-        inputs = np.tile(self.s, (len(times) - 1, 1))
-        options: dict[str, Any] = {"tolerance": tolerance} if isinstance(self.model, SmoothSystem) else {}
-        return simulate(self.model, z, times=times, inputs=self._held(inputs), switching=self.switching, **options)
+        held = self.motion.held_input(self.s, len(times) - 1)
+        accuracy, rule = self.motion.accuracy(tolerance), self.motion.switching
+        return simulate(self.model, z, times=times, inputs=held, switching=rule, **accuracy)
 
     def _groups(self, window: Array, stopped: Array, late: Array, deadline: float) -> None:
         """Fill the window of an event-driven flow, a group of members at a time: one that switches thousands of times per
@@ -107,7 +118,7 @@ class Dynamics:
         there; the NaN that remain say so.
         """
         grid = np.linspace(0.0, self.quarter, SAMPLES + 1)
-        tick = self.model.dt if isinstance(self.model, PiecewiseAffineFlow) else grid[1]
+        tick = self.motion.clock.dt or grid[1]
         count = max(1, math.ceil(self.quarter / tick - 1e-9))
         z, at, reach = window[0].copy(), 0, max(1, count // 64)
         while late.any() and work_seconds() <= deadline:
@@ -121,13 +132,6 @@ class Dynamics:
             at, spent = end, work_seconds() - began
             reach = max(1, int(reach * min(4.0, PIECE / max(spent, 1e-6))))
 
-    def _held(self, rows: Array) -> Any:
-        if not self.model.num_inputs:
-            return None
-        if self.switching == "state" or (isinstance(self.model, SmoothSystem) and not self.is_map):
-            return Inputs(np.zeros(1), self.s[None])  # one piece: no step ends at a sample for the input's sake
-        return rows
-
     def path(self, z: Array, duration: float, pieces: int = 1) -> tuple[Array, Array]:
         """Times `(k,)` and accurate states `(k, b, n)` of a flow from z `(b, n)`, SAMPLES in each of equal pieces of a duration;
         always as many, so that one program is compiled."""
@@ -138,34 +142,31 @@ class Dynamics:
 
     def right(self, z: Array) -> Array:
         """F at one state `(n,)`."""
-        return self.model.step(z, self.s) if self.is_map else self.model.field(z, self.s)
+        return self.motion.right(z, self.s)
 
     def jacobian(self, z: Array) -> Array:
         """dF/dz at one state `(n, n)`; for a state-switched flow the generator of the region, auxiliary states apart."""
-        if isinstance(self.model, PiecewiseAffineFlow):
-            return self.model.region(self.model.pattern(z, self.s)).W[: len(z), : len(z)]
-        return self.model.jacobian(z, self.s)
+        return self.motion.jacobian(z, self.s)
 
     def around(self, z: Array, period: int) -> tuple[Array, Array, Array]:
-        """Residual `(n,)` and Jacobian of F^k(z) - z (maps) or F (flows), and the orbit `(k, n)`."""
-        if not self.is_map:
-            return self.right(z), self.jacobian(z), z[None]
+        """Residual `(n,)` and Jacobian of F^k(z) - z (maps) or F (flows, period 1), and the orbit `(k, n)`."""
         orbit, M, x = [], np.eye(len(z)), z
         for _ in range(period):
             orbit.append(x)
             M = self.jacobian(x) @ M
             x = self.right(x)
-        return x - z, M - np.eye(len(z)), np.array(orbit)
+        time = self.model.time
+        return time.motion(x, z), time.motion_jacobian(M), np.array(orbit)
 
     def largest(self, J: Array) -> float:
         """How attracting, from the Jacobian of `around`: largest modulus of a multiplier, or largest real part."""
-        if not self.is_map:
-            return float(np.linalg.eigvals(J).real.max())
-        return float(np.abs(np.linalg.eigvals(J + np.eye(len(J)))).max())
+        time = self.model.time
+        return float(time.sizes(np.linalg.eigvals(time.right_jacobian(J))).max())
 
     def excess(self, largest: float) -> float:
         """Below 0 where attracting, in units of NEUTRAL."""
-        return (largest - 1.0 if self.is_map else largest / self.rate) / NEUTRAL
+        time = self.model.time
+        return (largest - time.neutral) / time.scale(self.rate) / NEUTRAL
 
 
 def lost(path: Trajectory) -> Array:
@@ -180,42 +181,25 @@ def dynamics_of(
     """The dynamics of a model in a box, with a horizon that is given or a guess; a clock-held flow as the map that it is at the samples.
 
     Raises:
-        ValueError: a horizon of the other kind, or a rule of switching that the model does not have.
+        ValueError: a horizon of the other kind. ShapeError: not one constant input.
     """
-    if isinstance(model, PiecewiseAffineFlow):
-        if switching not in (None, "clock", "state"):
-            raise ValueError(f'`switching` is {switching!r}; it must be "clock" or "state".')
-        if switching != "state":
-            model, switching = RegionwiseMap(model), None
-    elif switching is not None:
-        raise ValueError(f"`switching` is {switching!r}, but {type(model).__name__} has no choice. Drop it.")
-    s = np.zeros(model.num_inputs) if inputs is None else vector("inputs", inputs, model.num_inputs)
-    is_map = isinstance(model.time, Discrete)
-    if (duration if is_map else steps) is not None:
-        wrong, right = ("duration", "steps") if is_map else ("steps", "duration")
-        raise ValueError(
-            f"`{wrong}` was given, but {type(model).__name__} {'is a map' if is_map else 'flows'}: give `{right}`."
-        )
-    if is_map:
+    s, motion = constant_input(model, inputs), motion_of(model, switching).at_samples
+    other = {"duration": duration, "steps": steps}
+    other.pop(motion.horizon)
+    for wrong, value in other.items():
+        if value is not None:
+            does = {"steps": "is a map", "duration": "flows"}[motion.horizon]
+            name = type(motion.model).__name__
+            raise ValueError(f"`{wrong}` was given, but {name} {does}: give `{motion.horizon}`.")
+    if motion.is_stepped:
         quarter = -(-whole("steps", 1000 if steps is None else steps, 1) // CHUNKS[0])
-        return Dynamics(model, s, True, quarter, 1.0, None, min(max_period, max(quarter - 1, 1)))
-    flow = Dynamics(model, s, False, 1.0, 1.0, switching, 1)
+        return Dynamics(motion, s, quarter, 1.0, min(max_period, max(quarter - 1, 1)))
+    flow = Dynamics(motion, s, 1.0, 1.0, 1)
     flow.rate = _rate(flow, box)
-    longest = 1000 * model.dt if isinstance(model, PiecewiseAffineFlow) else 200.0 / flow.rate
+    longest = 1000 * motion.clock.dt or 200.0 / flow.rate
     total = longest if duration is None else positive("duration", duration, "model time")
     flow.quarter = total / CHUNKS[0]
     return flow
-
-
-def whole(name: str, value: Any, least: int) -> int:
-    """A whole number >= least.
-
-    Raises:
-        ValueError: anything else.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"`{name}` is {value!r}; it must be a whole number >= {least}.")
-    return int(value)
 
 
 def _rate(flow: Dynamics, box: Array) -> float:

@@ -9,17 +9,16 @@ from typing import Any, Literal
 import numpy as np
 
 from retime.analysis.basins.census import PROBES, Census
-from retime.analysis.basins.dynamics import dynamics_of, whole
+from retime.analysis.basins.dynamics import dynamics_of
 from retime.analysis.basins.endings import Known, Size
 from retime.analysis.basins.result import Attractor, Basins, Plane, wilson
 from retime.analysis.view import constant_input
-from retime.core.arrays import Array, real_array, vector
+from retime.core.arguments import box_of, seconds, seed_of, switching_of, system, whole
+from retime.core.arrays import Array, vector
 from retime.core.clock import work_seconds
-from retime.core.errors import ShapeError
 from retime.core.searched import Searched
-from retime.core.states import box_around, many_states, one_state
+from retime.core.states import one_state
 from retime.core.system import System
-from retime.models import PiecewiseAffineFlow
 
 
 def find_basins(
@@ -34,7 +33,7 @@ def find_basins(
     slice: Any = None,
     resolution: int | tuple[int, int] = 200,
     switching: Literal["clock", "state"] | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
     time_limit: float | None = None,
 ) -> Basins:
     """Measure which fraction of a box of initial states ends on which attractor.
@@ -78,18 +77,18 @@ def find_basins(
     Backend: that of `simulate`. Source: datseris2022 (attractors that were found serve the starts that follow); das2017, rahimi2007
     (averages that tell sets apart); wilson1927; docs/theory/analysis.md.
     """
-    if not isinstance(model, System):
-        raise TypeError(f"`model` is {type(model).__name__}; find_basins takes a retime model or a converted flow.")
-    bounds = _box(box, model.num_states)
+    model, seed, time_limit = system("find_basins", model), seed_of(seed), seconds(time_limit)
+    switching = switching_of(model, switching)
+    bounds = box_of(box, model.num_states, may_be_flat=True)
     count = whole("num", num, 1)
     plane, shape = _plane(slice, bounds), _resolution(resolution)
     with np.errstate(all="ignore"):
-        limit = math.inf if time_limit is None else work_seconds() + time_limit
+        limit = work_seconds() + time_limit
         dynamics = dynamics_of(model, bounds, steps, duration, inputs, switching, whole("max_period", max_period, 1))
         size = Size.of(bounds)
         dynamics.far = size.far
         census = Census(dynamics, size, limit)
-        if not dynamics.is_map and duration is None and not isinstance(dynamics.model, PiecewiseAffineFlow):
+        if duration is None and not dynamics.motion.clock.dt:
             quarter = dynamics.quarter
             census.anyway(lambda: census.lengthen(quarter, _drawn(bounds, PROBES[0], 0)))
         starts = census.anyway(lambda: _drawn(bounds, count, seed))
@@ -106,21 +105,6 @@ def _drawn(box: Array, count: int, seed: int) -> Array:
     return box[:, 0] + (box[:, 1] - box[:, 0]) * np.random.default_rng(seed).random((count, len(box)))
 
 
-def _box(value: Any, n: int) -> Array:
-    given = many_states(value)
-    box = real_array("box", value if given is value else box_around(given))
-    if box.shape == (2,):
-        box = np.tile(box, (n, 1))
-    if box.shape != (n, 2):
-        raise ShapeError(
-            f"`box` has shape {box.shape}; it must be ({n}, 2), lowest and highest value of each state, or two numbers (low, high)."
-        )
-    if (box[:, 0] > box[:, 1]).any():
-        k = int(np.argmax(box[:, 0] > box[:, 1]))
-        raise ValueError(f"`box` is empty: state {k} goes from {box[k, 0]} down to {box[k, 1]}. Give (low, high).")
-    return box
-
-
 def _resolution(value: Any) -> tuple[int, int]:
     pair = value if isinstance(value, (tuple, list)) else (value, value)
     if len(pair) != 2:
@@ -134,7 +118,7 @@ def _plane(value: Any, box: Array) -> Plane | None:
         if value is None:
             return None
         parts = [vector(f"slice {k}", one_state(getattr(value, k)), n) for k in ("base", "first", "second")]
-        extent = _box(value.extent, 2)
+        extent = box_of(value.extent, 2, name="slice extent", may_be_flat=True)
         return Plane(parts[0], parts[1], parts[2], extent, value.names)
     try:
         i, j = (int(k) for k in value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from retime.core.status import SearchStatus
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Attractor:
+class Attractor(Result):
     """What orbits end on, and how many.
 
     Attributes:
@@ -46,10 +46,6 @@ class Attractor:
     interval: tuple[float, float]
     largest: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """Names and values."""
-        return dict(vars(self))
-
     def as_state(self) -> Array:
         """The point, the first point of a cycle, or a sample of the set.
 
@@ -64,8 +60,8 @@ class Attractor:
         """The points `(k, n)`."""
         return self.points
 
-    def __repr__(self) -> str:
-        return f"Attractor({self.name}, {self.fraction:.4g} +- {self.standard_error:.2g})"
+    def _title(self) -> str:
+        return f"{self.name}, {self.fraction:.4g} +- {self.standard_error:.2g}"
 
     @property
     def name(self) -> str:
@@ -75,7 +71,8 @@ class Attractor:
         return f"cycle of period {self.period:.6g}" if isinstance(self.period, float) else f"{self.period}-cycle"
 
 
-class Plane(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class Plane(Result):
     """The states base + x first + y second, for x in extent[0] and y in extent[1].
 
     Attributes:
@@ -89,6 +86,10 @@ class Plane(NamedTuple):
     second: Any
     extent: Any
     names: tuple[str, str] = ("first", "second")
+
+    def _title(self) -> str:
+        (x0, x1), (y0, y1) = self.extent
+        return f"{self.names[0]} from {x0:.6g} to {x1:.6g}, {self.names[1]} from {y0:.6g} to {y1:.6g}"
 
     def states(self, resolution: tuple[int, int]) -> Array:
         """States `(rows * columns, n)` of an image of `resolution` (rows, columns), y along rows, at the middle of its pixels."""
@@ -150,12 +151,12 @@ class Basins(Result):
 
     def _data(self) -> dict[str, Any]:
         return {
-            "attractors": [a.to_dict() for a in self.attractors],
+            "attractors": self.attractors,
             "starts": self.starts,
             "labels": self.labels,
             "box": self.box,
             "image": self.image,
-            "plane": None if self.plane is None else self.plane._asdict(),
+            "plane": self.plane,
             "horizon": self.horizon,
             "status": str(self.status),
             "message": self.message,

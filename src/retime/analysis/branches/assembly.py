@@ -6,13 +6,13 @@ import numpy as np
 
 from retime.analysis.branches.pieces import CROSSING, DEGENERATE, SAME, Found, Piece, is_same
 from retime.analysis.branches.result import Branch, Event
-from retime.analysis.view import is_stable
+from retime.core.time import TimeBase
 
 TWIN = 1e-9  # of the range: a branch no longer than this has no length
 MERGED = 1e-6  # of the range: events of one kind this close, at one point, are one event
 
 
-def branch(piece: Piece, is_map: bool) -> Branch | None:
+def branch(piece: Piece, time: TimeBase) -> Branch | None:
     """The samples of a piece in order of their values, those for results only; None when there is none."""
     order = sorted((x for x in piece.segments if x), key=lambda seg: sum(s.value for s in seg) / len(seg))
     samples = [s for seg in order for s in sorted(seg, key=lambda s: s.value) if s.shown]
@@ -25,7 +25,7 @@ def branch(piece: Piece, is_map: bool) -> Branch | None:
         np.array([s.value for s in kept]),
         z,
         w,
-        is_stable(w, is_map),
+        time.is_stable(w),
         np.array([s.bits for s in kept], dtype=bool),
     )
 

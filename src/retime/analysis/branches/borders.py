@@ -65,7 +65,7 @@ class Borders:
             if equation.period % 2 == 0:
                 event.message += " (as where a point flips inside a region, all its 2-cycles at one value)"
             return None
-        gives_birth = equation.is_map and self._gives_birth(d, other, step)
+        gives_birth = equation.has_flips and self._gives_birth(d, other, step)
         event.kind = FOLD if turn < 0 else BORDER_FLIP if gives_birth else PERSISTENCE
         event.message = self._words(event, unit, counts, gives_birth)
         if turn < 0:
@@ -123,15 +123,15 @@ class Borders:
             M, _ = equation.matrix(value, pattern)
             w = np.linalg.eigvals(M)
             real = w.real[w.imag == 0]
-            plus.append(int((real > (1.0 if equation.is_map else 0.0)).sum()))
-            minus.append(int((real < -1.0).sum()) if equation.is_map else 0)
+            plus.append(int((real > equation.form_time.neutral).sum()))
+            minus.append(int((real < -1.0).sum()) if equation.has_flips else 0)
         kind = FOLD if sum(plus) % 2 else BORDER_FLIP if sum(minus) % 2 else PERSISTENCE
         return kind, (*plus, *minus)
 
     def _words(self, event: Found, unit: int, counts: tuple[int, ...], gives_birth: bool) -> str:
-        equation = self.equation
-        above = f"{counts[0]} + {counts[1]} real " + ("multipliers > 1" if equation.is_map else "rates > 0")
-        below = f", {counts[2]} + {counts[3]} < -1" if equation.is_map else ""
+        equation, time = self.equation, self.equation.form_time
+        above = f"{counts[0]} + {counts[1]} real {time.eigenvalue}s > {time.neutral:g}"
+        below = f", {counts[2]} + {counts[3]} < -1" if equation.has_flips else ""
         birth = f"; a {2 * equation.period}-cycle begins" if gives_birth else ""
         agrees = "as" if event.kind == event.predicted else f"NOT {event.predicted} as"
         return f"unit {unit} crosses: {event.kind.removeprefix('border ')}{birth}, {agrees} the criterion says ({above}{below})"
@@ -169,7 +169,8 @@ class Borders:
         before, after = equation.solve(at[0], d), equation.solve(at[1], d)
         start = piece.segments[-1][-1].z
         last = start if before is None else before.z.reshape(equation.shape)
-        w, message = (1.0 + 0j, "a multiplier is 1") if equation.is_map else (0j, "a rate is 0")
+        time = equation.form_time
+        w, message = complex(time.neutral), f"a {time.eigenvalue} is {time.neutral:g}"
         event = Found(DEGENERATE, False, step.value, step.error, last, None, w, [piece], equation.period, message)
         self.events.append(event)
         size = 1e3 * (1.0 + np.abs(start).max())

@@ -103,7 +103,7 @@ class Arclength:
         """The event of a branch that is left; `rest`: how far ahead the value is expected to be at which the point is infinite."""
         s = self.equation.sample(here, True)
         piece.segments[-1].append(s)
-        w, error, x = closest(here.w, not self.equation.is_map), self.equation.longest, float(here.u[-1])
+        w, error, x = closest(here.w, self.equation.time), self.equation.longest, float(here.u[-1])
         if rest is not None:
             x += math.copysign(min(rest, self.equation.longest), here.tangent[-1])
             error = min(2.0 * rest, self.equation.longest)

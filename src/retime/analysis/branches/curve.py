@@ -185,7 +185,7 @@ class Curve:
         yield from self.brackets(middle, b)
 
     def _signature(self, s: Spot) -> tuple[bool, float, int]:
-        return bool(s.tangent[-1] > 0), s.side, num_outside(s.w, not self.equation.is_map, MARGIN)
+        return bool(s.tangent[-1] > 0), s.side, num_outside(s.w, self.equation.time, MARGIN)
 
     def window(self, a: Spot) -> float:
         """How close spots around an event are."""

@@ -15,20 +15,20 @@ from retime.analysis.branches.parameter import parameter_of
 from retime.analysis.branches.periods import APERIODIC, DIVERGED, FAR, UNKNOWN, affine_period, period_of, shortest
 from retime.analysis.branches.places import counted, last_states, stacked
 from retime.analysis.fixed_points.complementarity import Complementarity
-from retime.analysis.fixed_points.find import check_budget, stable_around
+from retime.analysis.fixed_points.find import stable_around
 from retime.analysis.fixed_points.search import solve_all
 from retime.analysis.view import affine_view, constant_input
-from retime.core.arrays import Array, increasing, vector
+from retime.core.arguments import one_start, seconds, seed_of, system, whole
+from retime.core.arrays import Array, increasing
 from retime.core.clock import CLOCK, work_seconds
+from retime.core.patience import Patience
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
 from retime.core.result import Result
-from retime.core.states import one_state
 from retime.core.status import SearchStatus
-from retime.core.system import PiecewiseAffineSystem, SmoothSystem, System
-from retime.core.time import Discrete
-from retime.models import PiecewiseAffineFlow
+from retime.core.system import System
 from retime.simulation import simulate
+from retime.simulation.motion import motion_of
 
 BLOCK = 512  # places on the map between two looks at the clock
 
@@ -106,8 +106,8 @@ def stability_map(
     max_period: int = 16,
     steps: int = 2000,
     inputs: Any = None,
-    time_limit: float = 120.0,
-    seed: int = 0,
+    time_limit: float | None = 120.0,
+    seed: int | None = 0,
 ) -> StabilityMap:
     """Count fixed points and name the attractor that an orbit ends on, over a grid of two parameters.
 
@@ -119,7 +119,7 @@ def stability_map(
         max_period: longest cycle that is recognized.
         steps: of the orbit before its period is looked for; for flows steps of a tenth of the time scale 1 / |dF/dz| at z0.
         inputs: `(m,)`, held for ever; None for zero.
-        time_limit: seconds of work. seed: of z0 and of the starts of searches without proof.
+        time_limit: seconds of work, None for no limit. seed: of z0 and of the starts of searches without proof.
 
     Returns:
         StabilityMap: partial (-1, -2) when the time ended or Ctrl-C was pressed.
@@ -137,32 +137,23 @@ def stability_map(
     Cost: per place one proof (piecewise affine, about a millisecond for few units) and one orbit.
     Backend: NumPy float64 and Numba on all cores; JAX in 64 bits, all places together, for smooth maps.
     """
-    if not isinstance(model, System):
-        raise TypeError(f"`model` is {type(model).__name__}; stability_map takes a retime model or a converted flow.")
-    check_budget("time_limit", time_limit)
+    model, seed, time_limit = system("stability_map", model), seed_of(seed), seconds(time_limit)
     s = constant_input(model, inputs)
-    for name, value in (("max_period", max_period), ("steps", steps)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"`{name}` is {value!r}; it must be a whole number >= 1.")
+    max_period, steps = whole("max_period", max_period, 1), whole("steps", steps, 1)
     names, family = _family(model, parameters, s)
     grid = _grid(values)
-    z = (
-        np.random.default_rng(seed).normal(size=model.num_states)
-        if z0 is None
-        else vector("z0", one_state(z0), model.num_states)
-    )
+    start = np.random.default_rng(seed).normal(size=model.num_states) if z0 is None else z0
+    z = one_start("stability_map", start, model.num_states)
     places = [(float(a), float(b)) for a in grid[0] for b in grid[1]]
     with np.errstate(all="ignore"), one_blas_thread(), CLOCK.counting_spans(callable(parameters)):
-        job = _Job(family, places, z, int(max_period), int(steps), work_seconds() + time_limit, seed)
-        try:
+        patience = Patience.lasting(time_limit)
+        job = _Job(family, places, z, max_period, steps, patience.deadline, seed)
+        with patience:
             job.run()
-        except KeyboardInterrupt:
-            job.status = SearchStatus.INTERRUPTED
+        job.status = patience.ended or job.status
     shape = (len(grid[0]), len(grid[1]))
     arrays = [x.reshape(shape) for x in (job.num_points, job.num_stable, job.complete, job.period)]
-    return StabilityMap(
-        grid, names, arrays[0], arrays[1], arrays[2], arrays[3], int(max_period), job.status, job.message()
-    )
+    return StabilityMap(grid, names, arrays[0], arrays[1], arrays[2], arrays[3], max_period, job.status, job.message())
 
 
 def _grid(values: Any) -> tuple[Array, Array]:
@@ -188,7 +179,8 @@ def _family(model: System, parameters: Any, s: Array) -> tuple[tuple[str, str], 
         return ("first", "second"), apply
     if not isinstance(parameters, (tuple, list)) or len(parameters) != 2 or any(callable(p) for p in parameters):
         raise TypeError(
-            "`parameters` must be two of what scan takes (an entry or a dictionary of directions), or one function (value1, value2) -> model."
+            f"`parameters` is {parameters!r}; it must be two of what scan takes (an entry or a dictionary of directions), or one function "
+            "(value1, value2) -> model."
         )
     first, second = (parameter_of(model, p) for p in parameters)
 
@@ -217,7 +209,7 @@ class _Job:
             for k in range(0, len(self.places), BLOCK):
                 rows = range(k, min(k + BLOCK, len(self.places)))
                 models = [self._made(self.places[r]) for r in rows]
-                if all(isinstance(m, SmoothSystem) for m, _ in models):
+                if all(affine_view(m) is None for m, _ in models):
                     self._smooth(rows, models)
                     advance(len(rows))
                 else:
@@ -271,7 +263,7 @@ class _Job:
         if view is None:
             self._smooth(range(row, row + 1), [(model, s)])
             return
-        problem = Complementarity.of_points(view.form, s, view.is_map)
+        problem = Complementarity.of_points(view.form, s, view.form_time)
         found = solve_all(problem, deadline=self.deadline, node_limit=math.inf)
         if found.status is SearchStatus.INTERRUPTED:
             raise KeyboardInterrupt
@@ -280,8 +272,8 @@ class _Job:
             sum(stable_around(view, x) for x in found.single),
         )
         self.complete[row] = found.status is SearchStatus.COMPLETE
-        base = model.map if isinstance(model, PiecewiseAffineFlow) else model
-        if isinstance(base, PiecewiseAffineSystem) and isinstance(base.time, Discrete):
+        base = motion_of(model).sampled
+        if motion_of(base).has_equation:
             self.period[row] = affine_period(view, s, self.z0, self.steps, self.max_period)
         else:
             self.period[row] = self._followed(base, s)
@@ -296,11 +288,11 @@ class _Job:
                 return
             batch = [models[k] for k in members]
             at = np.array([rows[k] for k in members])
-            is_map = isinstance(batch[0][0].time, Discrete)
+            time = batch[0][0].time
             P = stacked([m.equation.parameters for m, _ in batch])
             S = np.array([s for _, s in batch])
-            self.num_points[at], self.num_stable[at] = counted(function, P, S, is_map, self.z0, self.seed)
-            if is_map:
+            self.num_points[at], self.num_stable[at] = counted(function, P, S, time, self.z0, self.seed)
+            if time.step is not None:
                 length = 4 * self.max_period + 1
                 states = last_states(function, P, np.tile(self.z0, (len(at), 1)), S, self.steps, length)
                 found = [period_of(z, self.max_period, self.z0) for z in states]
@@ -312,16 +304,15 @@ class _Job:
 
     def _followed(self, model: Any, s: Array) -> int:
         """The period by simulation of one system."""
-        if isinstance(model.time, Discrete):
+        motion = motion_of(model)
+        if motion.is_stepped:
             count = self.steps + 4 * self.max_period
             path = simulate(model, self.z0, steps=count, inputs=np.tile(s, (count, 1)))
             z = path.states[self.steps :]
             return shortest(model, s, z, period_of(z, self.max_period, self.z0))
         rate = float(np.linalg.norm(model.jacobian(self.z0, s), 2)) or 1.0
-        options: dict[str, Any] = {"tolerance": 1e-9} if isinstance(model, SmoothSystem) else {}
-        path = simulate(
-            model, self.z0, times=[0.0, 0.1 * self.steps / rate], inputs=s[None] if len(s) else None, **options
-        )
+        held = s[None] if len(s) else None
+        path = simulate(model, self.z0, times=[0.0, 0.1 * self.steps / rate], inputs=held, **motion.accuracy(1e-9))
         z = path.states[-1]
         size = 1.0 + float(np.abs(z).max())
         if not size <= FAR * (1.0 + float(np.abs(self.z0).max())):

@@ -44,7 +44,7 @@ class Multipliers:
         return is_end and abs(self._distance(x.w)) <= MARGIN < abs(self._distance(y.w))
 
     def _count(self, w: Array, margin: float = 0.0) -> int:
-        return num_outside(w, self.equation.is_rate, margin)
+        return num_outside(w, self.equation.time, margin)
 
     def _locate(self, piece: Piece, d: Array, a: Sample, b: Sample) -> None:
         equation = self.equation
@@ -64,7 +64,7 @@ class Multipliers:
             x = 0.5 * (low + high)
             place, w = equation.solve(x, d), spectrum(x)
             z = a.z if place is None else place.z.reshape(equation.shape)
-            multiplier = closest(w, equation.is_rate)
+            multiplier = closest(w, equation.time)
             kind, message = self._named(multiplier)
             slope = max(abs(self._distance(a.w) - self._distance(b.w)) / max(width, 1e-300), 1e-300)
             rounding = 1e-14 * (1.0 + float(np.abs(w).max())) + abs(self._distance(w))
@@ -72,19 +72,16 @@ class Multipliers:
             self.events.append(Found(kind, False, x, error, z, None, multiplier, [piece], equation.period, message))
 
     def _distance(self, w: Array) -> float:
-        x = closest(w, self.equation.is_rate)
-        return x.real if self.equation.is_rate else abs(x) - 1.0
+        time = self.equation.time
+        return float(time.sizes(closest(w, time)) - time.neutral)
 
     def _named(self, w: complex) -> tuple[str, str]:
-        equation, is_rate = self.equation, self.equation.is_rate
-        if abs(w.imag) > 1e-9 * (1.0 + abs(w)):
-            if is_rate:
-                step = equation.problem(equation.low)[1].step
-                if step is not None and abs(abs(w.imag) * step - math.pi) < 1e-6:
-                    return FLIP, "a multiplier per sample is -1"
-                return HOPF, f"rates +-{w.imag:.6g} i"
-            if abs(w + 1.0) > 1e-6:
-                return NEIMARK_SACKER, f"multipliers exp(+-{math.atan2(w.imag, w.real):.6g} i)"
-        if not is_rate and w.real < 0:
-            return FLIP, "a multiplier is -1"
-        return DEGENERATE, "a rate is 0" if is_rate else "a multiplier is 1"
+        turns = abs(w.imag) > 1e-9 * (1.0 + abs(w))
+        if self.equation.time.step is None:
+            step = self.equation.problem(self.equation.low)[1].step
+            if turns and step is not None and abs(abs(w.imag) * step - math.pi) < 1e-6:
+                return FLIP, "a multiplier per sample is -1"
+            return (HOPF, f"rates +-{w.imag:.6g} i") if turns else (DEGENERATE, "a rate is 0")
+        if turns and abs(w + 1.0) > 1e-6:
+            return NEIMARK_SACKER, f"multipliers exp(+-{math.atan2(w.imag, w.real):.6g} i)"
+        return (FLIP, "a multiplier is -1") if w.real < 0 else (DEGENERATE, "a multiplier is 1")

@@ -34,7 +34,8 @@ class PatternEquation:
         self.low, self.high = float(values[0]), float(values[-1])
         self._problems: dict[float, tuple[Complementarity, AffineView]] = {}
         view = family(self.low)[0]
-        self.is_map, self.is_rate = view.is_map, view.dt is None
+        self.form_time, self.time = view.form_time, view.time
+        self.has_flips = view.is_map  # multipliers of the form can be -1
         self.shape = (period, view.form.num_states)
         self.bits_shape = (period, view.form.num_units)
 
@@ -45,7 +46,7 @@ class PatternEquation:
         view, s = self.family(value)
         k = period or self.period
         found = (
-            Complementarity.of_points(view.form, s, view.is_map)
+            Complementarity.of_points(view.form, s, view.form_time)
             if k == 1
             else Complementarity.of_cycles(view.form, s, k)
         )

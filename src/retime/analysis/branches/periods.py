@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from retime.analysis.branches.places import SOLVED
-from retime.analysis.view import AffineView
+from retime.analysis.view import AffineView, affine_view
 from retime.core.arrays import Array
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.equation import evaluate
 from retime.core.newton import Linearized, newton
-from retime.core.system import SmoothSystem
 from retime.core.tolerances import EPS, size_of
 from retime.simulation.arrays import form_arrays
 from retime.simulation.iterate import iterate
@@ -39,7 +38,7 @@ def period_of(z: Array, max_period: int, z0: Array) -> int:
 
 def shortest(model: Any, s: Array, z: Array, k: int) -> int:
     """The period of a smooth map's orbit `(T, n)` that returns after k steps: a divisor where Newton's method finds a shorter cycle."""
-    if k <= 1 or not isinstance(model, SmoothSystem):
+    if k <= 1 or affine_view(model) is not None:
         return k
     gap, size = float(np.abs(z[k:] - z[:-k]).max()), 1.0 + float(np.abs(z).max())
     if gap <= SETTLED * size:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from retime.core.arrays import Array
+from retime.core.patience import TimeIsUp
+from retime.core.time import TimeBase
 
 SUB = 4  # looks between two values
 TINY = 5e-11  # of the distance between values: how far beyond an event a branch is taken up again
@@ -63,7 +65,7 @@ class Found:
     collapsed: bool = False
 
 
-class Stopped(Exception):
+class Stopped(TimeIsUp):
     """The time is over."""
 
 
@@ -85,14 +87,14 @@ def is_same(a: Array, b: Array) -> bool:
     )
 
 
-def num_outside(w: Array, is_rate: bool, margin: float = 0.0) -> int:
+def num_outside(w: Array, time: TimeBase, margin: float = 0.0) -> int:
     """How many multipliers are outside the unit circle, or rates right of the imaginary axis."""
-    return int(((np.real(w) if is_rate else np.abs(w) - 1.0) > margin).sum())
+    return int((time.sizes(w) - time.neutral > margin).sum())
 
 
-def closest(w: Array, is_rate: bool) -> complex:
+def closest(w: Array, time: TimeBase) -> complex:
     """The multiplier closest to the unit circle (rate closest to the imaginary axis), upper half plane."""
-    x = complex(w[int(np.argmin(np.abs(np.real(w)) if is_rate else np.abs(np.abs(w) - 1.0)))])
+    x = complex(w[int(np.argmin(np.abs(time.sizes(w) - time.neutral)))])
     return complex(x.real, abs(x.imag))
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from retime.analysis.view import is_stable
 from retime.core.arrays import Array
 from retime.core.equation import double_precision
+from retime.core.time import TimeBase
 
 STARTS, ITERATIONS = 32, 60  # of Newton's method at every place of a smooth system
 MEMORY = 2e8  # bytes of Jacobians held at a time
@@ -29,18 +29,18 @@ def last_states(function: Any, P: Any, Z: Array, S: Array, steps: int, length: i
         return np.moveaxis(np.asarray(_orbits()(function, steps, length, P, Z, S)), 0, 1)
 
 
-def counted(function: Any, P: Any, S: Array, is_map: bool, z0: Array, seed: int) -> tuple[Array, Array]:
+def counted(function: Any, P: Any, S: Array, time: TimeBase, z0: Array, seed: int) -> tuple[Array, Array]:
     """Numbers `(g,)` of fixed points and of stable ones that Newton's method finds from random starts."""
     g, n = len(S), len(z0)
     rng = np.random.default_rng(seed)
     starts = 3.0 ** rng.uniform(-2, 1, (STARTS, 1)) * rng.normal(size=(STARTS, n))
     starts[0], starts[1] = z0, 0.0
     starts[2 : STARTS // 2] = -starts[STARTS // 2 : STARTS - 2]
-    z, G, J = _solved(function, is_map, P, starts, S)
+    z, G, J = _solved(function, time, P, starts, S)
     total, stable = np.zeros(g, dtype=int), np.zeros(g, dtype=int)
     for k in range(g):
         size = 1.0 + np.abs(z[k]).max(axis=1)
-        slope = np.abs(J[k] - np.eye(n) if is_map else J[k])
+        slope = np.abs(time.motion_jacobian(J[k]))
         terms = 1.0 + np.einsum("bij,bj->bi", slope, np.abs(z[k]))  # not 1 + |z|: fields may fade towards infinity
         fine = (np.abs(G[k]) <= SOLVED * terms).all(axis=1)
         kept: list[int] = []
@@ -48,11 +48,11 @@ def counted(function: Any, P: Any, S: Array, is_map: bool, z0: Array, seed: int)
             if all(np.abs(z[k, i] - z[k, j]).max() > SAME * size[i] for j in kept):
                 kept.append(int(i))
         total[k] = len(kept)
-        stable[k] = int(is_stable(np.linalg.eigvals(J[k, kept]), is_map).sum()) if kept else 0
+        stable[k] = int(time.is_stable(np.linalg.eigvals(J[k, kept])).sum()) if kept else 0
     return total, stable
 
 
-def _solved(function: Any, is_map: bool, P: Any, starts: Array, S: Array) -> tuple[Array, Array, Array]:
+def _solved(function: Any, time: TimeBase, P: Any, starts: Array, S: Array) -> tuple[Array, Array, Array]:
     """Ends of Newton's method `(g, b, n)` from starts `(b, n)`, residuals and Jacobians there; in groups of one size, compiled once."""
     import jax
 
@@ -63,7 +63,7 @@ def _solved(function: Any, is_map: bool, P: Any, starts: Array, S: Array) -> tup
         for k in range(0, g, group):
             rows = np.minimum(np.arange(k, k + group), g - 1)  # the last group repeats its last row
             some = jax.tree.map(lambda x, rows=rows: x[rows], P)
-            found = _newton()(function, is_map, some, np.tile(starts, (group, 1, 1)), S[rows])
+            found = _newton()(function, time, some, np.tile(starts, (group, 1, 1)), S[rows])
             parts.append([np.asarray(x)[: g - k] for x in found])
     z, G, J = (np.concatenate(x) for x in zip(*parts, strict=True))
     return z, G, J
@@ -87,9 +87,9 @@ def _newton() -> Any:
     import jax
     import jax.numpy as jnp
 
-    def run(function: Any, is_map: bool, P: Any, Z: Any, S: Any) -> Any:
+    def run(function: Any, time: TimeBase, P: Any, Z: Any, S: Any) -> Any:
         def G(p: Any, z: Any, s: Any) -> Any:
-            return function(jnp, p, z, s) - (z if is_map else 0.0)
+            return time.motion(function(jnp, p, z, s), z)
 
         def one(p: Any, z: Any, s: Any) -> Any:
             def step(_: Any, z: Any) -> Any:
@@ -103,7 +103,7 @@ def _newton() -> Any:
                 return jnp.where(sizes[best] < jnp.linalg.norm(g), z + tries[best] * d, z)
 
             z = jax.lax.fori_loop(0, ITERATIONS, step, z)
-            return z, G(p, z, s), jax.jacfwd(G, argnums=1)(p, z, s) + (jnp.eye(len(z)) if is_map else 0.0)
+            return z, G(p, z, s), time.right_jacobian(jax.jacfwd(G, argnums=1)(p, z, s))
 
         over_starts = jax.vmap(one, in_axes=(None, 0, None))
         return jax.vmap(over_starts)(P, Z, S)

@@ -15,8 +15,8 @@ from retime.core.status import SearchStatus
 SHOWN = 30
 
 
-@dataclass(frozen=True, eq=False)
-class Branch:
+@dataclass(frozen=True, eq=False, repr=False)
+class Branch(Result):
     """Fixed points or cycles that belong together, along which the parameter is monotone.
 
     Attributes:
@@ -35,17 +35,16 @@ class Branch:
     stable: Array
     patterns: Array
 
-    def to_dict(self) -> dict[str, Any]:
-        """Names and values."""
-        return dict(vars(self)) | {"patterns": self.patterns.astype(int)}
+    def _data(self) -> dict[str, Any]:
+        return super()._data() | {"patterns": self.patterns.astype(int)}
 
-    def __repr__(self) -> str:
+    def _title(self) -> str:
         name = "fixed points" if self.period == 1 else f"{self.period}-cycles"
-        return f"Branch({name}, {len(self.values)} values from {self.values[0]:.6g} to {self.values[-1]:.6g})"
+        return f"{name}, {len(self.values)} values from {self.values[0]:.6g} to {self.values[-1]:.6g}"
 
 
-@dataclass(frozen=True, eq=False)
-class Event:
+@dataclass(frozen=True, eq=False, repr=False)
+class Event(Result):
     """A bifurcation.
 
     Attributes:
@@ -76,12 +75,8 @@ class Event:
     message: str
     predicted: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Names and values."""
-        return dict(vars(self))
-
-    def __repr__(self) -> str:
-        return f"Event({self.kind} at {self.value:.10g} +- {self.error:.1g}, period {self.period})"
+    def _title(self) -> str:
+        return f"{self.kind} at {self.value:.10g} +- {self.error:.1g}, period {self.period}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -141,8 +136,8 @@ class Scan(Result):
         return {
             "parameter": self.parameter,
             "values": self.values,
-            "branches": [b.to_dict() for b in self.branches],
-            "events": [e.to_dict() for e in self.events],
+            "branches": self.branches,
+            "events": self.events,
             "complete": self.complete,
             "attractor": self.attractor,
             "status": str(self.status),

@@ -15,19 +15,20 @@ from retime.analysis.branches.by_pattern import Follower
 from retime.analysis.branches.parameter import Parameter, applied, parameter_of
 from retime.analysis.branches.pieces import Stopped
 from retime.analysis.branches.result import Scan
-from retime.analysis.fixed_points.find import check_budget
 from retime.analysis.fixed_points.leaves import Solution
 from retime.analysis.view import affine_view, constant_input
+from retime.core.arguments import seconds, seed_of, system, whole
 from retime.core.arrays import Array, increasing
 from retime.core.clock import CLOCK, work_seconds
+from retime.core.patience import Patience
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
 from retime.core.searched import Searched
 from retime.core.status import SearchStatus
-from retime.core.system import SmoothSystem, System
-from retime.core.time import Discrete
-from retime.models import LinearSystem, PiecewiseAffineFlow
+from retime.core.system import System
+from retime.models import LinearSystem
 from retime.simulation import simulate
+from retime.simulation.motion import motion_of
 
 PROOF_SHARE = 0.6  # of the time, for finding points; the rest is for following them
 FRESH = 8  # Newton starts at every value of a smooth scan; eight times as many at the last one
@@ -43,8 +44,8 @@ def scan(
     max_period: int = 1,
     inputs: Any = None,
     attractor: int = 0,
-    time_limit: float = 120.0,
-    seed: int = 0,
+    time_limit: float | None = 120.0,
+    seed: int | None = 0,
 ) -> Scan:
     """Follow fixed points and cycles while a parameter moves, and locate every bifurcation on the way.
 
@@ -64,9 +65,9 @@ def scan(
         inputs: `(m,)`, held for ever; None for zero.
         attractor: how many samples of an orbit to take at every value (after a transient of 1000 steps; for flows 200 times the time scale
             1 / |dF/dz|, then samples over as long a time); each value begins with the last state of the one before.
-        time_limit: seconds of work. A smooth model made anew by a function of the parameter (`Map(lambda ...)`) is compiled at every
-            value, seconds each, which count: give the parameter as an input ("inputs[0]") instead. seed: of starts of searches and
-            of the orbit.
+        time_limit: seconds of work, None: no limit. A smooth model made anew by a function of the parameter (`Map(lambda ...)`) is
+            compiled at every value, seconds each, which count: give the parameter as an input ("inputs[0]") instead. seed: of starts of
+            searches and of the orbit.
 
     Returns:
         Scan.
@@ -83,13 +84,11 @@ def scan(
     Cost: per value one search with proof; per branch and value 4 linear systems of the size k n.
     Backend: NumPy float64 and Numba; JAX for smooth systems. Source: dibernardo2008; nusse1992; docs/theory/analysis.md.
     """
-    if not isinstance(model, System):
-        raise TypeError(f"`model` is {type(model).__name__}; scan takes a retime model or a converted flow.")
-    check_budget("time_limit", time_limit)
+    model, seed, time_limit = system("scan", model), seed_of(seed), seconds(time_limit)
     if np.size(values) == 0:
         raise ValueError("`values` is empty; it must hold at least one value.")
     grid, s = increasing("values", values), constant_input(model, inputs)
-    k, samples = _whole("max_period", max_period, 1), _whole("attractor", attractor, 0)
+    k, samples = whole("max_period", max_period, 1), whole("attractor", attractor, 0)
     what = parameter_of(model, parameter)
     view = affine_view(applied(what, model, s, float(grid[0]))[0])
     if k > 1 and (view is None or not view.is_map):
@@ -98,27 +97,17 @@ def scan(
             "Map that takes several steps at once."
         )
     with np.errstate(all="ignore"), one_blas_thread(), CLOCK.counting_spans(callable(parameter)):
-        job = _Job(model, s, what, grid, work_seconds() + time_limit)
-        try:
+        patience = Patience.lasting(time_limit)
+        job = _Job(model, s, what, grid, patience.deadline)
+        with patience, suppress(_Failed):  # `failures` holds its words
             job.piecewise_affine(k) if view is not None else job.smooth(seed)
             if samples:
                 job.sample(samples, seed)
-        except Stopped:
-            job.status = SearchStatus.TIME_LIMIT
-        except _Failed:  # `failures` holds its words
-            pass
-        except KeyboardInterrupt:
-            job.status = SearchStatus.INTERRUPTED
+        job.status = patience.ended or job.status
         own = not callable(parameter) and not isinstance(
             model, LinearSystem
         )  # else outputs, too, may depend on the parameter
         return replace(job.result(), searched=Searched(model, s) if own else None)
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"`{name}` is {value!r}; it must be a whole number >= {least}.")
-    return int(value)
 
 
 class _Failed(Exception):
@@ -151,7 +140,7 @@ class _Job:
         except (TypeError, ValueError) as error:
             self.failures.setdefault(value, str(error))
             raise _Failed from error
-        if isinstance(model, SmoothSystem):
+        if affine_view(model) is None:
             function = model.equation.function
             self.compiles_anew |= self.function is not None and function != self.function
             self.function = function
@@ -271,12 +260,11 @@ class _Job:
 
     def result(self) -> Scan:
         """What was found, in order."""
-        is_map = isinstance(self.model.time, Discrete)
         for follower in self.followers:
             if isinstance(follower, Arclength):
                 follower.audit()
         pieces = [(f, p) for f in self.followers for p in f.pieces if any(p.segments)]
-        made = [(p, branch(p, is_map)) for _, p in pieces]
+        made = [(p, branch(p, self.model.time)) for _, p in pieces]
         made = [(p, b) for p, b in made if b is not None]
         span = float(self.values[-1] - self.values[0]) or 1.0
         made, twins = without_twins(made, span)
@@ -320,13 +308,15 @@ def _coarse_first(count: int) -> list[int]:
 
 def _orbit(model: Any, s: Array, z: Array, count: int) -> Array:
     """States `(count, n)` after a transient from z."""
-    model = model.map if isinstance(model, PiecewiseAffineFlow) else model  # the same states at the sample times
-    if isinstance(model.time, Discrete):
+    model = motion_of(model).sampled
+    motion = motion_of(model)
+    if motion.is_stepped:
         steps = TRANSIENT + count - 1
         path = simulate(model, z, steps=steps, inputs=np.tile(s, (steps, 1)))
         return path.states[-count:]
     rate = float(np.linalg.norm(model.jacobian(z, s), 2)) or 1.0
     times = np.concatenate([[0.0], (200.0 + 200.0 * np.arange(count) / count) / rate])
-    options: dict[str, Any] = {"tolerance": 1e-8} if isinstance(model, SmoothSystem) else {}
-    path = simulate(model, z, times=times, inputs=np.tile(s, (len(times) - 1, 1)) if len(s) else None, **options)
+    path = simulate(
+        model, z, times=times, inputs=np.tile(s, (len(times) - 1, 1)) if len(s) else None, **motion.accuracy(1e-8)
+    )
     return path.states[-count:]

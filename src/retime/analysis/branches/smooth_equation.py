@@ -11,6 +11,7 @@ import numpy as np
 
 from retime.analysis.branches.pieces import Sample
 from retime.core.arrays import Array
+from retime.core.time import TimeBase
 
 EPS = float(np.finfo(float).eps)
 BESIDE = 1e-4  # smallest singular value of dG/dz, relative to (dG/dz, dG/dx), from which on a branch is begun
@@ -47,8 +48,8 @@ class SmoothEquation:
         self.unit = span / self.size  # of x, in units of the parameter
         self.x = values / self.unit
         self.longest = float(np.diff(self.x).max()) if len(values) > 1 else 1.0
-        self.is_map = hasattr(family(float(values[0]))[0].time, "dt")
-        self.target = 1.0 + 0j if self.is_map else 0j  # the multiplier, or rate, of a singular dG/dz
+        self.time: TimeBase = family(float(values[0]))[0].time
+        self.target = complex(self.time.neutral)  # the multiplier, or rate, of a singular dG/dz
         self._models: dict[float, tuple[Any, Array]] = {}
 
     def residual(self, z: Array, x: float) -> Array:
@@ -57,7 +58,7 @@ class SmoothEquation:
 
         model, s = self.at(x)
         F = evaluate(model.equation, z[None], s[None])[0]
-        return F - z if self.is_map else F
+        return self.time.motion(F, z)
 
     def jacobian(self, z: Array, x: float) -> Array:
         """dF/dz `(n, n)`."""
@@ -78,9 +79,7 @@ class SmoothEquation:
 
     def extended(self, u: Array) -> Array:
         """(dG/dz, dG/dx) `(n, n + 1)`."""
-        J = self.jacobian(u[:-1], u[-1])
-        if self.is_map:
-            J = J - np.eye(len(J))
+        J = self.time.motion_jacobian(self.jacobian(u[:-1], u[-1]))
         return np.column_stack([J, self.slope(u[:-1], u[-1])])
 
     def corrected(self, u: Array, row: Array, reach: float) -> Array:
@@ -96,7 +95,7 @@ class SmoothEquation:
             if not G.any():
                 return u
             if keeps_value:
-                J = self.jacobian(u[:-1], u[-1]) - (np.eye(len(G)) if self.is_map else 0.0)
+                J = self.time.motion_jacobian(self.jacobian(u[:-1], u[-1]))
                 step = np.append(solved(J, -G), 0.0)
             else:
                 step = solved(np.vstack([self.extended(u), row]), np.append(-G, 0.0))
@@ -122,7 +121,7 @@ class SmoothEquation:
         norm = float(np.linalg.norm(t))
         t = V[-1] if norm < 1e-8 else t / norm
         t = t if t @ along >= 0 else -t
-        J = E[:, :-1] + (np.eye(len(E)) if self.is_map else 0.0)
+        J = self.time.right_jacobian(E[:, :-1])
         side = float(np.linalg.slogdet(np.vstack([E, t]))[0])
         return Spot(u, t, np.linalg.eigvals(J).astype(complex), float(sizes[-1]), side)
 
@@ -140,7 +139,7 @@ class SmoothEquation:
         _, sizes, rows = np.linalg.svd(E[:, :-1])
         h = 0.1 * (1.0 + float(np.abs(u[:-1]).max(initial=0.0)))
         around = [
-            np.linalg.norm(self.jacobian(u[:-1] + d * rows[-1], u[-1]) - np.eye(len(E)) * self.is_map) for d in (-h, h)
+            np.linalg.norm(self.time.motion_jacobian(self.jacobian(u[:-1] + d * rows[-1], u[-1]))) for d in (-h, h)
         ]
         finite = [float(x) for x in around if np.isfinite(x)]
         return bool(sizes[-1] <= BESIDE * max(float(np.linalg.norm(E)), min(finite, default=0.0)))
@@ -178,7 +177,7 @@ class SmoothEquation:
 
     def off(self, w: Array) -> Array:
         """How far outside the unit circle multipliers are, or right of the imaginary axis rates."""
-        return np.abs(w) - 1.0 if self.is_map else np.real(w)
+        return self.time.sizes(w) - self.time.neutral
 
     def real(self, w: Array) -> float:
         """Imaginary parts up to this are taken for rounding."""

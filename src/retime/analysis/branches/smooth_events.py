@@ -22,6 +22,7 @@ from retime.analysis.branches.pieces import (
     closest,
 )
 from retime.analysis.branches.smooth_equation import EPS, Spot
+from retime.core.time import TimeBase
 
 ON_VALUE = 1e-9  # of the distance of values: a turning point this close to a value is listed at it
 REGULAR = 1e-5  # |psi dG/dx|, psi the left null vector, above which a turning point is a saddle-node
@@ -47,8 +48,8 @@ class SmoothEvents:
             real = 10 * equation.real(p.w)
             is_real = min(abs(p.w[i].imag), abs(q.w[order][i].imag)) <= real
             if is_real or w.imag > 0:
-                groups.setdefault(named(complex(w.real) if is_real else w, equation.is_map, real), []).append(int(i))
-        crossing = named(equation.target, equation.is_map, 0.0)
+                groups.setdefault(named(complex(w.real) if is_real else w, equation.time, real), []).append(int(i))
+        crossing = named(equation.target, equation.time, 0.0)
         if crossing not in groups and p.side != q.side:
             groups[crossing] = [int(np.argmin(np.abs(p.w - equation.target)))]
         for (kind, message), indices in groups.items():
@@ -60,7 +61,7 @@ class SmoothEvents:
             if kind == CROSSING and len(indices) > 1:
                 kind, message = (
                     DEGENERATE,
-                    f"{len(indices)} {'multipliers are 1' if equation.is_map else 'rates are 0'} at once",
+                    f"{len(indices)} {equation.time.eigenvalue}s are {equation.time.neutral:g} at once",
                 )
             elif len(indices) > 1:
                 message += f"; {len(indices)} at once"
@@ -81,7 +82,7 @@ class SmoothEvents:
             off = max(off, crossed_off, abs(crossed - share))
         order = matched(p.w, q.w)
         i = int(np.argmin(np.abs(p.w - equation.target) + np.abs(q.w[order] - equation.target)))
-        message = f"{named(equation.target, equation.is_map, 0.0)[1]} where the parameter turns; "
+        message = f"{named(equation.target, equation.time, 0.0)[1]} where the parameter turns; "
         if kind == CROSSING:
             message += "another branch crosses there"
         else:
@@ -110,8 +111,8 @@ class SmoothEvents:
     def ended(self, x: Spot, y: Spot, piece: Piece) -> None:
         """The event of a multiplier on the unit circle at an end of the range."""
         equation = self.equation
-        w = closest(x.w, not equation.is_map)
-        kind, message = named(w, equation.is_map, equation.real(x.w))
+        w = closest(x.w, equation.time)
+        kind, message = named(w, equation.time, equation.real(x.w))
         E = equation.extended(x.u)
         if kind == CROSSING:
             U, sizes, _ = np.linalg.svd(E[:, :-1])
@@ -176,19 +177,17 @@ class SmoothEvents:
                 i = int(changed[np.argmin(np.abs(before[changed]))])
                 share = float(before[i] / (before[i] - after[i]))
                 w = complex((1 - share) * a.w[i] + share * b.w[order][i])
-                kind, message = named(w, equation.is_map, 10 * equation.real(a.w))
+                kind, message = named(w, equation.time, 10 * equation.real(a.w))
                 message += "; seen by the points at both sides and not located"
                 value, error, z = 0.5 * (a.value + b.value), 0.5 * (b.value - a.value), (1 - share) * a.z + share * b.z
                 w = complex(w.real, abs(w.imag))
                 self.found.append(Found(kind, False, value, error, z, None, w, [piece], 1, message))
 
 
-def named(w: complex, is_map: bool, real: float) -> tuple[str, str]:
+def named(w: complex, time: TimeBase, real: float) -> tuple[str, str]:
     """Kind and words of the event at which a multiplier (rate) is w; an imaginary part up to `real` counts as 0."""
+    if time.step is None:
+        return (HOPF, f"rates +-{abs(w.imag):.6g} i") if abs(w.imag) > real else (CROSSING, "a rate is 0")
     if abs(w.imag) > real:
-        if is_map:
-            return NEIMARK_SACKER, f"multipliers exp(+-{abs(math.atan2(w.imag, w.real)):.6g} i)"
-        return HOPF, f"rates +-{abs(w.imag):.6g} i"
-    if is_map and w.real < 0:
-        return FLIP, "a multiplier is -1"
-    return CROSSING, "a multiplier is 1" if is_map else "a rate is 0"
+        return NEIMARK_SACKER, f"multipliers exp(+-{abs(math.atan2(w.imag, w.real)):.6g} i)"
+    return (FLIP, "a multiplier is -1") if w.real < 0 else (CROSSING, "a multiplier is 1")

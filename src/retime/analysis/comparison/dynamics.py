@@ -15,14 +15,15 @@ from retime.analysis.comparison.orbits import compare
 from retime.analysis.cycles.find import find_cycles
 from retime.analysis.cycles.result import Cycles
 from retime.analysis.exponents.lyapunov import LyapunovSpectrum, lyapunov_spectrum
-from retime.analysis.fixed_points.find import FixedPoints, check_count, find_fixed_points
+from retime.analysis.fixed_points.find import FixedPoints, find_fixed_points
+from retime.analysis.view import constant_input
+from retime.core.arguments import box_of, one_start, seconds, seed_of, system, whole
 from retime.core.arrays import Array
-from retime.core.errors import CertificateError, ShapeError
+from retime.core.errors import CertificateError
 from retime.core.result import Result
 from retime.core.start import own_start
 from retime.core.status import SearchStatus
-from retime.core.system import System, initial_states
-from retime.core.time import Discrete
+from retime.core.system import System
 from retime.models import PiecewiseAffineFlow
 from retime.simulation import simulate
 
@@ -32,8 +33,8 @@ EXACT = "identical: the clock flow is the map at the samples"
 INSIDE = "identical where no boundary is crossed within a step; else an approximation"
 
 
-@dataclass(frozen=True)
-class Agreement:
+@dataclass(frozen=True, repr=False)
+class Agreement(Result):
     """One quantity of the map and of the flow under both switching rules; NaN where it could not be measured.
 
     Attributes:
@@ -57,6 +58,13 @@ class Agreement:
     def agrees(self) -> bool | None:
         """Whether the clock flow equals the map within the tolerance; None when there was nothing to measure."""
         return None if np.isnan(self.clock_difference) else bool(self.clock_difference <= self.tolerance)
+
+    def _title(self) -> str:
+        verdict = {True: "agrees", False: "DISAGREES", None: "not measured"}[self.agrees]
+        return f"{self.quantity}: map {self.map:.6g}, clock {self.clock:.6g}, state {self.state:.6g}; {verdict}"
+
+    def _data(self) -> dict[str, Any]:
+        return super()._data() | {"agrees": self.agrees}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -100,10 +108,8 @@ class DynamicsComparison(Result):
 
     def _data(self) -> dict[str, Any]:
         return {
-            "rows": [vars(r) | {"agrees": r.agrees} for r in self.rows], "holds": self.holds, "message": self.message,
-            "fixed_points": self.fixed_points[0].to_dict(), "cycles": self.cycles.to_dict(),
-            "exponents": [None if e is None else e.to_dict() for e in self.exponents],
-            "basins": [b.to_dict() for b in self.basins],
+            "rows": self.rows, "holds": self.holds, "message": self.message,
+            "fixed_points": self.fixed_points[0], "cycles": self.cycles, "exponents": self.exponents, "basins": self.basins,
         }  # fmt: skip
 
 
@@ -118,8 +124,8 @@ def compare_dynamics(
     inputs: Any = None,
     basins: int = 0,
     box: Any = None,
-    seed: int = 0,
-    time_limit: float = 60.0,
+    seed: int | None = 0,
+    time_limit: float | None = 60.0,
 ) -> DynamicsComparison:
     """Measure fixed points, exponents, cycles, return times and basins of a map and of its flow under both switching rules.
 
@@ -135,7 +141,7 @@ def compare_dynamics(
         inputs: `(m,)`, constant; None for zero.
         basins: number of initial states for the fractions of a box attracted to each attractor; 0 leaves basins out.
         box: `(n, 2)` for the basins; None takes twice the range of the orbit.
-        seed: of random numbers. time_limit: seconds of work, for each search.
+        seed: of random numbers. time_limit: seconds of work, for each search; None for no limit.
 
     Returns:
         DynamicsComparison.
@@ -145,19 +151,19 @@ def compare_dynamics(
 
     Source: docs/theory/analysis.md.
     """
-    flow = getattr(conversion, "model", conversion)
-    if not isinstance(model, System) or not isinstance(model.time, Discrete) or not hasattr(model, "canonical"):
-        raise TypeError(f"`model` is {type(model).__name__}; compare_dynamics takes a piecewise-affine map first.")
-    if not isinstance(flow, PiecewiseAffineFlow) or flow.map != model:
-        raise TypeError("`conversion` is not a flow of this map; pass what to_continuous(model) returned.")
-    z = initial_states(own_start(model, inputs)[0] if z0 is None else z0, model.num_states)
-    if z.ndim != 1:
-        raise ShapeError(
-            f"`z0` has shape {z.shape}; compare_dynamics follows one orbit: give one initial state ({model.num_states},)."
-        )
-    check_count("basins", basins, 0)
-    check_count("steps", steps, 1)
-    s = None if inputs is None else np.asarray(inputs, dtype=float)
+    wanted, seed, time_limit = "a piecewise-affine map first", seed_of(seed), seconds(time_limit)
+    model = system("compare_dynamics", model, wanted=wanted)
+    if model.time.step is None or not hasattr(model, "canonical"):
+        raise TypeError(f"`model` is {type(model).__name__}; compare_dynamics takes {wanted}.")
+    wanted = "what to_continuous(model) returned"
+    flow = system("compare_dynamics", conversion, "conversion", wanted)
+    if getattr(flow, "map", None) != model:
+        raise TypeError(f"`conversion` is {flow!r}, which is not a flow of this map; pass {wanted}.")
+    basins, s = whole("basins", basins, 0), None if inputs is None else constant_input(model, inputs)
+    z = one_start("compare_dynamics", own_start(model, s)[0] if z0 is None else z0, model.num_states)
+    for name, value in {"steps": steps, "num": num, "max_period": max_period}.items():
+        whole(name, value, 1)
+    box = None if box is None else box_of(box, model.num_states, may_be_flat=True)
     side = _Side(model, flow, z, s, steps, min(num, model.num_states), time_limit)
     points = side.points()
     cycles = find_cycles(model, max_period, inputs=s, time_limit=time_limit, seed=seed)

@@ -8,15 +8,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retime.core.arrays import Array
+from retime.core.arguments import one_start, switching_of, system, whole
+from retime.core.arrays import Array, real_array
 from retime.core.errors import ShapeError
 from retime.core.result import Result
 from retime.core.status import TrajectoryStatus
-from retime.core.system import System, initial_states
-from retime.core.time import Discrete
+from retime.core.system import System
 from retime.core.trajectory import Trajectory
-from retime.models import PiecewiseAffineFlow
 from retime.simulation import simulate
+from retime.simulation.motion import motion_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -105,17 +105,12 @@ def compare(
     Raises:
         TypeError: `model` is not a map. ShapeError: numbers of states differ, or z0 is a batch. ValueError: steps < 1.
     """
-    if not isinstance(model, System) or not isinstance(model.time, Discrete):
+    model = system("compare", model, wanted="a map (discrete time) first")
+    if model.time.step is None:
         raise TypeError(f"`model` is {type(model).__name__}; the first argument of compare is the map (discrete time).")
-    if not isinstance(other, System):
-        raise TypeError(f"`other` is {type(other).__name__}; compare takes a second retime model or a converted flow.")
-    z = initial_states(z0, model.num_states)
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)):
-        raise ValueError(f"`steps` is {steps!r}; it must be a whole number >= 1.")
-    if z.ndim != 1 or steps < 1:
-        raise ShapeError(
-            "`z0` must be one initial state (n,) and `steps` at least 1; compare members of a batch one by one."
-        )
+    other = system("compare", other, "other", "a second retime model or a converted flow")
+    switching, steps = switching_of(other, switching), whole("steps", steps, 1)
+    z = one_start("compare", z0, model.num_states)
     try:
         other.start(z)
     except ShapeError:
@@ -125,7 +120,7 @@ def compare(
     reference = simulate(model, z, steps=steps, inputs=inputs)
     free = _run(other, z, model.dt, steps, inputs, switching)
     starts = np.nan_to_num(reference.states[:-1], nan=0.0)
-    rows = None if inputs is None else np.asarray(inputs, dtype=float).reshape(1, steps, -1)
+    rows = None if inputs is None else real_array("inputs", inputs).reshape(1, steps, -1)
     restarted = _run(other, starts, model.dt, 1, rows, switching)
     lost = np.isnan(reference.states[1:]).any(axis=1)
     one = np.abs(restarted.states[-1, :, : model.num_states] - reference.states[1:]).max(axis=1)
@@ -133,7 +128,7 @@ def compare(
     switched = (reference.patterns[1:] != reference.patterns[:-1]).any(axis=1) & ~lost
     events = zip(restarted.switch_times, restarted.sliding, strict=True)
     crossed = np.array([len(t) + len(s) > 0 for t, s in events], dtype=bool) & ~lost
-    rule = (switching or "clock") if isinstance(other, PiecewiseAffineFlow) else ""
+    rule = motion_of(other, switching).switching or ""
     status = max((reference.status, free.status), key=list(TrajectoryStatus).index)
     size = 1 + np.abs(reference.states[1:]).max(axis=1)
     message = _message(reference, free, restarted, one, orbit)
@@ -162,7 +157,7 @@ def _message(reference: Trajectory, free: Trajectory, restarted: Trajectory, one
 
 def _run(other: Any, z: Array, dt: float, steps: int, inputs: Any, switching: Any) -> Trajectory:
     """`other` over the sample times 0, dt, ..., steps dt."""
-    if isinstance(other, PiecewiseAffineFlow) or not isinstance(other.time, Discrete):
+    if motion_of(other).clock.times:
         return simulate(other, z, times=dt * np.arange(steps + 1), inputs=inputs, switching=switching)
     per_step = round(dt / other.dt)
     if per_step < 1 or abs(per_step * other.dt / dt - 1) > 1e-9:

@@ -11,8 +11,9 @@ from retime.analysis.cycles.result import Cycle
 from retime.analysis.dust import tidy, without_dust
 from retime.analysis.fixed_points.find import ordered
 from retime.analysis.fixed_points.leaves import TOLERANCE, Solution
-from retime.analysis.view import AffineView, is_stable
+from retime.analysis.view import AffineView
 from retime.core.arrays import Array
+from retime.core.time import Discrete
 
 
 @dataclass
@@ -74,12 +75,12 @@ class Book:
         product = np.eye(M.shape[1])
         for one in M:
             product = one @ product
-        w = ordered(tidy(np.linalg.eigvals(product)), True)
+        w = ordered(tidy(np.linalg.eigvals(product)), Discrete())
         points = without_dust(f.points.reshape(1, -1), self._rests).reshape(f.points.shape)
         residual = self._rests(points[None])[0]
         step = float(view.dt if view.dt is not None else view.step or 1.0)
         period = k if view.dt is not None else k * step
-        return Cycle(period, points, w, bool(is_stable(w, True)), f.bits, float(residual), f.near, k * step)
+        return Cycle(period, points, w, bool(Discrete().is_stable(w)), f.bits, float(residual), f.near, k * step)
 
 
 def turn_key(bits: Array) -> bytes:

@@ -14,6 +14,7 @@ from retime.analysis.cycles.phase import least_period
 from retime.analysis.fixed_points.find import ordered
 from retime.core.arrays import Array
 from retime.core.newton import Linearized, newton
+from retime.core.time import Discrete
 from retime.simulation.variational import Flown
 
 REFERENCES = 16  # states of an orbit whose returns are looked at
@@ -47,7 +48,7 @@ class Loop:
     @cached_property
     def multipliers(self) -> Array:
         """Floquet multipliers `(n,)`, the 1 along the orbit included, largest modulus first."""
-        return ordered(np.linalg.eigvals(self.derivative).astype(complex), True)
+        return ordered(np.linalg.eigvals(self.derivative).astype(complex), Discrete())
 
     @property
     def transverse(self) -> Array:

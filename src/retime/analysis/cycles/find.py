@@ -8,15 +8,14 @@ import numpy as np
 
 from retime.analysis.cycles.hunt import GIVEN, Hunt
 from retime.analysis.cycles.result import Cycles
-from retime.analysis.fixed_points.find import check_budget, check_count, not_a_model, real_starts
+from retime.analysis.fixed_points.find import real_starts
 from retime.analysis.view import affine_view, constant_input
+from retime.core.arguments import amount, seconds, seed_of, switching_of, system, whole
 from retime.core.arrays import positive
 from retime.core.clock import work_seconds
 from retime.core.quiet import one_blas_thread
 from retime.core.searched import Searched
 from retime.core.system import System
-from retime.core.time import Discrete
-from retime.models import PiecewiseAffineFlow
 
 
 def find_cycles(
@@ -24,11 +23,11 @@ def find_cycles(
     max_period: float,
     *,
     inputs: Any = None,
-    time_limit: float = 60.0,
+    time_limit: float | None = 60.0,
     node_limit: float = 200_000,
     starts: Any = None,
     num_starts: int = 1024,
-    seed: int = 0,
+    seed: int | None = 0,
     switching: str | None = None,
 ) -> Cycles:
     """Find the cycles of a map up to a period, or the limit cycles of a flow, under a constant input.
@@ -48,7 +47,7 @@ def find_cycles(
         model: a map, a converted flow, or a system in continuous time.
         max_period: largest period: steps of a map, model time of a flow.
         inputs: `(m,)`, held for ever; None for zero.
-        time_limit: seconds of work. node_limit: nodes of the search for proofs, per period.
+        time_limit: seconds of work, None for no limit. node_limit: nodes of the search for proofs, per period.
         starts: `(k, n)` states to start from besides the search's own, a Trajectory (states of it), or points of results.
         num_starts: of maps: starts per period that must pass without a new cycle before the next period. seed: of the random numbers.
         switching: for converted flows: "clock" (default) or "state".
@@ -65,16 +64,11 @@ def find_cycles(
     Backend: NumPy float64 and Numba, all cores; JAX in 64 bits and Diffrax for smooth systems. Source: eisenmann2023; viswanath2003;
     docs/theory/analysis.md.
     """
-    if not isinstance(model, System):
-        raise not_a_model("find_cycles", model)
+    model, seed, time_limit = system("find_cycles", model), seed_of(seed), seconds(time_limit)
+    node_limit, num_starts = amount("node_limit", node_limit), whole("num_starts", num_starts, 1)
+    switching = switching_of(model, switching)
     view = affine_view(model)
-    check_budget("time_limit", time_limit)
-    check_budget("node_limit", node_limit)
-    if switching not in (None, "clock", "state") or (switching and not isinstance(model, PiecewiseAffineFlow)):
-        raise ValueError(
-            f'`switching` is {switching!r}; converted flows take "clock" or "state", other systems nothing.'
-        )
-    is_flow = switching == "state" or not (isinstance(model.time, Discrete) if view is None else view.is_map)
+    is_flow = switching == "state" or not (model.time.step is not None if view is None else view.is_map)
     s, z = constant_input(model, inputs), real_starts(starts, model.num_states, GIVEN[is_flow])
     if is_flow and view is None:
         from retime.analysis.cycles.smooth_flows import find_limit_cycles_of_smooth_flow
@@ -102,8 +96,6 @@ def find_cycles(
         raise ValueError(
             f"`max_period` is {max_period!r}; it must be at least one step of {step}, a whole number of steps for maps."
         )
-    check_count("num_starts", num_starts, 1)
-    check_count("seed", seed, 0)
     if view is None:
         from retime.analysis.cycles.smooth_maps import find_cycles_of_smooth_map
 

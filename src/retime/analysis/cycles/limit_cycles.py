@@ -8,13 +8,13 @@ import numpy as np
 
 from retime.analysis.cycles.result import Cycle, Cycles
 from retime.analysis.fixed_points.find import ordered
-from retime.analysis.view import is_stable
 from retime.core.arrays import Array, positive
 from retime.core.clock import work_seconds
 from retime.core.newton import Linearized, newton
 from retime.core.progress import progress
 from retime.core.status import SearchStatus, TrajectoryStatus
-from retime.models import PiecewiseAffineFlow
+from retime.core.time import Discrete
+from retime.simulation.motion import motion_of
 from retime.simulation.passage import AT_ONCE, Mode, Passage, StateSwitchedFlow
 
 STARTS = 12  # orbits that are followed
@@ -75,7 +75,7 @@ class _Search:
         self.flow = StateSwitchedFlow(model, s, switching)
         self.longest, self.rng, self.deadline = longest, rng, deadline
         norm = float(np.abs(model.canonical.A).sum(axis=1).max(initial=0.0))
-        self.short = 100.0 * (model.dt if isinstance(model, PiecewiseAffineFlow) else 1.0 / max(norm, 1e-9))
+        self.short = 100.0 * (motion_of(model, switching).clock.dt or 1.0 / max(norm, 1e-9))
         self.pace = 0.0  # seconds per model time of a simulation, as last measured
         self.is_late = False
         self.found: list[Cycle] = []
@@ -237,13 +237,13 @@ class _Search:
         w = self._multipliers(unit, p)
         if w is None:
             return False
-        w = ordered(w, True)
+        w = ordered(w, Discrete())
         others = np.delete(w, int(np.argmin(np.abs(w - 1.0))))
         residual = float(np.abs(p.end - z).max() / size)
         times, sliders = np.roll((p.times - p.times[k]) % T, -k), np.roll(p.sliders, -k)
         self.found.append(
             Cycle(
-                float(T), np.roll(p.states, -k, axis=0), w, bool(is_stable(others, True)), np.roll(p.patterns, -k, axis=0), residual, False,
+                float(T), np.roll(p.states, -k, axis=0), w, bool(Discrete().is_stable(others)), np.roll(p.patterns, -k, axis=0), residual, False,
                 float(T), times, np.roll(p.units, -k), _slides(times, sliders, T),
             )
         )  # fmt: skip

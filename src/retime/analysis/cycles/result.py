@@ -101,9 +101,9 @@ class Cycle(Result):
     @property
     def pace(self) -> str:
         """What becomes of neighbors, in words: "decays e-fold in 3.5 steps"."""
-        is_map = not isinstance(self.period, float)
-        step = self.time / self.period if is_map else 1.0
-        return pace(self.growth_rate * step, "steps" if is_map else "of model time")
+        if isinstance(self.period, float):
+            return pace(self.growth_rate, "of model time")
+        return pace(self.growth_rate * self.time / self.period, "steps")
 
     def as_state(self) -> Array:
         """The first point `(n,)`."""

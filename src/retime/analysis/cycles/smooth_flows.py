@@ -9,13 +9,13 @@ import numpy as np
 
 from retime.analysis.cycles.closed_orbits import AT_REST, CLOSED, RETURNED, Loop, Return, close, close_returns
 from retime.analysis.cycles.result import Cycle, Cycles
-from retime.analysis.view import is_stable
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.patience import Patience
 from retime.core.progress import progress
 from retime.core.reachability import Box
 from retime.core.status import SearchStatus
+from retime.core.time import Discrete
 from retime.simulation.variational import SAMPLES, SmoothFlow
 
 STARTS, BACKWARDS = 12, 4  # orbits that are followed, forwards and backwards in time, where what repels attracts
@@ -180,6 +180,6 @@ def _spread_out(returns: list[Return]) -> list[Return]:
 def _cycle(loop: Loop) -> Cycle:
     points, T = loop.states[:-1], loop.period
     return Cycle(
-        T, points, loop.multipliers, bool(is_stable(loop.transverse, True)), np.zeros((len(points), 0), dtype=bool), loop.residual,
+        T, points, loop.multipliers, bool(Discrete().is_stable(loop.transverse)), np.zeros((len(points), 0), dtype=bool), loop.residual,
         False, T, sample_times=T * np.arange(len(points)) / len(points),
     )  # fmt: skip

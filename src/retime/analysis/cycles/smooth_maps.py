@@ -22,7 +22,6 @@ from retime.analysis.fixed_points.newton import (
     follow,
     solutions,
 )
-from retime.analysis.view import is_stable
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.patience import Patience
@@ -280,10 +279,12 @@ class _Search:
             return np.abs(ring.residual(rows)).max(axis=1) / (1.0 + np.abs(rows).max(axis=1))
 
         points = without_dust(points.reshape(1, -1), rests).reshape(points.shape)
-        w = ordered(tidy(np.linalg.eigvals(_product(ring.steps(points.reshape(1, -1))[0]))), True)
+        w = ordered(tidy(np.linalg.eigvals(_product(ring.steps(points.reshape(1, -1))[0]))), self.problem.model.time)
         none = np.zeros((k, 0), dtype=bool)
         residual = float(rests(points.reshape(1, -1))[0])
-        return Cycle(k, points, w, bool(is_stable(w, True)), none, residual, False, k * self.problem.model.dt)
+        return Cycle(
+            k, points, w, bool(self.problem.model.time.is_stable(w)), none, residual, False, k * self.problem.model.dt
+        )
 
     def _message(self, status: SearchStatus, largest: int) -> str:
         text = f"from {self.starts} starts, no proof that there are no others"

@@ -17,6 +17,7 @@ from retime.analysis.fixed_points.leaves import Solution, solve_region
 from retime.analysis.view import AffineView
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
+from retime.core.time import Discrete
 from retime.simulation.arrays import FormArrays, form_arrays
 from retime.simulation.iterate import iterate
 
@@ -152,7 +153,7 @@ def _driven_arrays(view: AffineView, s: Array) -> FormArrays:
 
 def _virtual_points(view: AffineView, s: Array, z: Array) -> Array:
     """Fixed points of the affine maps of the regions of z `(b, n)`, where they exist: a natural scale for starts."""
-    problem, found = Complementarity.of_points(view.form, s, True), []
+    problem, found = Complementarity.of_points(view.form, s, Discrete()), []
     for d in view.form.pattern(z, s):
         M, c = problem.region(d)
         if np.linalg.cond(M) < 1e10:

@@ -10,39 +10,27 @@ from retime.analysis.exponents.result import History, LyapunovSpectrum
 from retime.analysis.exponents.statistics import dimension_of
 from retime.core.arrays import Array
 from retime.core.status import TrajectoryStatus
-from retime.core.system import PiecewiseAffineSystem
-from retime.core.time import Discrete
-from retime.models import PiecewiseAffineFlow, RegionwiseMap
 from retime.simulation import simulate
 from retime.simulation.horizon import Horizon
 
 
 def is_linear(model: Any) -> bool:
     """Whether the system has one region, whatever its class."""
-    own = isinstance(model, (PiecewiseAffineSystem, PiecewiseAffineFlow, RegionwiseMap))
-    return own and model.num_units == 0
+    return getattr(model, "num_units", None) == 0
 
 
-def linear_spectrum(model: Any, z: Array, num: int, horizon: Horizon, inputs: Any, rule: str) -> LyapunovSpectrum:
+def linear_spectrum(motion: Any, z: Array, num: int, horizon: Horizon, inputs: Any) -> LyapunovSpectrum:
     """From the eigenvalues: real parts, or logarithms of the moduli over dt."""
     n = len(z)
-    is_ode = isinstance(model, PiecewiseAffineSystem) and not isinstance(model.time, Discrete)
-    if isinstance(model, PiecewiseAffineSystem):
-        A = model.canonical.A
-    else:
-        A = (
-            (model.flow if isinstance(model, RegionwiseMap) else model)
-            .region(np.zeros(0, bool))
-            .transition[:, 1 : 1 + n]
-        )
-    if is_ode:
+    A, time = motion.step_matrix(np.zeros(0, dtype=bool))
+    if time.step is None:
         exponents, total = np.linalg.eigvals(A).real, float(np.trace(A))
     else:
-        exponents = np.append(np.log(np.abs(_lasting(A))), np.full(n, -np.inf))[:n] / model.dt
-        total = float(np.linalg.slogdet(A)[1]) / model.dt
+        exponents = np.append(np.log(np.abs(_lasting(A))), np.full(n, -np.inf))[:n] / time.step
+        total = float(np.linalg.slogdet(A)[1]) / time.step
     exponents = np.sort(exponents)[::-1]
     error = abs(float(exponents.sum()) - total) if num == n and np.isfinite(exponents).all() else None
-    end, note = _linear_end(model, z, horizon, inputs, rule)
+    end, note = _linear_end(motion, z, horizon, inputs)
     exponents, length = exponents[:num], float(horizon.times[-1] - horizon.times[0])
     dimension, is_bound = (np.nan, False) if note else dimension_of(exponents, np.zeros(num), n)
     history = History(np.array([length]), exponents[None])
@@ -75,13 +63,10 @@ def _lasting(A: Array) -> Array:
     return np.linalg.eigvals(basis.T @ A @ basis) if basis.shape[1] else np.zeros(0)
 
 
-def _linear_end(model: Any, z: Array, horizon: Horizon, inputs: Any, rule: str) -> tuple[Array, str]:
+def _linear_end(motion: Any, z: Array, horizon: Horizon, inputs: Any) -> tuple[Array, str]:
     """The state at the end of the horizon, or the last one that is finite, and a sentence then."""
-    options: dict[str, Any] = {"inputs": inputs}
-    if isinstance(model, PiecewiseAffineFlow):
-        options["switching"] = rule
-    options |= {"steps": horizon.steps} if horizon.steps else {"times": horizon.times}
-    path = simulate(model, z, **options)
+    options: dict[str, Any] = {"steps": horizon.steps} if horizon.steps else {"times": horizon.times}
+    path = simulate(motion.model, z, inputs=inputs, switching=motion.switching, **options)
     fine = np.flatnonzero(np.isfinite(path.states).all(axis=1))
     note = (
         "" if path.status == "completed" else f" The orbit itself ended at t = {path.status_time:.6g}: {path.message}."

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from retime.analysis.exponents.growth import Growth
 from retime.analysis.exponents.linear import is_linear, linear_spectrum
 from retime.analysis.exponents.maps import is_slim, map_growth, slim_growth
@@ -13,20 +11,16 @@ from retime.analysis.exponents.result import LyapunovSpectrum
 from retime.analysis.exponents.smooth import smooth_growth
 from retime.analysis.exponents.statistics import spectrum_of
 from retime.analysis.exponents.switched import switched_growth
-from retime.analysis.fixed_points.find import check_budget, not_a_model
-from retime.core.arrays import Array, positive
-from retime.core.clock import work_seconds
+from retime.core.arguments import seconds, switching_of, system
+from retime.core.arrays import Array
 from retime.core.equation import check_installed
 from retime.core.errors import ShapeError
-from retime.core.inputs import Inputs
 from retime.core.patience import Patience
 from retime.core.quiet import one_blas_thread
-from retime.core.system import PiecewiseAffineSystem, System
-from retime.core.time import Discrete
-from retime.models import PiecewiseAffineFlow, RegionwiseMap
-from retime.simulation.horizon import Horizon, horizon_of, number_of, transient_drive
-from retime.simulation.simulate import _driven, _pieces, _rows, _started, _switching
-from retime.simulation.smooth import TOLERANCE, Drive, checked_solver, input_function
+from retime.core.system import System
+from retime.simulation.horizon import Horizon, horizon_of, number_of, rows_of, started
+from retime.simulation.motion import motion_of
+from retime.simulation.smooth import checked_solver
 
 
 def lyapunov_spectrum(
@@ -76,41 +70,25 @@ def lyapunov_spectrum(
     Backend: NumPy float64 and Numba, on all cores; JAX and Diffrax for smooth systems.
     Source: benettin1980, leine2004 (saltation), kaplan1979.
     """
-    if not isinstance(model, System):
-        raise not_a_model("lyapunov_spectrum", model)
-    z = _started(model, z0, inputs)
+    model = system("lyapunov_spectrum", model)
+    motion = motion_of(model, switching_of(model, switching))
+    z = started(model, z0, inputs)
     if z.ndim != 1:
         raise ShapeError(
             f"`z0` has shape {z.shape}; exponents belong to one orbit: give one initial state ({z.shape[-1]},)."
         )
     num = number_of(num, len(z))
-    is_solved = not isinstance(model, (PiecewiseAffineFlow, RegionwiseMap, PiecewiseAffineSystem)) and not isinstance(
-        model.time, Discrete
-    )
-    if switching is not None and not isinstance(model, PiecewiseAffineFlow):
-        raise ValueError(
-            f"`switching` is {switching!r}, but only converted flows have a choice: {type(model).__name__} has none."
-        )
-    if (tolerance is not None or solver is not None) and not is_solved:
+    if (tolerance is not None or solver is not None) and not motion.is_solved:
         raise ValueError(
             f"`tolerance` and `solver` are for smooth flows; {type(model).__name__} needs none. Drop them."
         )
-    if time_limit is not None:
-        check_budget("time_limit", time_limit)
-    patience = Patience(np.inf if time_limit is None else work_seconds() + time_limit)
-    rule = _switching(switching)
-    horizon = horizon_of(model, steps, times, rule, transient)
+    patience = Patience.lasting(seconds(time_limit))
+    horizon = horizon_of(motion, steps, times, transient)
     with one_blas_thread():
         if is_linear(model):
-            return linear_spectrum(model, z, num, horizon, inputs, rule)
-        if horizon.steps:
-            growth = _of_steps(model, z, num, horizon, inputs, patience)
-        elif is_solved:
-            growth = _of_smooth_flow(model, z, num, horizon, inputs, solver, tolerance, patience)
-        else:
-            span = (float(horizon.times[0]), float(horizon.times[-1]))
-            drive = transient_drive(model, inputs, horizon)
-            growth = switched_growth(model, z, span, drive, horizon.transient, num, patience)
+            return linear_spectrum(motion, z, num, horizon, inputs)
+        follow = _of_steps if motion.is_stepped else _of_smooth_flow if motion.is_solved else _of_switches
+        growth = follow(motion, z, num, horizon, inputs, patience, **motion.accuracy(tolerance, solver))
     return spectrum_of(model, growth, horizon)
 
 
@@ -133,29 +111,24 @@ def max_exponent(model: System, z0: Any, **options: Any) -> LyapunovSpectrum:
     return lyapunov_spectrum(model, z0, num=1, **options)
 
 
-def _of_steps(model: Any, z: Array, num: int, horizon: Horizon, inputs: Any, patience: Patience) -> Growth:
-    rows = _rows(inputs, horizon.steps, 1, model.num_inputs, f"one row per step ({horizon.steps})")
-    given = (model, z, rows, horizon.transient, num, patience)
-    found = slim_growth(*given) if is_slim(model, num) else None
-    return map_growth(*given) if found is None else found
+def _of_steps(motion: Any, z: Array, num: int, horizon: Horizon, inputs: Any, patience: Patience) -> Growth:
+    rows = rows_of(inputs, horizon.steps, 1, motion.model.num_inputs, f"one row per step ({horizon.steps})")
+    given = (z, rows, horizon.transient, num, patience)
+    found = slim_growth(motion.model, *given) if is_slim(motion, num) else None
+    return map_growth(motion, *given) if found is None else found
+
+
+def _of_switches(motion: Any, z: Array, num: int, horizon: Horizon, inputs: Any, patience: Patience) -> Growth:
+    drive, _ = motion.drive(inputs, horizon.times, 1)
+    return switched_growth(motion, z, horizon.span, drive, horizon.transient, num, patience)
 
 
 def _of_smooth_flow(
-    model: Any, z: Array, num: int, horizon: Horizon, inputs: Any, solver: Any, tolerance: Any, patience: Patience
+    motion: Any, z: Array, num: int, horizon: Horizon, inputs: Any, patience: Patience, *, tolerance: float, solver: Any
 ) -> Growth:
     check_installed()
     import diffrax
 
-    times, m = horizon.times, model.num_inputs
-    tolerance = TOLERANCE if tolerance is None else positive("tolerance", tolerance, "error per step")
     solver = checked_solver(diffrax.Dopri8() if solver is None else solver)  # compiles in half the time of retime's own
-    drive: Any = None
-    if isinstance(inputs, Inputs):
-        drive = Drive(*_driven(inputs, times, m)[0])
-    elif callable(inputs):
-        drive = input_function(inputs, m)
-    elif inputs is not None:
-        rows = _rows(inputs, len(times) - 1, 1, m, f"one row per interval of `times` ({len(times) - 1})")[:-1]
-        drive = Drive(*_pieces(m, times[:-1], rows))
-    span = (float(times[0]), float(times[-1]))
-    return smooth_growth(model, z, span, drive, horizon.transient, num, solver, tolerance, patience)
+    drive, _ = motion.drive(inputs, horizon.times, 1)
+    return smooth_growth(motion.model, z, horizon.span, drive, horizon.transient, num, solver, tolerance, patience)

@@ -17,15 +17,14 @@ import numpy as np
 
 from retime.analysis.exponents.growth import RECORDS, Growth, growth_of, starting_vectors, sums
 from retime.core.arrays import Array
+from retime.core.canonical import PiecewiseAffineForm
 from retime.core.equation import double_precision
 from retime.core.patience import Patience
 from retime.core.progress import progress
 from retime.core.status import TrajectoryStatus
-from retime.core.system import PiecewiseAffineSystem, System
-from retime.models import PiecewiseAffineFlow, RegionwiseMap
 from retime.simulation import products, smooth
-from retime.simulation.run import Runs, clock_runs, map_runs
-from retime.simulation.smooth import scan_runs
+from retime.simulation.motion import Steps
+from retime.simulation.run import Runs, map_runs
 
 ENTRIES = 2**25  # of all step matrices of one chunk of an orbit
 STEPS = 2**15  # of one chunk, at most: between chunks a bar advances and Ctrl-C is heard
@@ -49,7 +48,8 @@ class _Chunk:
 class _MapOrbit:
     """A map, or a flow sampled by its clock, run chunk by chunk."""
 
-    model: System
+    motion: Steps
+    dt: float
     z: Array
     rows: Array  # (steps + 1, 1, m)
     with_volume: bool
@@ -64,14 +64,14 @@ class _MapOrbit:
         if not fine.all():
             length = int(np.argmin(fine))
             runs.statuses[0], runs.messages[0] = TrajectoryStatus.DIVERGED, "the derivative is not a number there"
-            runs.status_times[0] = self.model.dt * length
+            runs.status_times[0] = self.dt * length
             states, index = states[: length + 1], index[:length]
         volume = float("nan")
         if self.with_volume and length:
             with np.errstate(all="ignore"):
                 volume = float(np.linalg.slogdet(matrices)[1][index].sum())
         self.z, self.at = states[-1], self.at + length
-        runs.status_times[0] += self.model.dt * (self.at - length)
+        runs.status_times[0] += self.dt * (self.at - length)
         return _Chunk(products.Steps(matrices, index, matrices[:1], index[:1]), volume, length, states, runs)
 
     def _run(self, rows: Array) -> tuple[Array, Runs, Array, Array]:
@@ -80,19 +80,19 @@ class _MapOrbit:
         A clock-held flow equals its map at the samples: where its regions reproduce the map's to rounding, the map's orbit is its
         orbit (rounded otherwise), and exponents of both are those of one orbit.
         """
-        model = self.model
-        if isinstance(model, PiecewiseAffineFlow):
-            runs = map_runs(model.canonical, self.z[None], model.dt, rows)
+        motion, form = self.motion, self.motion.own_map
+        if form is not None:
+            runs = map_runs(form, self.z[None], self.dt, rows)
             states, length = _finite(runs)
-            index, first = numbered(runs.patterns[:length, 0].view(np.uint8))
+            index, first = products.numbered(runs.patterns[:length, 0].view(np.uint8))
             patterns = runs.patterns[first, 0]
-            steps = np.array([r.transition for r in model.convert(patterns)])
-            own = np.concatenate([x if x.ndim == 3 else x[..., None] for x in _maps(model, patterns)], axis=2)
+            steps = np.array([r.transition for r in motion.model.convert(patterns)])
+            own = np.concatenate([x if x.ndim == 3 else x[..., None] for x in _maps(form, patterns)], axis=2)
             if length and np.abs(steps - own).max() <= SAME_STEP * max(1.0, np.abs(own).max()):
                 return states, runs, np.ascontiguousarray(steps[:, :, 1 : 1 + len(self.z)]), index
-        runs = _map_runs(model, self.z[None], rows)
+        runs = motion.runs(self.z[None], rows)
         states, length = _finite(runs)
-        return states, runs, *_step_matrices(model, states[:-1], runs.patterns[:length, 0], rows[:length, 0])
+        return states, runs, *motion.step_matrices(states[:-1], runs.patterns[:length, 0], rows[:length, 0])
 
 
 def _finite(runs: Runs) -> tuple[Array, int]:
@@ -103,43 +103,10 @@ def _finite(runs: Runs) -> tuple[Array, int]:
     return runs.states[: length + 1, 0], length
 
 
-def _maps(flow: PiecewiseAffineFlow, patterns: Array) -> tuple[Array, Array, Array]:
+def _maps(form: PiecewiseAffineForm, patterns: Array) -> tuple[Array, Array, Array]:
     """c, M, E of the map's regions, in the order of `RegionFlow.transition`."""
-    M, c, E = flow.canonical.regions(patterns)
+    M, c, E = form.regions(patterns)
     return c, M, E
-
-
-def _map_runs(model: Any, z: Array, rows: Array) -> Runs:
-    if isinstance(model, (PiecewiseAffineFlow, RegionwiseMap)):
-        flow = model.flow if isinstance(model, RegionwiseMap) else model
-        return clock_runs(flow, z, 0.0, np.arange(len(rows)), rows)
-    if isinstance(model, PiecewiseAffineSystem):
-        return map_runs(model.canonical, z, model.dt, rows)
-    return scan_runs(model, z, rows)
-
-
-def _step_matrices(model: Any, states: Array, patterns: Array, inputs: Array) -> tuple[Array, Array]:
-    """Matrices `(r, n, n)` and for every step which one: one per region for piecewise-affine systems, else one per step."""
-    if len(states) == 0:
-        return np.zeros((0, model.num_states, model.num_states)), np.zeros(0, dtype=np.int64)
-    if not isinstance(model, (PiecewiseAffineFlow, RegionwiseMap, PiecewiseAffineSystem)):
-        return state_jacobians(model, states, inputs), np.arange(len(states))
-    index, first = numbered(patterns.view(np.uint8))
-    if isinstance(model, PiecewiseAffineSystem):
-        return model.canonical.regions(patterns[first]).M, index
-    flow, n = (model.flow if isinstance(model, RegionwiseMap) else model), model.num_states
-    regions = flow.convert(patterns[first])
-    return np.array([r.transition[:, 1 : 1 + n] for r in regions]), index
-
-
-def numbered(rows: Array) -> tuple[Array, Array]:
-    """The number of each row `(T,)` and where each number is seen first."""
-    T = len(rows)
-    rows = np.ascontiguousarray(rows).view(np.uint8).reshape(T, -1)  # bytes, of patterns and of pairs of numbers
-    index, first = np.empty(T, dtype=np.int64), np.empty(T, dtype=np.int64)
-    slots = np.full(1 << (2 * T).bit_length(), -1)
-    count = products.number_rows(rows, index, first, slots)
-    return index, first[:count]
 
 
 def _with_words(steps: products.Steps, longest: int) -> tuple[products.Steps, int]:
@@ -149,7 +116,7 @@ def _with_words(steps: products.Steps, longest: int) -> tuple[products.Steps, in
         pairs = index[: len(index) // 2 * 2].reshape(-1, 2)
         if len(pairs) == 0:
             break
-        new, first = numbered(pairs)
+        new, first = products.numbered(pairs)
         if 4 * len(first) > len(pairs):
             break
         words, index, length = words[pairs[first, 1]] @ words[pairs[first, 0]], new, 2 * length
@@ -223,19 +190,21 @@ class _Work:
         return (guess, True) if good < self.last else (Q, False)
 
 
-def map_growth(model: Any, z0: Array, rows: Array, transient: int, num: int, patience: Patience) -> Growth:
+def map_growth(motion: Steps, z0: Array, rows: Array, transient: int, num: int, patience: Patience) -> Growth:
     """Growth along the orbit of a map or of a clock-held flow with inputs `(steps + 1, 1, m)`; the first `transient` steps are
     not measured.
 
     The orbit of the next chunk is computed while the vectors of this one are followed. Each core takes a part of a chunk with
     guessed vectors; then the true ones are followed from its beginning until they agree with those.
     """
-    n, steps = model.num_states, len(rows) - 1
-    smooth_map = not isinstance(model, (PiecewiseAffineFlow, RegionwiseMap, PiecewiseAffineSystem))
-    size = int(np.clip(ENTRIES // (8 if smooth_map else 1) // n**2, 1, STEPS))
+    n, steps, dt = len(z0), len(rows) - 1, motion.clock.dt
+    size = int(np.clip(ENTRIES // (8 if motion.is_compiled else 1) // n**2, 1, STEPS))
     record = min(_whole_words(-(-(steps - transient) // RECORDS)), size)
     schedule = list(_schedule(transient, steps, size, record))
-    orbit, vectors = _MapOrbit(model, z0, rows, num == n), _Vectors(products.blocked(starting_vectors(n, num)), num)
+    orbit, vectors = (
+        _MapOrbit(motion, dt, z0, rows, num == n),
+        _Vectors(products.blocked(starting_vectors(n, num)), num),
+    )
     logs, durations, volume, end = [np.zeros((0, num))], [np.zeros(0)], 0.0, z0
     runs, at = None, 0
     with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool, progress("measuring", steps) as advance, patience:
@@ -249,14 +218,14 @@ def map_growth(model: Any, z0: Array, rows: Array, transient: int, num: int, pat
                 new = vectors.follow(chunk, record, pool)
                 if is_measured:
                     logs.append(new)
-                    durations.append(model.dt * np.diff(np.append(np.arange(0, chunk.length, record), chunk.length)))
+                    durations.append(dt * np.diff(np.append(np.arange(0, chunk.length, record), chunk.length)))
                     volume += chunk.volume
             end, at = chunk.states[-1], at + chunk.length
             advance(chunk.length)
             if chunk.length < count or k + 1 == len(schedule):
                 break
             patience.check()
-    return growth_of(runs, durations, logs, volume, end, patience, model.dt * at)
+    return growth_of(runs, durations, logs, volume, end, patience, dt * at)
 
 
 def _whole_words(record: int) -> int:
@@ -273,33 +242,10 @@ def _schedule(transient: int, steps: int, size: int, record: int) -> Iterator[tu
         yield min(size, steps - at), True
 
 
-def state_jacobians(model: System, states: Array, inputs: Array) -> Array:
-    """dF/dz `(T, n, n)` at states `(T, n)` and inputs `(T, m)`."""
-    e = model.equation
-    padded = 1 << (len(states) - 1).bit_length()  # few sizes are compiled
-    rows = [np.concatenate([x, np.repeat(x[-1:], padded - len(x), axis=0)]) for x in (states, inputs)]
-    with double_precision():
-        return np.asarray(_differentiator()(e.function, e.parameters, *rows))[: len(states)]
-
-
-@cache
-def _differentiator() -> Any:
-    import jax
-    import jax.numpy as jnp
-
-    def run(function: Any, p: Any, z: Any, s: Any) -> Any:
-        return jax.vmap(jax.jacfwd(lambda z, s: function(jnp, p, z, s)))(z, s)
-
-    return jax.jit(run, static_argnums=0)
-
-
-def is_slim(model: System, num: int) -> bool:
+def is_slim(motion: Steps, num: int) -> bool:
     """Whether to follow vectors by directional derivatives instead of matrices."""
-    return (
-        model.num_states > MANY
-        and 8 * num <= model.num_states
-        and not isinstance(model, (PiecewiseAffineFlow, RegionwiseMap))
-    )
+    n = motion.model.num_states
+    return n > MANY and 8 * num <= n and motion.has_equation
 
 
 def slim_growth(model: Any, z0: Array, rows: Array, transient: int, num: int, patience: Patience) -> Growth | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,11 +13,18 @@ from retime.core.result import Result
 from retime.core.status import SearchStatus, TrajectoryStatus
 
 
-class History(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class History(Result):
     """Running estimates: times `(k,)` since measuring began, exponents `(k, num)` measured up to then."""
 
     times: Array
     exponents: Array
+
+    def __iter__(self) -> Iterator[Array]:
+        return iter((self.times, self.exponents))
+
+    def _title(self) -> str:
+        return f"{len(self.times)} running estimates" + (f" up to t = {self.times[-1]:.6g}" if len(self.times) else "")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -99,7 +107,7 @@ class LyapunovSpectrum(Result):
             "kaplan_yorke_is_bound": self.kaplan_yorke_is_bound,
             "sum_error": self.sum_error,
             "settled": self.settled,
-            "history": self.history._asdict(),
+            "history": self.history,
             "status": str(self.status),
             "message": self.message,
             "time": self.time,

@@ -15,6 +15,7 @@ from retime.core.function import UserFunction
 from retime.core.patience import Patience
 from retime.core.progress import progress
 from retime.simulation import smooth
+from retime.simulation.horizon import Drive
 
 SHARPEST = 1e-2  # smooth flows: growth of the last vector over that of the first, per interval, at least
 INTERVALS = 256  # per compiled call
@@ -97,7 +98,7 @@ class _SmoothRun:
         """Ends of at most `INTERVALS` intervals of about `step`, broken where the input's formula changes."""
         count = max(int(np.ceil((stop - start) / step - 1e-9)), 1)
         grid = np.linspace(start, stop, count + 1)
-        if isinstance(self.drive, smooth.Drive):
+        if isinstance(self.drive, Drive):
             breaks = self.drive.starts[(self.drive.starts > start) & (self.drive.starts < stop)]
             grid = np.union1d(grid, breaks)
         return grid[: INTERVALS + 1]
@@ -108,7 +109,7 @@ class _SmoothRun:
         padded = np.append(grid, np.full(INTERVALS - k, grid[-1]))
         starts = padded[:-1]
         s, slope = np.zeros((INTERVALS, m)), np.zeros((INTERVALS, m))
-        if isinstance(self.drive, smooth.Drive):
+        if isinstance(self.drive, Drive):
             i = np.maximum(np.searchsorted(self.drive.starts, starts, side="right") - 1, 0)
             slope = self.drive.slopes[i, 0]
             s = self.drive.values[i, 0] + slope * (starts - self.drive.starts[i])[:, None]
@@ -120,12 +121,12 @@ class _SmoothRun:
             for x in _intervals()(e.function, e.parameters, function, self.solver, z, Q, xs, np.array(self.tolerance))
         )
         bad = (
-            (codes[:k] != smooth._DONE)
+            (codes[:k] != smooth.DONE)
             | ~(np.abs(states[:k]) < smooth.LIMIT).all(axis=1)
             | ~np.isfinite(logs[:k]).all(axis=1)
         )
         good = int(np.argmax(bad)) if bad.any() else k
-        reason = smooth._REASONS[int(codes[good])] if good < k else None
+        reason = smooth.REASONS[int(codes[good])] if good < k else None
         spread = logs[:good].max(axis=1) - logs[:good].min(axis=1) if good else np.zeros(1)
         solved = _Solved(
             states[good - 1] if good else z,
@@ -155,7 +156,7 @@ def _intervals() -> Any:
                 return solve(z, Q, start, stop, s, slope, first)
 
             def rest() -> Any:
-                return z, Q, jnp.zeros(Q.shape[1]), 0.0, smooth._DONE, first
+                return z, Q, jnp.zeros(Q.shape[1]), 0.0, smooth.DONE, first
 
             z, Q, logs, volume, code, first = jax.lax.cond(stop > start, work, rest)
             return (z, Q, first), (z, Q, logs, volume, code, (stop - start) / first)
@@ -194,8 +195,8 @@ def _augmented(function: Any, p: Any, drive: Any, solver: Any, shape: tuple[int,
             diffrax.ODETerm(rates), solver, start, stop, jnp.minimum(first, stop - start), y, args=(start, s, slope),
             stepsize_controller=control, max_steps=smooth.MAX_STEPS, throw=False, adjoint=diffrax.ForwardMode(),
         )  # fmt: skip
-        code = jnp.where(solution.result == diffrax.RESULTS.max_steps_reached, smooth._MANY, smooth._DONE)
-        code = jnp.where(solution.result == diffrax.RESULTS.dt_min_reached, smooth._SMALL, code)
+        code = jnp.where(solution.result == diffrax.RESULTS.max_steps_reached, smooth.MANY, smooth.DONE)
+        code = jnp.where(solution.result == diffrax.RESULTS.dt_min_reached, smooth.SMALL, code)
         y, used = solution.ys[-1], (stop - start) / jnp.maximum(solution.stats["num_accepted_steps"], 1)
         Q, R = jnp.linalg.qr(y[n : n + n * num].reshape(n, num))
         return y[:n], Q, jnp.log(jnp.abs(jnp.diagonal(R))), y[-1], code, used

@@ -7,31 +7,37 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from retime.analysis.exponents.growth import RECORDS, Growth, growth_of, starting_vectors
-from retime.analysis.exponents.maps import numbered
 from retime.core.arrays import Array
 from retime.core.patience import Patience
-from retime.models import PiecewiseAffineFlow
 from retime.simulation import record, saltation
 from retime.simulation.arrays import form_arrays
 from retime.simulation.boundaries import set_side
+from retime.simulation.horizon import Drive
+from retime.simulation.motion import SwitchedFlow
 from retime.simulation.passage import turns
-from retime.simulation.run import Runs, _flow_region, _own_region, state_job
+from retime.simulation.products import numbered
+from retime.simulation.run import Runs
 from retime.simulation.taylor import ROWS
 
 
 def switched_growth(
-    model: Any, z0: Array, span: tuple[float, float], drive: Any, transient: float, num: int, patience: Patience
+    motion: SwitchedFlow,
+    z0: Array,
+    span: tuple[float, float],
+    drive: Drive,
+    transient: float,
+    num: int,
+    patience: Patience,
 ) -> Growth:
-    """Growth along an orbit whose region is read from the state; `drive` as for `state_runs`.
+    """Growth along an orbit whose region is read from the state; `drive` as of its motion.
 
     The orbit is simulated event by event; then state and vectors are taken from event to event, across each switch by its
     saltation matrix, and the state is set anew at samples. Simulation and vectors take turns, several times a second.
     """
-    n = model.num_states
-    provide = _flow_region(model) if isinstance(model, PiecewiseAffineFlow) else _own_region(model.canonical)
-    times, marks = _anchors(model, z0, span, transient, drive, provide)
-    job = state_job(model, z0[None], times, drive)
-    vectors = _SwitchedVectors(model, provide, times, marks, drive, z0, num)
+    n = len(z0)
+    times, marks = _anchors(motion, z0, span, transient, drive)
+    job = motion.job(z0[None], times, drive)
+    vectors = _SwitchedVectors(motion, times, marks, drive, z0, num)
     with patience:
         for r in job.paused(num):
             vectors.follow(job.runs, _Seen.of_record(r), False)
@@ -75,13 +81,13 @@ class _SwitchedVectors:
     A part goes from behind one anchor up to and including another; what happens at the instant of the last belongs to the next.
     """
 
-    def __init__(self, model: Any, provide: Any, times: Array, marks: Array, drive: Any, z0: Array, num: int) -> None:
-        self.model, self.provide, self.times, self.marks, self.drive = model, provide, times, marks, drive
+    def __init__(self, motion: SwitchedFlow, times: Array, marks: Array, drive: Drive, z0: Array, num: int) -> None:
+        self.motion, self.times, self.marks, self.drive = motion, times, marks, drive
         K = max(int(marks.max()) + 1, 0)
         self.growth, self.volumes, self.records = np.zeros((K, num)), np.zeros(K), 0
-        self.flight = _flight(len(z0), num, drive[1].shape[2], z0)
+        self.flight = _flight(len(z0), num, drive.values.shape[2], z0)
         self.anchors, self.switches, self.time, self.piece = 0, 0, float(times[0]), 0
-        self.pattern, self.slider = np.zeros(model.num_units, dtype=np.uint8), -1
+        self.pattern, self.slider = np.zeros(motion.model.num_units, dtype=np.uint8), -1
         self.jumps, self.has_auxiliary = _jumps(drive), False
 
     def follow(self, runs: Runs, seen: _Seen, is_last: bool) -> None:
@@ -93,7 +99,7 @@ class _SwitchedVectors:
             self.pattern = np.asarray(runs.patterns[0, 0], dtype=np.uint8)
         at, codes, patterns = self._events(seen, count, is_last)
         when = np.append(self.time, at)
-        e, codes, has_auxiliary = _fields(self.model, self.provide, when, codes, patterns, self.drive)
+        e, codes, has_auxiliary = _fields(self.motion, when, codes, patterns, self.drive)
         part = saltation.Events(at, codes[1:])
         samples = np.ascontiguousarray(runs.states[:count, 0])
         self.piece = saltation.follow_events(
@@ -130,12 +136,12 @@ class _SwitchedVectors:
         patterns = np.bitwise_xor.accumulate(flips, axis=0)
         anchors = range(self.anchors, count)
         rows = [(float(self.times[k]), 0, (saltation.ANCHOR, k, int(self.marks[k]), -1, -1)) for k in anchors]
-        starts, slides = self.drive[0][1:], seen.slides
+        starts, slides = self.drive.starts[1:], seen.slides
         rows += [(float(t), 1, (saltation.INPUT, 0, 0, -1, -1)) for t in starts[inside(starts)]]
         first = (saltation.SWITCH, 0, 0, self.slider, -1)
         begins = {float(s[0]): int(s[2]) for s in slides[inside(slides[:, 0])]}
         ends = {float(t) for t in slides[inside(slides[:, 1]), 1]}
-        found, self.slider = turns(self.model.canonical, at, unit, begins, ends, self.jumps, self.slider)
+        found, self.slider = turns(self.motion.model.canonical, at, unit, begins, ends, self.jumps, self.slider)
         for t, code in found:
             if self.anchors == 0 and t == begin and code[3] >= 0:
                 first = code
@@ -147,12 +153,12 @@ class _SwitchedVectors:
 
 
 def _anchors(
-    model: Any, z0: Array, span: tuple[float, float], transient: float, drive: Any, provide: Any
+    motion: SwitchedFlow, z0: Array, span: tuple[float, float], transient: float, drive: Drive
 ) -> tuple[Array, Array]:
     """Sample times, and for each the record that ends there (-1: none, -2: measuring begins)."""
     starts, values, slopes = drive
     s = values[0, 0] + slopes[0, 0] * (span[0] - starts[0])
-    data, extra = provide(model.canonical.pattern(z0, s))
+    data, extra = motion.provide(motion.model.canonical.pattern(z0, s))
     alpha = float(data[-1, 0])
     length = span[1] - span[0]
     spacing = length / 64 if extra < 0 or alpha == 0 else max(min(4 / alpha, length / 64), length / 2**20)
@@ -173,34 +179,33 @@ def _jumps(drive: Any) -> set[float]:
 
 
 def _fields(
-    model: Any, provide: Any, times: Array, codes: Array, patterns: Array, drive: Any
+    motion: SwitchedFlow, times: Array, codes: Array, patterns: Array, drive: Drive
 ) -> tuple[saltation.Field, Array, bool]:
     """The regions met, the codes `(k, 5)`, those of `times` `(k,)`, with their numbers, and whether one has auxiliary states."""
-    form, codes = model.canonical, codes.copy()
+    form, codes = motion.model.canonical, codes.copy()
     turning = codes[:, saltation.KIND] == saltation.SWITCH
     sides = np.repeat(patterns[codes[turning, 1]][:, None], 2, axis=1)
     slider = codes[turning, 3]
     sliding = np.flatnonzero(slider >= 0)
     f = form_arrays(form)
     for k in sliding:
-        piece = max(int(np.searchsorted(drive[0], times[turning][k], side="right")) - 1, 0)
-        slope = drive[2][piece, 0]
-        s = np.array([drive[1][piece, 0] + slope * (times[turning][k] - drive[0][piece]), slope])
+        piece = max(int(np.searchsorted(drive.starts, times[turning][k], side="right")) - 1, 0)
+        slope = drive.slopes[piece, 0]
+        s = np.array([drive.values[piece, 0] + slope * (times[turning][k] - drive.starts[piece]), slope])
         for side in (0, 1):
             set_side(f, s, sides[k, side : side + 1], int(slider[k]), on=bool(side))
     flat = sides.reshape(-1, form.num_units)
     index, first = numbered(flat)
     codes[turning, 1:3] = index.reshape(-1, 2)
-    if isinstance(model, PiecewiseAffineFlow):
-        model.convert(flat[first])
-    found = [provide(flat[i].astype(bool)) for i in first]
+    motion.prepare(flat[first])
+    found = [motion.provide(flat[i].astype(bool)) for i in first]
     rows, width = max(len(d) for d, _ in found), max(d.shape[1] for d, _ in found)
     data = np.zeros((len(found), rows, width))
     for k, (d, _) in enumerate(found):
         data[k, : len(d), : d.shape[1]] = d
     extra = np.array([x for _, x in found])
     W2, C2T, starts, values, slopes = (
-        np.array(x, order="C") for x in (form.W2, form.C2.T, drive[0], drive[1][:, 0], drive[2][:, 0])
+        np.array(x, order="C") for x in (form.W2, form.C2.T, drive.starts, drive.values[:, 0], drive.slopes[:, 0])
     )
     return saltation.Field(data, extra, W2, C2T, starts, values, slopes), codes, bool((extra > 0).any())
 

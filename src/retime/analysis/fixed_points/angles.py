@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from retime.core.arguments import is_number
 from retime.core.arrays import Array
 from retime.core.errors import ShapeError
 from retime.core.system import System
-from retime.core.time import Discrete
 
 SEAM = 1e-6  # of a period: an angle this close above -period / 2 is given as one beyond period / 2, so that no point is cut in two
 
@@ -21,7 +21,10 @@ def checked_periods(model: System, s: Array, period: Any) -> Array:
         ShapeError: neither a number nor n of them. ValueError: not positive, or the system is another one a period on.
     """
     n = model.num_states
-    given = np.array([np.inf if x is None else x for x in np.ravel(np.asarray(period, dtype=object))], dtype=float)
+    entries = [np.inf if x is None else x for x in np.ravel(np.asarray(period, dtype=object))]
+    if not all(map(is_number, entries)):
+        raise ValueError(f"`period` is {period!r}; it must hold numbers, None for a state that is no angle.")
+    given = np.array(entries, dtype=float)
     if np.ndim(period) > 1 or len(given) not in (1, n):
         raise ShapeError(
             f"`period` has shape {np.shape(period)}; it must be ({n},), one per state, None for one that is no angle."
@@ -35,7 +38,7 @@ def checked_periods(model: System, s: Array, period: Any) -> Array:
     here = model.apply(z, s)
     for k in np.flatnonzero(np.isfinite(given)):
         there = model.apply(z + given[k] * np.eye(n)[k], s) - here
-        if isinstance(model.time, Discrete):
+        if model.time.step is not None:  # a state of a map may have gone around, a field must be the same
             there = there - np.where(np.isfinite(given), given * np.round(there / given), 0.0)
         largest = float(np.nanmax(np.abs(there) / (1.0 + np.abs(here))))
         if largest > 1e-6:

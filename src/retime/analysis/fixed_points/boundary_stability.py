@@ -13,22 +13,23 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.status import TrajectoryStatus
-from retime.core.time import Continuous, Discrete
+from retime.core.time import TimeBase
 from retime.models import PiecewiseAffineRNN
 from retime.simulation import simulate
+from retime.simulation.motion import motion_of
 
 DIRECTIONS = 64  # and their opposites
 STEPS = (500, 4000, 32000)  # of a map, or tenths of the time scale of a flow, until orbits have shrunk or grown
 SHRUNK, GROWN = 1e-3, 1e6
 
 
-def is_stable_around(form: PiecewiseAffineForm, is_map: bool, bits: Array, near: Array) -> bool:
+def is_stable_around(form: PiecewiseAffineForm, time: TimeBase, bits: Array, near: Array) -> bool:
     """Whether orbits from many directions all come back to the fixed point.
 
     Measured, not proven: False where one of them grows a millionfold, and where they neither grow nor shrink a thousandfold.
 
     Args:
-        form: of the system. is_map: whether it is a map.
+        form: of the system. time: its time base.
         bits: bool `(q,)`, the units that are on. near: bool `(q,)`, those on their boundary, whose bit does not matter.
     """
     n = form.num_states
@@ -39,7 +40,7 @@ def is_stable_around(form: PiecewiseAffineForm, is_map: bool, bits: Array, near:
         form.W2[near],
         np.zeros(n),
         np.zeros(int(near.sum())),
-        time=Discrete(1.0) if is_map else Continuous(),
+        time=time,
     )
     directions = np.random.default_rng(0).normal(size=(DIRECTIONS, n))
     z = np.concatenate([directions, -directions])
@@ -48,7 +49,7 @@ def is_stable_around(form: PiecewiseAffineForm, is_map: bool, bits: Array, near:
     )
     for steps in STEPS:
         z /= np.linalg.norm(z, axis=1, keepdims=True)
-        path = simulate(cone, z, steps=steps) if is_map else simulate(cone, z, times=[0.0, steps / rate])
+        path = simulate(cone, z, **motion_of(cone).span(steps, steps / rate))
         sizes = np.linalg.norm(path.states[-1], axis=1)
         if any(s is TrajectoryStatus.DIVERGED for s in path.statuses) or not (sizes <= GROWN).all():
             return False

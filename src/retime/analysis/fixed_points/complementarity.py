@@ -15,6 +15,7 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.canonical import PiecewiseAffineForm
+from retime.core.time import TimeBase
 
 EPS = float(np.finfo(float).eps)
 DUST = 2.0**-44  # entries this small, relative to the largest of a balanced problem, do not set the scale
@@ -42,12 +43,11 @@ class Complementarity:
             object.__setattr__(self, "low", np.zeros_like(self.L))
 
     @classmethod
-    def of_points(cls, form: PiecewiseAffineForm, s: Array, is_map: bool) -> Complementarity:
+    def of_points(cls, form: PiecewiseAffineForm, s: Array, time: TimeBase) -> Complementarity:
         """z = F(z, s) of a map, or 0 = F(z, s) of a flow, with a constant input s `(m,)`."""
-        one = np.eye(form.num_states) if is_map else np.zeros_like(form.A)
         h1, h2 = form.h1 + form.C1 @ s, form.h2 + form.C2 @ s
-        L, low = _parted(one, form.A)
-        return cls(L, form.W1, form.W2, h1, h2, low, 1.0 if is_map else rate_of(form))
+        L, low = _parted(time.neutral * np.eye(form.num_states), form.A)
+        return cls(L, form.W1, form.W2, h1, h2, low, time.scale(rate_of(form)))
 
     @classmethod
     def of_cycles(cls, form: PiecewiseAffineForm, s: Array, period: int) -> Complementarity:

@@ -17,7 +17,7 @@ def thinned(problem: Problem, found: Solutions, rng: np.random.Generator) -> tup
     """Isolated solutions and a few representatives of continua, with the directions in which each one continues."""
     n = found.z.shape[1]
     null: list[Array] = [np.zeros((0, n))] * len(found.z)
-    unit = np.maximum(found.sizes, 1.0 if problem.is_map else problem.rate)
+    unit = np.maximum(found.sizes, problem.time.scale(problem.rate))
     singular = np.flatnonzero(found.gaps <= SINGULAR * unit)
     flat = [k for k in singular if _continues(problem, found.z[k], unit[k], rng, 1)[0]]
     chosen = _far_apart(found.z, flat)

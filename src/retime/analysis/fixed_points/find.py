@@ -14,19 +14,21 @@ from retime.analysis.fixed_points.complementarity import Complementarity
 from retime.analysis.fixed_points.leaves import TOLERANCE, Solution, Solutions, solve_region, solves
 from retime.analysis.fixed_points.result import FixedPoints, FixedSet
 from retime.analysis.fixed_points.search import GRACE, solve_all
-from retime.analysis.view import AffineView, affine_view, constant_input, is_stable
+from retime.analysis.view import AffineView, affine_view, constant_input
+from retime.core.arguments import amount, seconds, seed_of, switching_of, system, whole
 from retime.core.arrays import Array, real_array
 from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
+from retime.core.patience import Patience
 from retime.core.quiet import one_blas_thread
 from retime.core.searched import Searched
 from retime.core.start import spread
 from retime.core.states import many_states
 from retime.core.status import SearchStatus
 from retime.core.system import System
-from retime.core.time import Discrete
+from retime.core.time import CONTINUOUS, TimeBase
 from retime.core.trajectory import Trajectory
-from retime.models import PiecewiseAffineFlow
+from retime.simulation.motion import motion_of
 
 if TYPE_CHECKING:
     from retime.analysis.fixed_points.resting import RestingPoints
@@ -39,11 +41,11 @@ def find_fixed_points(
     *,
     inputs: Any = None,
     complete: bool = True,
-    time_limit: float = 60.0,
+    time_limit: float | None = 60.0,
     node_limit: float = float("inf"),
     starts: Any = None,
     num_starts: int = 200,
-    seed: int = 0,
+    seed: int | None = 0,
     switching: str | None = None,
     period: Any = None,
 ) -> FixedPoints:
@@ -60,13 +62,13 @@ def find_fixed_points(
     boundaries at once are not searched. Smooth systems: damped Newton steps from many starts; no proof.
 
     Args:
-        model: any retime model, or the model of a conversion.
+        model: any retime model, or a conversion.
         inputs: `(m,)`, held for ever; None for zero.
         complete: False skips the proof and searches from starts only.
-        time_limit: seconds of work for the search. node_limit: nodes of the search for the proof.
+        time_limit: seconds of work for the search, None for no limit. node_limit: nodes of the search for the proof.
         starts: `(k, n)` states to start from, for searches without proof, a Trajectory (states of it), or points of results; None takes
             states that the system visits and noise around them.
-        num_starts: number of starts when a search without proof begins. seed: of the random numbers.
+        num_starts: number of starts when a search without proof begins. seed: of the random numbers, None for other ones in every call.
         switching: for converted flows, "clock" (default) or "state".
         period: smooth systems with angles: `(n,)`, the period of each state, None or inf for one that is no angle; or one number, for all
             states. States that differ by periods are one, listed with angles up to period / 2 in size; a map may send an angle once around.
@@ -75,21 +77,14 @@ def find_fixed_points(
         FixedPoints: with `complete` False and a `status` when a budget ended first, Ctrl-C was pressed, or there is no proof to be had.
 
     Raises:
-        TypeError: not a retime model. ShapeError: inputs or starts of the wrong size. ValueError: a negative budget.
+        TypeError: not a retime model. ShapeError: inputs or starts of the wrong size. ValueError: a budget that is none.
 
     Cost: exponential in the number of ReLU units at worst. 30 random units take some hundredths of a second, 50 about a second.
     Backend: NumPy float64 and Numba; JAX for smooth systems. Source: cottle2009, sussillo2013; docs/theory/analysis.md.
     """
-    if not isinstance(model, System):
-        raise not_a_model("find_fixed_points", model)
-    check_budget("time_limit", time_limit)
-    check_budget("node_limit", node_limit)
-    check_count("num_starts", num_starts, 1)
-    check_count("seed", seed, 0)
-    if switching not in (None, "clock", "state") or (switching and not isinstance(model, PiecewiseAffineFlow)):
-        raise ValueError(
-            f'`switching` is {switching!r}; converted flows take "clock" or "state", other systems nothing.'
-        )
+    model, seed, time_limit = system("find_fixed_points", model), seed_of(seed), seconds(time_limit)
+    node_limit, num_starts = amount("node_limit", node_limit), whole("num_starts", num_starts, 1)
+    switching = switching_of(model, switching)
     s, deadline = constant_input(model, inputs), work_seconds() + time_limit
     view, given = affine_view(model), real_starts(starts, model.num_states, num_starts)
     if view is not None and period is not None:
@@ -100,54 +95,29 @@ def find_fixed_points(
         if view is None:
             angles = None if period is None else checked_periods(model, s, period)
             return _smooth(model, s, given, (num_starts, seed, time_limit, angles))
-        problem = Complementarity.of_points(view.form, s, view.is_map)
-        status = SearchStatus.HEURISTIC if time_limit > 0 else SearchStatus.TIME_LIMIT
-        found = Solutions([], [], status, 0, float("nan"), 0)
+        problem = Complementarity.of_points(view.form, s, view.form_time)
+        found = Solutions([], [], SearchStatus.HEURISTIC, 0, float("nan"), 0)
         if complete:
             found = solve_all(problem, deadline=deadline, node_limit=node_limit)
         if (
             found.status in (SearchStatus.HEURISTIC, SearchStatus.TIME_LIMIT, SearchStatus.NODE_LIMIT)
             and not (found.status is SearchStatus.HEURISTIC and found.unclear)  # all but those regions are excluded
-            and time_limit > 0
         ):
             late = max(deadline, work_seconds() + GRACE)
             extra, is_interrupted = _without_proof(view, problem, s, given, (num_starts, seed, late))
             status = SearchStatus.INTERRUPTED if is_interrupted else found.status
             found = replace(found, single=_merged(found.single, extra), status=status)
         points = _affine(model, view, problem, s, found)
-        if not isinstance(model, PiecewiseAffineFlow):
+        motion = motion_of(model)
+        if not motion.has_choice:
             return points
         if switching != "state" or found.status is SearchStatus.INTERRUPTED:
             return replace(points, switching="clock")
         from retime.analysis.fixed_points.resting import find_resting_points
 
-        return _with_resting(model, points, find_resting_points(model, s, deadline if complete else 0.0, seed), s)
-
-
-def not_a_model(verb: str, value: Any) -> TypeError:
-    """The error for something that is no system; a conversion is told apart."""
-    hint = " Pass the conversion's `.model`." if hasattr(value, "certificate") and hasattr(value, "model") else ""
-    return TypeError(f"`model` is {type(value).__name__}; {verb} takes a retime model or a converted flow.{hint}")
-
-
-def check_budget(name: str, value: float) -> None:
-    """A number of seconds or nodes >= 0.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value >= 0:
-        raise ValueError(f"`{name}` is {value!r}; it must be a number >= 0.")
-
-
-def check_count(name: str, value: Any, least: int) -> None:
-    """A whole number >= least.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"`{name}` is {value!r}; it must be a whole number >= {least}.")
+        return _with_resting(
+            model, points, find_resting_points(motion.model, s, deadline if complete else 0.0, seed), s
+        )
 
 
 def real_starts(starts: Any, n: int, most: int) -> Array | None:
@@ -182,16 +152,14 @@ def _without_proof(
         scale = np.abs(rng.standard_cauchy((num_starts, 1))) * (1.0 + float(np.abs(problem.h1).max(initial=0.0)))
         starts = rng.normal(size=(num_starts, n)) * scale
     found: list[Solution] = []
-    try:
+    patience = Patience(late)
+    with patience:
         for z in starts:
             solution = _walked(view, problem, s, view.form.pattern(z, s), late)
             if solution is not None and not solution.directions.shape[1]:
                 found = _merged(found, [solution])
-            if work_seconds() > late:
-                break
-    except KeyboardInterrupt:
-        return found, True
-    return found, False
+            patience.check()
+    return found, patience.ended is SearchStatus.INTERRUPTED
 
 
 def _walked(view: AffineView, problem: Complementarity, s: Array, d: Array, late: float) -> Solution | None:
@@ -221,7 +189,6 @@ def _affine(model: System, view: AffineView, problem: Complementarity, s: Array,
     single = sorted(found.single, key=lambda x: (round(float(np.linalg.norm(x.z)), 9), *np.round(x.z, 9)))
     points = np.array([x.z for x in single]).reshape(len(single), n)
     patterns = np.array([x.bits for x in single], dtype=bool).reshape(len(single), form.num_units)
-    is_map = view.dt is not None
     w = np.array([_spectrum(view, d) for d in patterns], dtype=complex).reshape(len(single), n)
     stable = np.array([stable_around(view, x) for x in single], dtype=bool)
     continua = tuple(FixedSet(x.z, x.directions, x.bits, _spectrum(view, x.bits)) for x in found.continua)
@@ -229,7 +196,7 @@ def _affine(model: System, view: AffineView, problem: Complementarity, s: Array,
         points, w, stable, patterns, found.status is SearchStatus.COMPLETE, np.array([x.near.any() for x in single], dtype=bool),
         _residuals(model, view, problem, points, s), Searched(model, s).outputs(points),
         continua, np.zeros((0, n)), np.zeros(0), found.status, _message(found, problem), found.nodes, found.remaining,
-        view.dt if is_map else None, np.full(len(single), -1), reach=found.reach, searched=Searched(model, s),
+        view.dt, np.full(len(single), -1), reach=found.reach, searched=Searched(model, s),
     )  # fmt: skip
 
 
@@ -253,10 +220,10 @@ def _with_resting(model: System, points: FixedPoints, resting: RestingPoints, s:
     rows, n = [r for r in resting.found if r.residual <= TOLERANCE], model.num_states
     unclear = len(resting.found) - len(rows)
     z = np.array([r.z for r in rows]).reshape(-1, n)
-    ends = [np.append(ordered(tidy(r.rates), False), -np.inf if r.attracts else np.inf) for r in rows]
+    ends = [np.append(ordered(tidy(r.rates), CONTINUOUS), -np.inf if r.attracts else np.inf) for r in rows]
     w = np.array(ends, dtype=complex).reshape(-1, n)
     bits = np.array([r.bits for r in rows], dtype=bool).reshape(-1, points.patterns.shape[1])
-    stable = np.array([r.attracts for r in rows], dtype=bool) & is_stable(w, False)
+    stable = np.array([r.attracts for r in rows], dtype=bool) & CONTINUOUS.is_stable(w)
     every = np.concatenate([points.points, z])
     order = np.lexsort(np.round(np.column_stack([every, np.linalg.norm(every, axis=1)]), 9).T)
     is_all = resting.solved == resting.total and not unclear
@@ -289,29 +256,28 @@ def _with_resting(model: System, points: FixedPoints, resting: RestingPoints, s:
 
 def _residuals(model: System, view: AffineView, problem: Complementarity, points: Array, s: Array) -> Array:
     """How far each point is from rest, relative to 1 + |z|: under the model's own step or field, of a converted flow under its map."""
-    own = view.form if isinstance(model, PiecewiseAffineFlow) else model
-    is_map = view.is_map if isinstance(model, PiecewiseAffineFlow) else view.dt is not None
-    size = (1.0 + np.abs(points).max(axis=1, initial=0.0)) * (1.0 if is_map else problem.rate)
-    moved = own.apply(points, s) if len(points) else points
-    return np.abs(moved - (points if is_map else 0.0)).max(axis=1, initial=0.0) / size
+    if not len(points):
+        return np.zeros(0)
+    own, time = view.at_rest(model)
+    size = (1.0 + np.abs(points).max(axis=1, initial=0.0)) * time.scale(problem.rate)
+    return np.abs(time.motion(own.apply(points, s), points)).max(axis=1, initial=0.0) / size
 
 
 def _spectrum(view: AffineView, bits: Array) -> Array:
     """Eigenvalues of one region `(n,)`, slowest first."""
-    return ordered(view.eigenvalues(bits[None])[0], view.dt is not None)
+    return ordered(view.eigenvalues(bits[None])[0], view.time)
 
 
-def ordered(w: Array, is_map: bool) -> Array:
+def ordered(w: Array, time: TimeBase) -> Array:
     """Eigenvalues with the slowest mode first; of a conjugate pair the one with positive imaginary part first."""
-    size = np.abs(w) if is_map else np.real(w)
-    return w[np.lexsort((-np.imag(w), -np.round(size, 12)))]
+    return w[np.lexsort((-np.imag(w), -np.round(time.sizes(w), 12)))]
 
 
 def stable_around(view: AffineView, x: Solution) -> bool:
     """Whether a point is stable: by the spectrum of its region, or on a boundary by orbits from all sides."""
     if not x.near.any():
-        return bool(is_stable(view.eigenvalues(x.bits[None]), view.dt is not None)[0])
-    return view.is_iterated_form and is_stable_around(view.form, view.is_map, x.bits, x.near)
+        return bool(view.time.is_stable(view.eigenvalues(x.bits[None]))[0])
+    return view.is_iterated_form and is_stable_around(view.form, view.form_time, x.bits, x.near)
 
 
 def _message(found: Solutions, problem: Complementarity) -> str:
@@ -350,21 +316,20 @@ def _smooth(
 
     num, seed, limit, angles = options
     found = search_smooth(model, s, starts=starts, num_starts=num, seed=seed, time_limit=limit, period=angles)
-    dt = model.time.dt if isinstance(model.time, Discrete) else None
     n = model.num_states
     alone = np.array([not len(v) for v in found.null_directions], dtype=bool).reshape(-1)
     J = model.jacobian(found.points, s) if len(found.points) else np.zeros((0, n, n))
-    w = [ordered(tidy(np.linalg.eigvals(M)), dt is not None) for M in J]
+    w = [ordered(tidy(np.linalg.eigvals(M)), model.time) for M in J]
     none = np.zeros(0, dtype=bool)
     continua = tuple(FixedSet(found.points[k], found.null_directions[k].T, none, w[k]) for k in np.flatnonzero(~alone))
     points = found.points[alone]
     eigenvalues = np.array([x for x, keep in zip(w, alone, strict=True) if keep], dtype=complex).reshape(-1, n)
     size = 1.0 + np.abs(points).max(axis=1, initial=0.0)
     return FixedPoints(
-        points, eigenvalues, is_stable(eigenvalues, dt is not None), np.zeros((len(points), 0), dtype=bool), False,
+        points, eigenvalues, model.time.is_stable(eigenvalues), np.zeros((len(points), 0), dtype=bool), False,
         np.zeros(len(points), dtype=bool), found.residuals[alone] / size,
         Searched(model, s).outputs(points),
-        continua, found.slow, found.speeds, found.status, _smooth_message(found), found.num_starts, float("nan"), dt,
+        continua, found.slow, found.speeds, found.status, _smooth_message(found), found.num_starts, float("nan"), model.time.step,
         np.full(len(points), -1), outside=found.outside, searched=Searched(model, s),
     )  # fmt: skip
 

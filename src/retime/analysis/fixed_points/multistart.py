@@ -26,9 +26,11 @@ from retime.analysis.fixed_points.newton import (
     is_small,
     solutions,
 )
+from retime.core.arguments import whole
 from retime.core.arrays import Array, real_array
 from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
+from retime.core.patience import Patience
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
 from retime.core.status import SearchStatus
@@ -114,20 +116,16 @@ def search_smooth(
     Backend: JAX in 64 bits for F and dF/dz, LAPACK. Source: sussillo2013; golub2018.
     """
     rng = np.random.default_rng(seed)
-    count = 256 if num_starts is None else num_starts
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
-        raise ValueError(f"`num_starts` is {num_starts!r}; it must be a whole number >= 1.")
+    count = whole("num_starts", 256 if num_starts is None else num_starts, 1)
     given = None if starts is None else _given(starts, model.num_states)
-    deadline = math.inf if time_limit is None else work_seconds() + time_limit
+    patience = Patience.lasting(math.inf if time_limit is None else time_limit)
     with np.errstate(all="ignore"), one_blas_thread():
         problem = Problem.of(model, np.asarray(s, dtype=np.float64), rng, period)
         none = np.zeros((0, model.num_states))
-        search = _Search(problem, tolerance, rng, deadline, none, none)
-        try:
-            with progress("searching fixed points", int(count)) as advance:
-                search.run(given, int(count), advance)
-        except KeyboardInterrupt:
-            search.status = SearchStatus.INTERRUPTED
+        search = _Search(problem, tolerance, rng, patience.deadline, none, none)
+        with patience, progress("searching fixed points", count) as advance:
+            search.run(given, count, advance)
+        search.status = patience.ended or search.status
         return search.result()
 
 
@@ -288,11 +286,11 @@ def visited_states(problem: Problem, rng: np.random.Generator) -> tuple[Array, A
 
 def _orbit(problem: Problem, z: Array, drive: Callable[[int], Array], steps: int) -> Iterator[Array]:
     """States `(b, n)` after 1, 2, ... steps: of a map, or of Heun's method with steps of half the field's shortest time."""
-    first, h = z, np.zeros((len(z), 1))
+    first, h, is_flow = z, np.zeros((len(z), 1)), problem.time.step is None
     for k in range(steps):
-        if not problem.is_map and k % 20 == 0:
+        if is_flow and k % 20 == 0:
             h = 0.5 / spectral_norms(problem.jacobian(z))[:, None]
-        z = problem.right(z, drive(k)) if problem.is_map else _heun(problem, z, drive(k), h)
+        z = _heun(problem, z, drive(k), h) if is_flow else problem.right(z, drive(k))
         z = np.where((np.abs(z) < 1e6).all(axis=1, keepdims=True), z, first)  # what escapes begins again
         yield z
 
@@ -325,7 +323,7 @@ def _is_trusted(problem: Problem, found: Solutions, extent: float) -> Array:
     rounding, and the state not far beyond those that the network settles in.
     """
     size = 1.0 + np.abs(found.z).max(axis=1, initial=0.0)
-    unit = np.maximum(found.sizes, 1.0 if problem.is_map else problem.rate)
+    unit = np.maximum(found.sizes, problem.time.scale(problem.rate))
     is_singular = found.gaps <= SINGULAR * unit
     is_exact = (found.residuals <= 1e-13 * problem.rate * size) & (size <= extent)
     is_accurate = found.residuals <= LARGEST_ERROR * size * found.gaps

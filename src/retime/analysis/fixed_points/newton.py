@@ -15,7 +15,7 @@ from retime.core.clock import work_seconds
 from retime.core.equation import evaluate
 from retime.core.reachability import Box
 from retime.core.system import System
-from retime.core.time import Discrete
+from retime.core.time import TimeBase
 
 MEMORY = 3e7  # bytes of Jacobians held at a time
 MAX_ITERATIONS = 80
@@ -96,13 +96,14 @@ class Problem:
 
     model: System
     s: Array
-    is_map: bool
+    time: TimeBase
     rate: float  # the size of dF/dz of a flow; 1 for a map
     wide: int  # rows of a block for F
     block: int  # ... and for its Jacobian
     is_called_back: bool  # whether F is Python code, some hundred times slower than compiled code
     box: Box  # where states can be in the long run
     period: Array | None = None  # of angles, inf for other states
+    winding: Array | None = None  # the same where a step may take them around
 
     @classmethod
     def of(cls, model: System, s: Array, rng: np.random.Generator, period: Array | None = None) -> Problem:
@@ -113,12 +114,13 @@ class Problem:
         most = 2 if called_back else 6  # a function in Python is called for every row of a block
         block = 1 << max(0, min(most, int(math.log2(max(1.0, MEMORY / (8 * n * n))))))
         wide = 1 << most
-        is_map = isinstance(model.time, Discrete)
-        problem = cls(model, s, is_map, 1.0, wide, block, called_back, model.reachable(Box.at(s)), period)
-        if not is_map:
-            sizes = np.linalg.norm(problem.jacobian(rng.normal(size=(8, n))), axis=(1, 2)) / math.sqrt(n)
-            fine = sizes[np.isfinite(sizes) & (sizes > 0)]
-            problem.rate = float(np.median(fine)) if len(fine) else 1.0
+        problem = cls(model, s, model.time, 1.0, wide, block, called_back, model.reachable(Box.at(s)), period)
+        if model.time.step is not None:  # of a map the rate is 1, and a step may take angles around
+            problem.winding = period
+            return problem
+        sizes = np.linalg.norm(problem.jacobian(rng.normal(size=(8, n))), axis=(1, 2)) / math.sqrt(n)
+        fine = sizes[np.isfinite(sizes) & (sizes > 0)]
+        problem.rate = float(np.median(fine)) if len(fine) else 1.0
         return problem
 
     def right(self, z: Array, s: Array | None = None) -> Array:
@@ -129,10 +131,8 @@ class Problem:
 
     def residual(self, z: Array) -> Array:
         """G `(b, n)`: of a map F(z) - z, where angles may have gone around."""
-        if not self.is_map:
-            return self.right(z)
-        G = self.right(z) - z
-        return G if self.period is None else turned(G, self.period)
+        G = self.time.motion(self.right(z), z)
+        return G if self.winding is None else turned(G, self.winding)
 
     def turned(self, z: Array) -> Array:
         """States `(b, n)` with their angles in one period around 0; those that have diverged as they are."""
@@ -141,11 +141,7 @@ class Problem:
     def jacobian(self, z: Array) -> Array:
         """dG/dz `(b, n, n)`."""
         rows = np.broadcast_to(self.s, (len(z), self.s.shape[-1]))
-        J = np.array(self._in_blocks(self.model.jacobian, z, rows, self.block))
-        if self.is_map:
-            k = np.arange(z.shape[1])
-            J[:, k, k] -= 1.0
-        return J
+        return self.time.motion_jacobian(self._in_blocks(self.model.jacobian, z, rows, self.block))
 
     def _in_blocks(self, f: Callable[[Array, Array], Array], z: Array, s: Array, block: int) -> Array:
         parts = []

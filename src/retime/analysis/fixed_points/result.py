@@ -16,13 +16,14 @@ from retime.core.rendering import numbered
 from retime.core.result import Result
 from retime.core.searched import Searched
 from retime.core.status import SearchStatus
+from retime.core.time import time_of
 
 SHOWN = 20  # rows of a printed table
 WRITTEN = 4  # numbers of a state or output that are written out; of longer ones the norm is
 
 
-@dataclass(frozen=True, eq=False)
-class FixedSet:
+@dataclass(frozen=True, eq=False, repr=False)
+class FixedSet(Result):
     """A line, a plane, ... of fixed points inside one region: point + directions x, as far as the region reaches.
 
     Attributes:
@@ -35,9 +36,15 @@ class FixedSet:
     pattern: Array
     eigenvalues: Array
 
+    def _title(self) -> str:
+        k = self.directions.shape[1]
+        kind = {1: "line", 2: "plane"}.get(k, f"{k}-dimensional set")
+        name, where = where_it_is(self.point, None)
+        return f"a {kind} through {name} {where}"
+
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FixedPoint:
+class FixedPoint(Result):
     """One fixed point of a list; stands for its state wherever one is asked for (`z0`, `at`, `starts`, NumPy functions).
 
     Attributes:
@@ -64,7 +71,7 @@ class FixedPoint:
     def num_unstable(self) -> int:
         """Dimension of the unstable manifold: modes that grow."""
         w = self.eigenvalues
-        return int((np.abs(w) > 1.0).sum() if self.dt is not None else (np.real(w) > 0.0).sum())
+        return int((time_of(self.dt).sizes(w) > time_of(self.dt).neutral).sum())
 
     @property
     def growth_rate(self) -> float:
@@ -98,7 +105,7 @@ class FixedPoint:
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
         return np.array(self.state, dtype=dtype)
 
-    def to_dict(self) -> dict[str, Any]:
+    def _data(self) -> dict[str, Any]:
         """One flat row: index, kind, stability, the leading mode, outputs x1, x2, ..., states z1, z2, ..."""
         return {
             "index": self.index, "kind": self.kind, "stable": bool(self.stable), "num_unstable": self.num_unstable,
@@ -107,11 +114,11 @@ class FixedPoint:
             **numbered("x", self.outputs), **numbered("z", self.state),
         }  # fmt: skip
 
-    def __repr__(self) -> str:
+    def _title(self) -> str:
         name, where = where_it_is(self.state, self.outputs)
         mode, frequency = mode_words(self.eigenvalues, self.dt)
         turning = f", frequency {frequency}{' per step' if self.dt is not None else ''}" if frequency else ""
-        return f"FixedPoint({self.index}: {self.kind}, {name} {where}, {self.num_unstable} unstable, {mode}{turning})"
+        return f"{self.index}: {self.kind}, {name} {where}, {self.num_unstable} unstable, {mode}{turning}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -177,13 +184,13 @@ class FixedPoints(Result):
     def num_unstable(self) -> Array:
         """Dimension of the unstable manifold of each point `(k,)`: modes that grow."""
         w = self.eigenvalues
-        return (np.abs(w) > 1.0).sum(axis=1) if self.dt is not None else (np.real(w) > 0.0).sum(axis=1)
+        return (time_of(self.dt).sizes(w) > time_of(self.dt).neutral).sum(axis=1)
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """ "stable node", "unstable focus", "saddle", ... of each point; "neutral" where a mode neither grows nor decays. On a boundary:
         of the linearization on the side that `patterns` names."""
-        return tuple(kind_of(w, self.dt is not None) for w in self.eigenvalues)
+        return tuple(kind_of(w, time_of(self.dt)) for w in self.eigenvalues)
 
     @property
     def certificate(self) -> Certificate:
@@ -227,7 +234,7 @@ class FixedPoints(Result):
             raise IndexError(f"There is no fixed point {index}: {len(self)} were found, numbered from 0.") from None
         w = self.eigenvalues[k]
         return FixedPoint(
-            k, self.points[k], None if self.outputs is None else self.outputs[k], kind_of(w, self.dt is not None), bool(self.stable[k]),
+            k, self.points[k], None if self.outputs is None else self.outputs[k], kind_of(w, time_of(self.dt)), bool(self.stable[k]),
             w, self.patterns[k], bool(self.on_boundary[k]), float(self.residuals[k]), int(self.sliding_units[k]), self.dt,
         )  # fmt: skip
 
@@ -272,13 +279,13 @@ class FixedPoints(Result):
 
     def records(self) -> list[dict[str, Any]]:
         """One flat dictionary per point: kind, stability, the leading mode, outputs x1, x2, ..., states z1, z2, ..."""
-        return [x.to_dict() for x in self]
+        return [x._data() for x in self]
 
     def _columns(self) -> Sequence[str]:
         p, n = 0 if self.outputs is None else self.outputs.shape[1], self.points.shape[1]
         none = np.zeros(0, dtype=bool)
         x = FixedPoint(0, np.zeros(n), np.zeros(p), "", True, np.zeros(1), none, False, 0.0, -1, self.dt)
-        return list(x.to_dict())
+        return list(x._data())
 
     def _title(self) -> str:
         name = "fixed points" if self.dt is not None else "points of rest"

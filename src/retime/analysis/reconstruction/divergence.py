@@ -10,7 +10,8 @@ import numpy as np
 from retime.analysis.reconstruction.conventions import OWN, Convention, convention_of
 from retime.analysis.reconstruction.occupancy import binned_divergence, mixture_divergence, published_mixture_divergence
 from retime.analysis.reconstruction.series import as_series, few, joined, same_dimension, varying
-from retime.core.arrays import Array, positive, real_array
+from retime.core.arguments import box_of, seed_of, whole
+from retime.core.arrays import Array, positive
 from retime.core.errors import ShapeError
 from retime.core.result import Result
 
@@ -82,7 +83,7 @@ def state_space_divergence(
     alpha: float = 1e-5,
     bandwidth: float = 1.0,
     samples: int = 1000,
-    seed: int = 0,
+    seed: int | None = 0,
 ) -> StateSpaceDivergence:
     """D_stsp: how differently two series occupy the state space.
 
@@ -142,11 +143,10 @@ def state_space_divergence(
     rule = convention_of(convention, "D_stsp")
     if rule is not None and (not isinstance(box, str) or box != "cover"):
         raise ValueError(f"`box` was given, but the convention {rule.name!r} has a range of its own. Drop one of them.")
+    bins, samples, seed = whole("bins", bins, 1), whole("samples", samples, 2), seed_of(seed)
     if method == "gmm" or (method is None and x.shape[1] > (5 if rule is None else rule.widest)):
         return _mixed(x, y, positive("bandwidth", bandwidth, "standard deviations"), samples, seed, rule)
-    if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or bins < 1:
-        raise ValueError(f"`bins` is {bins!r}; it must be a whole number >= 1, the bins per dimension.")
-    return _binned(x, y, int(bins), box, positive("alpha", alpha, "points per bin"), rule)
+    return _binned(x, y, bins, box, positive("alpha", alpha, "points per bin"), rule)
 
 
 def _binned(x: Array, y: Array, bins: int, box: Any, alpha: float, rule: Convention | None) -> StateSpaceDivergence:
@@ -163,13 +163,11 @@ def _binned(x: Array, y: Array, bins: int, box: Any, alpha: float, rule: Convent
 
 
 def _mixed(
-    x: Array, y: Array, bandwidth: float, samples: Any, seed: int, rule: Convention | None
+    x: Array, y: Array, bandwidth: float, samples: int, seed: int, rule: Convention | None
 ) -> StateSpaceDivergence:
-    if isinstance(samples, bool) or not isinstance(samples, (int, np.integer)) or samples < 2:
-        raise ValueError(f"`samples` is {samples!r}; it must be a whole number >= 2, the points drawn.")
     sigma, name = varying(x) * bandwidth, OWN if rule is None else rule.name
     if rule is None:
-        found = mixture_divergence(x / sigma, y / sigma, int(samples), seed)
+        found = mixture_divergence(x / sigma, y / sigma, samples, seed)
     elif rule.mixture is None:
         raise ValueError(f'`method` is "gmm", but the convention {name!r} has no mixtures; take method="binned".')
     else:
@@ -178,7 +176,7 @@ def _mixed(
             raise ShapeError(
                 f"`generated` has {len(y)} points; the convention {name!r} needs as many as of the reference ({len(x)})."
             )
-        found = published_mixture_divergence(x, y, bandwidth, int(samples), seed, rule.mixture)
+        found = published_mixture_divergence(x, y, bandwidth, samples, seed, rule.mixture)
     lost = (
         f"{found.dropped} of the drawn points have no density in single precision and do not count"
         if found.dropped
@@ -199,14 +197,7 @@ def _range(box: Any, x: Array) -> Array:
         if box == "two_sigma":
             return np.stack([x.mean(axis=0) - 2 * sigma, x.mean(axis=0) + 2 * sigma], axis=1)
         return np.stack([x.min(axis=0) - 0.1 * sigma, x.max(axis=0) + 0.1 * sigma], axis=1)
-    d = x.shape[1]
-    ends = real_array("box", box)
-    ends = np.tile(ends, (d, 1)) if ends.shape == (2,) else ends
-    if ends.shape != (d, 2):
-        raise ShapeError(f"`box` has shape {ends.shape}; it must be ({d}, 2), lower and upper end per dimension.")
-    if (ends[:, 0] >= ends[:, 1]).any():
-        raise ValueError("`box` has a lower end that is not below its upper end.")
-    return ends
+    return box_of(box, x.shape[1])
 
 
 def _doubt(lost_reference: float, lost: float, mass: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from retime.analysis.reconstruction.conventions import Spectrum
+from retime.core.arguments import is_number
 from retime.core.arrays import Array
 
 CONSTANT = 1e-12  # a spread below this part of the values is rounding
@@ -24,8 +25,8 @@ def kept_frequencies(frequencies: Array, cutoff: float | None, first: int | None
     """
     if cutoff is None:
         return np.arange(len(frequencies)) < (len(frequencies) if first is None else first)
-    if not cutoff >= frequencies[1]:
-        raise ValueError(f"`cutoff` is {cutoff}; it must be at least the first frequency, {frequencies[1]:.6g}.")
+    if not is_number(cutoff) or not cutoff >= frequencies[1]:
+        raise ValueError(f"`cutoff` is {cutoff!r}; it must be at least the first frequency, {frequencies[1]:.6g}.")
     return frequencies <= cutoff
 
 

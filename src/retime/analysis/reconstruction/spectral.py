@@ -10,6 +10,7 @@ import numpy as np
 from retime.analysis.reconstruction.conventions import OWN, Spectrum, convention_of
 from retime.analysis.reconstruction.series import as_series, few, joined, same_dimension, varying
 from retime.analysis.reconstruction.spectra import hellinger, kept_frequencies
+from retime.core.arguments import is_number
 from retime.core.arrays import Array, positive
 from retime.core.result import Result
 from retime.core.trajectory import Trajectory
@@ -115,8 +116,8 @@ def spectral_distance(
         raise ValueError(
             f"The shorter series has {T} samples; a spectrum needs at least 4 (and should have many more)."
         )
-    if not np.isfinite(smoothing) or smoothing < 0:
-        raise ValueError(f"`smoothing` is {smoothing}; it must be a finite number >= 0, in frequency bins.")
+    if not is_number(smoothing) or not 0 <= smoothing < np.inf:
+        raise ValueError(f"`smoothing` is {smoothing!r}; it must be a finite number >= 0, in frequency bins.")
     step = _step(dt, reference, generated)
     x, y = x[:T], y[:T]
     for k in range(x.shape[1]):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from retime.core.arguments import system
 from retime.core.arrays import Array, real_array
 from retime.core.errors import ShapeError
 from retime.core.inputs import Inputs
@@ -76,12 +77,13 @@ def boundary_distance(model: System, trajectory: Trajectory, *, inputs: Any = No
 
     Backend: NumPy float64.
     """
+    wanted = "a piecewise-affine model and its Trajectory"
+    model = system("boundary_distance", model, wanted=wanted)
     form = getattr(model, "canonical", None)
-    if form is None or not isinstance(trajectory, Trajectory):
-        raise TypeError(
-            f"boundary_distance takes a piecewise-affine model and its Trajectory; it got {type(model).__name__} and "
-            f"{type(trajectory).__name__}."
-        )
+    if form is None:
+        raise TypeError(f"`model` is {type(model).__name__}, which has no regions; boundary_distance takes {wanted}.")
+    if not isinstance(trajectory, Trajectory):
+        raise TypeError(f"`trajectory` is {type(trajectory).__name__}; boundary_distance takes {wanted}.")
     z = trajectory.states
     if z.shape[-1] != form.num_states:
         raise ShapeError(f"The states of `trajectory` have {z.shape[-1]} entries; those of `model` {form.num_states}.")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
 from retime.core.arrays import Array
+from retime.core.result import Result
 
 BLOCKS = 10  # of the jackknife
 
 
-class EntropyRate(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class EntropyRate(Result):
     """Bits per transition of a first-order Markov chain.
 
     value: the rate of the observed frequencies, -sum_i pi_i sum_j p_ij log2 p_ij with p_ij = n_ij / n_i, pi_i = n_i / n.
@@ -25,6 +27,9 @@ class EntropyRate(NamedTuple):
 
     def __float__(self) -> float:
         return self.value
+
+    def _title(self) -> str:
+        return f"{self.value:.6g} +- {self.standard_error:.2g} bits per transition, correction {self.correction:.2g}"
 
 
 def entropy_rate_of(pairs: Array, r: int) -> EntropyRate:

@@ -9,14 +9,14 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from retime.analysis.regions.inscribed_ball import InscribedBall
-from retime.core.arrays import Array, positive, real_array, vector
-from retime.core.clock import work_seconds
-from retime.core.errors import ShapeError
+from retime.analysis.view import constant_input
+from retime.core.arguments import box_of, seconds, system, whole
+from retime.core.arrays import Array
+from retime.core.patience import Patience
 from retime.core.progress import progress
 from retime.core.rendering import numbered
 from retime.core.result import Result
 from retime.core.searched import Searched
-from retime.core.states import box_around, many_states
 from retime.core.status import SearchStatus
 from retime.core.system import System
 
@@ -98,7 +98,7 @@ def enumerate_regions(
     *,
     inputs: Any = None,
     max_regions: int = 100_000,
-    time_limit: float = 60.0,
+    time_limit: float | None = 60.0,
 ) -> Regions:
     """List every region that meets a box, with the largest ball inside each.
 
@@ -112,7 +112,7 @@ def enumerate_regions(
             of two numbers are read as the rows of two states. A Trajectory, or points of results: around their states.
         inputs: `(m,)`, a constant input that moves the boundaries; None: zero.
         max_regions: stop after so many.
-        time_limit: stop after so many seconds.
+        time_limit: seconds of work, None for no limit.
 
     Returns:
         Regions. Stopped by a limit or by Ctrl-C it holds what was found, and `remaining` says how many branches were not
@@ -128,49 +128,18 @@ def enumerate_regions(
     Backend: NumPy float64, HiGHS (simplex, restarted from the last solution). A listed region is certain: the distance of its point
         to every boundary is measured; an empty one is empty to the tolerance of the linear program, 1e-10 of the box.
     """
+    model = system("enumerate_regions", model)
     form = getattr(model, "canonical", None)
     if form is None:
         raise TypeError(
             f"`model` is {type(model).__name__}, which has no regions; enumerate_regions takes a piecewise-affine system."
         )
-    ends = _box(box, form.num_states)
-    if isinstance(max_regions, bool) or not isinstance(max_regions, (int, np.integer)) or max_regions < 1:
-        raise ValueError(f"`max_regions` is {max_regions!r}; it must be a whole number >= 1.")
-    deadline = work_seconds() + positive("time_limit", time_limit, "seconds")
-    s = (
-        np.zeros(form.num_inputs)
-        if inputs is None
-        else vector("inputs", inputs, form.num_inputs, " (one constant input)")
-    )
+    ends, max_regions = box_of(box, form.num_states), whole("max_regions", max_regions, 1)
+    patience, s = Patience.lasting(seconds(time_limit)), constant_input(model, inputs)
     W, g = form.W2, form.h2 + form.C2 @ s
-    if (np.count_nonzero(W, axis=1) <= 1).all():
-        found = _grid(W, g, ends, int(max_regions))
-    else:
-        found = _Search(W, g, ends, int(max_regions), deadline).run()
+    is_grid = (np.count_nonzero(W, axis=1) <= 1).all()
+    found = _grid(W, g, ends, max_regions) if is_grid else _Search(W, g, ends, max_regions, patience).run()
     return replace(found, searched=Searched(model, s))
-
-
-def _box(box: Any, n: int) -> Array:
-    """The box as `(n, 2)`."""
-    given = many_states(box)
-    box = box if given is box else box_around(given)
-    if isinstance(box, tuple) and len(box) == 2 and np.shape(box[0]) != np.shape(box[1]):
-        box = np.broadcast_arrays(*(real_array("box", x) for x in box))
-    ends = real_array("box", box)
-    if ends.shape == (2,):
-        ends = np.tile(ends, (n, 1))
-    elif ends.shape == (2, n) and n != 2:
-        ends = ends.T
-    if ends.shape != (n, 2):
-        raise ShapeError(
-            f"`box` has shape {ends.shape}; it must be ({n}, 2), lower and upper end per state, or (low, high)."
-        )
-    if (ends[:, 0] >= ends[:, 1]).any():
-        k = int(np.argmax(ends[:, 0] >= ends[:, 1]))
-        raise ValueError(
-            f"`box` goes from {ends[k, 0]} to {ends[k, 1]} in state {k}; every lower end must be below its upper end."
-        )
-    return np.ascontiguousarray(ends)
 
 
 def _grid(W: Array, g: Array, box: Array, max_regions: int) -> Regions:
@@ -231,8 +200,8 @@ class _Branch(NamedTuple):
 class _Search:
     """Depth-first search over signs in coordinates u = (z - middle) / scale, in which the box has width <= 2."""
 
-    def __init__(self, W: Array, g: Array, box: Array, max_regions: int, deadline: float) -> None:
-        self.box, self.max_regions, self.deadline = box, max_regions, deadline
+    def __init__(self, W: Array, g: Array, box: Array, max_regions: int, patience: Patience) -> None:
+        self.box, self.max_regions, self.patience = box, max_regions, patience
         self.middle, self.scale = box.mean(axis=1), float((box[:, 1] - box[:, 0]).max() / 2)
         self.half = (box[:, 1] - box[:, 0]) / (2 * self.scale)
         norms = np.linalg.norm(W, axis=1)
@@ -247,23 +216,18 @@ class _Search:
         """Search until nothing is left, or until a limit."""
         status = SearchStatus.COMPLETE
         self.stack.append(self._root())
-        with progress("regions", 1000) as advance:
-            try:
-                done = shown = 0.0
-                while self.stack:
-                    if work_seconds() > self.deadline:
-                        status = SearchStatus.TIME_LIMIT
-                        break
-                    if len(self.found) == self.max_regions:
-                        status = SearchStatus.NODE_LIMIT
-                        break
-                    done += self._advance()
-                    if done - shown >= 1e-3:
-                        advance(int(1000 * (done - shown)))
-                        shown = done
-            except KeyboardInterrupt:
-                status = SearchStatus.INTERRUPTED
-        return self._finish(status)
+        with progress("regions", 1000) as advance, self.patience:
+            done = shown = 0.0
+            while self.stack:
+                self.patience.check()
+                if len(self.found) == self.max_regions:
+                    status = SearchStatus.NODE_LIMIT
+                    break
+                done += self._advance()
+                if done - shown >= 1e-3:
+                    advance(int(1000 * (done - shown)))
+                    shown = done
+        return self._finish(self.patience.ended or status)
 
     def _root(self) -> _Branch:
         """The box, with the signs of the units that cannot change in it."""
