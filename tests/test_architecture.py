@@ -314,7 +314,7 @@ ASKED = {  # how often the kind of a system is asked outside simulation/motion.p
     "analysis/basins/bounded_sets.py": (1, "samples of a flow are correlated: fewer of them are looked at"),
     "analysis/basins/census.py": (3, "a flow is given longer horizons by thinning samples; limit cycles are of flows"),
     "analysis/basins/dynamics.py": (4, "a quarter of a horizon is a number of steps or a time"),
-    "analysis/basins/endings.py": (1, "solved as a cycle of steps, or as a point of rest"),
+    "analysis/basins/endings.py": (1, "of a smooth flow a limit cycle is solved for along its own solver"),
     "analysis/basins/find.py": (1, "periods are whole numbers of steps, or times"),
     "analysis/branches/grid.py": (1, "orbits of maps are read for periods, those of flows for rest"),
     "analysis/branches/pattern_equation.py": (1, "multipliers of a map can be -1"),
