@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.stats import sem
 
 from retime.analysis.averages import standard_errors
+from retime.analysis.side_by_side import mean_return
 
 
 def errors_of(sums):
@@ -60,3 +62,16 @@ def test_equal_records_have_the_error_of_rounding():
 
 def test_one_record_has_no_error():
     assert errors_of(np.ones((1, 2)))[0].tolist() == [np.inf, np.inf]
+
+
+def test_mean_return_and_its_standard_error_are_those_of_the_crossings():
+    """A series of straight lines that comes up through 0.25 at known times; only its second half counts."""
+    gaps = np.array([9.0, 9.0, 9.0, 9.0, 1.0, 1.5, 1.25, 2.0, 1.0])
+    ups = np.cumsum(gaps)
+    times = np.sort(np.concatenate([ups - 0.3, ups + 0.1, [0.0]]))
+    x = 0.25 + np.concatenate([[-1.0], np.tile([-0.75, 0.25], len(ups))])
+    mean, error = mean_return(times, x, 0.25)
+    used = np.diff(ups[4:])
+    assert mean == pytest.approx(used.mean(), abs=1e-14)
+    assert error == pytest.approx(sem(used, ddof=0), abs=1e-14)
+    assert np.isnan(mean_return(times[:8], x[:8], 0.25)[0])
