@@ -262,9 +262,10 @@ def test_conditions_on_sampling_fail_for_fast_poles_and_delays():
     folded = rt.to_discrete(turning, DT, method="zoh").certificate.conditions[2]
     assert not folded.holds
     assert_allclose(folded.margin, np.pi / DT - 20, rtol=0, atol=1e-12)
-    late = rt.to_discrete(FLOW, DT, method=rt.ZeroOrderHold(delay=2 * DT)).certificate
-    assert [(c.holds, c.margin) for c in late.conditions[3:]] == [(False, -2)]
-    assert late.conditions[0].holds
+    for delay, states in ((2 * DT, 2), (1.3 * DT, 2), (0.3 * DT, 1)):
+        late = rt.to_discrete(FLOW, DT, method=rt.ZeroOrderHold(delay=delay)).certificate
+        assert [(c.holds, c.margin) for c in late.conditions[3:]] == [(False, -states)]
+        assert late.conditions[0].holds
 
 
 @pytest.mark.parametrize("name", ["tustin", "backward-diff", "matched", "foh", "impulse"])
@@ -415,19 +416,24 @@ def test_margins_of_an_approximate_step_are_those_of_its_error_and_its_modes(dt)
 @pytest.mark.parametrize("name", sorted({*MAP_NAMES} - {"linear"}))
 def test_the_margin_of_a_held_region_is_the_fraction_of_steps_that_leave_theirs(name, rng):
     model, dt = stable(name, rng), 0.4
-    z, s, f = rng.normal(size=(40, 4)), rng.normal(size=(40, 2)), model.canonical
-    bits = lambda x: x @ f.W2.T + s @ f.C2.T + f.h2 > 0  # noqa: E731
-    ends = []
-    for x, u, d in zip(z, s, bits(z), strict=True):
-        c = f.W1 @ (d * (f.C2 @ u + f.h2)) + f.C1 @ u + f.h1
-        step = expm(dt * np.block([[f.A + f.W1 * d @ f.W2, c[:, None]], [np.zeros((1, 5))]]))
-        ends.append(step[:4] @ np.append(x, 1))
-    left = (bits(z) != bits(np.array(ends))).any(axis=1).mean()
-    check(
-        rt.to_discrete(model, dt, method="zoh", states=z, inputs=s).certificate,
-        the_region=(left == 0, -left, 1e-15),
-        **{"each region's": (True, 1e-12, 0)},
-    )
+    f = model.canonical
+    draws = np.vstack(
+        [np.zeros(6), np.random.default_rng(0).normal(size=(16, 6))]
+    )  # what is measured on where nobody says
+    given = np.vstack([draws, rng.normal(size=(40, 6))])
+    bits = lambda z, s: z @ f.W2.T + s @ f.C2.T + f.h2 > 0  # noqa: E731
+    for where, options in ((draws, {}), (given, {"states": given[:, :4], "inputs": given[:, 4:]})):
+        z, s, ends = where[:, :4], where[:, 4:], []
+        for x, u, d in zip(z, s, bits(z, s), strict=True):
+            c = f.W1 @ (d * (f.C2 @ u + f.h2)) + f.C1 @ u + f.h1
+            step = expm(dt * np.block([[f.A + f.W1 * d @ f.W2, c[:, None]], [np.zeros((1, 5))]]))
+            ends.append(step[:4] @ np.append(x, 1))
+        left = (bits(z, s) != bits(np.array(ends), s)).any(axis=1).mean()
+        check(
+            rt.to_discrete(model, dt, method="zoh", **options).certificate,
+            the_region=(left == 0, -left, 1e-15),
+            **{"each region's": (True, 1e-12, 0)},
+        )
 
 
 def test_raised_regions_are_counted_where_their_clock_changes(rng):
