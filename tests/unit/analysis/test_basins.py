@@ -474,3 +474,11 @@ def test_an_orbit_on_its_way_to_a_set_is_none_of_its_own():
     family.group()
     assert len(family.groups) == 1
     assert family.of_orbit.tolist() == [0, 0, 0, 0, 0, -1]
+
+
+def test_a_place_that_orbits_pass_slowly_is_not_solved_for_as_a_point():
+    """z + 0.05 |z| + 1e-7 up to z = 1: Newton's method turns between -2e-6 and 2e-6, where z moves by 2e-7. The only point is 12 / 11."""
+    model = rt.ShallowPLRNN([0.95], [[0.1, -0.6]], [[1.0], [1.0]], [1e-7], [0.0, -1.0])
+    found = find_basins(model, (-2, 2), num=40, steps=400)
+    assert kinds(found) == ["fixed_point"]
+    assert found.attractors[0].points[0, 0] == pytest.approx((0.6 + 1e-7) / 0.55, abs=1e-12)

@@ -204,6 +204,9 @@ def test_kaplan_yorke_dimension(exponents, n, dimension, is_bound):
 
 def test_exponents_within_their_error_of_zero_count_as_zero():
     assert _dimension(np.array([-1e-4, -1.0]), np.array([1e-3, 1e-3]), 2) == (1.0, False)
+    for error, dimension in ((0.01, 2.6), (0.03, 2.6), (0.04, 2.5)):  # 0.1 is 10, 3.3 and 2.5 errors from zero
+        got = _dimension(np.array([0.5, 0.1, -1.0]), np.array([0.0, error, 0.0]), 3)
+        assert got == (pytest.approx(dimension), False)
 
 
 def test_history_ends_at_the_result(network):
