@@ -390,10 +390,14 @@ def test_margins_of_an_euler_field_are_those_of_its_step_and_its_flow(rng):
 
 def test_one_state_decides_nothing():
     model = rt.LinearSystem(turn(0.9, 0.4), np.zeros(2), NO_INPUTS)
-    for states in ([[1.0, 2.0]], [[1.0, 2.0]] * 3):
+    for states in ([[1.0, 2.0]], [[1.0, 2.0]] * 3, [[1.0, 2.0], [1.0, 2.000001]]):
         certificate = rt.to_continuous(model, method=rt.EulerField(), states=states).certificate
         assert not any(c.holds for c in certificate.conditions)
         assert np.isnan([c.margin for c in certificate.conditions]).all()
+    two = rt.to_continuous(
+        model, method=rt.EulerField(), states=[[1.0, 2.0], [1.0, 2.00001]]
+    )  # 1e-6 of 1 + |z| is 3e-6
+    assert two.certificate.conditions[0].holds
 
 
 @pytest.mark.parametrize("dt", [0.1, 2.5, 40.0])

@@ -473,3 +473,14 @@ def test_growth_that_passes_does_not_make_a_point_on_a_boundary_unstable():
     found = rt.find_fixed_points(rt.PLRNN([[0.999, 1.0], [0.0, 0.999]], [[0.0, 0.1], [0.0, 0.0]], [0.0, 0.0]))
     assert found.on_boundary.tolist() == [True]
     assert found.stable.tolist() == [True]
+
+
+def test_a_point_on_a_boundary_is_one_point_though_its_matrix_is_ill_conditioned(rng):
+    """z_1 = 0, known to 1e4 times rounding: it counts for both sides."""
+    for _ in range(20):
+        Q, R = (np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(2))
+        M, W, z = Q @ np.diag([1.0, 0.3, 1e-4]) @ R, np.zeros((3, 3)), np.array([0.0, 1.3, -0.7])
+        W[:, 0] = 0.25, 0.1, 0.05
+        found = rt.find_fixed_points(rt.PLRNN(np.eye(3) - M, W, M @ z))
+        assert found.on_boundary.tolist() == [True]
+        np.testing.assert_allclose(found.points[0], z, rtol=0, atol=1e-10)
