@@ -188,3 +188,8 @@ def test_the_fast_route_serves_matrices_with_simple_eigenvalues(rng):
     found = logs_by_eigenvectors(M, rng.normal(size=(40, 5, 3)), np.ones((40, 5)), None)
     assert max(max(x.of_map, x.of_inputs) for x in found) <= 1e-11  # rounding, times the condition of the eigenvectors
     assert [len(x.generator.L) - 5 for x in found] == count.tolist()
+
+
+@pytest.mark.parametrize(("n", "limit"), [(4, 1e-12), (16, 1e-12), (32, 2e-12)])
+def test_the_limit_of_the_residual_grows_with_the_number_of_states_from_sixteen_on(n, limit):
+    assert region_of(np.diag(np.linspace(0.2, 0.9, n))).limit == pytest.approx(limit, rel=1e-12)
