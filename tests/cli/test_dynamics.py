@@ -73,7 +73,7 @@ def test_analyze_writes_numbers_or_a_picture(run, file, tmp_path, suffix):
 
 
 def test_analyze_exits_with_1_when_the_proof_did_not_finish(run, file):
-    code, text, _ = run("analyze", file, "--time-limit", 0)
+    code, text, _ = run("analyze", file, "--time-limit", "1e-9")
     assert code == 1
     assert "not complete: time ended" in " ".join(text.split())
 
@@ -81,7 +81,7 @@ def test_analyze_exits_with_1_when_the_proof_did_not_finish(run, file):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--time-limit", -1), "--time-limit is -1.0; it must be a number >= 0"),
+        (("--time-limit", -1), "--time-limit is -1.0; it must be a number of seconds > 0"),
         (("--inputs", "1,2"), "--inputs has 2 numbers; the model has 0 inputs"),
         (("--steps", 0), "--steps is 0"),
         (("-o", "analysis.txt"), "it is written as .json or .csv or .png or .pdf or .svg"),

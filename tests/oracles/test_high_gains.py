@@ -162,3 +162,15 @@ def test_cycles_proven_complete_are_those_of_exact_arithmetic(rng, gain):
 @pytest.mark.parametrize("kind", KINDS)
 def test_cycles_of_many_networks_proven_complete_are_those_of_exact_arithmetic(rng, kind, gain):
     assert cycles_checked(rng, kind, gain, 12) >= 1
+
+
+def test_a_point_within_the_scope_is_not_excluded_by_a_region_that_is_singular_within_rounding():
+    """Rows (1, 1) and (1, 1 + 2^-52) of I - M: their difference, which rounding makes 0, puts the fixed point at 262144."""
+    W = np.array([[0.0, -1.0], [0.0, -0.5 - 2.0**-52]])
+    model = rt.PLRNN([[0.0, 0.0], [-1.0, 0.5]], W, [1.0, 1.0 + 2.0**-34])
+    want = rows_of(ExactMap(model.canonical).fixed_points(), 2)
+    assert want.tolist() == [[-262143, 262144]]
+    found = rt.find_fixed_points(model)
+    assert found.reach > 262144
+    assert found.complete
+    assert missing(want, found.points) == 0

@@ -335,3 +335,23 @@ def test_extreme_maps_are_converted_or_refused_without_a_warning(scale):
         assert region.condition >= 0
         assert region.is_unique in (True, False)
         assert np.isfinite(region.W).all()
+
+
+def test_limit_of_an_ill_conditioned_region_is_eight_times_what_rounding_does_to_its_step():
+    """Random errors of 2^-53 of the norms, by central differences of SciPy's exponential: 1.6e-10 on average, 4.9e-10 at most of 200."""
+    rng = np.random.default_rng(20200713)
+    S = [np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(4)]
+    S = S[2] @ np.diag([1, 1e3**0.5, 1e3]) @ S[3]
+    region = region_of(S @ np.diag([0.9, 0.5, 0.1]) @ np.linalg.inv(S), c=[1.0, 2.0, 3.0])
+    assert region.residual > 1e-12
+    X, errors = np.zeros((4, 4)), []
+    X[:3, :3], X[:3, 3] = region.W, region.h
+    for _ in range(200):
+        E = np.vstack([rng.normal(size=(3, 4)), np.zeros(4)])
+        E *= np.append(
+            np.full(3, np.linalg.norm(X[:, :3]) / np.linalg.norm(E[:, :3])),
+            np.linalg.norm(X[:, 3]) / np.linalg.norm(E[:, 3]),
+        )
+        change = (expm(X + 1e-7 * E) - expm(X - 1e-7 * E)) / 2e-7 * 2.0**-53
+        errors.append(max(np.linalg.norm(change[:, k]) / np.linalg.norm(expm(X)[:3, k]) for k in (slice(3), 3)))
+    assert 8 * np.mean(errors) / 2 <= region.limit <= 8 * np.max(errors) * 2

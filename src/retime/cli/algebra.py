@@ -139,7 +139,8 @@ SHOWN = 20  # modes in a printed table
 
 
 def _motion(model: Any, z: Array, s: Array | None) -> Array:
-    return model.time.motion(motion_of(model, "state").right(z, s), z)
+    given = np.zeros(model.num_inputs) if s is None else s
+    return model.time.motion(motion_of(model, "state").right(z, given), z)
 
 
 def _head(loaded: Loaded, written: str | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pytest
 
 import retime as rt
 from retime.analysis.basins import dynamics, find
+from retime.analysis.basins.bounded_sets import Family, drifts
 from retime.analysis.basins.find import find_basins
 from retime.analysis.basins.result import Plane, wilson
 from retime.core.errors import ShapeError
@@ -431,3 +432,54 @@ def test_only_models_are_taken():
         find_basins([], (0, 1))
     with pytest.raises(ShapeError, match="`slice base` has shape"):
         find_basins(bistable(), (0, 1), slice=Plane([0, 0], [1], [0], (0, 1)))
+
+
+@pytest.mark.parametrize(("gap", "kind"), [(1e-7, "fixed_point"), (1e-10, "neutral")])
+def test_a_multiplier_is_neutral_within_1e_9_of_the_unit_circle(gap, kind):
+    found = find_basins(scalar_plrnn(1 - gap, 0.0, gap), [[1, 1]], num=1, steps=20)
+    assert kinds(found) == [kind]
+
+
+def test_a_set_that_some_orbits_have_left_attracts_none():
+    """The tent map of slope 2.0002 on [0, 1]: a ten thousandth of what is left leaves in every step."""
+    tent = rt.ShallowPLRNN([2.0002], [[-4.0004]], [[1.0]], [0.0], [-0.5])
+    found = find_basins(tent, (0.01, 0.99), num=60, steps=200)
+    assert {*kinds(found)} == {"diverged", "undecided"}
+    assert "a chaotic transient" in found.message
+
+
+def circling(radii, turns):
+    """States `(w, 2)` on circles of the radii, `turns` times around."""
+    angle = 2 * np.pi * turns * np.arange(len(radii)) / len(radii)
+    return np.array(radii)[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
+
+
+def test_an_orbit_drifts_where_it_shrinks_or_grows_from_quarter_to_quarter():
+    still, shrinking = np.ones(400), np.linspace(1, 0.9, 400)
+    for radii, is_drift in (
+        (still, False),
+        (shrinking, True),
+        (shrinking[::-1], True),
+        (0.995 + 0.005 * shrinking, False),
+    ):
+        assert drifts(circling(radii, 20)) == is_drift
+    assert not drifts(circling(np.abs(shrinking - 0.95) + 1, 20))  # shrinks, then grows
+
+
+def test_an_orbit_on_its_way_to_a_set_is_none_of_its_own():
+    far = circling(np.ones(24 * 64), 24 * 10 * np.sqrt(2))
+    on_it = [far[k : k + 12 * 64].reshape(12, 64, 2) for k in (0, 100, 200, 300, 500)]
+    on_its_way = far[: 12 * 64] * (1 + 0.5 * np.exp(-np.arange(12 * 64) / 600))[:, None]
+    family = Family(np.concatenate(on_it[0]))
+    family.orbits = [*on_it, on_its_way.reshape(12, 64, 2)]
+    family.group()
+    assert len(family.groups) == 1
+    assert family.of_orbit.tolist() == [0, 0, 0, 0, 0, -1]
+
+
+def test_a_place_that_orbits_pass_slowly_is_not_solved_for_as_a_point():
+    """z + 0.05 |z| + 1e-7 up to z = 1: Newton's method turns between -2e-6 and 2e-6, where z moves by 2e-7. The only point is 12 / 11."""
+    model = rt.ShallowPLRNN([0.95], [[0.1, -0.6]], [[1.0], [1.0]], [1e-7], [0.0, -1.0])
+    found = find_basins(model, (-2, 2), num=40, steps=400)
+    assert kinds(found) == ["fixed_point"]
+    assert found.attractors[0].points[0, 0] == pytest.approx((0.6 + 1e-7) / 0.55, abs=1e-12)

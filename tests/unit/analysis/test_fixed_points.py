@@ -458,3 +458,28 @@ def test_a_focus_in_two_halves_is_stable_when_its_turns_shrink(damping, growth, 
     found = rt.find_fixed_points(model)
     assert found.on_boundary.tolist() == [True]
     assert found.stable.tolist() == [is_stable]
+
+
+@pytest.mark.parametrize(("gap", "kind"), [(1e-9, "stable node"), (1e-11, "stable node"), (1e-13, "neutral")])
+def test_a_multiplier_is_neutral_within_1e_12_of_the_unit_circle(gap, kind):
+    found = rt.find_fixed_points(rt.PLRNN([1 - gap], [[0.0]], [gap]))
+    assert found.kinds == (kind,)
+    assert found.stable.tolist() == [kind != "neutral"]
+
+
+def test_growth_that_passes_does_not_make_a_point_on_a_boundary_unstable():
+    """Jordan blocks of 0.999 on both sides: k 0.999^(k-1) is 300 after 500 steps, and 0 in the end."""
+    found = rt.find_fixed_points(rt.PLRNN([[0.999, 1.0], [0.0, 0.999]], [[0.0, 0.1], [0.0, 0.0]], [0.0, 0.0]))
+    assert found.on_boundary.tolist() == [True]
+    assert found.stable.tolist() == [True]
+
+
+def test_a_point_on_a_boundary_is_one_point_though_its_matrix_is_ill_conditioned(rng):
+    """z_1 = 0, known to 1e4 times rounding: it counts for both sides."""
+    for _ in range(20):
+        Q, R = (np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(2))
+        M, W, z = Q @ np.diag([1.0, 0.3, 1e-4]) @ R, np.zeros((3, 3)), np.array([0.0, 1.3, -0.7])
+        W[:, 0] = 0.25, 0.1, 0.05
+        found = rt.find_fixed_points(rt.PLRNN(np.eye(3) - M, W, M @ z))
+        assert found.on_boundary.tolist() == [True]
+        np.testing.assert_allclose(found.points[0], z, rtol=0, atol=1e-10)

@@ -211,3 +211,10 @@ def test_a_limit_cycle_beside_a_torus_in_the_same_cells_is_an_attractor_of_its_o
     found = find_basins(rt.VectorField(field, 4), [*RING, [-0.05, 0.05], [-0.05, 0.05]], num=40)
     assert sorted(a.kind for a in found.attractors) == ["bounded", "cycle"]
     assert agree(found.labels, ((found.starts[:, :2] ** 2).sum(axis=1) > 1.04).astype(int))
+
+
+@pytest.mark.parametrize(("orbits", "groups"), [(1, 1), (6, 2)])
+def test_a_gap_that_chance_may_leave_divides_no_set(orbits, groups):
+    """Means 0.06 apart, scatter 0.007: 8.5 standard errors of two blocks each, which Student's t with 2 degrees of freedom often exceeds."""
+    numbers = np.array([[[0.0], [0.01]]] * orbits + [[[0.06], [0.07]]] * orbits)
+    assert len(Groups.of(numbers)) == groups

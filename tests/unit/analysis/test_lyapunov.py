@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from interrupts import interrupt
 from retime.analysis.exponents import growth, maps, switched
 from retime.analysis.exponents.lyapunov import LyapunovSpectrum, lyapunov_spectrum, max_exponent
 from retime.analysis.exponents.statistics import dimension_of
+from retime.models import PiecewiseAffineFlow
 
 
 @pytest.fixture
@@ -203,6 +205,9 @@ def test_kaplan_yorke_dimension(exponents, n, dimension, is_bound):
 
 def test_exponents_within_their_error_of_zero_count_as_zero():
     assert dimension_of(np.array([-1e-4, -1.0]), np.array([1e-3, 1e-3]), 2) == (1.0, False)
+    for error, dimension in ((0.01, 2.6), (0.03, 2.6), (0.04, 2.5)):  # 0.1 is 10, 3.3 and 2.5 errors from zero
+        got = dimension_of(np.array([0.5, 0.1, -1.0]), np.array([0.0, error, 0.0]), 3)
+        assert got == (pytest.approx(dimension), False)
 
 
 def test_history_ends_at_the_result(network):
@@ -468,3 +473,20 @@ def test_one_exponent_takes_no_number(network):
     assert isinstance(max_exponent(model, z0, steps=100), LyapunovSpectrum)
     with pytest.raises(TypeError, match="computes one exponent"):
         max_exponent(model, z0, steps=100, num=2)
+
+
+class Moved:
+    """Regions whose steps are off by -1e-4: those of the logarithm, with another offset."""
+
+    def regions(self, maps, dt):
+        found = rt.MatrixLog().regions(maps, dt)
+        return [replace(r, h=r.h - 1e-4 * r.W[0, 0] / (r.transition[0, 1] - 1)) for r in found]
+
+
+def test_a_flow_that_is_not_its_map_has_the_exponents_of_its_own_orbit():
+    """0.8 z + 2e-5 rests at 1e-4 on one side of the boundary, 0.5 z + 2e-5 - 1e-4 at -1.6e-4 on the other."""
+    map_ = rt.PLRNN([0.5], [[0.3]], [2e-5])
+    exact, moved = rt.to_continuous(map_).model, PiecewiseAffineFlow(map_, Moved())
+    for model, slope in ((map_, 0.8), (exact, 0.8), (moved, 0.5)):
+        found = lyapunov_spectrum(model, [1e-4], steps=200)
+        np.testing.assert_allclose(found.exponents, np.log(slope), rtol=0, atol=1e-12)

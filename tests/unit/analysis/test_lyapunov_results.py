@@ -9,6 +9,7 @@ import pytest
 import retime as rt
 from retime.analysis.exponents import maps
 from retime.analysis.exponents.lyapunov import lyapunov_spectrum
+from retime.simulation.motion import motion_of
 
 GROWING = rt.PLRNN([10.0], [[0.0]], [0.1])
 
@@ -74,7 +75,7 @@ def test_few_vectors_of_a_map_of_low_rank_find_its_zeros():
     W[:3, :3] = [[0.4, 0.3, 0.0], [-0.2, 0.5, 0.1], [0.1, 0.0, 0.3]]
     W[3:] = 0.01 * np.random.default_rng(0).normal(size=(77, 80))
     model = rt.ReluRNN(W, np.zeros((80, 0)), np.concatenate([np.full(3, 2.0), np.full(77, -5.0)]))
-    assert maps.is_slim(model, 5)
+    assert maps.is_slim(motion_of(model), 5)
     r = lyapunov_spectrum(model, np.ones(80), steps=300, num=5)
     want = np.sort(np.log(np.abs(np.linalg.eigvals(W[:3, :3]))))[::-1]
     np.testing.assert_allclose(r.exponents[2], want[2], rtol=0, atol=2e-2)

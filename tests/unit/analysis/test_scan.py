@@ -700,3 +700,18 @@ def test_a_function_that_compiles_anew_stops_in_time_and_says_what_to_do():
 def test_no_values_are_refused():
     with pytest.raises(ValueError, match="`values` is empty; it must hold at least one value"):
         scan(tent(0.5, 0.5), "h[0]", [])
+
+
+def test_the_error_of_an_event_holds_what_interpolation_leaves():
+    """The multiplier of z = 0 is -exp(10 (p - 0.3)), which no cubic is."""
+    found = scan(tanh_unit(1.0, 0.0), lambda p: tanh_unit(-math.exp(10 * (p - 0.3)), 0.0), [0.0, 0.5, 1.0])
+    (event,) = found.events
+    assert event.kind == "flip"
+    assert 1e-14 < abs(event.value - 0.3) <= event.error <= 1e-8
+
+
+def test_a_steep_branch_is_not_taken_for_one_that_leaves():
+    """z goes from -1 to 1 while b goes from -1 to 1, of a range of 300."""
+    found = scan(tanh_unit(0.2, 0.0), "b[0]", [-150.0, 0.0, 150.0])
+    assert len(found.events) == 0
+    assert len(found.branches) == 1

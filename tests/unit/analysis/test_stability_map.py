@@ -193,3 +193,32 @@ def test_points_where_a_field_fades_towards_infinity_are_not_counted():
     found = stability_map(rt.VectorField(field, 2, 2), ("inputs[0]", "inputs[1]"), ([1.0], [1.5, 2.5]))
     assert found.num_points.tolist() == [[1, 1]]
     assert found.num_stable.tolist() == [[1, 0]]
+
+
+def turning(size, angle):
+    return size * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+
+
+def test_growth_by_turning_within_a_region_is_divergence():
+    """No direction expands for ever where two states turn; the unit reads the third one, which rests."""
+
+    def model(size, _):
+        W = np.zeros((3, 3))
+        W[:2, :2], W[2, 2] = turning(size, 1.0), 0.2
+        return rt.AlmostLinearRNN([0.0, 0.0, 0.3], W, [0.0, 0.0, 1.0], num_relu=1)
+
+    found = stability_map(model(1, 0), model, ([0.98, 1.1], [0.0]), z0=[1e-3, 0.0, 2.0], steps=150, max_period=4)
+    assert found.period[:, 0].tolist() == [1, -1]
+
+
+def test_a_slow_spiral_from_an_unstable_point_does_not_diverge():
+    """It grows by 1.0005 per step near (10, 10), and stays bounded."""
+
+    def model(size, angle):
+        M = turning(size, angle)
+        return rt.PLRNN(0.3 * np.eye(2), M - 0.3 * np.eye(2), (np.eye(2) - M) @ [10.0, 10.0])
+
+    far = rt.simulate(model(1.0005, 1.0), [10.01, 10.0], steps=60_000).states
+    assert 15 < far.max() < 25
+    found = stability_map(model(1, 1), model, ([1.0005], [1.0]), z0=[10.01, 10.0], steps=100)
+    assert found.period.tolist() == [[0]]

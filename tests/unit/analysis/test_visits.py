@@ -249,3 +249,21 @@ def test_other_things_than_a_model_and_its_orbit_are_refused(rng):
     other = rt.simulate(rt.PLRNN([0.5] * 2, np.eye(2), [1.0, 1]), [1.0, 1], steps=1)
     with pytest.raises(ValueError, match="have 2 entries; those of `model` 1"):
         boundary_distance(model, other)
+
+
+def test_error_of_the_entropy_rate_is_the_jackknife_over_ten_blocks():
+    """A skew tent map: its itinerary, its transitions counted with one tenth of them left out after the other."""
+    path = rt.simulate(rt.PLRNN([1.4], [[-3.1]], [1.0]), [0.3], steps=400)
+    got = visited_regions(path).entropy_rate
+    bits = path.patterns[:, 0].astype(int)
+    moves = np.column_stack([bits[:-1], bits[1:]])
+
+    def rate(moves):
+        n = np.array([[np.sum((moves == (i, j)).all(axis=1)) for j in (0, 1)] for i in (0, 1)]).astype(float)
+        p = n / n.sum(axis=1, keepdims=True)
+        return -sum(n[i, j] * np.log2(p[i, j]) for i in (0, 1) for j in (0, 1) if n[i, j]) / n.sum()
+
+    parts = np.array([rate(np.delete(moves, np.s_[40 * k : 40 * (k + 1)], axis=0)) for k in range(10)])
+    assert got.value == pytest.approx(rate(moves), abs=1e-12)
+    assert got.standard_error == pytest.approx(np.sqrt(0.9 * ((parts - parts.mean()) ** 2).sum()), abs=1e-12)
+    assert got.standard_error > 1e-4

@@ -6,6 +6,7 @@ from scipy.linalg import block_diag
 
 import retime as rt
 from references import clock_step
+from retime.convert.eigen_log import logs_by_eigenvectors
 
 
 def jordan(x, size):
@@ -171,3 +172,24 @@ def test_region_arrays_are_read_only():
     for array in (region.W, region.h, region.E):
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 0
+
+
+@pytest.mark.parametrize(("gap", "unique"), [(1e-15, False), (8e-12, False), (1e-9, True)])
+def test_eigenvalues_that_rounding_may_have_parted_are_not_called_different(gap, unique):
+    """300 times a singular value of 64 n 1e-15 |M| is 2e-11."""
+    assert region_of(np.diag([0.5, 0.5 + gap])).is_unique == unique
+
+
+def test_the_fast_route_serves_matrices_with_simple_eigenvalues(rng):
+    """Without the careful one, which would hide its errors."""
+    M = rng.normal(size=(40, 5, 5)) / np.sqrt(5)
+    count = (np.linalg.eigvals(M).real * (np.linalg.eigvals(M).imag == 0) < 0).sum(axis=1)
+    assert {*range(4)} <= {*count.tolist()}
+    found = logs_by_eigenvectors(M, rng.normal(size=(40, 5, 3)), np.ones((40, 5)), None)
+    assert max(max(x.of_map, x.of_inputs) for x in found) <= 1e-11  # rounding, times the condition of the eigenvectors
+    assert [len(x.generator.L) - 5 for x in found] == count.tolist()
+
+
+@pytest.mark.parametrize(("n", "limit"), [(4, 1e-12), (16, 1e-12), (32, 2e-12)])
+def test_the_limit_of_the_residual_grows_with_the_number_of_states_from_sixteen_on(n, limit):
+    assert region_of(np.diag(np.linspace(0.2, 0.9, n))).limit == pytest.approx(limit, rel=1e-12)

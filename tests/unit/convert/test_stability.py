@@ -73,3 +73,15 @@ def test_largest_step_of_exponential_euler_is_that_of_its_own_matrix():
 def test_wrong_argument_is_refused_with_a_reason(call, error, match):
     with pytest.raises(error, match=match):
         call(rt.RateRNN([[0.5]], [[1.0]], [0.0], tau=1.0))
+
+
+def test_a_factor_counts_as_one_within_1e_12():
+    region = rt.stability_region(rt.Euler())
+    np.testing.assert_array_equal(region.contains(np.array([5e-13, 5e-12])), [True, False])
+
+
+@pytest.mark.parametrize(("rate", "largest"), [(2e-14, 2.0), (1e-12, 0.0)])
+def test_a_rate_within_rounding_is_neutral(rate, largest):
+    """100 n 2^-52 |J| = 4.4e-14."""
+    model = rt.LinearSystem(np.diag([-1.0, rate]), np.zeros(2), np.zeros((2, 0)), time=rt.Continuous())
+    np.testing.assert_allclose(rt.max_stable_dt(model, rt.Euler(), at=np.zeros(2)), largest, rtol=0, atol=1e-12)

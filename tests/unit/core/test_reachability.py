@@ -48,3 +48,8 @@ def test_nothing_is_reached_without_an_input_or_with_zero_weights():
 
 def test_a_system_that_stands_still_is_reached_directly():
     assert reachable_dimension(np.zeros((3, 3)), np.eye(3)[:, :2], 1e-10) == 2
+
+
+def test_a_direction_counts_from_the_tolerance_on():
+    for size, dimension in ((1.5e-6, 2), (0.7e-6, 1)):
+        assert reachable_dimension(np.zeros((2, 2)), np.diag([1.0, size]), 1e-6) == dimension

@@ -83,3 +83,14 @@ def test_narrow_dip_below_zero_of_full_degree_is_found():
     # (x - 0.3)^2 - 1e-12, times a positive polynomial of degree 22
     c = np.polymul(np.poly([0.3 - 1e-6, 0.3 + 1e-6]), np.polymul([1] + [0] * 21 + [2], [1.0]))[::-1]
     assert abs(first(coefficients=c) - (0.3 - 1e-6)) <= 1e-8
+
+
+def test_the_polynomial_is_not_positive_where_it_is_said_to_have_changed(rng):
+    for _ in range(50):
+        c = rng.normal(size=8)
+        c[0], c[-1] = abs(c[0]), -abs(c[1:]).sum()
+        x, value = first(coefficients=c), 0.0
+        for a in c[::-1]:
+            value = value * x + a
+        assert 0 < x < 1
+        assert value <= 0

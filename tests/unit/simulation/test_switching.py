@@ -1,7 +1,10 @@
 """Subtle cases of the event-driven flow."""
 
+import math
+
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 import retime as rt
 from relays import relay
@@ -181,3 +184,29 @@ def test_units_that_rest_at_zero_are_released_in_a_cascade():
     path = rt.simulate(rt.ContinuousPLRNN(A, W, [0, 0, 1]), [-1, 0, 0], times=np.linspace(0, 2, 5))
     assert path.status == "completed"
     assert np.isfinite(path.states).all()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("order", [3, 5, 11])
+def test_a_unit_leaves_its_boundary_where_the_first_derivative_that_is_not_zero_points(order, sign):
+    """A chain of integrals, all 0 at first: z_1 = +-t^k / k!, and the integral of its positive part."""
+    A, W, h = np.diag(np.ones(order), 1), np.zeros((order + 1, order + 1)), np.zeros(order + 1)
+    A[order - 1, order], W[order, 0], h[order - 1] = 0.0, 1.0, sign
+    path = rt.simulate(rt.ContinuousPLRNN(A, W, h), np.zeros(order + 1), times=[0.0, 1.0, 2.0])
+    assert path.status == "completed"
+    want = path.times**order / math.factorial(order)
+    np.testing.assert_allclose(path.states[:, 0], sign * want, rtol=1e-14)
+    np.testing.assert_allclose(path.states[:, -1], path.times * want / (order + 1) * (sign > 0), rtol=1e-14)
+    assert len(path.switch_times) == 0
+
+
+def test_a_raised_region_that_is_left_and_entered_at_once_is_two_switches_and_a_new_auxiliary_state():
+    """z - 0.2 = 1.8 0.5^t cos(pi t) comes down to z = 0, where both fields point up: -0.2 0.5^t cos(pi t) from there."""
+    flow = rt.to_continuous(rt.PLRNN([0.5], [[-1.0]], [0.3])).model
+    path = rt.simulate(flow, [2.0], times=np.linspace(0, 2, 9), switching="state")
+    mode = lambda t: 0.5**t * np.cos(np.pi * t)  # noqa: E731
+    at = brentq(lambda t: 0.2 + 1.8 * mode(t), 0, 1, xtol=1e-15)
+    assert path.switch_units.tolist() == [0, 0]
+    np.testing.assert_allclose(path.switch_times, at, rtol=0, atol=1e-13)
+    want = 0.2 + np.where(path.times < at, 1.8 * mode(path.times), -0.2 * mode(path.times - at))
+    np.testing.assert_allclose(path.states[:, 0], want, rtol=0, atol=1e-13)

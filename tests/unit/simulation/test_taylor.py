@@ -1,5 +1,7 @@
 """Taylor series of affine flows against matrix exponentials in 50 digits."""
 
+import math
+
 import mpmath
 import numpy as np
 import pytest
@@ -91,3 +93,12 @@ def test_state_that_has_decayed_to_nothing_goes_on():
     assert path.status == "completed"
     assert abs(path.states[1, 0] + np.exp(-300.0)) <= 1e-12 * np.exp(-300.0)
     assert np.abs(path.states[3:]).max() <= 1e-300
+
+
+@pytest.mark.parametrize(("x", "degree"), [(1.0, 4), (8.0, 10), (8.0, 20), (15.0, 18)])
+def test_bound_of_the_remainder_holds_what_the_exponential_series_leaves_out(x, degree):
+    c = np.ones((ROWS, 1))
+    c[: degree + 1, 0] = [x**k / math.factorial(k) for k in range(degree + 1)]
+    left = sum(x**k / math.factorial(k) for k in range(degree + 1, 120))
+    bound = taylor._remainder.py_func(c, 1, degree, x)
+    assert left <= bound <= 4 * left

@@ -321,7 +321,7 @@ class _Side:
         level = float(first[:, unit].mean())
         if first[:, unit].std() <= 1e-9 * (1.0 + abs(level)):
             return []
-        found = [_mean_return(p.times, p.states[:, unit], level) for p in paths] + [(float("nan"), 0.0)] * (
+        found = [mean_return(p.times, p.states[:, unit], level) for p in paths] + [(float("nan"), 0.0)] * (
             3 - len(paths)
         )
         (x, e), (y, f), (w, _) = found
@@ -364,7 +364,7 @@ def _gap(x: float, y: float) -> float:
     return 0.0 if x == y else float(abs(x - y))
 
 
-def _mean_return(times: Array, x: Array, level: float) -> tuple[float, float]:
+def mean_return(times: Array, x: Array, level: float) -> tuple[float, float]:
     """Mean time between upward passages of `level` in the second half of a series, and its standard error."""
     fine = np.isfinite(x)
     times, x = times[fine], x[fine]
