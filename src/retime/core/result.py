@@ -1,9 +1,10 @@
-"""What every result of an analysis offers: a table for people, plain data for JSON, a picture."""
+"""What every result and every part of one offers: a table for people, plain data for JSON, a picture."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import fields
+from html import escape
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,29 +12,34 @@ from typing import Any, ClassVar
 from retime.core.rendering import dataframe, html_table, plain, text_table, write_csv
 
 
-class Result(ABC):
-    """Base of the results of `retime.analysis`: implement `_title`, `_table` and `_data`, name the plot, and where rows of numbers
-    would go into a table, implement `records`.
+class Result:
+    """Base of the results and of their parts, all of them dataclasses; a class says what differs from the defaults.
 
-    `_plot` is the function of `retime.plots` that draws the result, "" for none.
+    `_title` and, for a result with rows, `_table` are what people see; `_data` is what JSON gets; `_plot` is the function of
+    `retime.plots` that draws the result, "" for none; where rows of numbers would go into a table, implement `records`.
     """
 
     _plot: ClassVar[str] = ""
 
-    @abstractmethod
     def _title(self) -> str:
         """One line: what was found, and the status where it is not the good one."""
+        return ""
 
-    @abstractmethod
     def _table(self) -> tuple[Sequence[str], list[list[str]]]:
-        """Header and rows, as text."""
+        """Header and rows, as text; no header: the result is told in one line."""
+        return (), []
 
-    @abstractmethod
+    def _caption(self) -> str:
+        """The line above the table, or instead of it."""
+        name, title = type(self).__name__, self._title()
+        return f"{name}: {title}" if self._table()[0] else f"{name}({title})"
+
     def _data(self) -> dict[str, Any]:
-        """Names and values; arrays may be complex."""
+        """Names and values; arrays may be complex, parts are results themselves. By default the fields that are compared."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.compare}  # type: ignore[arg-type]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; complex numbers become [real, imaginary]."""
+        """Plain data for JSON; complex numbers become [real, imaginary], NaN and infinity None."""
         return plain(self._data())
 
     def records(self) -> list[dict[str, Any]]:
@@ -72,9 +78,8 @@ class Result(ABC):
 
     def __repr__(self) -> str:
         header, rows = self._table()
-        title = f"{type(self).__name__}: {self._title()}"
-        return f"{title}\n{text_table(header, rows)}" if rows else title
+        return f"{self._caption()}\n{text_table(header, rows)}" if rows else self._caption()
 
     def _repr_html_(self) -> str:
         header, rows = self._table()
-        return html_table(header, rows, caption=f"{type(self).__name__}: {self._title()}")
+        return html_table(header, rows, caption=self._caption()) if header else f"<code>{escape(repr(self))}</code>"
