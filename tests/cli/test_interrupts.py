@@ -12,7 +12,8 @@ import pytest
 SENTENCE = "retime: interrupted; files that were to be written are as they were.\n"
 HEAD = """
 import sys, types
-from retime.cli import interrupts, reported
+from retime.cli import interrupts
+from retime.cli.endings import reported
 def ready():
     print("ready", flush=True)
 def work(function):

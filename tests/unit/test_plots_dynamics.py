@@ -18,7 +18,7 @@ from retime import analysis
 from retime.analysis.branches.grid import StabilityMap, stability_map
 from retime.analysis.branches.scanning import scan
 from retime.analysis.cycles.result import Cycle, Cycles
-from retime.analysis.exponents.lyapunov import History, LyapunovSpectrum
+from retime.analysis.exponents.result import History, LyapunovSpectrum
 from retime.core.result import Result
 from retime.core.status import SearchStatus, TrajectoryStatus
 

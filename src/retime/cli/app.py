@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from retime.cli import reported
+from retime.cli.endings import reported
 from retime.cli.reading import reads_a_model
 
 app = typer.Typer(

@@ -1,11 +1,13 @@
 """model -> Conversion: to_continuous, to_discrete, rescale_time, linearize, their methods, and when they may be interchanged."""
 
 from retime.convert.bilinear import GeneralizedBilinear, Tustin
+from retime.convert.commuting import Interchange, interchange
+from retime.convert.continuous import to_continuous
+from retime.convert.discrete import to_discrete
 from retime.convert.embeddings import EulerField, FormalLog
 from retime.convert.holds import FirstOrderHold, ImpulseInvariant, ZeroOrderHold
 from retime.convert.integrators import Euler, ExponentialEuler, Heun, RungeKutta
-from retime.convert.interchange import Interchange, interchange
-from retime.convert.linearize import linearize
+from retime.convert.linearization import linearize
 from retime.convert.matched import MatchedPoles
 from retime.convert.matrix_log import MatrixLog
 from retime.convert.methods import INTEGRATORS, field_method, integrator
@@ -26,8 +28,6 @@ from retime.convert.tableaux import (
     TRAPEZOID,
     Tableau,
 )
-from retime.convert.to_continuous import to_continuous
-from retime.convert.to_discrete import to_discrete
 
 __all__ = [
     "DORMAND_PRINCE",

@@ -15,10 +15,8 @@ from retime.core.readout import Readout
 from retime.core.system import System
 from retime.core.time import CONTINUOUS, Discrete
 from retime.models import LinearSystem
-from retime.models.flow import register
 
 
-@register
 @dataclass(frozen=True)
 class GeneralizedBilinear(Integrator):
     """The generalized bilinear transform of a LinearSystem (SciPy's `gbt`).
@@ -84,7 +82,6 @@ class GeneralizedBilinear(Integrator):
         return True
 
 
-@register
 @dataclass(frozen=True)
 class Tustin(Integrator):
     """The trapezoid rule: order 2, implicit, every decaying mode decays whatever dt.

@@ -18,7 +18,6 @@ from retime.core.equation import Equation
 from retime.core.system import System
 from retime.core.time import CONTINUOUS
 from retime.models import DerivedSystem
-from retime.models.flow import register
 
 
 class Embedding(ABC):
@@ -36,7 +35,6 @@ class Embedding(ABC):
         return z
 
 
-@register
 @dataclass(frozen=True)
 class EulerField(Embedding):
     """The field whose Euler step with the map's own dt is the map.
@@ -59,7 +57,6 @@ class EulerField(Embedding):
         return Equation(_FormalField((1.0,), inner.function), {"inner": inner.parameters, "dt": np.float64(dt)})
 
 
-@register
 @dataclass(frozen=True)
 class FormalLog(Embedding):
     """The formal logarithm of a map, cut off after `order` terms.

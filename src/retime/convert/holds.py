@@ -20,13 +20,9 @@ from retime.core.status import RegionStatus
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import Discrete
 from retime.models import LinearSystem, PiecewiseAffineFlow, PiecewiseAffineRNN, RateRNN, RegionwiseMap
-from retime.models.flow import register
 from retime.models.regionwise import OwnRegions
 
-register(OwnRegions)
 
-
-@register
 @dataclass(frozen=True, eq=False, repr=False)
 class ZeroOrderHold(Integrator):
     """The exact flow over one step with the input held; piecewise-affine systems hold their region too.
@@ -102,7 +98,6 @@ class ZeroOrderHold(Integrator):
         return f"ZeroOrderHold({'' if self.delay is None else f'delay={np.asarray(self.delay).tolist()}'})"
 
 
-@register
 @dataclass(frozen=True)
 class FirstOrderHold(Integrator):
     """The exact flow of a LinearSystem whose input is a straight line from sample to sample.
@@ -159,7 +154,6 @@ class FirstOrderHold(Integrator):
         return True
 
 
-@register
 @dataclass(frozen=True)
 class ImpulseInvariant(Integrator):
     """The map whose response to an impulse is that of the flow at the samples, times dt (`impulse`).
@@ -227,7 +221,6 @@ class ImpulseInvariant(Integrator):
         return True
 
 
-@register
 @dataclass(frozen=True)
 class Resampled:
     """The regions that another method finds for its own step, held for another one.

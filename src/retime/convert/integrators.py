@@ -18,7 +18,6 @@ from retime.core.errors import ConvergenceError
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import Discrete
 from retime.models import DerivedSystem, LinearSystem, PiecewiseAffineRNN, RateRNN
-from retime.models.flow import register
 
 Interchanges = Literal["always", "equilibrium", "never"]
 
@@ -86,7 +85,6 @@ class Integrator(ABC):
         )
 
 
-@register
 @dataclass(frozen=True)
 class RungeKutta(Integrator):
     """A Runge-Kutta method, explicit or diagonally implicit, given by its tableau; the input is held over the step.
@@ -151,7 +149,6 @@ class RungeKutta(Integrator):
         return f"RungeKutta({self.tableau.name})"
 
 
-@register
 @dataclass(frozen=True)
 class Euler(Integrator):
     """Euler's method: z_{k+1} = z_k + dt F(z_k, s_k). Order 1.
@@ -228,7 +225,6 @@ def Heun() -> RungeKutta:
     return RungeKutta(HEUN)
 
 
-@register
 @dataclass(frozen=True, eq=False)
 class ExponentialEuler(Integrator):
     """Exponential Euler: the linear part is integrated exactly, the rest held over the step. Order 1.

@@ -17,10 +17,8 @@ from retime.core.exponential import linear_step
 from retime.core.system import System
 from retime.core.time import CONTINUOUS, Discrete, TimeBase
 from retime.models import LinearSystem
-from retime.models.flow import register
 
 
-@register
 @dataclass(frozen=True)
 class MatchedPoles(Integrator):
     """Matched poles and zeros of a LinearSystem with one input and one output (`matched`).

@@ -19,14 +19,12 @@ from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
 from retime.core.region import RegionFlow
 from retime.core.status import RegionStatus
-from retime.models.flow import register
 
 MEASURED = 5e-13  # what double precision measures above this is measured again exactly
 _CHUNK = 256
 _CHUNK_ENTRIES = 2**18  # entries of the augmented matrices of one chunk: bounds the memory of its temporaries
 
 
-@register
 @dataclass(frozen=True)
 class MatrixLog:
     """Exact conversion of affine maps by the matrix logarithm.

@@ -15,7 +15,6 @@ from retime.core.equation import Equation, evaluate
 from retime.core.system import System
 from retime.core.time import Discrete
 from retime.models import DerivedSystem
-from retime.models.flow import register
 
 _ADAMS = {
     1: (1.0,),
@@ -26,7 +25,6 @@ _ADAMS = {
 }
 
 
-@register
 @dataclass(frozen=True)
 class AdamsBashforth(Integrator):
     """The Adams-Bashforth method of `steps` steps: explicit, order `steps`, one evaluation of F per step.

@@ -16,7 +16,6 @@ from retime.core.equation import Equation
 from retime.core.system import System
 from retime.core.time import Continuous, Discrete
 from retime.models import DerivedSystem, PiecewiseAffineFlow, RegionwiseMap
-from retime.models.flow import register
 from retime.models.piecewise import combined_form
 from retime.models.regionwise import OwnRegions
 
@@ -66,7 +65,6 @@ def _stretch(model: System, factor: float) -> System:
     return DerivedSystem(model, Stretch(factor), 1.0, time=Continuous())
 
 
-@register
 @dataclass(frozen=True)
 class Stretch(Embedding):
     """dz/dt = F(z, s) / factor: what `rescale_time` makes of a vector field."""

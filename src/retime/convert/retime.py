@@ -6,6 +6,8 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
+from retime.convert.continuous import to_continuous
+from retime.convert.discrete import to_discrete
 from retime.convert.embeddings import EulerField, FormalLog
 from retime.convert.holds import ZeroOrderHold
 from retime.convert.integrators import Euler, Integrator, RungeKutta
@@ -13,8 +15,6 @@ from retime.convert.measure import Probe, probe, relative_error
 from retime.convert.methods import field_method
 from retime.convert.methods import integrator as named_integrator
 from retime.convert.tableaux import RK4
-from retime.convert.to_continuous import to_continuous
-from retime.convert.to_discrete import to_discrete
 from retime.core.arrays import positive
 from retime.core.certificate import Certificate, Condition
 from retime.core.conversion import Conversion

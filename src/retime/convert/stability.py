@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.polynomial.polynomial import polyder, polyval
@@ -13,7 +13,8 @@ from retime.convert.integrators import ExponentialEuler, Integrator, neutral
 from retime.convert.methods import integrator
 from retime.convert.multistep import AdamsBashforth
 from retime.core.arrays import Array, vector
-from retime.core.rendering import html_table, plain
+from retime.core.rendering import html_table
+from retime.core.result import Result
 from retime.core.states import one_state
 from retime.core.system import System
 from retime.core.time import Continuous
@@ -23,7 +24,7 @@ SCAN = 4000  # points per ray, logarithmic
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class StabilityRegion:
+class StabilityRegion(Result):
     """The set of z = dt lambda for which one step of a method does not enlarge a mode of dz/dt = lambda z.
 
     Attributes:
@@ -31,6 +32,8 @@ class StabilityRegion:
         real_limit: the region contains (-real_limit, 0) of the real axis; inf when all of it.
         imaginary_limit: the region contains the imaginary axis up to i imaginary_limit; 0 when none, inf when all of it.
     """
+
+    _plot: ClassVar[str] = "stability_region"
 
     method: Any
     real_limit: float
@@ -44,25 +47,16 @@ class StabilityRegion:
         """Whether z = dt lambda `(...)` lies in the region."""
         return self.factor(z) <= 1.0 + SLACK
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON (an infinite limit is None)."""
-        return plain(
-            {"method": repr(self.method), "real_limit": self.real_limit, "imaginary_limit": self.imaginary_limit}
-        )
-
-    def plot(self, **options: Any) -> Any:
-        """The region in the complex plane; see `retime.plots.stability_region`."""
-        from importlib import import_module
-
-        return import_module("retime.plots").stability_region(self, **options)
+    def _data(self) -> dict[str, Any]:
+        return super()._data() | {"method": repr(self.method)}
 
     def _repr_html_(self) -> str:
         rows = [["negative real axis", f"{self.real_limit:.6g}"], ["imaginary axis", f"{self.imaginary_limit:.6g}"]]
         return html_table(["stable up to |dt lambda|", repr(self.method)], rows)
 
-    def __repr__(self) -> str:
+    def _title(self) -> str:
         axes = [f"{x:.4g}" if np.isfinite(x) else "all" for x in (self.real_limit, self.imaginary_limit)]
-        return f"StabilityRegion({self.method!r}, negative real axis to {axes[0]}, imaginary axis to {axes[1]})"
+        return f"{self.method!r}, negative real axis to {axes[0]}, imaginary axis to {axes[1]}"
 
 
 def stability_region(method: Integrator) -> StabilityRegion:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
-from retime.core.rendering import html_table, paragraph, plain, terminal_width, text_table
+from retime.core.rendering import paragraph, terminal_width, text_table
+from retime.core.result import Result
 
 
 @dataclass(frozen=True)
-class Condition:
+class Condition(Result):
     """One hypothesis and what was measured of it.
 
     Attributes:
@@ -29,7 +30,7 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Certificate:
+class Certificate(Result):
     """What may be said about a conversion.
 
     Attributes:
@@ -59,25 +60,21 @@ class Certificate:
         """Whether every condition that the claim depends on holds."""
         return all(c.holds for c in self.conditions if c.required)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        own = asdict(self) | {"headline": self.plain_line, "conditions": [asdict(c) for c in self.conditions]}
-        return plain(own | {"holds": self.holds})
+    def _data(self) -> dict[str, Any]:
+        return super()._data() | {"headline": self.plain_line, "holds": self.holds}
 
     def __str__(self) -> str:
-        table = text_table(_HEADER, self._rows(), width=terminal_width())
+        table = text_table(*self._table(), width=terminal_width())
         head = [self.plain_line, "", f"claim: {self.claim}", f"scope: {self.scope}"]
         tail = f"\n{paragraph(f'source: {self.source}')}" if self.source else ""
         return f"{paragraph(chr(10).join(head))}\n{table}{tail}"
 
-    def _repr_html_(self) -> str:
-        return html_table(_HEADER, self._rows(), caption=f"{self.plain_line} {self.claim} Scope: {self.scope}")
+    def _caption(self) -> str:
+        return f"{self.plain_line} {self.claim} Scope: {self.scope}"
 
-    def _rows(self) -> list[list[str]]:
-        return [
+    def _table(self) -> tuple[Sequence[str], list[list[str]]]:
+        rows = [
             [c.name, "required" if c.required else "", "yes" if c.holds else "no", f"{c.margin:+.3g}", c.detail]
             for c in self.conditions
         ]
-
-
-_HEADER = ["condition", "", "holds", "margin", "margin is"]
+        return ["condition", "", "holds", "margin", "margin is"], rows

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from retime.core.certificate import Certificate
+from retime.core.result import Result
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Conversion:
+class Conversion(Result):
     """A converted model with its certificate.
 
     Attributes:
@@ -27,12 +28,11 @@ class Conversion:
         """The claim, its scope and the conditions with their measured margins."""
         return self.certify if isinstance(self.certify, Certificate) else self.certify()
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {"model": repr(self.model), "certificate": self.certificate.to_dict()}
+    def _data(self) -> dict[str, Any]:
+        return {"model": repr(self.model), "certificate": self.certificate}
 
-    def __repr__(self) -> str:
-        return f"Conversion({self.model!r})"
+    def _title(self) -> str:
+        return repr(self.model)
 
     def _repr_html_(self) -> str:
         return self.certificate._repr_html_()

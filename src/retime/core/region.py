@@ -10,6 +10,7 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.balance import balancing
 from retime.core.exponential import linear_step
+from retime.core.result import Result
 from retime.core.status import RegionStatus
 
 STRICT = 1e-12  # residual of a region that reproduces its map whatever its condition
@@ -22,7 +23,7 @@ def many(states: int) -> float:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RegionFlow:
+class RegionFlow(Result):
     """dy/dt = W y + h + E s inside one region, with y = (z, auxiliary states).
 
     The auxiliary states are appended last and are 0 at every sample time; from there the flow over one step `dt`
@@ -139,10 +140,10 @@ class RegionFlow:
         f = np.asarray(z) @ self.W[:n, :n].T + self.h[:n]
         return f if s is None else f + np.asarray(s) @ self.E[:n].T
 
-    def __repr__(self) -> str:
+    def _title(self) -> str:
         return (
-            f"RegionFlow({self.status}, {self.num_states} states + {self.auxiliary} auxiliary, "
-            f"residual {self.residual:.1e}, margin {self.margin:+.2e})"
+            f"{self.status}, {self.num_states} states + {self.auxiliary} auxiliary, "
+            f"residual {self.residual:.1e}, margin {self.margin:+.2e}"
         )
 
 

@@ -77,8 +77,10 @@ def html_table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: st
 def plain(value: Any) -> Any:
     """`value` with NumPy arrays and numbers turned into lists and Python numbers; NaN and infinity become None.
 
-    A complex number becomes [real, imaginary].
+    A complex number becomes [real, imaginary], a part that has a `to_dict` what that gives.
     """
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, np.ndarray):

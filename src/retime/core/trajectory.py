@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.core.rendering import dataframe, numbered, plain
+from retime.core.rendering import numbered
+from retime.core.result import Result
 from retime.core.states import finite_rows
 from retime.core.status import TrajectoryStatus
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Trajectory:
+class Trajectory(Result):
     """States over time, time first.
 
     Attributes:
@@ -31,6 +32,8 @@ class Trajectory:
         statuses: one status per member of a batch (one entry for a single trajectory).
         tolerance: error per step, absolute and relative, that the solver of a smooth flow was given; NaN where no solver was used.
     """
+
+    _plot: ClassVar[str] = "time_series"
 
     times: Array
     states: Array
@@ -103,43 +106,26 @@ class Trajectory:
                 rows.append({"time": t, **member, **numbered("z", z), **numbered("x", x)})
         return rows
 
-    def to_dataframe(self) -> Any:
-        """The `records` as a pandas DataFrame.
+    def _data(self) -> dict[str, Any]:
+        return {
+            "times": self.times,
+            "states": self.states,
+            "outputs": self.outputs,
+            "patterns": np.asarray(self.patterns).astype(int),
+            "switch_times": self.switch_times,
+            "switch_units": self.switch_units,
+            "status": str(self.status),
+            "status_time": self.status_time,
+            "message": self.message,
+            "tolerance": self.tolerance,
+        }
 
-        Raises:
-            MissingDependencyError: pandas is not installed.
-        """
-        return dataframe(self.records())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return plain(
-            {
-                "times": self.times,
-                "states": self.states,
-                "outputs": self.outputs,
-                "patterns": np.asarray(self.patterns).astype(int),
-                "switch_times": self.switch_times,
-                "switch_units": self.switch_units,
-                "status": str(self.status),
-                "status_time": self.status_time,
-                "message": self.message,
-                "tolerance": self.tolerance,
-            }
-        )
-
-    def plot(self, **options: Any) -> Any:
-        """Time graph of the states; see `retime.plots.time_series`."""
-        from importlib import import_module
-
-        return import_module("retime.plots").time_series(self, **options)
-
-    def __repr__(self) -> str:
+    def _title(self) -> str:
         shape = " x ".join(map(str, self.states.shape[1:]))
         tail = "" if self.status == "completed" else f" at t = {self.status_time:.6g}: {self.message}"
         return (
-            f"Trajectory({len(self.times)} times in [{self.times[0]:.6g}, {self.times[-1]:.6g}], states {shape}, "
-            f"{self._extent}{self.status}{tail})"
+            f"{len(self.times)} times in [{self.times[0]:.6g}, {self.times[-1]:.6g}], states {shape}, "
+            f"{self._extent}{self.status}{tail}"
         )
 
     @property
@@ -147,8 +133,3 @@ class Trajectory:
         if np.isfinite(self.tolerance):
             return f"tolerance {self.tolerance:.0e}, "
         return f"{self.num_switches} switches, " if self.patterns.shape[-1] else ""
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<code>{escape(repr(self))}</code>"

@@ -13,11 +13,12 @@ import numpy as np
 from retime.core.arrays import Array, positive
 from retime.core.errors import ModelFileError
 from retime.core.notice import notify
-from retime.io.arrays import FileArrays, read_arrays
+from retime.io.arrays import FileArrays
 from retime.io.check import agrees, check_of, other_readings
 from retime.io.control import from_control, to_control
 from retime.io.export import KerasNetwork, KerasWeights, TorchWeights, to_keras, to_torch
 from retime.io.families import recognize, start_of
+from retime.io.formats import read_arrays
 from retime.io.named import ALIASES, INITIAL_STATES, Recognition
 from retime.io.native import HEADER, save, unpack, with_dt
 from retime.io.objects import arrays_of

@@ -1,7 +1,6 @@
-"""From a weights file to named arrays; what the arrays mean is decided elsewhere.
+"""What a weights file holds, as named arrays; what they mean is decided elsewhere.
 
-`read_arrays` looks at the bytes, not at the suffix, and no reader executes anything that a file holds. Whatever is
-wrong with a file is a `ModelFileError` that names the file, what was expected, what was found and what to do.
+Whatever is wrong with a file is a `ModelFileError` that names the file, what was expected, what was found and what to do.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 
 from retime.core.errors import ModelFileError
 
-__all__ = ["FileArrays", "KerasLayer", "OnnxGraph", "OnnxNode", "read_arrays"]
+__all__ = ["FileArrays", "KerasLayer", "OnnxGraph", "OnnxNode"]
 
 MAX_OBJECTS = 100_000
 """Objects visited in one file: far above any model, far below what a file of crossing references can ask for."""
@@ -106,35 +105,6 @@ class FileArrays:
     refused: Mapping[str, str] = field(default_factory=dict)
     modules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
-
-
-def read_arrays(path: str | Path) -> FileArrays:
-    """Read the named arrays of a weights file of any supported format.
-
-    Args:
-        path: a MATLAB (v5, v7.3), PyTorch (zip), safetensors, NumPy `.npz`, Keras (HDF5, `.keras`), ONNX or JLD2 file; the
-            content decides which.
-
-    Returns:
-        A `FileArrays`.
-
-    Raises:
-        ModelFileError: the file is absent, empty, damaged, of another kind, or holds what retime refuses to read
-            (code, complex or sparse arrays, objects).
-        MissingDependencyError: an ONNX file, and the `onnx` package is not installed.
-
-    Cost: one pass over the file; the arrays are held in memory once.
-    """
-    from retime.io.formats import existing_file, head_of, holds_hdf5, read_here
-
-    path = existing_file(Path(path))
-    with reading(path, "readable weights file"):
-        is_apart = holds_hdf5(path, head_of(path))
-    if is_apart:
-        from retime.io.reader_process import read_apart
-
-        return read_apart(path)
-    return read_here(path)
 
 
 def refusal(path: Path, *, expected: str, found: str, remedy: str) -> ModelFileError:

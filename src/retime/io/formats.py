@@ -1,4 +1,7 @@
-"""Which reader a file is for, by its content; and what is said of files that none is for."""
+"""From a weights file to named arrays: which reader it is for, by its content; and what is said of files that none is for.
+
+`read_arrays` looks at the bytes, not at the suffix, and no reader executes anything that a file holds.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,44 @@ from pathlib import Path
 from retime.core.errors import ModelFileError
 from retime.io.arrays import SUPPORTED, FileArrays, reading, refusal
 
-__all__ = ["existing_file", "head_of", "holds_hdf5", "read_here"]
+__all__ = ["read_arrays", "read_here"]
+
+
+def read_arrays(path: str | Path) -> FileArrays:
+    """Read the named arrays of a weights file of any supported format.
+
+    Args:
+        path: a MATLAB (v5, v7.3), PyTorch (zip), safetensors, NumPy `.npz`, Keras (HDF5, `.keras`), ONNX or JLD2 file; the
+            content decides which.
+
+    Returns:
+        A `FileArrays`.
+
+    Raises:
+        ModelFileError: the file is absent, empty, damaged, of another kind, or holds what retime refuses to read
+            (code, complex or sparse arrays, objects).
+        MissingDependencyError: an ONNX file, and the `onnx` package is not installed.
+
+    Cost: one pass over the file; the arrays are held in memory once.
+    """
+    path = _existing_file(Path(path))
+    with reading(path, "readable weights file"):
+        is_apart = _holds_hdf5(path, _head_of(path))
+    if is_apart:
+        from retime.io.reader_process import read_apart
+
+        return read_apart(path) or read_here(path)
+    return read_here(path)
 
 
 def read_here(path: Path) -> FileArrays:
-    """`read_arrays` of an existing file in this process, of whatever kind it is."""
+    """`read_arrays` of an existing file in this process, whatever library that asks."""
     with reading(path, "readable weights file"):
-        head = head_of(path)
+        head = _head_of(path)
     return _reader_of_content(path, head)(path)
 
 
-def holds_hdf5(path: Path, head: bytes) -> bool:
+def _holds_hdf5(path: Path, head: bytes) -> bool:
     """Whether the HDF5 library would be asked to read a part of the file."""
     if head.startswith(b"PK"):
         with reading(path, "zip archive (PyTorch, NumPy or Keras)"), zipfile.ZipFile(path) as archive:
@@ -28,7 +58,7 @@ def holds_hdf5(path: Path, head: bytes) -> bool:
     return head.startswith((b"MATLAB 7.3", b"HDF5-based", _HDF5[:4])) or head[512:520] == _HDF5
 
 
-def existing_file(path: Path) -> Path:
+def _existing_file(path: Path) -> Path:
     """The path, if it is that of a file with content.
 
     Raises:
@@ -53,7 +83,7 @@ def _similar_name(path: Path) -> str:
     return f"; the folder holds {close[0]}" if close else ""
 
 
-def head_of(path: Path) -> bytes:
+def _head_of(path: Path) -> bytes:
     """The first bytes of a file, enough to tell what it is."""
     with path.open("rb") as file:
         return file.read(1024)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -23,12 +24,26 @@ from retime.core.system import System
 from retime.core.time import Continuous, Discrete
 from retime.io.arrays import FileArrays
 from retime.models import FAMILIES, DerivedSystem, Map, PiecewiseAffineFlow, RegionwiseMap, StackedRNN, VectorField
-from retime.models.flow import METHODS, method_named
+from retime.models.regionwise import OwnRegions
 
 VERSION = 3
 HEADER = "retime"
 
 _CLASSES: Mapping[str, Any] = FAMILIES | {c.family: c for c in (DerivedSystem, PiecewiseAffineFlow, RegionwiseMap)}
+
+
+@cache
+def methods() -> dict[str, Any]:
+    """The methods that a saved model may name, by class name; enter a class of your own to save what it made, and to load that."""
+    from retime import convert as c
+    from retime.convert.holds import Resampled
+    from retime.convert.rescale import Stretch
+
+    holds = (c.ZeroOrderHold, c.FirstOrderHold, c.ImpulseInvariant, c.MatchedPoles, Resampled)
+    steps = (c.Euler, c.GeneralizedBilinear, c.Tustin, c.RungeKutta, c.AdamsBashforth, c.ExponentialEuler)
+    return {x.__name__: x for x in (c.MatrixLog, c.EulerField, c.FormalLog, Stretch, OwnRegions, *holds, *steps)}
+
+
 _TAKEN = {"flow": ("readout",), "regionwise": ("readout",)}  # these take it from the model inside
 _DEPTH = 50  # models inside models; far above what operations make
 
@@ -138,13 +153,13 @@ def _pack_option(value: Any, where: str) -> Any:
         return {"array": value.tolist(), "shape": list(value.shape)}
     if isinstance(value, (tuple, list)):
         return [_pack_option(x, where) for x in value]
-    if is_dataclass(value) and METHODS.get(type(value).__name__) is type(value):
+    if is_dataclass(value) and methods().get(type(value).__name__) is type(value):
         return _pack_object(value, where)
     if callable(value):
         raise TypeError(_function_message(where))
     raise TypeError(
-        f"`{where}` is {value!r}, an object that a file has no name for. Methods are stored when their class is registered with "
-        "retime.models.flow.register."
+        f"`{where}` is {value!r}, an object that a file has no name for. Methods are stored when their class is entered in "
+        "`retime.io.native.methods()`."
     )
 
 
@@ -243,29 +258,25 @@ def _option(value: Any) -> Any:
 
 
 def _method(name: str, options: Mapping[str, Any]) -> Any:
-    """A registered method by its name.
+    """A method by its name.
 
     Raises:
         ModelFileError: there is none of this name, or it takes other options.
     """
     try:
-        cls = _method_class(name)
+        cls = methods()[name]
     except (KeyError, TypeError):
         raise ModelFileError(
-            f"the model was made by the method {name!r}, which this version does not have. Upgrade retime, or register its class."
+            f"the model was made by the method {name!r}, which this version does not have. Upgrade retime, or enter its class in "
+            "`retime.io.native.methods()`."
         ) from None
     try:
-        return method_named(name, _fields(cls, options))
+        return cls(**_fields(cls, options))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelFileError(
             f"the method {name!r} in the header has options that it does not take, {dict(options)!r:.200} ({error}). Save the model "
             "again, with this version."
         ) from error
-
-
-def _method_class(name: str) -> Any:
-    method_named("MatrixLog", {})  # imports the conversion methods, each of which enters its name
-    return METHODS[name]
 
 
 def _fields(cls: Any, options: Mapping[str, Any]) -> dict[str, Any]:

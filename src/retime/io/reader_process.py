@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -23,7 +23,6 @@ import numpy as np
 
 from retime.core.errors import ModelFileError
 from retime.io.arrays import FREE_BYTES, MAX_EXPANSION, FileArrays, KerasLayer, refusal
-from retime.io.formats import read_here
 
 __all__ = ["read_apart", "serve"]
 
@@ -38,9 +37,17 @@ CPU_SECONDS = 30
 
 _HELLO = b"retime reads HDF5\n"
 
+_PROGRAM = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from retime.io.formats import read_here
+from retime.io.reader_process import serve
+serve(read_here)
+"""
 
-def read_apart(path: Path) -> FileArrays:
-    """`read_here` in the other process; here, where no other Python can be started.
+
+def read_apart(path: Path) -> FileArrays | None:
+    """What `formats.read_here` finds, in the other process; None where no other Python can be started.
 
     Raises:
         ModelFileError: as `read_here`; or the HDF5 library ended on the file, or did not end.
@@ -53,7 +60,7 @@ def read_apart(path: Path) -> FileArrays:
             found = process.ask(path)
             if found is not None:
                 return found
-    return read_here(path)
+    return None
 
 
 _lock = threading.Lock()
@@ -80,9 +87,8 @@ class _Process:
     """The other Python, and the pipes to it."""
 
     def __init__(self) -> None:
-        code = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from retime.io.reader_process import serve; serve()"
         self._popen = subprocess.Popen(
-            [sys.executable, "-c", code, json.dumps(sys.path)],
+            [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -213,8 +219,8 @@ def _send(found: FileArrays, stream: IO[bytes]) -> None:
 # The other side.
 
 
-def serve() -> None:
-    """Answer questions until there are no more: paths as lines of JSON on standard input, answers on standard output."""
+def serve(read: Callable[[Path], FileArrays]) -> None:
+    """Answer questions until there are no more: paths as lines of JSON on standard input, what `read` finds on standard output."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a library prints is no answer
     answers.write(_HELLO)
@@ -230,7 +236,7 @@ def serve() -> None:
         path = Path(json.loads(line))
         _limit(path)
         try:
-            _send(read_here(path), answers)
+            _send(read(path), answers)
         except ModelFileError as error:
             answers.write(json.dumps({"error": str(error)}).encode() + b"\n")
             answers.flush()

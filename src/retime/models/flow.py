@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -26,27 +25,6 @@ class RegionMethod(Protocol):
     def regions(self, maps: AffineRegions, dt: float) -> list[RegionFlow]:
         """One `RegionFlow` per stacked map, for a step `dt`."""
         ...
-
-
-Method = TypeVar("Method")
-METHODS: dict[str, Any] = {}
-"""Methods by class name, for loading a saved flow; each registers itself with `register`."""
-
-
-def register(method: type[Method]) -> type[Method]:
-    """Class decorator: make a method available to saved flows."""
-    METHODS[method.__name__] = method
-    return method
-
-
-def method_named(name: str, options: dict[str, Any]) -> Any:
-    """A new method object by its class name and options; the conversion package registers its methods when it is imported.
-
-    Raises:
-        KeyError: no such method. TypeError: it does not have these options.
-    """
-    importlib.import_module("retime.convert")
-    return METHODS[name](**options)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

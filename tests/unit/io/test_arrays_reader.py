@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from retime.core.errors import ModelFileError
-from retime.io.arrays import read_arrays
+from retime.io.formats import read_arrays
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 

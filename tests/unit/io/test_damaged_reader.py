@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retime.core.errors import ModelFileError
-from retime.io.arrays import read_arrays
+from retime.io.formats import read_arrays
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 SHARED = Path(__file__).parents[4] / "shared" / "data"

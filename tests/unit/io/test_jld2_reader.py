@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from retime.core.errors import ModelFileError
-from retime.io.arrays import read_arrays
+from retime.io.formats import read_arrays
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 HEADER = b"HDF5-based Julia Data Format, version 0.1.1\x00 (Julia 1.10.4)\x00"

@@ -14,7 +14,7 @@ from scipy import sparse
 from scipy.io import loadmat, savemat
 
 from retime.core.errors import ModelFileError
-from retime.io.arrays import read_arrays
+from retime.io.formats import read_arrays
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 

@@ -8,6 +8,7 @@ import pytest
 
 import retime as rt
 from retime.convert import RK4, AdamsBashforth, Euler, ExponentialEuler, FormalLog, RungeKutta, Tableau, Tustin
+from retime.io.native import methods
 from retime.models import (
     FAMILIES,
     GRU,
@@ -229,7 +230,7 @@ class Mine(Euler):
         (lambda r: derived(r, Euler(), VectorField(lambda z: -z, 2)), "`VectorField.f` is a Python function"),
         (
             lambda r: derived(r, Mine()),
-            r"`DerivedSystem.method` is Mine.*, an object that a file has no name for.*register",
+            r"`DerivedSystem.method` is Mine.*, an object that a file has no name for.*native.methods",
         ),
     ],
 )
@@ -237,6 +238,25 @@ def test_function_or_unknown_object_is_refused(make, match, rng, tmp_path):
     with pytest.raises(TypeError, match=match):
         rt.save(make(rng), tmp_path / "m.npz")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_method_of_ones_own_is_saved_once_it_is_entered(rng, tmp_path, monkeypatch):
+    monkeypatch.setitem(methods(), "Mine", Mine)
+    model = derived(rng, Mine())
+    path = rt.save(model, tmp_path / "m.npz")
+    assert rt.load(path) == model
+    monkeypatch.undo()
+    with pytest.raises(
+        rt.ModelFileError, match=r"made by the method 'Mine', which this version does not have.*native\.methods"
+    ):
+        rt.load(path)
+
+
+def test_every_method_that_files_of_the_first_version_name_is_still_known():
+    first = "AdamsBashforth Euler EulerField ExponentialEuler FirstOrderHold FormalLog GeneralizedBilinear ImpulseInvariant "
+    second = "MatchedPoles MatrixLog OwnRegions Resampled RungeKutta Stretch Tustin ZeroOrderHold"
+    assert {*(first + second).split()} == methods().keys()
+    assert all(cls.__name__ == name for name, cls in methods().items())
 
 
 def test_other_class_inside_is_named(rng, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from retime.core.errors import ModelFileError
-from retime.io.arrays import read_arrays
+from retime.io.formats import read_arrays
 
 
 def test_unicode_scalar_goes_to_the_metadata(tmp_path):

@@ -20,7 +20,7 @@ def file(tmp_path):
 
 
 def test_a_process_that_has_grown_ends_after_its_answer(file):
-    code = "from retime.io import reader_process as r; r.SWOLLEN = 0; r.serve()"
+    code = "from retime.io import formats, reader_process as r; r.SWOLLEN = 0; r.serve(formats.read_here)"
     questions = (json.dumps(str(file)) + "\n").encode() * 2
     done = subprocess.run([sys.executable, "-c", code], input=questions, capture_output=True)
     assert done.returncode == 0

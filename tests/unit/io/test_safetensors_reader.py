@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from retime.core.errors import ModelFileError
-from retime.io.arrays import read_arrays
+from retime.io.formats import read_arrays
 
 
 def write_raw(path, dtype: str, shape: list[int], body: bytes) -> None:

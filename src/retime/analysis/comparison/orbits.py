@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.errors import ShapeError
-from retime.core.rendering import html_table, plain, text_table
+from retime.core.result import Result
 from retime.core.status import TrajectoryStatus
 from retime.core.system import System, initial_states
 from retime.core.time import Discrete
@@ -19,7 +20,7 @@ from retime.simulation import simulate
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Comparison:
+class Comparison(Result):
     """Differences between a map and another system at sample times.
 
     Attributes:
@@ -33,6 +34,8 @@ class Comparison:
         status: `completed`, or why one of them ended early.
         message: at which step the numbers stop and why, and how many steps have no one-step error; empty when all were measured.
     """
+
+    _plot: ClassVar[str] = "errors"
 
     one_step_error: Array
     orbit_error: Array
@@ -63,40 +66,23 @@ class Comparison:
             "first_step_apart": int(far[0]) if len(far) else -1,
         }
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return plain(
-            {
-                **self.summary(),
-                "switching": self.switching,
-                "status": str(self.status),
-                "message": self.message,
-                "one_step_error": self.one_step_error,
-                "orbit_error": self.orbit_error,
-            }
-        )
+    def _data(self) -> dict[str, Any]:
+        return {
+            **self.summary(),
+            "switching": self.switching,
+            "status": str(self.status),
+            "message": self.message,
+            "one_step_error": self.one_step_error,
+            "orbit_error": self.orbit_error,
+        }
 
-    def plot(self, **options: Any) -> Any:
-        """Errors over steps; see `retime.plots.errors`."""
-        from importlib import import_module
-
-        return import_module("retime.plots").errors(self, **options)
-
-    @property
-    def _title(self) -> str:
+    def _caption(self) -> str:
         text = f"Comparison({self.switching or 'no switching rule'}, {self.status})"
         return f"{text}: {self.message}" if self.message else text
 
-    def _rows(self) -> list[list[str]]:
-        return [
-            [k.replace("_", " "), f"{v:.3g}" if isinstance(v, float) else str(v)] for k, v in self.summary().items()
-        ]
-
-    def __repr__(self) -> str:
-        return f"{self._title}\n{text_table(['', 'value'], self._rows())}"
-
-    def _repr_html_(self) -> str:
-        return html_table(["", "value"], self._rows(), caption=self._title)
+    def _table(self) -> tuple[Sequence[str], list[list[str]]]:
+        values = self.summary().items()
+        return ["", "value"], [[k.replace("_", " "), f"{v:.3g}" if isinstance(v, float) else str(v)] for k, v in values]
 
 
 def compare(

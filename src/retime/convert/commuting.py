@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from retime.convert.continuous import to_continuous
+from retime.convert.discrete import to_discrete
 from retime.convert.holds import ZeroOrderHold
 from retime.convert.integrators import Integrator
-from retime.convert.linearize import linearize
+from retime.convert.linearization import linearize
 from retime.convert.methods import integrator
 from retime.convert.rescale import rescale_time
-from retime.convert.to_continuous import to_continuous
-from retime.convert.to_discrete import to_discrete
 from retime.core.arrays import Array, positive, real_array
 from retime.core.certificate import Condition
-from retime.core.rendering import html_table, plain, terminal_width, text_table
+from retime.core.rendering import terminal_width, text_table
+from retime.core.result import Result
 from retime.core.states import one_state
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import Continuous, Discrete
@@ -27,7 +29,7 @@ TOLERANCE = 1e-9  # relative difference below which the two orders count as the 
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Interchange:
+class Interchange(Result):
     """Two procedures in both orders.
 
     Attributes:
@@ -50,20 +52,23 @@ class Interchange:
     condition: Condition
     controllability: Condition | None = field(default=None)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        conditions = [c for c in (self.condition, self.controllability) if c is not None]
-        return plain(
-            {
-                "procedures": self.procedures,
-                "results": [repr(r) for r in self.results],
-                "difference": self.difference,
-                "commutes": self.commutes,
-                "conditions": [vars(c) for c in conditions],
-            }
-        )
+    @property
+    def _conditions(self) -> list[Condition]:
+        return [c for c in (self.condition, self.controllability) if c is not None]
 
-    def _rows(self) -> list[list[str]]:
+    def _data(self) -> dict[str, Any]:
+        return {
+            "procedures": self.procedures,
+            "results": [repr(r) for r in self.results],
+            "difference": self.difference,
+            "commutes": self.commutes,
+            "conditions": self._conditions,
+        }
+
+    def _caption(self) -> str:
+        return ""
+
+    def _table(self) -> tuple[Sequence[str], list[list[str]]]:
         first, second = self.procedures
         other = "the original" if "to_continuous" in self.procedures else f"{second}, then {first}"
         rows = [
@@ -72,16 +77,12 @@ class Interchange:
             ["largest difference", f"{self.difference:.3g}"],
             ["commutes", "yes" if self.commutes else "no"],
         ]
-        for c in (self.condition, self.controllability):
-            if c is not None:
-                rows.append([c.name, f"{'holds' if c.holds else 'fails'} (margin {c.margin:+.3g}: {c.detail})"])
-        return rows
+        for c in self._conditions:
+            rows.append([c.name, f"{'holds' if c.holds else 'fails'} (margin {c.margin:+.3g}: {c.detail})"])
+        return ["interchange", ""], rows
 
     def __repr__(self) -> str:
-        return text_table(["interchange", ""], self._rows(), width=terminal_width())
-
-    def _repr_html_(self) -> str:
-        return html_table(["interchange", ""], self._rows())
+        return text_table(*self._table(), width=terminal_width())
 
 
 def interchange(
