@@ -34,7 +34,7 @@ def train(
     batch_size: int = 64,
     seed: int = 0,
     optimizer: Any = None,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 3e-4,
     clip: float = 1.0,
     initial: str = "memory",
     gain: float = 1.0,
