@@ -125,15 +125,15 @@ class Adjoint:
         self.low[self.n - self.P : self.n] = 0.0
 
     def gradient(
-        self, A: Array, W: Array, h: Array, z0: Array, x: Array, f: Array, weight: Array
+        self, A: Array, W: Array, h: Array, z0: Array, forced: Array, x: Array, f: Array, weight: Array
     ) -> tuple[float, Array, Array, Array, Array]:
         """Loss, and its derivatives by A `(n,)`, W `(n, n)`, h `(n,)` and z0 `(n, 16)`.
 
-        x: data `(N, T + 1, 16)`. f: forcing, weight: of each squared error, of that shape.
+        forced: data that force `(N, T + 1, 16)`. x: data that are wanted, f: forcing, weight: of each squared error, of that shape.
         """
         n = self.n
         self.A[:n], self.h[:n], self.W[:n, :n], self.Z[:n, 0] = A, h, W, z0
-        run_forward(self.A, self.W, self.h, self.low, x, f, self.Z, self.Y, self.F)
+        run_forward(self.A, self.W, self.h, self.low, forced, f, self.Z, self.Y, self.F)
         loss = run_back(self.A, self.W, self.low, x, f, weight, self.Z, self.Y, self.G, self.state, self.sums)
         dW = self.G.reshape(self.rows, -1) @ self.F.reshape(self.rows, -1).T
         dA, dh = self.sums.sum(axis=2)
