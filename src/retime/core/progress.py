@@ -88,6 +88,10 @@ def _in_lines(label: str, total: int) -> Iterator[_Advance]:
         now = time.monotonic()
         if now >= due and done < total and sys.stderr is not None:
             due = now + NEXT_LINE
-            print(f"retime: {label}{note and ', ' + note}, {100 * done // total} % after {now - begun:.0f} s", file=sys.stderr, flush=True)
+            print(
+                f"retime: {label}{note and ', ' + note}, {100 * done // total} % after {now - begun:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
 
     yield advance

@@ -57,7 +57,17 @@ def run_forward(A: Array, W: Array, h: Array, low: Array, x: Array, f: Array, Z:
 
 @kernel
 def run_back(
-    A: Array, W: Array, low: Array, x: Array, f: Array, weight: Array, Z: Array, Y: Array, G: Array, state: Array, sums: Array
+    A: Array,
+    W: Array,
+    low: Array,
+    x: Array,
+    f: Array,
+    weight: Array,
+    Z: Array,
+    Y: Array,
+    G: Array,
+    state: Array,
+    sums: Array,
 ) -> float:
     """Sum of weight (z - x)^2; G `(n, T, 16)`: dL/dz_{t+1}; state `(n, 16)`: dL/dz_0; sums `(2, n, 16)`: dL/dA and dL/dh of each sequence."""
     n, T, N, zero, two = Y.shape[0], Y.shape[1], x.shape[0], A.dtype.type(0), A.dtype.type(2)

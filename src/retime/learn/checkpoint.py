@@ -52,11 +52,19 @@ class Checkpoint:
                 record = json.loads(bytes(file["record"]).decode())
                 leaves = [file[f"leaf_{k}"] for k in range(len(file.files) - 1)]
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise RetimeError(f"{self.path} is no checkpoint of retime ({error}); give another `checkpoint`.") from error
+            raise RetimeError(
+                f"{self.path} is no checkpoint of retime ({error}); give another `checkpoint`."
+            ) from error
         wanted = json.loads(json.dumps(self.run))
-        differ = [f"{k} is {wanted.get(k)!r}, there {record['run'].get(k)!r}" for k in wanted if wanted.get(k) != record["run"].get(k)]
+        differ = [
+            f"{k} is {wanted.get(k)!r}, there {record['run'].get(k)!r}"
+            for k in wanted
+            if wanted.get(k) != record["run"].get(k)
+        ]
         same = [(x.shape, x.dtype) for x in leaves] == [(np.shape(x), np.asarray(x).dtype) for x in like]
         if differ or not same:
             why = "; ".join(differ) or "its arrays have other shapes"
-            raise RetimeError(f"{self.path} is the checkpoint of another run: {why}. Give another `checkpoint`, or resume=False.")
+            raise RetimeError(
+                f"{self.path} is the checkpoint of another run: {why}. Give another `checkpoint`, or resume=False."
+            )
         return leaves, record

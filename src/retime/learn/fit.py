@@ -98,17 +98,35 @@ def fit(
         raise ValueError(f'`dtype` is {dtype!r}; it must be "float32" or "float64".')
     if not 0.0 < held_out < 1.0:
         raise ValueError(f"`held_out` is {held_out!r}; it must be a share of the recording, between 0 and 1.")
-    rates = tuple(positive("learning_rate", x, "per update") for x in np.broadcast_to(np.asarray(learning_rate, float), 2))
+    rates = tuple(
+        positive("learning_rate", x, "per update") for x in np.broadcast_to(np.asarray(learning_rate, float), 2)
+    )
     data = recording(series, missing=missing, standardize=standardize)
     if num_states < data.num_channels:
-        raise ValueError(f"`num_states` is {num_states}; it must be at least {data.num_channels}, the channels of `series`.")
+        raise ValueError(
+            f"`num_states` is {num_states}; it must be at least {data.num_channels}, the channels of `series`."
+        )
     net = network(family, num_states, 0, data.num_channels, options)
     known, judged = data.split(held_out)
     if known.shortest < 3:
         raise ValueError(f"`series` leaves {known.shortest} samples to learn from; it is too short.")
     forcing = SparseForcing() if forcing is None else forcing
     updates = epochs * batches
-    job = _Job(known, judged, net, forcing, min(sequence, known.shortest - 1), batch_size, noise, rates, optimizer, updates, seed, dtype, dt)
+    job = _Job(
+        known,
+        judged,
+        net,
+        forcing,
+        min(sequence, known.shortest - 1),
+        batch_size,
+        noise,
+        rates,
+        optimizer,
+        updates,
+        seed,
+        dtype,
+        dt,
+    )
     begun = work_seconds()
     with double_precision(), one_blas_thread():
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint), job.identity)
@@ -152,7 +170,14 @@ class _Job:
         """What decides the run; of the data their sizes and sums."""
         own = {k: getattr(self, k) for k in ("sequence", "batch_size", "noise", "updates", "seed", "dtype")}
         sums = [[len(x), float(np.abs(x).sum())] for x in self.data.series]
-        return {"network": repr(self.net), "forcing": repr(self.forcing), "rates": list(self.rates), "data": sums, "optimizer": self.optimizer is None, **own}
+        return {
+            "network": repr(self.net),
+            "forcing": repr(self.forcing),
+            "rates": list(self.rates),
+            "data": sums,
+            "optimizer": self.optimizer is None,
+            **own,
+        }
 
     @cached_property
     def rule(self) -> Any:
@@ -181,9 +206,16 @@ class _Job:
         place = rng.integers(0, ends[-1], size=self.batch_size)
         which = np.searchsorted(ends, place, side="right")
         start = place - np.concatenate([[0], ends])[which]
-        parts = [(self._by_channel[k][:, a : a + T + 1], self._known[k][:, a : a + T + 1]) for k, a in zip(which, start, strict=True)]
+        parts = [
+            (self._by_channel[k][:, a : a + T + 1], self._known[k][:, a : a + T + 1])
+            for k, a in zip(which, start, strict=True)
+        ]
         x, weight = np.stack([p[0] for p in parts], axis=2), np.stack([p[1] for p in parts], axis=2)
-        forced = x + np.asarray(self.noise, self.dtype) * rng.standard_normal(x.shape, dtype=np.dtype(self.dtype).type) if self.noise else x
+        forced = (
+            x + np.asarray(self.noise, self.dtype) * rng.standard_normal(x.shape, dtype=np.dtype(self.dtype).type)
+            if self.noise
+            else x
+        )
         return forced, x, weight / max(float(weight[:, 1:].sum()), 1.0)
 
     @cached_property
@@ -198,7 +230,7 @@ class _Job:
         """One gradient step."""
         forced, x, weight = self.batch(number)
         f = self.forcing.strength(self.sequence + 1, number / max(self.updates, 1)).astype(self.dtype)
-        strength = f[None, :, None] * (weight > 0)
+        strength = np.where(weight > 0, f[None, :, None], f.dtype.type(0))
         if not self._by_hand:
             return self._compiled(state, forced, x, strength, weight)
         p, rule_state = state
@@ -214,14 +246,18 @@ class _Job:
         P = self.net.options.get("num_relu", self.net.n)
         return Adjoint(self.net.n, P, self.net.p, self.sequence, np.dtype(self.dtype))
 
-    def _gradient(self, p: Parameters, forced: Array, x: Array, strength: Array, weight: Array) -> tuple[float, Parameters]:
+    def _gradient(
+        self, p: Parameters, forced: Array, x: Array, strength: Array, weight: Array
+    ) -> tuple[float, Parameters]:
         """Of sixteen sequences at a time; what is missing to sixteen has no weight."""
         total, sums = 0.0, {k: np.zeros_like(v) for k, v in p.items()}
         for first in range(0, self.batch_size, LANES):
             spare = max(first + LANES - self.batch_size, 0)
-            lanes = [np.ascontiguousarray(np.pad(a[:, :, first : first + LANES], ((0, 0), (0, 0), (0, spare)))) for a in (forced, x, strength, weight)]
+            lanes = [_sixteen(a[:, :, first : first + LANES], spare) for a in (forced, x, strength, weight)]
             z0 = np.concatenate([lanes[0][:, 0], p["lift"] @ lanes[0][:, 0]])
-            loss, dA, dW, dh, dz0 = self._room.gradient(p["A"], p["W"], p["h"], z0, lanes[0], lanes[1], lanes[2], lanes[3])
+            loss, dA, dW, dh, dz0 = self._room.gradient(
+                p["A"], p["W"], p["h"], z0, lanes[0], lanes[1], lanes[2], lanes[3]
+            )
             total += loss
             for name, part in (("A", dA), ("W", dW), ("h", dh), ("lift", dz0[self.net.p :] @ lanes[0][:, 0].T)):
                 sums[name] += part
@@ -271,7 +307,9 @@ class _Job:
         N, n = self.net.p, self.net.n
         own = {k: np.asarray(v, dtype=np.float64) for k, v in parameters.items() if k != "lift"}
         B = np.hstack([np.diag(self.data.std), np.zeros((N, n - N))])
-        return self.net.model({**own, "C": np.zeros((n, 0)), "readout_B": B, "readout_b": self.data.mean}, Discrete(self.dt))
+        return self.net.model(
+            {**own, "C": np.zeros((n, 0)), "readout_B": B, "readout_b": self.data.mean}, Discrete(self.dt)
+        )
 
     def check(self, parameters: Parameters) -> dict[str, float]:
         """A free run against the held-out part; `score` is the sum of both distances, infinite for a run that left or came to rest."""
@@ -285,9 +323,18 @@ class _Job:
         found = {"prediction_error": self._prediction_error(model, x, lift), "loss": math.nan}
         found["loss"] = found["prediction_error"]
         outputs = np.asarray(run.outputs)[-steps:]
-        rests = run.status != "completed" or not np.isfinite(outputs).all() or (outputs.std(axis=0) <= 1e-6 * self.data.std).all()
+        rests = (
+            run.status != "completed"
+            or not np.isfinite(outputs).all()
+            or (outputs.std(axis=0) <= 1e-6 * self.data.std).all()
+        )
         if rests or len(real) < 32:
-            return {**found, "state_space_divergence": math.inf, "spectral_distance": 1.0, "score": 1e6 + min(found["loss"], 1e6)}
+            return {
+                **found,
+                "state_space_divergence": math.inf,
+                "spectral_distance": 1.0,
+                "score": 1e6 + min(found["loss"], 1e6),
+            }
         D, H = float(state_space_divergence(real, outputs)), float(spectral_distance(real, outputs))
         D = D if math.isfinite(D) else 1e3
         return {**found, "state_space_divergence": D, "spectral_distance": H, "score": D + H}
@@ -305,3 +352,7 @@ class _Job:
             z = model.step(z)
         with np.errstate(all="ignore"):
             return float(np.sqrt(np.mean((z[:, :N] - x[starts + 2 * HORIZON]) ** 2)))
+
+
+def _sixteen(a: Array, spare: int) -> Array:
+    return np.ascontiguousarray(np.pad(a, ((0, 0), (0, 0), (0, spare))) if spare else a)

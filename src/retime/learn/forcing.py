@@ -62,7 +62,9 @@ class GeneralizedForcing:
 
     def __post_init__(self) -> None:
         if np.shape(self.alpha) not in ((), (2,)) or not all(0.0 <= a <= 1.0 for a in np.atleast_1d(self.alpha)):
-            raise ValueError(f"`alpha` is {self.alpha!r}; it must be a number from 0 to 1, or two: the first and the last.")
+            raise ValueError(
+                f"`alpha` is {self.alpha!r}; it must be a number from 0 to 1, or two: the first and the last."
+            )
 
     def strength(self, steps: int, share: float) -> Array:
         """alpha at every step, all of the data at the first."""

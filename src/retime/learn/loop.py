@@ -121,11 +121,19 @@ class Loop:
             return fresh
         state, best = jax.tree.unflatten(tree, [jax.numpy.asarray(x) for x in found[0]])
         record = found[1]
-        return Progress(state, best, record["step"], record["history"], record["losses"], record["score"], record["since"])
+        return Progress(
+            state, best, record["step"], record["history"], record["losses"], record["score"], record["since"]
+        )
 
     def _save(self, p: Progress) -> None:
         import jax
 
         if self.checkpoint is not None:
-            record = {"step": p.step, "history": p.history, "losses": [float(x) for x in p.losses], "score": p.score, "since": p.since}
+            record = {
+                "step": p.step,
+                "history": p.history,
+                "losses": [float(x) for x in p.losses],
+                "score": p.score,
+                "since": p.since,
+            }
             self.checkpoint.write(jax.tree.leaves((p.state, p.best)), record)

@@ -129,7 +129,9 @@ def network(family: Any, num_states: int, m: int, p: int, options: Mapping[str, 
     if P is not None and (isinstance(P, bool) or not isinstance(P, (int, np.integer)) or not 0 <= P <= num_states):
         raise ValueError(f"`num_relu` is {P!r}; it must be a whole number from 0 to {num_states}, the number of units.")
     if family == "alrnn" and P is None:
-        raise ValueError(f"alrnn needs `num_relu`, a whole number from 0 to {num_states}: how many units pass the ReLU.")
+        raise ValueError(
+            f"alrnn needs `num_relu`, a whole number from 0 to {num_states}: how many units pass the ReLU."
+        )
     return Network(family, int(num_states), m, p, {**known, **given})
 
 
@@ -203,8 +205,18 @@ class _Gated(_Family):
         b_in = np.zeros(rows)
         if self.cls is LSTM:
             b_in[n : 2 * n] = 1.0
-        W = np.vstack([start.recurrent(rng, n, groups) if start.weights != "memory" else rng.normal(size=(n, n)) / np.sqrt(n) for _ in range(self.gates)])
-        return {"W_rec": W, "W_in": rng.normal(size=(rows, net.m)) / np.sqrt(max(net.m, 1)), "b_rec": np.zeros(rows), "b_in": b_in}
+        W = np.vstack(
+            [
+                start.recurrent(rng, n, groups) if start.weights != "memory" else rng.normal(size=(n, n)) / np.sqrt(n)
+                for _ in range(self.gates)
+            ]
+        )
+        return {
+            "W_rec": W,
+            "W_in": rng.normal(size=(rows, net.m)) / np.sqrt(max(net.m, 1)),
+            "b_rec": np.zeros(rows),
+            "b_in": b_in,
+        }
 
     def step(self, net: Network) -> Step:
         import jax
@@ -267,7 +279,14 @@ class _Shallow(_Family):
         n, m, q = net.n, net.m, net.options["num_hidden"] or 5 * net.n
         W1, W2 = rng.normal(size=(n, q)) / np.sqrt(q), rng.normal(size=(q, n)) / np.sqrt(n)
         C = rng.normal(size=(n, m)) / np.sqrt(max(m, 1))
-        return {"A": rng.uniform(0.5, 0.9, size=n), "W1": W1, "W2": W2, "h1": np.zeros(n), "h2": rng.normal(size=q), "C": C}
+        return {
+            "A": rng.uniform(0.5, 0.9, size=n),
+            "W1": W1,
+            "W2": W2,
+            "h1": np.zeros(n),
+            "h2": rng.normal(size=q),
+            "C": C,
+        }
 
     def step(self, net: Network) -> Step:
         import jax.numpy as jnp

@@ -61,10 +61,14 @@ def recording(series: Any, *, missing: bool, standardize: bool) -> Recording:
     if len(counts) > 1:
         raise ShapeError(f"`series` has parts with {sorted(counts)} channels; all must have the same.")
     if min(map(len, parts)) < 2:
-        raise ValueError(f"`series` has a part of {min(map(len, parts))} sample; at least two are needed, hundreds to learn from.")
+        raise ValueError(
+            f"`series` has a part of {min(map(len, parts))} sample; at least two are needed, hundreds to learn from."
+        )
     every = np.concatenate(parts)
     if np.isinf(every).any():
-        raise ValueError("`series` holds infinite values; remove them, or mark them as missing with NaN and missing=True.")
+        raise ValueError(
+            "`series` holds infinite values; remove them, or mark them as missing with NaN and missing=True."
+        )
     gaps = int(np.isnan(every).any(axis=1).sum())
     if gaps and not missing:
         raise ValueError(
@@ -75,11 +79,15 @@ def recording(series: Any, *, missing: bool, standardize: bool) -> Recording:
     mean, std = np.nanmean(every, axis=0), np.nanstd(every, axis=0)
     constant = std <= CONSTANT * np.maximum(np.abs(mean), 1e-300)
     if constant.any():
-        raise ValueError(f"`series` is constant in channel {int(constant.argmax())} ({mean[constant][0]:g}); leave it out.")
+        raise ValueError(
+            f"`series` is constant in channel {int(constant.argmax())} ({mean[constant][0]:g}); leave it out."
+        )
     if not standardize:
         mean, std = np.zeros_like(mean), np.ones_like(std)
     known = tuple(~np.isnan(x) for x in parts)
-    return Recording(tuple(np.where(k, (x - mean) / std, 0.0) for x, k in zip(parts, known, strict=True)), known, mean, std)
+    return Recording(
+        tuple(np.where(k, (x - mean) / std, 0.0) for x, k in zip(parts, known, strict=True)), known, mean, std
+    )
 
 
 def _one(value: Any) -> Array:
@@ -90,7 +98,9 @@ def _one(value: Any) -> Array:
         raise ValueError(f"`series` holds {array.dtype} values; they must be real numbers.")
     array = array[:, None] if array.ndim == 1 else array
     if array.ndim != 2 or 0 in array.shape:
-        raise ShapeError(f"`series` has shape {array.shape}; it must be (T, N), one row per sample, or a list of such arrays.")
+        raise ShapeError(
+            f"`series` has shape {array.shape}; it must be (T, N), one row per sample, or a list of such arrays."
+        )
     return array.astype(np.float64)
 
 
@@ -101,11 +111,15 @@ def _from_file(path: Path) -> Any:
     if kind in (".csv", ".txt", ".tsv"):
         lines = path.read_text(encoding="utf-8").splitlines()
         separator = next((c for c in ",;\t" if lines and c in lines[0]), None)
-        return np.array([_numbers(line.split(separator), path, k) for k, line in enumerate(lines) if _is_row(line, k, separator)])
+        return np.array(
+            [_numbers(line.split(separator), path, k) for k, line in enumerate(lines) if _is_row(line, k, separator)]
+        )
     if kind == ".mat":
         from scipy.io import loadmat
 
-        arrays = {k: v for k, v in loadmat(path).items() if not k.startswith("__") and np.ndim(v) == 2 and np.size(v) > 1}
+        arrays = {
+            k: v for k, v in loadmat(path).items() if not k.startswith("__") and np.ndim(v) == 2 and np.size(v) > 1
+        }
         if len(arrays) != 1:
             raise ValueError(f"{path} holds {sorted(arrays) or 'no matrix'}; give the one to fit as an array.")
         return next(iter(arrays.values()))

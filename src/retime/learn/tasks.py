@@ -103,7 +103,9 @@ class FlipFlop(BuiltInTask):
         super().__post_init__()
         low, high = self.gap
         if not 0 <= low <= high:
-            raise ValueError(f"`gap` is {self.gap}; it must be (fewest, most) steps between pulses, 0 <= fewest <= most.")
+            raise ValueError(
+                f"`gap` is {self.gap}; it must be (fewest, most) steps between pulses, 0 <= fewest <= most."
+            )
 
     @property
     def num_inputs(self) -> int:

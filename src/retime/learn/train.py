@@ -99,7 +99,14 @@ def train(
         metrics = job.check(progress.best)
     metrics.pop("score")
     model = net.model(progress.best, Discrete(1.0))
-    return Fit(model, tuple(progress.history), metrics, status, _message(status, progress.step, updates), work_seconds() - begun)
+    return Fit(
+        model,
+        tuple(progress.history),
+        metrics,
+        status,
+        _message(status, progress.step, updates),
+        work_seconds() - begun,
+    )
 
 
 def _message(status: TrainingStatus, step: int, updates: int) -> str:
@@ -144,7 +151,20 @@ class _Job:
     @property
     def identity(self) -> Mapping[str, Any]:
         """What decides the run."""
-        own = {k: getattr(self, k) for k in ("batch_size", "seed", "dtype", "learning_rate", "clip", "state_noise", "weight_decay", "rate_penalty", "held_out")}
+        own = {
+            k: getattr(self, k)
+            for k in (
+                "batch_size",
+                "seed",
+                "dtype",
+                "learning_rate",
+                "clip",
+                "state_noise",
+                "weight_decay",
+                "rate_penalty",
+                "held_out",
+            )
+        }
         signs = None if self.signs is None else self.signs.tolist()
         return {
             "task": repr(self.task), "network": repr(self.net), "start": repr(self.start), "signs": signs, "optimizer": self.optimizer is None, **own
@@ -171,7 +191,12 @@ class _Job:
     def trials(self, num: int, seed: Any) -> tuple[Any, Any, Any]:
         """Inputs and targets with time first, and the mask `(T, b, 1)` or `(T, b, p)`."""
         s, x, mask = (np.asarray(a) for a in self.task.batch(num, seed))
-        if s.ndim != 3 or x.shape != (*s.shape[:2], self.net.p) or s.shape[2] != self.net.m or mask.shape[:2] != s.shape[:2]:
+        if (
+            s.ndim != 3
+            or x.shape != (*s.shape[:2], self.net.p)
+            or s.shape[2] != self.net.m
+            or mask.shape[:2] != s.shape[:2]
+        ):
             raise ShapeError(
                 f"a batch of `task` has inputs {s.shape}, targets {x.shape} and mask {mask.shape}; they must be (b, T, {self.net.m}), "
                 f"(b, T, {self.net.p}), and (b, T) or (b, T, {self.net.p})."
