@@ -1,11 +1,11 @@
 """Tasks, training, and reconstruction of dynamical systems from recordings."""
 
-from retime.learn.fit import fit
 from retime.learn.forcing import GeneralizedForcing, SparseForcing
 from retime.learn.networks import Start
+from retime.learn.reconstruction import fit
 from retime.learn.result import Fit
 from retime.learn.tasks import AddingProblem, Batch, CopyMemory, Digits, FlipFlop, PulseLogic, Task, TimedPulse
-from retime.learn.train import train
+from retime.learn.training import train
 
 __all__ = [
     "AddingProblem",

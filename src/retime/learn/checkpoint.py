@@ -34,7 +34,7 @@ class Checkpoint:
         Raises:
             OSError: it cannot be written; what was there stays.
         """
-        arrays = {f"leaf_{k}": np.asarray(x) for k, x in enumerate(leaves)}
+        arrays: Any = {f"leaf_{k}": np.asarray(x) for k, x in enumerate(leaves)}
         text = json.dumps({"run": self.run, **record})
         with replace_atomically(self.path) as new, new.open("wb") as file:
             np.savez(file, record=np.frombuffer(text.encode(), dtype=np.uint8), **arrays)

@@ -205,18 +205,10 @@ class _Gated(_Family):
         b_in = np.zeros(rows)
         if self.cls is LSTM:
             b_in[n : 2 * n] = 1.0
-        W = np.vstack(
-            [
-                start.recurrent(rng, n, groups) if start.weights != "memory" else rng.normal(size=(n, n)) / np.sqrt(n)
-                for _ in range(self.gates)
-            ]
-        )
-        return {
-            "W_rec": W,
-            "W_in": rng.normal(size=(rows, net.m)) / np.sqrt(max(net.m, 1)),
-            "b_rec": np.zeros(rows),
-            "b_in": b_in,
-        }
+        gate = Start("normal", start.gain) if start.weights == "memory" else start  # gates remember by themselves
+        W = np.vstack([gate.recurrent(rng, n, groups) for _ in range(self.gates)])
+        W_in = rng.normal(size=(rows, net.m)) / np.sqrt(max(net.m, 1))
+        return {"W_rec": W, "W_in": W_in, "b_rec": np.zeros(rows), "b_in": b_in}
 
     def step(self, net: Network) -> Step:
         import jax

@@ -41,7 +41,7 @@ class Recording:
 
     def split(self, share: float) -> tuple[Recording, Recording]:
         """The first part of each series, and its last `share`."""
-        at = [len(x) - max(int(round(share * len(x))), 2) for x in self.series]
+        at = [len(x) - max(round(share * len(x)), 2) for x in self.series]
         return self._cut([slice(0, k) for k in at]), self._cut([slice(k, None) for k in at])
 
     def _cut(self, parts: Sequence[slice]) -> Recording:

@@ -17,7 +17,8 @@ class Fit(Result):
 
     Attributes:
         model: an ordinary model; the best one of the checks.
-        history: one record per check: `step` (updates done), `loss` (mean of the updates since the last check), `score`, and what else was measured.
+        history: one record per check: `step` (updates done), `loss` (mean of the updates since the last check), `score`, and what else
+            was measured.
         metrics: of `model` on held-out trials or data.
         status: see `TrainingStatus`. message: why it ended, where it is not completed. seconds: of work.
     """

@@ -87,7 +87,7 @@ class FlipFlop(BuiltInTask):
         gap: fewest and most steps from the end of one pulse to the beginning of the next of the same input.
         noise: standard deviation of the noise of the inputs.
 
-    Source: sussillo2013, jarne2021.
+    Source: sussillo2013, jarne2020.
     """
 
     num_bits: int = 3
@@ -158,7 +158,7 @@ class PulseLogic(BuiltInTask):
         gate: "and", "or" or "xor".
         steps: of a trial. pulse: steps of a pulse. delay: steps from its end to the answer, which do not count. noise: of the inputs.
 
-    Source: jarne2020.
+    Source: jarne2019.
     """
 
     gate: str = "xor"
@@ -197,7 +197,7 @@ class TimedPulse(BuiltInTask):
         interval: steps from the end of the input's pulse to the beginning of the output's.
         steps: of a trial. pulse: steps of the input's pulse. answer: steps of the output's. noise: of the input.
 
-    Source: jarne2020.
+    Source: jarne2019.
     """
 
     interval: int = 50
@@ -334,5 +334,5 @@ def _digits() -> tuple[Array, Array]:
         from sklearn.datasets import load_digits
     except ModuleNotFoundError as error:
         raise MissingDependencyError("scikit-learn is not installed: pip install 'retime[digits]'") from error
-    found = load_digits()
-    return np.asarray(found.data, dtype=np.float64), np.asarray(found.target)
+    images, labels = load_digits(return_X_y=True)
+    return np.asarray(images, dtype=np.float64), np.asarray(labels)

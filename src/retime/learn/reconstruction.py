@@ -136,7 +136,7 @@ def fit(
         progress, status = loop.run(parameters, job.rule.init(parameters))
         metrics = job.check(progress.best)
         model = job.model(progress.best)
-    metrics.pop("score"), metrics.pop("loss")
+    metrics = {k: v for k, v in metrics.items() if k not in ("score", "loss")}
     ended = {
         TrainingStatus.DIVERGED: "the loss was no number: take a smaller `learning_rate`, or force more often",
         TrainingStatus.TIME_LIMIT: "the time ended",
@@ -168,16 +168,10 @@ class _Job:
     @property
     def identity(self) -> Mapping[str, Any]:
         """What decides the run; of the data their sizes and sums."""
-        own = {k: getattr(self, k) for k in ("sequence", "batch_size", "noise", "updates", "seed", "dtype")}
+        numbers = ("sequence", "batch_size", "noise", "updates", "seed", "dtype")
         sums = [[len(x), float(np.abs(x).sum())] for x in self.data.series]
-        return {
-            "network": repr(self.net),
-            "forcing": repr(self.forcing),
-            "rates": list(self.rates),
-            "data": sums,
-            "optimizer": self.optimizer is None,
-            **own,
-        }
+        own = {"network": repr(self.net), "forcing": repr(self.forcing), "rates": list(self.rates), "data": sums}
+        return {**own, "optimizer": self.optimizer is None, **{k: getattr(self, k) for k in numbers}}
 
     @cached_property
     def rule(self) -> Any:

@@ -78,7 +78,7 @@ def train(
         ValueError: an argument is out of range. ShapeError: the task's arrays disagree. RetimeError: `checkpoint` belongs to another run.
         OSError: it cannot be written. MissingDependencyError: JAX or Optax is not installed.
 
-    Source: jarne2021, pascanu2013.
+    Source: jarne2020, pascanu2013.
     """
     whole = {"updates": updates, "batch_size": batch_size, "held_out": held_out, "every": every}
     for name, value in whole.items():
@@ -151,24 +151,20 @@ class _Job:
     @property
     def identity(self) -> Mapping[str, Any]:
         """What decides the run."""
-        own = {
-            k: getattr(self, k)
-            for k in (
-                "batch_size",
-                "seed",
-                "dtype",
-                "learning_rate",
-                "clip",
-                "state_noise",
-                "weight_decay",
-                "rate_penalty",
-                "held_out",
-            )
-        }
+        numbers = (
+            "batch_size",
+            "seed",
+            "dtype",
+            "learning_rate",
+            "clip",
+            "state_noise",
+            "weight_decay",
+            "rate_penalty",
+            "held_out",
+        )
         signs = None if self.signs is None else self.signs.tolist()
-        return {
-            "task": repr(self.task), "network": repr(self.net), "start": repr(self.start), "signs": signs, "optimizer": self.optimizer is None, **own
-        }  # fmt: skip
+        own = {"task": repr(self.task), "network": repr(self.net), "start": repr(self.start), "signs": signs}
+        return {**own, "optimizer": self.optimizer is None, **{k: getattr(self, k) for k in numbers}}
 
     @cached_property
     def rule(self) -> Any:
@@ -198,7 +194,7 @@ class _Job:
             or mask.shape[:2] != s.shape[:2]
         ):
             raise ShapeError(
-                f"a batch of `task` has inputs {s.shape}, targets {x.shape} and mask {mask.shape}; they must be (b, T, {self.net.m}), "
+                f"a batch of `task` has inputs {s.shape}, targets {x.shape}, mask {mask.shape}; they must be (b, T, {self.net.m}), "
                 f"(b, T, {self.net.p}), and (b, T) or (b, T, {self.net.p})."
             )
         weights = mask[:, :, None] if mask.ndim == 2 else mask
@@ -236,7 +232,7 @@ class _Job:
 
         def error(p: Parameters, z: Any, x: Any, mask: Any) -> Any:
             weights = jnp.broadcast_to(mask, x.shape)
-            return (weights * (net.outputs(p, z) - x) ** 2).sum() / weights.sum()
+            return (weights * (net.outputs(p, z) - x) ** 2).sum() / jnp.maximum(weights.sum(), 1e-30)
 
         def loss(p: Parameters, trials: Any, number: Any) -> Any:
             s, x, mask = trials
@@ -251,6 +247,8 @@ class _Job:
             return found + self.rate_penalty * (z**2).mean() if self.rate_penalty else found
 
         def update(state: Any, trials: Any, number: Any) -> Any:
+            rule_state: Any
+            p: Any
             p, rule_state = state
             value, gradient = jax.value_and_grad(loss)(p, trials, number)
             change, rule_state = self.rule.update(gradient, rule_state, p)
