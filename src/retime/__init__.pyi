@@ -1,6 +1,7 @@
 """The public names of retime and where they live, once: `__init__.py` loads each at its first use, editors and type checkers read this."""
 
 from . import io as io
+from . import learn as learn
 from . import plots as plots
 from . import zoo as zoo
 from .analysis import analyze as analyze
@@ -67,6 +68,8 @@ from .io import to_keras as to_keras
 from .io import to_torch as to_torch
 from .io.sampling import c2d as c2d
 from .io.sampling import d2c as d2c
+from .learn import fit as fit
+from .learn import train as train
 from .models import GRU as GRU
 from .models import LSTM as LSTM
 from .models import PLRNN as PLRNN

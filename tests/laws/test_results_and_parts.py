@@ -71,6 +71,9 @@ def results():
     yield rt.enumerate_regions(model, (-2, 2))
     yield rt.state_space_divergence(path.states, path.states[::-1])
     yield rt.spectral_distance(path.states, path.states[::-1])
+    quick = {"epochs": 1, "batches": 1, "batch_size": 2, "sequence": 10}
+    yield rt.fit(path.states, family="plrnn", num_states=2, **quick)
+    yield rt.learn.FlipFlop(num_bits=1, steps=20)
 
 
 def is_part(x):

@@ -54,7 +54,7 @@ def check_installed() -> None:
     Raises:
         MissingDependencyError: JAX or what it is used with is not installed.
     """
-    if missing := [name for name in ("jax", "equinox", "diffrax", "optimistix") if find_spec(name) is None]:
+    if missing := [name for name in ("jax", "equinox", "diffrax", "optimistix", "optax") if find_spec(name) is None]:
         raise MissingDependencyError(
             f"smooth systems need {', '.join(missing)}, which a light installation leaves out: pip install {' '.join(missing)}"
         )

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 FIRST_LINE, NEXT_LINE = 10.0, 30.0  # seconds of work before the first line where no bar can be drawn, and between lines
-_Advance = Callable[[int], None]
+_Advance = Callable[..., None]
 
 
 def progress(label: str, total: int) -> AbstractContextManager[_Advance]:
-    """Give `advance(count)`; what is shown depends on where stderr goes.
+    """Give `advance(count, note="")`; what is shown depends on where stderr goes, the note (a loss) beside it.
 
     A terminal: a bar that leaves no trace when done. A notebook: a bar below the cell, which vanishes too. A file or a pipe: nothing in the
     first 10 seconds, then one line, and one every 30 seconds.
@@ -27,7 +27,7 @@ def progress(label: str, total: int) -> AbstractContextManager[_Advance]:
 
 @contextmanager
 def _silent() -> Iterator[_Advance]:
-    yield lambda count: None
+    yield lambda count, note="": None
 
 
 @contextmanager
@@ -37,7 +37,11 @@ def _in_terminal(label: str, total: int) -> Iterator[_Advance]:
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total)
-        yield lambda count: bar.advance(task, count)
+
+        def advance(count: int, note: str = "") -> None:
+            bar.update(task, advance=count, description=f"{label} {note}".rstrip())
+
+        yield advance
 
 
 def _is_notebook() -> bool:
@@ -55,12 +59,12 @@ def _in_notebook(label: str, total: int) -> Iterator[_Advance]:
     done, shown = 0, time.monotonic()
     handle = display(HTML(_bar(label, 0, total)), display_id=True)
 
-    def advance(count: int) -> None:
+    def advance(count: int, note: str = "") -> None:
         nonlocal done, shown
         done += count
         if time.monotonic() - shown >= 0.2:
             shown = time.monotonic()
-            handle.update(HTML(_bar(label, done, total)))
+            handle.update(HTML(_bar(f"{label} {note}".rstrip(), done, total)))
 
     try:
         yield advance
@@ -78,12 +82,16 @@ def _in_lines(label: str, total: int) -> Iterator[_Advance]:
     begun = time.monotonic()
     done, due = 0, begun + FIRST_LINE
 
-    def advance(count: int) -> None:
+    def advance(count: int, note: str = "") -> None:
         nonlocal done, due
         done += count
         now = time.monotonic()
         if now >= due and done < total and sys.stderr is not None:
             due = now + NEXT_LINE
-            print(f"retime: {label}, {100 * done // total} % after {now - begun:.0f} s", file=sys.stderr, flush=True)
+            print(
+                f"retime: {label}{note and ', ' + note}, {100 * done // total} % after {now - begun:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
 
     yield advance

@@ -69,3 +69,20 @@ class SearchStatus(StrEnum):
     NODE_LIMIT = "node_limit"
     TIME_LIMIT = "time_limit"
     INTERRUPTED = "interrupted"
+
+
+class TrainingStatus(StrEnum):
+    """How a training ended; in each case the best network so far is returned.
+
+    completed: all updates were made.
+    stopped_early: the held-out trials had not become better for `patience` checks.
+    diverged: the loss became infinite or no number; the network is the last good one.
+    time_limit: the budget of time ended first.
+    interrupted: Ctrl-C.
+    """
+
+    COMPLETED = "completed"
+    STOPPED_EARLY = "stopped_early"
+    DIVERGED = "diverged"
+    TIME_LIMIT = "time_limit"
+    INTERRUPTED = "interrupted"

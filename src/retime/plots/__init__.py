@@ -2,6 +2,7 @@
 
 from retime.plots.basins import basins
 from retime.plots.cycles import cycle, cycles
+from retime.plots.learning import task, training
 from retime.plots.orbits import errors, phase_plane, stability_region, state_space, time_series
 from retime.plots.overview import analysis
 from retime.plots.parameters import bifurcation_diagram, stability_map
@@ -25,6 +26,8 @@ __all__ = [
     "stability_map",
     "stability_region",
     "state_space",
+    "task",
     "time_series",
+    "training",
     "transition_graph",
 ]

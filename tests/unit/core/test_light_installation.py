@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-SMOOTH = ("jax", "equinox", "diffrax", "optimistix")
+SMOOTH = ("jax", "equinox", "diffrax", "optimistix", "optax")
 BEGIN = f"""
 import sys
 for name in {SMOOTH}:
@@ -57,8 +57,8 @@ def test_smooth_systems_say_what_to_install(call):
     out, error = run(call)
     assert out == ""
     assert error == [
-        "retime.core.errors.MissingDependencyError: smooth systems need jax, equinox, diffrax, optimistix, "
-        "which a light installation leaves out: pip install jax equinox diffrax optimistix"
+        "retime.core.errors.MissingDependencyError: smooth systems need jax, equinox, diffrax, optimistix, optax, "
+        "which a light installation leaves out: pip install jax equinox diffrax optimistix optax"
     ]
 
 

@@ -1,0 +1,25 @@
+"""Tasks, training, and reconstruction of dynamical systems from recordings."""
+
+from retime.learn.forcing import GeneralizedForcing, SparseForcing
+from retime.learn.networks import Start
+from retime.learn.reconstruction import fit
+from retime.learn.result import Fit
+from retime.learn.tasks import AddingProblem, Batch, CopyMemory, Digits, FlipFlop, PulseLogic, Task, TimedPulse
+from retime.learn.training import train
+
+__all__ = [
+    "AddingProblem",
+    "Batch",
+    "CopyMemory",
+    "Digits",
+    "Fit",
+    "FlipFlop",
+    "GeneralizedForcing",
+    "PulseLogic",
+    "SparseForcing",
+    "Start",
+    "Task",
+    "TimedPulse",
+    "fit",
+    "train",
+]

@@ -1,0 +1,48 @@
+"""What a training comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from retime.core.result import Result
+from retime.core.status import TrainingStatus
+from retime.core.system import System
+
+
+@dataclass(frozen=True, repr=False)
+class Fit(Result):
+    """A trained network.
+
+    Attributes:
+        model: an ordinary model; the best one of the checks.
+        history: one record per check: `step` (updates done), `loss` (mean of the updates since the last check), `score`, and what else
+            was measured.
+        metrics: of `model` on held-out trials or data.
+        status: see `TrainingStatus`. message: why it ended, where it is not completed. seconds: of work.
+    """
+
+    model: System
+    history: Sequence[dict[str, float]]
+    metrics: dict[str, float]
+    status: TrainingStatus
+    message: str = ""
+    seconds: float = field(default=0.0, compare=False)
+
+    _plot: ClassVar[str] = "training"
+
+    def _title(self) -> str:
+        parts = [repr(self.model), str(self.status), f"{self.history[-1]['step'] if self.history else 0} updates"]
+        return ", ".join([*parts, *([self.message] if self.message else [])])
+
+    def _table(self) -> tuple[Sequence[str], list[list[str]]]:
+        return ("held out", "value"), [[k.replace("_", " "), f"{v:.4g}"] for k, v in self.metrics.items()]
+
+    def _data(self) -> dict[str, Any]:
+        own = {"model": repr(self.model), "status": str(self.status), "message": self.message, "seconds": self.seconds}
+        return {**own, "metrics": self.metrics, "history": list(self.history)}
+
+    def records(self) -> list[dict[str, Any]]:
+        """The history."""
+        return list(self.history)
