@@ -49,7 +49,7 @@ class Loop:
         update: (state, number) -> (state, loss): one update.
         check: parameters -> record with `score`, smaller is better; called every `every` updates and at the end.
         updates: how many. patience: checks without a better score after which to stop, None for never.
-        checkpoint: where the state is kept, None for nowhere. resume: go on from there. time_limit: seconds of work, None for no limit.
+        checkpoint: where the state is kept, None for nowhere. resume: go on from there. time_limit: seconds of work.
         label: of the progress bar.
     """
 
@@ -60,7 +60,7 @@ class Loop:
     patience: int | None = None
     checkpoint: Checkpoint | None = None
     resume: bool = False
-    time_limit: float | None = None
+    time_limit: float = math.inf
     label: str = "training"
 
     def run(self, parameters: Any, optimizer_state: Any) -> tuple[Progress, TrainingStatus]:
@@ -70,7 +70,7 @@ class Loop:
             self._check(p)
             self._save(p)  # says before the work starts when it cannot be written
         status = TrainingStatus.COMPLETED
-        deadline = math.inf if self.time_limit is None else work_seconds() + self.time_limit
+        deadline = work_seconds() + self.time_limit
         saved = time.monotonic()
         try:
             with progress(self.label, self.updates - p.step) as advance:
@@ -137,3 +137,13 @@ class Loop:
                 "since": p.since,
             }
             self.checkpoint.write(jax.tree.leaves((p.state, p.best)), record)
+
+
+def dtype_of(value: Any) -> None:
+    """Refuse what is not the name of a precision of training.
+
+    Raises:
+        ValueError: neither "float32" nor "float64".
+    """
+    if value not in ("float32", "float64"):
+        raise ValueError(f'`dtype` is {value!r}; it must be "float32" or "float64".')

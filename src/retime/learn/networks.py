@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from retime.core.arguments import whole
 from retime.core.arrays import Array
 from retime.core.system import SmoothSystem, System
 from retime.models import (
@@ -117,14 +118,13 @@ def network(family: Any, num_states: int, m: int, p: int, options: Mapping[str, 
         ValueError: an unknown family, an option that it does not take, or one that it needs.
     """
     if family not in _FAMILIES:
-        raise ValueError(f"`family` is {family!r}; families that can be trained are {', '.join(sorted(_FAMILIES))}.")
+        raise ValueError(f"`family` is {family!r}; it must be one of {', '.join(sorted(_FAMILIES))}.")
     known = _FAMILIES[family].options
     given = {k: v for k, v in options.items() if v is not None}
     if unknown := sorted(set(given) - set(known)):
         takes = ", ".join(f"`{k}`" for k in known) or "none"
         raise ValueError(f"`{unknown[0]}` is not an option of {family}; it takes {takes}.")
-    if isinstance(num_states, bool) or not isinstance(num_states, (int, np.integer)) or num_states < 1:
-        raise ValueError(f"`num_states` is {num_states!r}; it must be a whole number >= 1.")
+    whole("num_states", num_states, 1)
     P = given.get("num_relu")
     if P is not None and (isinstance(P, bool) or not isinstance(P, (int, np.integer)) or not 0 <= P <= num_states):
         raise ValueError(f"`num_relu` is {P!r}; it must be a whole number from 0 to {num_states}, the number of units.")

@@ -13,6 +13,7 @@ import numpy as np
 
 from retime.analysis.reconstruction.divergence import state_space_divergence
 from retime.analysis.reconstruction.spectral import spectral_distance
+from retime.core.arguments import amount, is_number, seconds, seed_of, whole
 from retime.core.arrays import Array, positive
 from retime.core.clock import work_seconds
 from retime.core.equation import double_precision
@@ -23,7 +24,7 @@ from retime.core.time import Discrete
 from retime.learn.adjoint import LANES, Adjoint
 from retime.learn.checkpoint import Checkpoint
 from retime.learn.forcing import Forcing, SparseForcing
-from retime.learn.loop import Loop
+from retime.learn.loop import Loop, dtype_of
 from retime.learn.networks import Network, Parameters, Start, network
 from retime.learn.recordings import Recording, recording
 from retime.learn.result import Fit
@@ -45,14 +46,14 @@ def fit(
     sequence: int = 200,
     forcing: Forcing | None = None,
     noise: float = 0.05,
-    learning_rate: tuple[float, float] = (1e-3, 1e-5),
+    learning_rate: float | tuple[float, float] = (1e-3, 1e-5),
     optimizer: Any = None,
     dt: float = 1.0,
     standardize: bool = True,
     missing: bool = False,
     held_out: float = 0.1,
     every: int | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
     dtype: str = "float32",
     patience: int | None = None,
     time_limit: float | None = None,
@@ -90,19 +91,26 @@ def fit(
     Source: brenner2022, hess2023, brenner2024, mikhaeil2022.
     """
     if family not in FAMILIES:
-        raise ValueError(f"`family` is {family!r}; recordings are fitted by {', '.join(FAMILIES)}.")
-    for name, value in {"epochs": epochs, "batches": batches, "batch_size": batch_size, "sequence": sequence}.items():
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"`{name}` is {value!r}; it must be a whole number >= 1.")
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f'`dtype` is {dtype!r}; it must be "float32" or "float64".')
-    if not 0.0 < held_out < 1.0:
+        raise ValueError(
+            f"`family` is {family!r}; recordings are fitted by one of {', '.join(FAMILIES)}: it must be one of them."
+        )
+    counts = {"epochs": epochs, "batches": batches, "batch_size": batch_size, "sequence": sequence}
+    _check_counts(counts, {"every": every, "patience": patience})
+    dtype_of(dtype)
+    if not is_number(held_out) or not 0.0 < held_out < 1.0:
         raise ValueError(f"`held_out` is {held_out!r}; it must be a share of the recording, between 0 and 1.")
-    rates = tuple(
-        positive("learning_rate", x, "per update") for x in np.broadcast_to(np.asarray(learning_rate, float), 2)
+    if forcing is not None and not hasattr(forcing, "strength"):
+        raise TypeError(
+            f"`forcing` is {forcing!r}; it must be SparseForcing(every), GeneralizedForcing(alpha) or None."
+        )
+    pair = (
+        learning_rate if isinstance(learning_rate, (tuple, list)) and len(learning_rate) == 2 else (learning_rate,) * 2
     )
+    rates = tuple(positive("learning_rate", x, "per update, or two of them: first and last") for x in pair)
+    amount("noise", noise)
+    seed, limit, dt = seed_of(seed), seconds(time_limit), positive("dt", dt)
     data = recording(series, missing=missing, standardize=standardize)
-    if num_states < data.num_channels:
+    if whole("num_states", num_states, 1) < data.num_channels:
         raise ValueError(
             f"`num_states` is {num_states}; it must be at least {data.num_channels}, the channels of `series`."
         )
@@ -112,39 +120,41 @@ def fit(
         raise ValueError(f"`series` leaves {known.shortest} samples to learn from; it is too short.")
     forcing = SparseForcing() if forcing is None else forcing
     updates = epochs * batches
-    job = _Job(
-        known,
-        judged,
-        net,
-        forcing,
-        min(sequence, known.shortest - 1),
-        batch_size,
-        noise,
-        rates,
-        optimizer,
-        updates,
-        seed,
-        dtype,
-        dt,
-    )
+    steps = min(sequence, known.shortest - 1)
+    job = _Job(known, judged, net, forcing, steps, batch_size, noise, rates, optimizer, updates, seed, dtype, dt)
     begun = work_seconds()
     with double_precision(), one_blas_thread():
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint), job.identity)
         step = batches * (every or max(epochs // 40, 1))
-        loop = Loop(job.update, job.check, updates, step, patience, kept, resume, time_limit, f"fitting {family}")
+        loop = Loop(job.update, job.check, updates, step, patience, kept, resume, limit, f"fitting {family}")
         parameters = job.parameters()
         progress, status = loop.run(parameters, job.rule.init(parameters))
         metrics = job.check(progress.best)
         model = job.model(progress.best)
     metrics = {k: v for k, v in metrics.items() if k not in ("score", "loss")}
+    return Fit(
+        model,
+        tuple(progress.history),
+        metrics,
+        status,
+        _message(status, progress.step, updates),
+        work_seconds() - begun,
+    )
+
+
+def _check_counts(counts: dict[str, Any], optional: dict[str, Any]) -> None:
+    for name, value in (counts | {k: v for k, v in optional.items() if v is not None}).items():
+        whole(name, value, 1)
+
+
+def _message(status: TrainingStatus, step: int, updates: int) -> str:
     ended = {
         TrainingStatus.DIVERGED: "the loss was no number: take a smaller `learning_rate`, or force more often",
         TrainingStatus.TIME_LIMIT: "the time ended",
         TrainingStatus.INTERRUPTED: "Ctrl-C",
         TrainingStatus.STOPPED_EARLY: "no better free run for a while",
     }
-    message = f"{ended[status]}, after {progress.step} of {updates} updates" if status in ended else ""
-    return Fit(model, tuple(progress.history), metrics, status, message, work_seconds() - begun)
+    return f"{ended[status]}, after {step} of {updates} updates" if status in ended else ""
 
 
 @dataclass(frozen=True)

@@ -50,13 +50,19 @@ class Recording:
 
 
 def recording(series: Any, *, missing: bool, standardize: bool) -> Recording:
-    """A recording of an array `(T, N)` or `(T,)`, a list of them, a DataFrame or DataArray, or a file (.npy, .csv, .txt, .mat).
+    """A recording of an array `(T, N)` or `(T,)`, a list of such arrays, a DataFrame or DataArray, or a file (.npy, .csv, .txt, .mat).
 
     Raises:
         ShapeError: other shapes, or different numbers of channels. ValueError: NaN without `missing`, infinite values, a constant channel,
             fewer than two samples. OSError: the file cannot be read.
     """
-    parts = [_one(x) for x in (series if isinstance(series, (list, tuple)) and np.ndim(series[0]) else [series])]
+    several = (
+        isinstance(series, (list, tuple))
+        and len(series) > 0
+        and isinstance(series[0], np.ndarray)
+        and series[0].ndim > 0
+    )
+    parts = [_one(x) for x in (series if several else [series])]
     counts = {x.shape[1] for x in parts}
     if len(counts) > 1:
         raise ShapeError(f"`series` has parts with {sorted(counts)} channels; all must have the same.")
@@ -95,7 +101,7 @@ def _one(value: Any) -> Array:
         value = _from_file(Path(value))
     array = np.asarray(getattr(value, "values", value))
     if array.dtype.kind not in "fiu":
-        raise ValueError(f"`series` holds {array.dtype} values; they must be real numbers.")
+        raise ValueError(f"`series` has entries of type {array.dtype}; they must be real numbers.")
     array = array[:, None] if array.ndim == 1 else array
     if array.ndim != 2 or 0 in array.shape:
         raise ShapeError(
@@ -123,7 +129,9 @@ def _from_file(path: Path) -> Any:
         if len(arrays) != 1:
             raise ValueError(f"{path} holds {sorted(arrays) or 'no matrix'}; give the one to fit as an array.")
         return next(iter(arrays.values()))
-    raise ValueError(f"{path} is no .npy, .csv, .txt or .mat file; read it and give the array.")
+    raise ValueError(
+        f"`series` is {str(path)!r}, which must be a .npy, .csv, .txt or .mat file; read it and give the array."
+    )
 
 
 def _is_row(line: str, number: int, separator: str | None) -> bool:

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from retime.core.arrays import Array, positive
+from retime.core.arguments import amount, seconds, seed_of, whole
+from retime.core.arrays import Array, positive, real_array
 from retime.core.clock import work_seconds
 from retime.core.equation import double_precision
 from retime.core.errors import ShapeError
 from retime.core.status import TrainingStatus
 from retime.core.time import Discrete
 from retime.learn.checkpoint import Checkpoint
-from retime.learn.loop import Loop
+from retime.learn.loop import Loop, dtype_of
 from retime.learn.networks import Network, Parameters, Start, network
 from retime.learn.result import Fit
 from retime.learn.tasks import Task
@@ -32,7 +33,7 @@ def train(
     num_states: int = 100,
     updates: int = 1000,
     batch_size: int = 64,
-    seed: int = 0,
+    seed: int | None = 0,
     optimizer: Any = None,
     learning_rate: float = 3e-4,
     clip: float = 1.0,
@@ -80,20 +81,26 @@ def train(
 
     Source: jarne2020, pascanu2013.
     """
-    whole = {"updates": updates, "batch_size": batch_size, "held_out": held_out, "every": every}
-    for name, value in whole.items():
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"`{name}` is {value!r}; it must be a whole number >= 1.")
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f'`dtype` is {dtype!r}; it must be "float32" or "float64".')
-    positive("learning_rate", learning_rate, "per update")
+    if not hasattr(task, "batch"):
+        raise TypeError(
+            f"`task` is {type(task).__name__}; train takes a task of `retime.learn`, or an object with `batch(num, seed)`."
+        )
+    counts = {"updates": updates, "batch_size": batch_size, "held_out": held_out, "every": every}
+    for name, value in (counts if patience is None else counts | {"patience": patience}).items():
+        whole(name, value, 1)
+    dtype_of(dtype)
+    for name, value in {"learning_rate": learning_rate, "clip": clip, "gain": gain}.items():
+        positive(name, value, "see the docstring")
+    for name, value in {"state_noise": state_noise, "weight_decay": weight_decay, "rate_penalty": rate_penalty}.items():
+        amount(name, value)
+    seed, limit = seed_of(seed), seconds(time_limit)
     net = network(family, num_states, task.num_inputs, task.num_outputs, options)
     job = _Job(task, net, Start(initial, gain), batch_size, seed, dtype, optimizer, learning_rate, clip, _signs(signs, net),
                state_noise, weight_decay, rate_penalty, held_out)  # fmt: skip
     begun = work_seconds()
     with double_precision():
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint), job.identity)
-        loop = Loop(job.update, job.check, updates, every, patience, kept, resume, time_limit, f"training {family}")
+        loop = Loop(job.update, job.check, updates, every, patience, kept, resume, limit, f"training {family}")
         parameters = job.parameters()
         progress, status = loop.run(parameters, job.rule.init(parameters))
         metrics = job.check(progress.best)
@@ -121,9 +128,9 @@ def _message(status: TrainingStatus, step: int, updates: int) -> str:
 def _signs(signs: Any, net: Network) -> Array | None:
     if signs is None:
         return None
-    found = np.asarray(signs, dtype=np.float64)
+    found = real_array("signs", signs)
     if found.shape != (net.n,) or not np.isin(found, (-1.0, 1.0)).all():
-        raise ValueError(f"`signs` must be {net.n} numbers +1 or -1, one per unit.")
+        raise ValueError(f"`signs` has shape {found.shape}; it must be {net.n} numbers +1 or -1, one per unit.")
     if net.family not in ("tanh_rnn", "relu_rnn", "leaky_rnn", "rate_rnn"):
         raise ValueError(f"`signs` are for Elman and rate networks; `family` is {net.family!r}.")
     return found

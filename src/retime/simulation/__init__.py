@@ -1,5 +1,5 @@
 """model -> Trajectory: iterated maps, clock-held flows, event-driven flows."""
 
-from retime.simulation.simulate import simulate
+from retime.simulation.trajectories import simulate
 
 __all__ = ["simulate"]

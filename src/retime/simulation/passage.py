@@ -13,7 +13,7 @@ from retime.simulation.arrays import form_arrays
 from retime.simulation.boundaries import set_side
 from retime.simulation.filippov import Sides, filippov
 from retime.simulation.motion import motion_of
-from retime.simulation.simulate import simulate
+from retime.simulation.trajectories import simulate
 
 AT_ONCE = 1e-9  # share of a time within which an orbit that begins on a boundary begins to slide
 
