@@ -8,7 +8,7 @@ import numpy as np
 
 from retime.core.arrays import Array
 
-DUST = 4.0 * float(np.finfo(float).eps)
+DUST = 4.0 * float(np.finfo(float).eps)  # distance from 0, relative to the size of a point, that rounding explains
 
 
 def without_dust(points: Array, rests: Callable[[Array], Array]) -> Array:

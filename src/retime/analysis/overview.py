@@ -26,6 +26,7 @@ from retime.core.start import own_start
 from retime.core.states import box_around, one_state
 from retime.core.status import SearchStatus, TrajectoryStatus
 from retime.core.system import System
+from retime.core.tolerances import size_of
 from retime.core.trajectory import Trajectory
 from retime.simulation import simulate
 from retime.simulation.motion import motion_of
@@ -357,7 +358,7 @@ def _behavior(model: Any, orbit: Trajectory, exponents: LyapunovSpectrum) -> str
     if orbit.status not in (TrajectoryStatus.COMPLETED, TrajectoryStatus.NONUNIQUE):
         return f"it {orbit.ending}"
     z = orbit.states
-    size = REPEATS * (1.0 + np.abs(z[-1]).max())
+    size = REPEATS * size_of(z[-1])
     back = np.abs(z[-PERIODS - 1 : -1][::-1] - z[-1]).max(axis=1) <= size
     grows, at = _grows(z), "" if model.time.step is None else " at a fixed point"
     if len(back) and back.all() and not grows:

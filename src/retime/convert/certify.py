@@ -134,7 +134,7 @@ def decided(flow: PiecewiseAffineFlow, found: dict[bytes, RegionFlow], draws: in
     )
 
 
-_ROUNDING = 2.0**-52
+_ROUNDING = 2.0**-52  # of a product of two numbers
 
 
 def _negative(M: Array) -> Array:

@@ -23,6 +23,7 @@ from retime.core.result import Result
 from retime.core.states import one_state
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import Continuous, Discrete
+from retime.core.tolerances import size_of
 from retime.models import LinearSystem, RateRNN
 
 PROCEDURES = ("rescale", "discretize", "linearize", "to_continuous")
@@ -327,7 +328,7 @@ def _difference(x: _Setting, a: Any, b: Any) -> tuple[float, float, float]:
         z = np.vstack([x.at, x.at + np.random.default_rng(0).normal(size=(32, n))])
         s = np.broadcast_to(x.inputs, (len(z), len(x.inputs)))
         moves = [_next(system, z, s)[:, :n] - (z if isinstance(a.time, Discrete) else 0.0) for system in (a, b)]
-        parts, rounding = [tuple(moves)], 16 * np.finfo(float).eps * (1.0 + float(np.abs(z).max()))
+        parts, rounding = [tuple(moves)], 16 * np.finfo(float).eps * size_of(z)
     difference = max(float(np.abs(u - v).max(initial=0.0)) for u, v in parts)
     return difference, max(float(np.abs(u).max(initial=0.0)) for u, _ in parts), rounding
 

@@ -20,6 +20,7 @@ from retime.core.equation import evaluate
 from retime.core.errors import ConvergenceError
 from retime.core.system import System
 from retime.core.time import Continuous
+from retime.core.tolerances import size_of
 from retime.models import LinearSystem, PiecewiseAffineFlow, RegionwiseMap
 
 EXACT = 1e-11  # one-step error, relative to the state, below which an exact method is held to have kept its word
@@ -84,7 +85,7 @@ def _certify(model: System, step: Any, dt: float, method: Integrator, at: Probe)
         claim = "The map equals the flow at every sample time when the input is held over each step."
         headline = f"Exact at every sample time with the input held: one step is off by {error:.1e}."
         return Certificate(claim, "every initial state and held input", tuple(conditions), _SOURCE, headline)
-    known_to = wanted.uncertainty / (1 + float(np.abs(wanted.states).max(initial=0.0)))
+    known_to = wanted.uncertainty / size_of(wanted.states)
     if not known_to <= max(0.1 * error, EXACT):
         claim = f"One step of {method!r} in place of the flow over dt = {dt:.6g}: order {method.order}. Its error was not measured."
         detail = f"not measured: the flow over one step is known to {known_to:.1e} of the state only"

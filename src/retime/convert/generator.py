@@ -11,7 +11,7 @@ from retime.core.arrays import Array
 from retime.core.exponential import small_columns
 from retime.core.status import RegionStatus
 
-EPSILON = 2.0**-53
+EPSILON = 2.0**-53  # unit roundoff: half the distance of 1 from the next number
 
 
 class Generator(NamedTuple):

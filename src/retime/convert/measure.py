@@ -16,6 +16,7 @@ from retime.core.start import distinct
 from retime.core.states import many_states
 from retime.core.system import System
 from retime.core.time import Continuous
+from retime.core.tolerances import size_of, sizes_of
 from retime.models import LinearSystem
 
 SUBSTEPS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -44,9 +45,9 @@ def flow_over(model: System, z: Array, s: Array, dt: float) -> Reference:
             after = np.asarray(_substeps()(inner.function, p, z, s, count))
             change = float(np.abs(after - before).max(initial=0.0)) if np.isfinite(after).all() else float("inf")
             before = after
-            if change <= 1e-14 * (1.0 + float(np.abs(after).max(initial=0.0))):
+            if change <= 1e-14 * size_of(after):
                 return Reference(before, change)
-        if change <= SETTLED * (1.0 + float(np.abs(before).max(initial=0.0))):
+        if change <= SETTLED * size_of(before):
             return Reference(before, change)
         coarse, fine = (
             np.asarray(_stiff()(inner.function, inner.parameters, z, s, np.array([dt]), np.array([x])))
@@ -189,6 +190,6 @@ def relative_error(got: Array, wanted: Array) -> float:
     if len(wanted) == 0:
         return float("inf")
     with np.errstate(invalid="ignore", over="ignore"):
-        error = np.abs(got - wanted).max(axis=-1) / (1.0 + np.abs(wanted).max(axis=-1))
+        error = np.abs(got - wanted).max(axis=-1) / sizes_of(wanted, -1)
     worst = float(error.max(initial=0.0))
     return worst if np.isfinite(worst) else float("inf")

@@ -7,8 +7,9 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.distinct import first_of_cells
 from retime.core.system import System
+from retime.core.tolerances import size_of
 
-RESOLUTION = 1e-6
+RESOLUTION = 1e-6  # distance of states, relative to their size, that counts as none
 """States closer than this, per 1 + largest entry, count as one: an orbit that has settled visits one state, not thousands."""
 
 
@@ -38,7 +39,7 @@ def distinct(states: Array) -> Array:
     z = np.asarray(states, dtype=np.float64)
     kept: list[int] = []
     for k in np.flatnonzero(np.isfinite(z).all(axis=1)):
-        near = np.abs(z[kept] - z[k]).max(axis=1, initial=0.0) <= RESOLUTION * (1.0 + np.abs(z[k]).max(initial=0.0))
+        near = np.abs(z[kept] - z[k]).max(axis=1, initial=0.0) <= RESOLUTION * size_of(z[k])
         if not near.any():
             kept.append(int(k))
     return np.array(kept, dtype=int)
@@ -50,7 +51,7 @@ def spread(states: Array, most: int) -> Array:
     finite = np.flatnonzero(np.isfinite(z).all(axis=1))
     if len(finite) == 0:
         return finite
-    size = RESOLUTION * (1.0 + np.abs(z[finite]).max(initial=0.0))
+    size = RESOLUTION * size_of(z[finite])
     cells = np.floor(z[finite] / size)
     candidates = finite[first_of_cells(cells)]
     chosen = candidates[np.linspace(0, len(candidates) - 1, min(len(candidates), most)).astype(int)]

@@ -26,6 +26,7 @@ from retime.core.readout import as_readout
 from retime.core.states import one_state
 from retime.core.switched import MOST_BOUNDARIES, SwitchedForm, every_pattern
 from retime.core.time import Continuous, Discrete, TimeBase, time_base
+from retime.core.tolerances import size_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -131,7 +132,7 @@ class System(ABC):
         z = self._states(z)
         s = self._input(None if inputs is None or np.size(inputs) == 0 else inputs)
         motion = self.apply(z, s) - (z if isinstance(self.time, Discrete) else 0.0)
-        return bool((np.abs(motion) <= 1e-9 * (1.0 + np.abs(z).max(initial=0.0))).all())
+        return bool((np.abs(motion) <= 1e-9 * size_of(z)).all())
 
     @property
     def linear_part(self) -> Array | None:

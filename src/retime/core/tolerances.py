@@ -16,8 +16,8 @@ SAME_SOLVED = 1e-9  # distance, relative to the size, of two solutions of linear
 SAME_FOUND = 1e-8  # ... of two points that Newton's method found
 SAME_FOLLOWED = 1e-7  # ... of one point that was followed on two ways
 SAME_ORBIT = 1e-6  # ... of states of two orbits of a flow, which are known to a solver's tolerance only
-DIVERGED = 1e6  # times the size at its start: an orbit that large does not come back
-LEFT = 1e9  # times the size at its start: an iterate of Newton's method that large is not followed
+FAR = 1e6  # times the size at its start: an orbit that large does not come back
+RUNAWAY = 1e9  # ... an iterate of Newton's method, or an orbit on which a cycle is looked for: it is given up
 
 
 def size_of(z: Any) -> float:

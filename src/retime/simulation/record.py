@@ -22,7 +22,7 @@ NEXT_TIME, PIECE, SLIDING, RESOLVE, SWITCHES, INITIAL, SLIDES, MARK, MEMBER, LAS
 # entries of Record.reals
 TIME, NONUNIQUE_TIME, MARK_TIME, SLIDE_START = range(4)
 
-NOISE = 64 * 2.0**-52
+NOISE = 64 * 2.0**-52  # rounding of a preactivation, relative to its terms
 MANY = 10_000  # switches and decisions within one instant that count as accumulation
 
 

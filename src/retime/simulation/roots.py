@@ -11,7 +11,7 @@ from retime.core.kernel import subroutine
 
 DEGREE = 24
 DEPTH = 52
-NONE = 2.0
+NONE = 2.0  # no root: the interval ends at 1
 
 
 def _bernstein_matrices() -> Array:

@@ -18,12 +18,10 @@ from retime.core.system import System
 from retime.simulation.horizon import Drive
 from retime.simulation.run import Runs, fresh_runs, over_blocks, stop_member
 
-LIMIT = 1e150
+LIMIT = 1e150  # a state beyond this has diverged, as in `iterate`
 CHUNK = 4096  # steps, or samples of a flow, per call: between calls a bar advances and Ctrl-C is heard
 MAX_STEPS = 200_000  # of the solver per call
-TOLERANCE = 1e-9
-
-
+TOLERANCE = 1e-9  # error per step of a solver, absolute and relative
 # --- maps ------------------------------------------------------------------------------------------------------------
 
 

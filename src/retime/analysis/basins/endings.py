@@ -15,13 +15,12 @@ from retime.core.clock import work_seconds
 from retime.core.errors import ConvergenceError
 from retime.core.newton import Linearized, newton
 from retime.core.system import SmoothSystem
-from retime.core.tolerances import size_of
+from retime.core.tolerances import FAR, size_of
 from retime.simulation.passage import StateSwitchedFlow
 from retime.simulation.variational import Flown, SmoothFlow
 
 RETURN = 1e-3  # displacement after k steps, relative to the size of the box, from which a k-cycle is solved for
 REST = 1e-10  # displacement that counts as none
-FAR = 1e6  # states this many times larger than the box have diverged
 RETURNS = 8  # returns of an orbit of a flow near its start that are tried as the period of a limit cycle
 
 

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from retime.core.arrays import Array
+from retime.core.tolerances import sizes_of
 
 DIRECTIONS = 12  # random directions at every scale
 SCALES = (2.0, 6.0, 18.0)  # radians over the spread of the set, in the root mean square
@@ -57,7 +58,7 @@ class Averages:
         rng = np.random.default_rng(0)
         drawn = [s * rng.normal(size=(DIRECTIONS, n)) / np.sqrt(n) for s in SCALES]
         own = np.concatenate([np.pi * np.eye(n)[:COORDINATES], 2 * np.pi * np.eye(n)[:COORDINATES]])
-        still = spread <= 1e-12 * (1.0 + np.abs(points).max(axis=0))
+        still = spread <= 1e-12 * sizes_of(points, 0)
         return cls((low + high) / 2, np.where(still, np.inf, spread), np.concatenate([*drawn, own]))
 
     def of(self, blocks: Array) -> Array:

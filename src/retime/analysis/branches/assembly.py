@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from retime.analysis.branches.pieces import CROSSING, DEGENERATE, SAME, Found, Piece, is_same
+from retime.analysis.branches.pieces import CROSSING, DEGENERATE, Found, Piece, is_same
 from retime.analysis.branches.result import Branch, Event
 from retime.core.time import TimeBase
+from retime.core.tolerances import SAME_FOLLOWED, size_of
 
 TWIN = 1e-9  # of the range: a branch no longer than this has no length
 MERGED = 1e-6  # of the range: events of one kind this close, at one point, are one event
@@ -53,9 +54,9 @@ def _holds(long: Branch, short: Branch) -> bool:
     if long.period != short.period:
         return False
     k = int(np.argmin(np.abs(long.values - short.values[0])))
-    size = 1.0 + float(np.abs(short.points[0]).max())
+    size = size_of(short.points[0])
     gap = np.abs(long.points[k] - short.points[0]).max()
-    reach = SAME if short.patterns.size else 1e-3
+    reach = SAME_FOLLOWED if short.patterns.size else 1e-3
     return bool(abs(long.values[k] - short.values[0]) <= 1e-9 * (1.0 + abs(short.values[0])) and gap <= reach * size)
 
 
@@ -84,7 +85,7 @@ def merged(events: list[Found], span: float) -> list[Found]:
 def _is_one(a: Found, b: Found, span: float) -> bool:
     if abs(a.value - b.value) > MERGED * span:
         return False
-    size = 1.0 + float(np.abs(a.point).max(initial=0.0))
+    size = size_of(a.point)
     if b.collapsed and a.period < b.period:
         gap = np.abs(a.point[:, None] - b.point[None]).max(axis=2).min(axis=0)
         return a.border and bool((gap <= 1e-5 * size).all())

@@ -22,6 +22,7 @@ from retime.analysis.branches.pieces import (
 )
 from retime.analysis.fixed_points.leaves import Solution
 from retime.core.arrays import Array
+from retime.core.tolerances import size_of
 
 
 class Step(NamedTuple):
@@ -173,7 +174,7 @@ class Borders:
         w, message = complex(time.neutral), f"a {time.eigenvalue} is {time.neutral:g}"
         event = Found(DEGENERATE, False, step.value, step.error, last, None, w, [piece], equation.period, message)
         self.events.append(event)
-        size = 1e3 * (1.0 + np.abs(start).max())
+        size = 1e3 * size_of(start)
         is_finite = (
             before is not None and after is not None and np.abs(before.z).max() < size and np.abs(after.z).max() < size
         )
@@ -263,7 +264,7 @@ def _first_exit(equation: PatternEquation, d: Array, a: float, b: float, there: 
         first = min(roots, key=lambda i: abs(roots[i] - a))
         b = roots[first]
         place = equation.solve(b, d)
-        noise = 1e-13 * (1.0 + np.abs(there.depth).max())
+        noise = 1e-13 * size_of(there.depth)
         outside = np.zeros(0, dtype=int) if place is None else np.flatnonzero(place.depth < -noise)
         left = [int(i) for i in outside if abs(roots.get(int(i), math.inf) - a) > abs(b - a) * (1 + 1e-9)]
         outside = np.array(left, dtype=int)

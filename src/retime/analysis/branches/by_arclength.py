@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from retime.analysis.branches.curve import NEARER, WINDOW, Curve, angle_between
-from retime.analysis.branches.pieces import DEGENERATE, SAME, Found, Piece, Stopped, closest, join
+from retime.analysis.branches.pieces import DEGENERATE, Found, Piece, Stopped, closest, join
 from retime.analysis.branches.smooth_equation import Lost, SmoothEquation, Spot, along_value
 from retime.analysis.branches.smooth_events import SmoothEvents
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
+from retime.core.tolerances import SAME_FOLLOWED, size_of
 
 MOST_STEPS = 20_000  # along one branch
 SHORTEST = 1e-9  # step, relative to the distance of values
@@ -46,7 +47,7 @@ class Arclength:
         """Follow the branch through a point of value t in both directions, unless it is known or singular."""
         axis, equation = along_value(len(z)), self.equation
         try:
-            u = equation.corrected(np.append(z, equation.x[t]), axis, 1e-3 * (1.0 + float(np.abs(z).max(initial=0.0))))
+            u = equation.corrected(np.append(z, equation.x[t]), axis, 1e-3 * size_of(z))
         except Lost:
             return
         if equation.is_nearly_singular(u):
@@ -64,7 +65,7 @@ class Arclength:
 
     def _claimed(self, t: int, s: Spot) -> tuple[Spot, Piece] | None:
         """The known spot at its value that a spot is, and its piece; that of a branch that only crosses there is another one."""
-        size = SAME * (1.0 + np.abs(s.u).max(initial=0.0))
+        size = SAME_FOLLOWED * size_of(s.u)
         for c, piece in self.claims[t]:
             is_near = np.abs(c.u - s.u).max(initial=0.0) <= size
             if is_near and min(angle_between(c.tangent, s.tangent), angle_between(c.tangent, -s.tangent)) <= ALIGNED:
@@ -192,7 +193,7 @@ class Walk:
         """How far the parameter is from where the point is infinite, if its size grows as 1 / distance; None: it does not leave."""
         here = self.here
         size = float(np.abs(here.u[:-1]).max(initial=0.0))
-        first = 1.0 + float(np.abs(self.start.u[:-1]).max(initial=0.0))
+        first = size_of(self.start.u[:-1])
         steepness = float(np.abs(here.tangent[:-1]).max(initial=0.0))
         if size < GROWN * first or steepness == 0:
             return None

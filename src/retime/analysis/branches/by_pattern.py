@@ -10,13 +10,14 @@ import numpy as np
 from retime.analysis.branches.borders import Borders, Step, first_met
 from retime.analysis.branches.multipliers import Multipliers
 from retime.analysis.branches.pattern_equation import PatternEquation
-from retime.analysis.branches.pieces import LOOK, SAME, SUB, TINY, Found, Piece, Sample, Stopped, is_same, join
+from retime.analysis.branches.pieces import LOOK, SUB, TINY, Found, Piece, Sample, Stopped, is_same, join
 from retime.analysis.fixed_points.leaves import Solution
 from retime.analysis.fixed_points.search import solve_all
 from retime.analysis.view import AffineView
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.status import SearchStatus
+from retime.core.tolerances import SAME_FOLLOWED, size_of
 
 
 class Follower:
@@ -47,7 +48,7 @@ class Follower:
         kept: list[Solution] = []
         for x in found.single:
             z = x.z.reshape(equation.shape)
-            size = SAME * (1.0 + np.abs(z).max(initial=0.0))
+            size = SAME_FOLLOWED * size_of(z)
             is_shorter = any(
                 equation.period % j == 0 and np.abs(np.roll(z, j, axis=0) - z).max() <= size
                 for j in range(1, equation.period)
@@ -74,7 +75,7 @@ class Follower:
         """A point on a boundary that no branch came to."""
         equation = self.equation
         z = x.z.reshape(equation.shape)
-        size = SAME * (1.0 + np.abs(z).max())
+        size = SAME_FOLLOWED * size_of(z)
         if any(is_same(z, other) for other, _ in self.claims[t]):
             return
         value = float(equation.values[t])
@@ -89,7 +90,7 @@ class Follower:
 
     def _claimed(self, t: int, z: Array, bits: Array) -> bool:
         equation = self.equation
-        used, size = equation.problem(float(equation.values[t]))[0].deciding, SAME * (1.0 + np.abs(z).max(initial=0.0))
+        used, size = equation.problem(float(equation.values[t]))[0].deciding, SAME_FOLLOWED * size_of(z)
         b = bits.reshape(equation.bits_shape)
         for other, d in self.claims[t]:
             d = d.reshape(equation.bits_shape)

@@ -9,8 +9,9 @@ from contextlib import suppress
 import numpy as np
 
 from retime.analysis.branches.pieces import MARGIN, num_outside
-from retime.analysis.branches.smooth_equation import EPS, Lost, SmoothEquation, Spot, along_value
+from retime.analysis.branches.smooth_equation import Lost, SmoothEquation, Spot, along_value
 from retime.core.arrays import Array
+from retime.core.tolerances import EPS, size_of
 
 WINDOW = 1e-3  # of the distance of values: where an event is interpolated, far enough from singular equations
 NEARER = 0.02  # of `least` at the start of a step: with less at its end the end is beside a crossing
@@ -112,7 +113,7 @@ class Curve:
     def _reach(self, a: Spot, b: Spot, u: Array) -> float:
         """How far a smooth branch may be from the cubic between a and b."""
         bent = float(np.linalg.norm(b.u - a.u)) * (0.02 + angle_between(a.tangent, b.tangent))
-        return 0.03 * bent + 1e-9 * (1.0 + float(np.abs(u).max()))
+        return 0.03 * bent + 1e-9 * size_of(u)
 
     def has_middle(self, a: Spot, b: Spot, angle: float) -> bool:
         """Whether the branch through a passes half way where the cubic to b does: not so where b is on a branch that crosses."""
@@ -189,7 +190,7 @@ class Curve:
 
     def window(self, a: Spot) -> float:
         """How close spots around an event are."""
-        return max(WINDOW * self.equation.longest, 1e-8 * (1.0 + float(np.abs(a.u).max())))
+        return max(WINDOW * self.equation.longest, 1e-8 * size_of(a.u))
 
     def around(self, p: Spot, q: Spot) -> list[tuple[float, Spot]]:
         """Shares and spots: p, q and, where they are found, one as far before and one after."""
@@ -212,5 +213,5 @@ def root_of(around: list[tuple[float, Spot]], measure: Callable[[Spot], float]) 
         return line, 1.0
     share = zero(points, line)
     others = [zero([*points[:2], x], line) for x in points[2:]] if len(points) == 4 else [line]
-    noise = EPS * (1.0 + float(np.abs(around[0][1].w).max(initial=0.0))) / max(abs(at_p - at_q), 1e-300)
+    noise = EPS * size_of(around[0][1].w) / max(abs(at_p - at_q), 1e-300)
     return share, 2.0 * max(abs(x - share) for x in others) + 16.0 * noise

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from retime.analysis.branches.parameter import parameter_of
-from retime.analysis.branches.periods import APERIODIC, DIVERGED, FAR, UNKNOWN, affine_period, period_of, shortest
+from retime.analysis.branches.periods import APERIODIC, DIVERGED, UNKNOWN, affine_period, period_of, shortest
 from retime.analysis.branches.places import counted, last_states, stacked
 from retime.analysis.fixed_points.complementarity import Complementarity
 from retime.analysis.fixed_points.find import stable_around
@@ -27,6 +27,7 @@ from retime.core.quiet import one_blas_thread
 from retime.core.result import Result
 from retime.core.status import SearchStatus
 from retime.core.system import System
+from retime.core.tolerances import FAR, size_of
 from retime.simulation import simulate
 from retime.simulation.motion import motion_of
 
@@ -314,7 +315,7 @@ class _Job:
         held = s[None] if len(s) else None
         path = simulate(model, self.z0, times=[0.0, 0.1 * self.steps / rate], inputs=held, **motion.accuracy(1e-9))
         z = path.states[-1]
-        size = 1.0 + float(np.abs(z).max())
-        if not size <= FAR * (1.0 + float(np.abs(self.z0).max())):
+        size = size_of(z)
+        if not size <= FAR * size_of(self.z0):
             return DIVERGED
         return int(np.abs(model.field(z, s)).max() <= 1e-6 * rate * size)

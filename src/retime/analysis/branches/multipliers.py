@@ -22,6 +22,7 @@ from retime.analysis.branches.pieces import (
     num_outside,
 )
 from retime.core.arrays import Array
+from retime.core.tolerances import size_of
 
 
 class Multipliers:
@@ -67,7 +68,7 @@ class Multipliers:
             multiplier = closest(w, equation.time)
             kind, message = self._named(multiplier)
             slope = max(abs(self._distance(a.w) - self._distance(b.w)) / max(width, 1e-300), 1e-300)
-            rounding = 1e-14 * (1.0 + float(np.abs(w).max())) + abs(self._distance(w))
+            rounding = 1e-14 * size_of(w) + abs(self._distance(w))
             error = abs(high - low) + 4e-16 * abs(x) + min(width, rounding / slope)
             self.events.append(Found(kind, False, x, error, z, None, multiplier, [piece], equation.period, message))
 

@@ -12,6 +12,7 @@ from retime.analysis.branches.pieces import CACHE, LOOK, Sample
 from retime.analysis.fixed_points.complementarity import Complementarity
 from retime.analysis.view import AffineView
 from retime.core.arrays import Array
+from retime.core.tolerances import size_of
 
 
 class Place(NamedTuple):
@@ -100,5 +101,5 @@ class PatternEquation:
 
     def shrinks(self, z: Array) -> bool:
         """Whether a cycle is one of a shorter period."""
-        k, size = self.period, 1e-6 * (1.0 + np.abs(z).max(initial=0.0))
+        k, size = self.period, 1e-6 * size_of(z)
         return any(k % j == 0 and np.abs(np.roll(z, j, axis=0) - z).max() <= size for j in range(1, k))

@@ -13,12 +13,11 @@ from retime.core.arrays import Array
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.equation import evaluate
 from retime.core.newton import Linearized, newton
-from retime.core.tolerances import EPS, size_of
+from retime.core.tolerances import EPS, FAR, size_of
 from retime.simulation.arrays import form_arrays
 from retime.simulation.iterate import iterate
 
 APERIODIC, DIVERGED, UNKNOWN = 0, -1, -2
-FAR = 1e6  # states this many times larger than 1 + |z0| have diverged
 GROWN = 1e3  # growth over the last half of an orbit in regions that expand: it diverges
 FARTHEST = 10.0  # times the distance that a return after k steps and the spectral radius imply: a shorter cycle this close is meant
 SETTLED = 1e-13  # returns this close, relative to 1 + |z|, are exact: no shorter cycle can be meant
@@ -27,9 +26,9 @@ CLOSE = 1e-7  # return after k steps, relative to 1 + |z|, that counts as a peri
 
 def period_of(z: Array, max_period: int, z0: Array) -> int:
     """Of the last states `(T, n)`: smallest k after which they return."""
-    if not np.abs(z[-1]).max() <= FAR * (1.0 + np.abs(z0).max()):
+    if not np.abs(z[-1]).max() <= FAR * size_of(z0):
         return DIVERGED
-    size = CLOSE * (1.0 + np.abs(z).max())
+    size = CLOSE * size_of(z)
     for k in range(1, max_period + 1):
         if np.abs(z[k:] - z[:-k]).max() <= size:
             return k
@@ -40,7 +39,7 @@ def shortest(model: Any, s: Array, z: Array, k: int) -> int:
     """The period of a smooth map's orbit `(T, n)` that returns after k steps: a divisor where Newton's method finds a shorter cycle."""
     if k <= 1 or affine_view(model) is not None:
         return k
-    gap, size = float(np.abs(z[k:] - z[:-k]).max()), 1.0 + float(np.abs(z).max())
+    gap, size = float(np.abs(z[k:] - z[:-k]).max()), size_of(z)
     if gap <= SETTLED * size:
         return k
     for j in (j for j in range(1, k) if k % j == 0):
@@ -135,7 +134,7 @@ def attractor_of(form: PiecewiseAffineForm, bits: Array) -> tuple[Array, float] 
     first = x = np.linalg.solve(np.eye(len(offset)) - product, offset)
     for k, d in enumerate(bits):
         a = form.preactivation(x)
-        if (((a > 0) != d) & (np.abs(a) > 1e-9 * (1.0 + np.abs(a).max(initial=0.0)))).any():
+        if (((a > 0) != d) & (np.abs(a) > 1e-9 * size_of(a))).any():
             return None
         x = M[k] @ x + c[k]
     return first, radius

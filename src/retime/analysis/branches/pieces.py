@@ -14,12 +14,12 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.patience import TimeIsUp
 from retime.core.time import TimeBase
+from retime.core.tolerances import SAME_FOLLOWED, size_of
 
 SUB = 4  # looks between two values
 TINY = 5e-11  # of the distance between values: how far beyond an event a branch is taken up again
 LOOK = 1e-6  # of it: where admissibility on both sides of a border is measured
 TOGETHER = 1e-10  # of it: units that cross this close do so at once
-SAME = 1e-7  # distance, relative to 1 + |z|, of two computations of one point
 MARGIN = 1e-9  # a multiplier this close to the unit circle is on neither side of it
 MOST_UNITS = 6  # at once, for which all regions around are looked at
 CACHE = 2e8  # bytes of equations kept
@@ -81,7 +81,7 @@ def join(pieces: list[Piece], events: list[Found], first: Piece, last: Piece) ->
 
 def is_same(a: Array, b: Array) -> bool:
     """Whether two cycles `(k, n)` are the same but for the phase."""
-    size = SAME * (1.0 + np.abs(a).max(initial=0.0))
+    size = SAME_FOLLOWED * size_of(a)
     return a.shape == b.shape and any(
         np.abs(np.roll(a, -j, axis=0) - b).max(initial=0.0) <= size for j in range(len(a))
     )

@@ -10,10 +10,11 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.equation import double_precision
 from retime.core.time import TimeBase
+from retime.core.tolerances import SAME_ORBIT, sizes_of
 
 STARTS, ITERATIONS = 32, 60  # of Newton's method at every place of a smooth system
 MEMORY = 2e8  # bytes of Jacobians held at a time
-SAME, SOLVED = 1e-6, 1e-10  # distance of equal solutions, residual of one, relative to 1 + |z|
+SOLVED = 1e-10  # residual of a solution, relative to 1 + |z|
 
 
 def stacked(parameters: list[Any]) -> Any:
@@ -39,13 +40,13 @@ def counted(function: Any, P: Any, S: Array, time: TimeBase, z0: Array, seed: in
     z, G, J = _solved(function, time, P, starts, S)
     total, stable = np.zeros(g, dtype=int), np.zeros(g, dtype=int)
     for k in range(g):
-        size = 1.0 + np.abs(z[k]).max(axis=1)
+        size = sizes_of(z[k])
         slope = np.abs(time.motion_jacobian(J[k]))
         terms = 1.0 + np.einsum("bij,bj->bi", slope, np.abs(z[k]))  # not 1 + |z|: fields may fade towards infinity
         fine = (np.abs(G[k]) <= SOLVED * terms).all(axis=1)
         kept: list[int] = []
         for i in np.flatnonzero(fine):
-            if all(np.abs(z[k, i] - z[k, j]).max() > SAME * size[i] for j in kept):
+            if all(np.abs(z[k, i] - z[k, j]).max() > SAME_ORBIT * size[i] for j in kept):
                 kept.append(int(i))
         total[k] = len(kept)
         stable[k] = int(time.is_stable(np.linalg.eigvals(J[k, kept])).sum()) if kept else 0

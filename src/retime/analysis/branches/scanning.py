@@ -32,7 +32,7 @@ from retime.simulation.motion import motion_of
 
 PROOF_SHARE = 0.6  # of the time, for finding points; the rest is for following them
 FRESH = 8  # Newton starts at every value of a smooth scan; eight times as many at the last one
-FAR = 1e4  # points of such starts this many times larger than those of the first value are not believed
+BELIEVED = 1e4  # points of such starts this many times larger than those of the first value are not believed
 TRANSIENT = 1000  # steps before samples of an attractor are taken
 
 
@@ -227,7 +227,7 @@ class _Job:
                 scale = (1.0 + size) * 3.0 ** rng.uniform(-2, 1, (count, 1))
                 starts = scale * rng.normal(size=(count, model.num_states))
                 z, ending = follow(Problem.of(model, s, rng), starts, 1e-10, self.deadline)
-                for x in z[(ending == CONVERGED) & (np.abs(z).max(axis=1) <= FAR * (1.0 + size))]:
+                for x in z[(ending == CONVERGED) & (np.abs(z).max(axis=1) <= BELIEVED * (1.0 + size))]:
                     with suppress(_Failed):
                         branches.grow(t, x)
                 advance(1)

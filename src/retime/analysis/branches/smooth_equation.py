@@ -12,8 +12,8 @@ import numpy as np
 from retime.analysis.branches.pieces import Sample
 from retime.core.arrays import Array
 from retime.core.time import TimeBase
+from retime.core.tolerances import EPS, size_of
 
-EPS = float(np.finfo(float).eps)
 BESIDE = 1e-4  # smallest singular value of dG/dz, relative to (dG/dz, dG/dx), from which on a branch is begun
 
 
@@ -99,7 +99,7 @@ class SmoothEquation:
                 step = np.append(solved(J, -G), 0.0)
             else:
                 step = solved(np.vstack([self.extended(u), row]), np.append(-G, 0.0))
-            size = float(np.abs(step).max()) / (1.0 + float(np.abs(u).max()))
+            size = float(np.abs(step).max()) / size_of(u)
             if size > 0.5 * last and last < 1e-9:  # rounding
                 return u
             u, last = u + step, size
@@ -128,7 +128,7 @@ class SmoothEquation:
     def singular_spot(self, u: Array, along: Array) -> Spot:
         """A spot known by interpolation, where the equation is singular: multipliers next to the singular one are set to it."""
         s = self.spot(u, along)
-        w = np.where(np.abs(s.w - self.target) < 1e-6 * (1.0 + np.abs(s.w).max()), self.target, s.w)
+        w = np.where(np.abs(s.w - self.target) < 1e-6 * size_of(s.w), self.target, s.w)
         return s._replace(tangent=along, w=w)
 
     def is_nearly_singular(self, u: Array) -> bool:
@@ -137,7 +137,7 @@ class SmoothEquation:
         if not np.isfinite(E).all():
             return True
         _, sizes, rows = np.linalg.svd(E[:, :-1])
-        h = 0.1 * (1.0 + float(np.abs(u[:-1]).max(initial=0.0)))
+        h = 0.1 * size_of(u[:-1])
         around = [
             np.linalg.norm(self.time.motion_jacobian(self.jacobian(u[:-1] + d * rows[-1], u[-1]))) for d in (-h, h)
         ]
@@ -157,7 +157,7 @@ class SmoothEquation:
     def noise(self, u: Array) -> float:
         """What G at a solution may be off by rounding."""
         size = float(np.linalg.norm(self.jacobian(u[:-1], u[-1])))
-        return 8 * EPS * (1.0 + float(np.abs(u[:-1]).max(initial=0.0))) * (1.0 + size)
+        return 8 * EPS * size_of(u[:-1]) * (1.0 + size)
 
     def fold_noise(self, u: Array) -> float:
         """What the value of a saddle-node may be off by rounding: the noise of G over |psi dG/dx|, psi the left null vector."""
@@ -181,7 +181,7 @@ class SmoothEquation:
 
     def real(self, w: Array) -> float:
         """Imaginary parts up to this are taken for rounding."""
-        return 1e-7 * (1.0 + float(np.abs(w).max(initial=0.0)))
+        return 1e-7 * size_of(w)
 
     def at(self, x: float) -> tuple[Any, Array]:
         """The model and its input, kept."""

@@ -21,8 +21,9 @@ from retime.analysis.branches.pieces import (
     Sample,
     closest,
 )
-from retime.analysis.branches.smooth_equation import EPS, Spot
+from retime.analysis.branches.smooth_equation import Spot
 from retime.core.time import TimeBase
+from retime.core.tolerances import EPS
 
 ON_VALUE = 1e-9  # of the distance of values: a turning point this close to a value is listed at it
 REGULAR = 1e-5  # |psi dG/dx|, psi the left null vector, above which a turning point is a saddle-node

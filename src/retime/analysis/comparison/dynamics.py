@@ -24,6 +24,7 @@ from retime.core.result import Result
 from retime.core.start import own_start
 from retime.core.status import SearchStatus
 from retime.core.system import System
+from retime.core.tolerances import size_of
 from retime.models import PiecewiseAffineFlow
 from retime.simulation import simulate
 
@@ -217,7 +218,7 @@ class _Side:
 
     def of_points(self, points: FixedPoints, flow_points: FixedPoints, state_points: FixedPoints) -> list[Agreement]:
         """Number, place and eigenvalues of fixed points."""
-        size = 1.0 + np.abs(points.points).max(initial=0.0)
+        size = size_of(points.points)
         clock, state = (self._drift(points.points, 1, rule) for rule in ("clock", "state"))
         counts = (len(points), len(flow_points), len(state_points))
         rows = [
@@ -236,7 +237,7 @@ class _Side:
             k = int(np.argmax(rates))
             rows.append(
                 Agreement("largest rate at a fixed point, log|lambda| / dt", float(rates[k]), float(own[k]), float(own[k]), gap, gap,
-                          ROUNDING * (1 + np.abs(rates[np.isfinite(rates)]).max(initial=0.0)), EXACT, "the same inside regions")
+                          ROUNDING * size_of(rates[np.isfinite(rates)]), EXACT, "the same inside regions")
             )  # fmt: skip
         return rows
 
@@ -284,7 +285,7 @@ class _Side:
             period = int(c.period)
             clock, state = (self._drift(c.points[:1], period, rule) for rule in ("clock", "state"))
             growth = max(1.0, float(np.abs(c.multipliers).max()))
-            size = (1.0 + np.abs(c.points).max()) * growth
+            size = size_of(c.points) * growth
             name = f"{period}-cycle {k}: distance after {period} dt"
             rows.append(Agreement(name, c.residual, clock, state, clock, state, ROUNDING * size, EXACT, INSIDE))
         return rows

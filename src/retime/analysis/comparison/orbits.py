@@ -14,6 +14,7 @@ from retime.core.errors import ShapeError
 from retime.core.result import Result
 from retime.core.status import TrajectoryStatus
 from retime.core.system import System
+from retime.core.tolerances import sizes_of
 from retime.core.trajectory import Trajectory
 from retime.simulation import simulate
 from retime.simulation.motion import motion_of
@@ -130,7 +131,7 @@ def compare(
     crossed = np.array([len(t) + len(s) > 0 for t, s in events], dtype=bool) & ~lost
     rule = motion_of(other, switching).switching or ""
     status = max((reference.status, free.status), key=list(TrajectoryStatus).index)
-    size = 1 + np.abs(reference.states[1:]).max(axis=1)
+    size = sizes_of(reference.states[1:])
     message = _message(reference, free, restarted, one, orbit)
     return Comparison(
         one, orbit, size, np.flatnonzero(switched), np.flatnonzero(crossed), rule, reference, free, status, message

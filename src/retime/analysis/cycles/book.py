@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retime.analysis.cycles.phase import SAME, first_phase, is_same_cycle, least_period
+from retime.analysis.cycles.phase import first_phase, is_same_cycle, least_period
 from retime.analysis.cycles.result import Cycle
 from retime.analysis.dust import tidy, without_dust
 from retime.analysis.fixed_points.find import ordered
@@ -14,6 +14,7 @@ from retime.analysis.fixed_points.leaves import TOLERANCE, Solution
 from retime.analysis.view import AffineView
 from retime.core.arrays import Array
 from retime.core.time import Discrete
+from retime.core.tolerances import SAME_FOLLOWED, size_of, sizes_of
 
 
 @dataclass
@@ -46,8 +47,8 @@ class Book:
         """Book a solution of k steps, unless its period is shorter or it is known; whether it was new."""
         n, q = self.view.form.num_states, self.view.form.num_units
         z, bits = x.z.reshape(k, n), x.bits.reshape(k, q)
-        size = 1.0 + np.abs(z).max(initial=0.0)
-        if least_period(z, SAME * size) < k:
+        size = size_of(z)
+        if least_period(z, SAME_FOLLOWED * size) < k:
             return False
         if not self._rests(z[None])[0] <= TOLERANCE:
             self.unclear += 1
@@ -56,7 +57,9 @@ class Book:
         z, bits = np.roll(z, -turn, axis=0), np.roll(bits, -turn, axis=0)
         known = self.found.setdefault(k, [])
         near, key = bool(x.near.any()), turn_key(bits)
-        if key in self._known or (near and any(f.near and is_same_cycle(z, f.points, SAME * size) for f in known)):
+        if key in self._known or (
+            near and any(f.near and is_same_cycle(z, f.points, SAME_FOLLOWED * size) for f in known)
+        ):
             return False
         self._known.add(key)
         known.append(Found(z, bits, near))
@@ -67,7 +70,7 @@ class Book:
         rows = z.reshape(len(z), -1, self.view.form.num_states)
         with np.errstate(all="ignore"):
             moved = np.abs(self.view.form.apply(rows, self.s) - np.roll(rows, -1, axis=1)).max(axis=(1, 2))
-            return moved / (1.0 + np.abs(rows).max(axis=(1, 2)))
+            return moved / sizes_of(rows, (1, 2))
 
     def _cycle(self, k: int, f: Found) -> Cycle:
         view = self.view

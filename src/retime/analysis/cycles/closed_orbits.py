@@ -15,6 +15,7 @@ from retime.analysis.fixed_points.find import ordered
 from retime.core.arrays import Array
 from retime.core.newton import Linearized, newton
 from retime.core.time import Discrete
+from retime.core.tolerances import SAME_ORBIT, size_of
 from retime.simulation.variational import Flown
 
 REFERENCES = 16  # states of an orbit whose returns are looked at
@@ -22,7 +23,6 @@ RETURNED, NEAR = 1e-4, 0.3  # distance of an exact return, and of one that is tr
 NEWTON = 25
 CLOSED = 1e-10  # distance of a closed cycle's end from its start that a change of the start this large, relative to 1 + |z|, explains
 ROUNDING = 1e-13  # steps, relative to 1 + |z|, that cannot become smaller
-SAME = 1e-6  # of periods, and of states relative to 1 + |z|
 AT_REST = 1e-6  # extent of an orbit, relative to 1 + |z|, that is none
 
 
@@ -43,7 +43,7 @@ class Loop:
     @property
     def residual(self) -> float:
         """Distance of the end from the start, relative to 1 + |z|."""
-        return float(np.abs(self.states[-1] - self.states[0]).max() / (1.0 + np.abs(self.states).max()))
+        return float(np.abs(self.states[-1] - self.states[0]).max() / size_of(self.states))
 
     @cached_property
     def multipliers(self) -> Array:
@@ -57,10 +57,10 @@ class Loop:
 
     def is_same(self, other: Loop) -> bool:
         """Whether the other is this one, begun elsewhere: the same period, and its slowest sample lies on this orbit."""
-        if abs(self.period - other.period) > SAME * self.period:
+        if abs(self.period - other.period) > SAME_ORBIT * self.period:
             return False
         z = other.states[np.argmin(np.linalg.norm(other.rates, axis=1))]
-        return self.distance(z) <= 10 * SAME * (1.0 + float(np.abs(self.states).max()))
+        return self.distance(z) <= 10 * SAME_ORBIT * size_of(self.states)
 
     def distance(self, z: Array) -> float:
         """From a state `(n,)` to the orbit, across it."""
@@ -148,10 +148,10 @@ def close(flow: Flow, z: Array, period: float, extent: float, most: float = math
     if flown is None:
         return None
     points = flown.states[:-1]
-    size, reach = 1.0 + np.abs(points).max(), np.ptp(points, axis=0)
+    size, reach = size_of(points), np.ptp(points, axis=0)
     if reach.max() <= AT_REST * size:
         return None
-    d, j = least_period(points, SAME * size), int(np.argmax(reach))
+    d, j = least_period(points, SAME_ORBIT * size), int(np.argmax(reach))
     z = points[int(np.argmax(points[:, j]))]
     f = flow.rate(z)
     bend = (flow.jacobian(z) @ f)[j]
@@ -176,7 +176,7 @@ def _closed(flow: Flow, z: Array, period: float, extent: float, most: float) -> 
         return Linearized(np.append(flown.end - z, 0.0), J, flown)
 
     def is_closed(x: Array, at: Linearized, step: Array) -> bool:
-        size, M = 1.0 + np.abs(x[:n]).max(), at.extra.derivative
+        size, M = size_of(x[:n]), at.extra.derivative
         gap = np.abs(at.residual).max() / max(1.0, float(np.abs(M).max()))
         moves.append(float(np.abs(step[:n]).max()) / size)
         is_final = moves[-1] <= ROUNDING or moves[-1] > 0.1 * min([math.inf, *moves[:-1]])

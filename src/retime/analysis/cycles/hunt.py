@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from retime.analysis.cycles.book import Book, turn_key
-from retime.analysis.cycles.phase import SAME, least_period
+from retime.analysis.cycles.phase import least_period
 from retime.analysis.cycles.result import Cycles
 from retime.analysis.cycles.virtual_search import VirtualSearch
 from retime.analysis.fixed_points.complementarity import Complementarity
@@ -20,7 +20,7 @@ from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.progress import progress
 from retime.core.status import SearchStatus
-from retime.core.tolerances import size_of
+from retime.core.tolerances import SAME_FOLLOWED, size_of
 
 PROOF_UNITS = 400  # signs (k q) up to which a proof is tried
 PROOF_SHARE = 0.1  # of the time, for proofs
@@ -128,10 +128,10 @@ class Hunt:
 
 def _repeats_after(k: int, z: Array) -> bool:
     """Whether k points z `(k n,)` come again after k steps, and not before."""
-    return least_period(z.reshape(k, -1), SAME * size_of(z)) == k
+    return least_period(z.reshape(k, -1), SAME_FOLLOWED * size_of(z)) == k
 
 
 def _generic(c: Solution) -> Array:
     """A point of a continuum that is no special one."""
     steps = np.cos(1.0 + np.arange(c.directions.shape[1]))
-    return c.z + 1e-3 * (1.0 + np.abs(c.z).max(initial=0.0)) * (c.directions @ steps)
+    return c.z + 1e-3 * size_of(c.z) * (c.directions @ steps)

@@ -14,6 +14,7 @@ from retime.core.newton import Linearized, newton
 from retime.core.progress import progress
 from retime.core.status import SearchStatus, TrajectoryStatus
 from retime.core.time import Discrete
+from retime.core.tolerances import RUNAWAY, SAME_ORBIT, size_of
 from retime.simulation.motion import motion_of
 from retime.simulation.passage import AT_ONCE, Mode, Passage, StateSwitchedFlow
 
@@ -23,8 +24,6 @@ WINDOW = 3.0  # longest periods in which a return is looked for
 CANDIDATES = 6  # closest returns of one orbit that are tried
 NEWTON = 25
 CLOSED = 1e-10  # largest distance, relative to 1 + |z|, of a closed cycle from its start after one period
-SAME = 1e-6
-FAR = 1e9  # states this many times larger than 1 + |z0| have diverged
 ALONG = 1e-6  # how far the multiplier along the orbit may be from 1, relative to the largest one
 
 
@@ -98,13 +97,13 @@ class _Search:
             self._close_returns(passage)
         settled = self._settled(z)
         passage, end = None, settled.states[-1]
-        has_left = not np.abs(end).max() <= FAR * (1.0 + np.abs(z).max())
+        has_left = not np.abs(end).max() <= RUNAWAY * size_of(z)
         if not has_left and settled.status in (TrajectoryStatus.COMPLETED, TrajectoryStatus.NONUNIQUE):
             passage = self.flow.passage(end, self._affordable())
         if passage is None:
             self.lost += 1
         elif not (passage.times > AT_ONCE * self.longest).any() and np.abs(passage.rate).max() <= 1e-6 * (
-            1.0 + np.abs(passage.end).max()
+            size_of(passage.end)
         ):
             self.resting += 1
         elif not self._close_returns(passage):
@@ -192,7 +191,7 @@ class _Search:
             return Linearized(np.append(p.end - z, level), J, p)
 
         def is_closed(x: Array, at: Linearized, step: Array) -> bool:
-            gap, size = np.abs(at.residual[:n]).max(), 1.0 + np.abs(x[:n]).max()
+            gap, size = np.abs(at.residual[:n]).max(), size_of(x[:n])
             return bool(gap <= CLOSED * size and np.abs(step[:n]).max() <= 1e-9 * size)
 
         def limited(x: Array, step: Array) -> Array | None:
@@ -224,13 +223,14 @@ class _Search:
         """Note a closed cycle once, with its least period, beginning at its smallest switch point."""
         if not len(p.times) or self.longest * (1 + 1e-9) < T:
             return False
-        size = 1.0 + np.abs(p.states).max()
-        again = np.abs(p.states[1:] - p.states[0]).max(axis=1, initial=0.0) <= SAME * size
+        size = size_of(p.states)
+        again = np.abs(p.states[1:] - p.states[0]).max(axis=1, initial=0.0) <= SAME_ORBIT * size
         if again.any():  # the same switch comes earlier than after a period: it was several periods
             return self._close(z, unit, float(p.times[1 + int(np.argmax(again))] - p.times[0]))
         k = int(np.lexsort(np.round(p.states / (1e-8 * size)).T[::-1])[0])
         if any(
-            abs(c.period - T) <= SAME * T and np.abs(c.points - p.states[k]).max(axis=1).min() <= SAME * size
+            abs(c.period - T) <= SAME_ORBIT * T
+            and np.abs(c.points - p.states[k]).max(axis=1).min() <= SAME_ORBIT * size
             for c in self.found
         ):
             return True

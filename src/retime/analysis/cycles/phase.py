@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from retime.core.arrays import Array
-
-SAME = 1e-7  # points of cycles this close, relative to 1 + |z|, are the same
+from retime.core.tolerances import size_of
 
 
 def least_period(orbit: Array, tolerance: float) -> int:
@@ -18,7 +17,7 @@ def least_period(orbit: Array, tolerance: float) -> int:
 
 def first_phase(z: Array) -> int:
     """Index of the point at which a cycle `(k, n)` is taken to begin: smallest first coordinate, the next ones breaking ties within rounding."""
-    rows = np.round(z / (1e-9 * (1.0 + np.abs(z).max())))
+    rows = np.round(z / (1e-9 * size_of(z)))
     return int(np.lexsort(rows.T[::-1])[0])
 
 

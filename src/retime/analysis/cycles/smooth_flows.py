@@ -16,6 +16,7 @@ from retime.core.progress import progress
 from retime.core.reachability import Box
 from retime.core.status import SearchStatus
 from retime.core.time import Discrete
+from retime.core.tolerances import RUNAWAY, size_of
 from retime.simulation.variational import SAMPLES, SmoothFlow
 
 STARTS, BACKWARDS = 12, 4  # orbits that are followed, forwards and backwards in time, where what repels attracts
@@ -25,7 +26,6 @@ SPACING = 0.05  # between samples there, in times in which the orbit crosses its
 PIECES = 64  # of SAMPLES samples there, at most
 CANDIDATES = 12  # closest returns of one orbit that are tried
 ORBIT = 1e-9  # error per step of orbits that are to settle
-FAR = 1e9  # states this many times larger than 1 + |z0| have diverged
 ARRIVED = 1e-3  # distance from a known cycle, relative to its extent, that counts as near
 ALONG = 1e-6  # how far the multiplier along the orbit may be from 1, relative to the largest one
 
@@ -82,7 +82,7 @@ class _Search:
         began = work_seconds()
         states = self.flow.orbit(z, duration, sign=sign, tolerance=ORBIT)
         self.pace = (work_seconds() - began) / duration
-        return states if np.abs(states).max() <= FAR * (1.0 + np.abs(z).max()) else None
+        return states if np.abs(states).max() <= RUNAWAY * size_of(z) else None
 
     def _settled(self, z: Array, sign: float) -> Array | None:
         """The last piece, one longest period long, of an orbit that was given time to settle, in pieces that double; an earlier one
@@ -165,7 +165,7 @@ class _Search:
 def _is_at_rest(states: Array) -> bool:
     """Whether a piece of an orbit stays at one state, and moves less and less."""
     first, last = (np.ptp(part, axis=0).max() for part in np.array_split(states, 2))
-    return bool(max(first, last) <= AT_REST * (1.0 + np.abs(states).max()) and last <= first)
+    return bool(max(first, last) <= AT_REST * size_of(states) and last <= first)
 
 
 def _spread_out(returns: list[Return]) -> list[Return]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from retime.analysis.cycles.phase import SAME, first_phase, is_same_cycle, least_period
+from retime.analysis.cycles.phase import first_phase, is_same_cycle, least_period
 from retime.analysis.cycles.result import Cycle, Cycles
 from retime.analysis.dust import tidy, without_dust
 from retime.analysis.fixed_points.find import ordered
@@ -28,6 +28,7 @@ from retime.core.patience import Patience
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
 from retime.core.status import SearchStatus
+from retime.core.tolerances import FAR, SAME_FOLLOWED, size_of, sizes_of
 
 TOLERANCE = 1e-10  # largest distance of the image of a point from the next one, relative to 1 + |z|
 TRANSIENT, KEPT, MEMBERS = (
@@ -35,7 +36,6 @@ TRANSIENT, KEPT, MEMBERS = (
     300,
     32,
 )  # steps of the orbits that starts are taken from, how many are kept besides the first ones
-LARGEST = 1e6  # states beyond it, relative to where an orbit began, have diverged
 BATCH = 256  # starts between two looks at the clock
 CLOSEST = 0.05  # share of the segments of orbits that count as close returns
 CONTINUUM = 3  # different cycles of one period with a multiplier 1 from which on they are taken for a continuum
@@ -173,19 +173,19 @@ class _Search:
 
     def _is_cycle(self, points: Array) -> bool:
         is_inside = bool(self.problem.box.contains(points).all())
-        return is_inside and least_period(points, SAME * (1.0 + np.abs(points).max())) == len(points)
+        return is_inside and least_period(points, SAME_FOLLOWED * size_of(points)) == len(points)
 
     def _add(self, ring: Ring, row: Array) -> bool:
         """Note a cycle unless it is known, or where the equations vanish far out without a solution; whether it is new."""
         points, solved = row.reshape(ring.k, -1), solutions(ring, row[None])
-        size, gap = 1.0 + float(np.abs(row).max()), float(solved.gaps[0])
+        size, gap = size_of(row), float(solved.gaps[0])
         is_singular = gap <= SINGULAR * max(float(solved.sizes[0]), 1.0)
         error = float(solved.residuals[0]) / max(gap, 1e-300)
         if not is_singular and error > LARGEST_ERROR * size:
             return False
         error = min(8.0 * error, LARGEST_ERROR * size)
         known = self.found[ring.k]
-        if any(is_same_cycle(points, c.points, SAME * size + error + c.error) for c in known):
+        if any(is_same_cycle(points, c.points, SAME_FOLLOWED * size + error + c.error) for c in known):
             return False
         known.append(_Found(points, error, is_singular))
         return True
@@ -199,7 +199,7 @@ class _Search:
             n = self.problem.model.num_states
             own = 10.0 ** self.rng.uniform(-1, 0.5, (MEMBERS, 1)) * self.rng.normal(size=(MEMBERS, n))
             z = np.clip(own if self.given is None else np.concatenate([self.given, own]), *self.problem.box)
-            far, kept = LARGEST * (1.0 + np.abs(z).max()), [z]
+            far, kept = FAR * size_of(z), [z]
             for step in range(TRANSIENT + KEPT):
                 self.patience.check()
                 z = self.problem.right(z)
@@ -233,7 +233,7 @@ class _Search:
     def _iterated(self, z: Array, k: int) -> Array:
         """Pieces `(b, k n)` of the orbits from z `(b, n)`; where one diverges its last state is repeated."""
         z = np.clip(z, *self.problem.box)
-        rows, far = [z], LARGEST * (1.0 + np.abs(z).max())
+        rows, far = [z], FAR * size_of(z)
         for _ in range(k - 1):
             new = self.problem.right(rows[-1])
             rows.append(np.where((np.abs(new) < far).all(axis=1, keepdims=True), new, rows[-1]))
@@ -251,7 +251,7 @@ class _Search:
             steps = Ring.of(self.problem, half).steps(c.points.reshape(1, -1))[0]
             w, V = np.linalg.eig(_product(steps))
             v = np.real(V[:, np.argmin(np.abs(w + 1.0))])
-            for size in np.geomspace(1e-3, 1.0, 7) * (1.0 + np.abs(c.points).max()):
+            for size in np.geomspace(1e-3, 1.0, 7) * size_of(c.points):
                 off, x = [], v * size
                 for M in (*steps, *steps):
                     off.append(x)
@@ -276,7 +276,7 @@ class _Search:
 
         def rests(z: Array) -> Array:
             rows = z.reshape(len(z), -1)
-            return np.abs(ring.residual(rows)).max(axis=1) / (1.0 + np.abs(rows).max(axis=1))
+            return np.abs(ring.residual(rows)).max(axis=1) / sizes_of(rows)
 
         points = without_dust(points.reshape(1, -1), rests).reshape(points.shape)
         w = ordered(tidy(np.linalg.eigvals(_product(ring.steps(points.reshape(1, -1))[0]))), self.problem.model.time)

@@ -18,6 +18,7 @@ from retime.analysis.view import AffineView
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.time import Discrete
+from retime.core.tolerances import size_of
 from retime.simulation.arrays import FormArrays, form_arrays
 from retime.simulation.iterate import iterate
 
@@ -103,7 +104,7 @@ class VirtualSearch:
         if z is None:
             return None
         a = self.view.form.preactivation(z, self.s)
-        near = np.abs(a) <= 1e-10 * (1.0 + np.abs(a).max())
+        near = np.abs(a) <= 1e-10 * size_of(a)
         return (
             Solution(z.ravel(), bits.ravel(), near.ravel(), np.zeros((z.size, 0)))
             if ((a > 0) == bits)[~near].all()

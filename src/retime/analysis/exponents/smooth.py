@@ -19,7 +19,7 @@ from retime.simulation.horizon import Drive
 
 SHARPEST = 1e-2  # smooth flows: growth of the last vector over that of the first, per interval, at least
 INTERVALS = 256  # per compiled call
-LARGEST_INTERVAL = 1.0
+LARGEST_INTERVAL = 1.0  # model time between two orthonormalizations, at most
 FEWEST_INTERVALS = 128  # of an orbit: windows of 1/64 of it hold two
 
 

@@ -16,8 +16,8 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.time import TimeBase
+from retime.core.tolerances import EPS
 
-EPS = float(np.finfo(float).eps)
 DUST = 2.0**-44  # entries this small, relative to the largest of a balanced problem, do not set the scale
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from retime.analysis.fixed_points.newton import SINGULAR, Problem, Solutions, is_small
 from retime.core.arrays import Array
 from retime.core.newton import Linearized, newton
+from retime.core.tolerances import size_of
 
 REPRESENTATIVES = 5  # of a continuum of fixed points
 
@@ -51,7 +52,7 @@ def _continues(problem: Problem, z: Array, unit: float, rng: np.random.Generator
     the length tried. At an isolated solution, singular or not, the projection returns to it or finds nothing.
     """
     V = _null_space(problem, z, unit)
-    length = 0.01 * (1.0 + np.abs(z).max(initial=0.0))
+    length = 0.01 * size_of(z)
     shifts = []
 
     def equations(x: Array) -> Linearized:

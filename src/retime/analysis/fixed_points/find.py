@@ -27,6 +27,7 @@ from retime.core.states import many_states
 from retime.core.status import SearchStatus
 from retime.core.system import System
 from retime.core.time import CONTINUOUS, TimeBase
+from retime.core.tolerances import SAME_SOLVED, same_point, size_of, sizes_of
 from retime.core.trajectory import Trajectory
 from retime.simulation.motion import motion_of
 
@@ -149,7 +150,7 @@ def _without_proof(
     num_starts, seed, late = options
     rng, n = np.random.default_rng(seed), view.form.num_states
     if starts is None:
-        scale = np.abs(rng.standard_cauchy((num_starts, 1))) * (1.0 + float(np.abs(problem.h1).max(initial=0.0)))
+        scale = np.abs(rng.standard_cauchy((num_starts, 1))) * size_of(problem.h1)
         starts = rng.normal(size=(num_starts, n)) * scale
     found: list[Solution] = []
     patience = Patience(late)
@@ -178,7 +179,7 @@ def _walked(view: AffineView, problem: Complementarity, s: Array, d: Array, late
 def _merged(found: list[Solution], extra: list[Solution]) -> list[Solution]:
     merged = list(found)
     for x in extra:
-        if not any(np.abs(x.z - y.z).max() <= 1e-9 * (1.0 + np.abs(x.z).max()) for y in merged):
+        if not any(same_point(x.z, y.z, SAME_SOLVED) for y in merged):
             merged.append(x)
     return merged
 
@@ -259,7 +260,7 @@ def _residuals(model: System, view: AffineView, problem: Complementarity, points
     if not len(points):
         return np.zeros(0)
     own, time = view.at_rest(model)
-    size = (1.0 + np.abs(points).max(axis=1, initial=0.0)) * time.scale(problem.rate)
+    size = sizes_of(points) * time.scale(problem.rate)
     return np.abs(time.motion(own.apply(points, s), points)).max(axis=1, initial=0.0) / size
 
 
@@ -324,7 +325,7 @@ def _smooth(
     continua = tuple(FixedSet(found.points[k], found.null_directions[k].T, none, w[k]) for k in np.flatnonzero(~alone))
     points = found.points[alone]
     eigenvalues = np.array([x for x, keep in zip(w, alone, strict=True) if keep], dtype=complex).reshape(-1, n)
-    size = 1.0 + np.abs(points).max(axis=1, initial=0.0)
+    size = sizes_of(points)
     return FixedPoints(
         points, eigenvalues, model.time.is_stable(eigenvalues), np.zeros((len(points), 0), dtype=bool), False,
         np.zeros(len(points), dtype=bool), found.residuals[alone] / size,

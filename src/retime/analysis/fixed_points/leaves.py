@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from retime.analysis.fixed_points.branching import ON
-from retime.analysis.fixed_points.complementarity import EPS, Complementarity, scales
+from retime.analysis.fixed_points.complementarity import Complementarity, scales
 from retime.analysis.fixed_points.whole_numbers import Dyadic, residual, signs_of, solve_exactly
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.status import SearchStatus
+from retime.core.tolerances import EPS, SAME_SOLVED, same_point, size_of
 
 REACH = 1e8  # preactivations up to this, relative to the offsets, are within the scope of a proof
 TOLERANCE = 1e-8  # |F(z) - z|, relative to 1 + |z|, up to which z is a point
@@ -151,7 +152,7 @@ def solves(problem: Complementarity, x: Solution) -> bool:
         rest = np.abs(problem.L @ x.z - problem.W1 @ np.maximum(a, 0.0) - problem.h1).max(initial=0.0)
         allowed = TOLERANCE * problem.rate
         along = np.abs(problem.region(x.bits)[0] @ x.directions).max(initial=0.0)
-        most = allowed * (1.0 + np.abs(x.z).max(initial=0.0))
+        most = allowed * size_of(x.z)
         if not (rest <= most and along <= allowed):
             return False
         terms = np.abs(problem.W2) @ np.abs(x.z) + np.abs(problem.h2)
@@ -185,7 +186,7 @@ def _is_same(a: Solution, b: Solution) -> bool:
         return False
     if a.directions.shape[1]:
         return np.array_equal(a.bits, b.bits)
-    return bool(np.abs(a.z - b.z).max(initial=0.0) <= 1e-9 * (1.0 + np.abs(a.z).max(initial=0.0)))
+    return same_point(a.z, b.z, SAME_SOLVED)
 
 
 def solve_region(problem: Complementarity, d: Array) -> Solution | None:
@@ -214,7 +215,7 @@ def solve_region(problem: Complementarity, d: Array) -> Solution | None:
     if not share < 0.5:
         return _uncertain(problem, d, columns * y)
     error = inverse @ (E @ np.abs(y) + e + 8 * EPS * (np.abs(M) @ np.abs(y) + np.abs(c))) / (1.0 - share)
-    is_sharp = error.max(initial=0.0) <= CERTAIN * (1.0 + np.abs(y).max(initial=0.0)) or len(y) > EXACT_SIZE
+    is_sharp = error.max(initial=0.0) <= CERTAIN * size_of(y) or len(y) > EXACT_SIZE
     allowed = CERTAIN * np.abs(y).max(initial=0.0) * columns
     found = _read(problem, d, columns * y, error * columns, np.zeros((len(y), 0)), allowed=allowed)
     return found if found is None or is_sharp else replace(found, certain=False)
@@ -222,7 +223,7 @@ def solve_region(problem: Complementarity, d: Array) -> Solution | None:
 
 def _is_inconsistent(U: Array, M: Array, c: Array, E: Array, extent: Array) -> bool:
     """Whether rows u with u M = 0 within rounding exclude every solution in the scope of the proof: |u c| > |u M| |y|."""
-    reach = REACH * (1.0 + np.abs(c).max(initial=0.0) + extent.max(initial=0.0))
+    reach = REACH * (size_of(c) + extent.max(initial=0.0))
     slope = (np.abs(U.T @ M) + np.abs(U.T) @ E).sum(axis=1)
     return bool((np.abs(U.T @ c) > slope * reach).any())
 
@@ -288,7 +289,7 @@ def _continuum(
         return None
     z, V = inside
     relative = max(1e-13, 8 * EPS * sigma[0] / sigma[rank - 1]) if rank and V.shape[1] else 1e-9
-    error = np.full(len(z), relative * (1.0 + float(np.abs(z).max(initial=0.0))))
+    error = np.full(len(z), relative * size_of(z))
     return _read(problem, d, z, error, V, allowed=error)  # and verified along V
 
 
@@ -300,7 +301,7 @@ def _inside(problem: Complementarity, d: Array, z: Array, V: Array) -> tuple[Arr
     units = problem.deciding
     side = np.where(d[units], 1.0, -1.0)
     W2, h2 = side[:, None] * problem.W2[units], side * problem.h2[units]
-    tolerance = 1e-9 * (1.0 + float(np.abs(z).max(initial=0.0)))
+    tolerance = 1e-9 * size_of(z)
     pinned = np.zeros(len(units), dtype=bool)
     while True:
         G, a = W2 @ V, W2 @ z + h2

@@ -17,7 +17,6 @@ from retime.analysis.fixed_points.newton import (
     CONVERGED,
     LARGEST_ERROR,
     NAMES,
-    NEAR,
     SINGULAR,
     Problem,
     Solutions,
@@ -35,6 +34,7 @@ from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
 from retime.core.status import SearchStatus
 from retime.core.system import System
+from retime.core.tolerances import SAME_FOUND, size_of, sizes_of
 
 SLOW = 0.05  # a local minimum is slow when its speed is below this, relative to the median speed at random states
 TRANSIENT, MEMBERS = 200, 32  # steps and initial states of the transients along which starts are collected
@@ -245,7 +245,7 @@ class _Search:
         order = _order(z)
         return SmoothSearch(
             z[order],
-            self._rests(z)[order] * (1.0 + np.abs(z[order]).max(axis=1, initial=0.0)) * self.problem.rate,
+            self._rests(z)[order] * sizes_of(z[order]) * self.problem.rate,
             isolated.gaps[order],
             tuple(null[k] for k in order),
             any(len(v) > 0 for v in null),
@@ -259,7 +259,7 @@ class _Search:
 
     def _rests(self, z: Array) -> Array:
         """Largest entries `(k,)` of |G|, relative to the rate and to 1 + |z|, at states `(k, n)`."""
-        size = (1.0 + np.abs(z).max(axis=1, initial=0.0)) * self.problem.rate
+        size = sizes_of(z) * self.problem.rate
         return np.abs(self.problem.residual(z)).max(axis=1, initial=0.0) / size
 
 
@@ -312,7 +312,7 @@ def spectral_norms(J: Array) -> Array:
 def _random_states(pool: Array, count: int, rng: np.random.Generator) -> Array:
     """States `(count, n)` spread like the pool, and up to three times as far."""
     spread = pool.std(axis=0)
-    spread = np.where(spread > 0, spread, 0.1 * (1.0 + np.abs(pool).max(axis=0)))
+    spread = np.where(spread > 0, spread, 0.1 * sizes_of(pool, 0))
     return pool.mean(axis=0) + spread * 3.0 ** rng.uniform(-1, 1, (count, 1)) * rng.normal(size=(count, pool.shape[1]))
 
 
@@ -322,7 +322,7 @@ def _is_trusted(problem: Problem, found: Solutions, extent: float) -> Array:
     There a Newton step would not be small. Where dG/dz is singular that says nothing: then the residual must be at
     rounding, and the state not far beyond those that the network settles in.
     """
-    size = 1.0 + np.abs(found.z).max(axis=1, initial=0.0)
+    size = sizes_of(found.z)
     unit = np.maximum(found.sizes, problem.time.scale(problem.rate))
     is_singular = found.gaps <= SINGULAR * unit
     is_exact = (found.residuals <= 1e-13 * problem.rate * size) & (size <= extent)
@@ -335,8 +335,8 @@ def _merged(found: Solutions) -> Solutions:
     error = 8.0 * found.residuals / np.maximum(found.gaps, 1e-300)
     kept: list[int] = []
     for k in np.argsort(error, kind="stable"):
-        size = 1.0 + np.abs(found.z[k]).max(initial=0.0)
-        limit = np.minimum(error[k] + error[kept] + NEAR * size, LARGEST_ERROR * size)
+        size = size_of(found.z[k])
+        limit = np.minimum(error[k] + error[kept] + SAME_FOUND * size, LARGEST_ERROR * size)
         if not (np.abs(found.z[kept] - found.z[k]).max(axis=1, initial=0.0) <= limit).any():
             kept.append(int(k))
     return found.take(np.array(kept, dtype=np.int64))
@@ -344,7 +344,7 @@ def _merged(found: Solutions) -> Solutions:
 
 def _order(z: Array) -> Array:
     """By norm, then entry by entry, rounded so that two searches agree."""
-    scale = 1e-6 * (1.0 + np.abs(z).max(initial=0.0))
+    scale = 1e-6 * size_of(z)
     keys = [np.round(x / scale) for x in (*z.T[::-1], np.linalg.norm(z, axis=1))]
     return np.lexsort(keys)
 

@@ -16,13 +16,12 @@ from retime.core.equation import evaluate
 from retime.core.reachability import Box
 from retime.core.system import System
 from retime.core.time import TimeBase
+from retime.core.tolerances import RUNAWAY, SAME_FOUND, size_of, sizes_of
 
 MEMORY = 3e7  # bytes of Jacobians held at a time
 MAX_ITERATIONS = 80
-FAR = 1e9  # a start whose state grows beyond this, relative to where it began, has diverged
 GRADIENT = 1e-6  # gradient of |G|, relative to the size of the Jacobian, below which |G| is at a local minimum
 ROUNDING = 1e-17  # a residual below this, in the units of the tolerance, cannot be improved
-NEAR = 1e-8  # solutions this close, relative to 1 + |z|, are the same
 SINGULAR = 1e-7  # singular values of dG/dz below this, relative to 1 (maps) or the rate of the flow, count as zero
 LARGEST_ERROR = 1e-3  # never merge solutions farther apart than this, relative to 1 + |z|
 CONVERGED, AT_MINIMUM, STALLED, DIVERGED, UNFINISHED = 1, 2, 3, 4, 0
@@ -75,7 +74,7 @@ def _singular_values(J: Array) -> Array:
     return np.linalg.svd(J, compute_uv=False)
 
 
-def distinct(z: Array, known: Array | None = None, radius: float = NEAR) -> Array:
+def distinct(z: Array, known: Array | None = None, radius: float = SAME_FOUND) -> Array:
     """The rows of `z` `(b, n)` that are farther than radius (1 + max|z|) from those of `known` and from each other."""
     seen = np.empty((len(z) + (0 if known is None else len(known)), z.shape[1]))
     count = 0 if known is None else len(known)
@@ -83,7 +82,7 @@ def distinct(z: Array, known: Array | None = None, radius: float = NEAR) -> Arra
     if known is not None:
         seen[:count] = known
     for x in z:
-        limit = radius * (1.0 + np.abs(x).max(initial=0.0))
+        limit = radius * size_of(x)
         if not (np.abs(seen[:count] - x).max(axis=1, initial=0.0) <= limit).any():
             seen[count] = x
             count += 1
@@ -168,7 +167,7 @@ def follow(problem: Equations, starts: Array, tolerance: float, deadline: float 
     z = np.array(starts)
     G = problem.residual(z)
     b = len(z)
-    bound = FAR * (1.0 + np.abs(z).max(axis=1, initial=0.0))
+    bound = RUNAWAY * sizes_of(z)
     stack = _Stack(z, G, np.linalg.norm(G, axis=1), bound, np.full(b, 1e-3), np.zeros(b, dtype=np.int64))
     stack.ending[~np.isfinite(G).all(axis=1)] = DIVERGED
     for _ in range(MAX_ITERATIONS):
@@ -183,7 +182,7 @@ def follow(problem: Equations, starts: Array, tolerance: float, deadline: float 
 
 def is_small(problem: Equations, z: Array, G: Array, tolerance: float) -> Array:
     """Whether residuals G `(k, n)` are within the tolerance of states `(k, n)`, per state."""
-    limit = tolerance * problem.rate * (1.0 + np.abs(z).max(axis=1, initial=0.0))
+    limit = tolerance * problem.rate * sizes_of(z)
     return np.abs(G).max(axis=1, initial=0.0) <= limit
 
 

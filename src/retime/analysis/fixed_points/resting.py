@@ -21,6 +21,7 @@ from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.inputs import Inputs
 from retime.core.status import RegionStatus
+from retime.core.tolerances import size_of
 from retime.models import PiecewiseAffineFlow
 from retime.simulation import simulate
 from retime.simulation.arrays import form_arrays
@@ -175,7 +176,7 @@ class _Search:
         if (((g > 0) != bits) & (np.abs(g) > noise) & others).any():
             return
         off = sides.W_off @ z + sides.h_off
-        size = 1.0 + np.abs(z).max()
+        size = size_of(z)
         if (
             np.abs(off).max() <= 1e-9 * (np.abs(sides.W_off) @ np.abs(z) + np.abs(sides.h_off)).max()
             or normal @ off == 0.0

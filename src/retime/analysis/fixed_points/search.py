@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from retime.analysis.fixed_points.branching import FREE, Dictionary, search, stack
-from retime.analysis.fixed_points.complementarity import EPS, Complementarity, to_one
+from retime.analysis.fixed_points.complementarity import Complementarity, to_one
 from retime.analysis.fixed_points.leaves import MAX_CONTINUA, REACH, Leaves, Solutions
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.progress import progress
 from retime.core.status import SearchStatus
+from retime.core.tolerances import EPS
 
 GRACE = 0.5  # seconds to look at what was found when the time is over
 MAX_LEAVES = 200_000
