@@ -56,7 +56,7 @@ def run(block: Block, name: str, namespace: dict[str, Any]) -> str:
     width = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = "100"  # pages are written for lines of this length
     try:
-        code = compile("\n" * (block.line - 1) + block.source, name, "exec")
+        code = compile("\n" * (block.line - 1) + block.source, name, "exec", dont_inherit=True)
         with contextlib.redirect_stdout(text):
             exec(code, namespace)
     finally:
