@@ -60,6 +60,12 @@ test_scan.*(_neimark_sacker_|_at_three\[fine\]|_closed_form\[many values\])
 test_zoo.*_has_singular_regions_only
 test_exponents_of_tables.*\[delayed logistic\]
 test_basins.*_while_a_state_switched_flow_is_followed
+test_smooth_cycles.*(_published_cycles|_that_repels_|_the_same_seed_|\[2.0-7)
+test_uniform_arguments.*(lyapunov_spectrum-tolerance|_its_model_is\[to_torch)
+test_motion.*(_a_scan_follows_|_a_stable_cycle)
+test_fit.py.*_runs_repeat\[(shallow|dendritic)
+test_train.py.*_of_the_model\[(gru|dendritic_plrnn|leaky_rnn)
+test_adjoint.*\[4-0-1
 """
 """Cases beside others of the same statement, and long ones whose parts the default run tests: they run with the slow tests."""
 
