@@ -285,8 +285,7 @@ class _Side:
             period = int(c.period)
             clock, state = (self._drift(c.points[:1], period, rule) for rule in ("clock", "state"))
             growth = max(1.0, float(np.abs(c.multipliers).max()))
-            size = size_of(c.points) * growth
-            name = f"{period}-cycle {k}: distance after {period} dt"
+            size, name = size_of(c.points) * growth, f"{period}-cycle {k}: distance after {period} dt"
             rows.append(Agreement(name, c.residual, clock, state, clock, state, ROUNDING * size, EXACT, INSIDE))
         return rows
 
