@@ -139,6 +139,17 @@ class Loop:
             self.checkpoint.write(jax.tree.leaves((p.state, p.best)), record)
 
 
+def ending(status: TrainingStatus, step: int, updates: int) -> str:
+    """Why a run ended before all its updates, in words; "" where it did not."""
+    words = {
+        TrainingStatus.DIVERGED: "the loss was no number: take a smaller `learning_rate`",
+        TrainingStatus.TIME_LIMIT: "the time ended",
+        TrainingStatus.INTERRUPTED: "Ctrl-C",
+        TrainingStatus.STOPPED_EARLY: "no better on what was held out for a while",
+    }
+    return f"{words[status]}, after {step} of {updates} updates" if status in words else ""
+
+
 def dtype_of(value: Any) -> None:
     """Refuse what is not the name of a precision of training.
 

@@ -5,6 +5,7 @@ A step acts on batches: z `(b, n)`, s `(b, m)`; weights are those of the family'
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -135,19 +136,22 @@ def network(family: Any, num_states: int, m: int, p: int, options: Mapping[str, 
     return Network(family, int(num_states), m, p, {**known, **given})
 
 
-class _Family:
+class _Family(ABC):
     """A family: default options, start, step and model."""
 
     options: Mapping[str, Any] = {}
 
+    @abstractmethod
     def initial(self, net: Network, rng: np.random.Generator, start: Start, groups: Array) -> Parameters:
-        raise NotImplementedError
+        """The free parameters at the start."""
 
+    @abstractmethod
     def step(self, net: Network) -> Step:
-        raise NotImplementedError
+        """z_{k+1} of batches."""
 
+    @abstractmethod
     def model(self, net: Network, own: Parameters, **common: Any) -> System:
-        raise NotImplementedError
+        """The network as a model."""
 
 
 def _inputs(net: Network, rng: np.random.Generator, start: Start, groups: Array) -> Array:

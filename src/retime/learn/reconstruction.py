@@ -18,13 +18,12 @@ from retime.core.arrays import Array, positive
 from retime.core.clock import work_seconds
 from retime.core.equation import double_precision
 from retime.core.quiet import one_blas_thread
-from retime.core.status import TrainingStatus
 from retime.core.system import System
 from retime.core.time import Discrete
 from retime.learn.adjoint import LANES, Adjoint
 from retime.learn.checkpoint import Checkpoint
 from retime.learn.forcing import Forcing, SparseForcing
-from retime.learn.loop import Loop, dtype_of
+from retime.learn.loop import Loop, dtype_of, ending
 from retime.learn.networks import Network, Parameters, Start, network
 from retime.learn.recordings import Recording, recording
 from retime.learn.result import Fit
@@ -137,7 +136,7 @@ def fit(
         tuple(progress.history),
         metrics,
         status,
-        _message(status, progress.step, updates),
+        ending(status, progress.step, updates),
         work_seconds() - begun,
     )
 
@@ -145,16 +144,6 @@ def fit(
 def _check_counts(counts: dict[str, Any], optional: dict[str, Any]) -> None:
     for name, value in (counts | {k: v for k, v in optional.items() if v is not None}).items():
         whole(name, value, 1)
-
-
-def _message(status: TrainingStatus, step: int, updates: int) -> str:
-    ended = {
-        TrainingStatus.DIVERGED: "the loss was no number: take a smaller `learning_rate`, or force more often",
-        TrainingStatus.TIME_LIMIT: "the time ended",
-        TrainingStatus.INTERRUPTED: "Ctrl-C",
-        TrainingStatus.STOPPED_EARLY: "no better free run for a while",
-    }
-    return f"{ended[status]}, after {step} of {updates} updates" if status in ended else ""
 
 
 @dataclass(frozen=True)

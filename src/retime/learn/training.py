@@ -15,10 +15,9 @@ from retime.core.arrays import Array, positive, real_array
 from retime.core.clock import work_seconds
 from retime.core.equation import double_precision
 from retime.core.errors import ShapeError
-from retime.core.status import TrainingStatus
 from retime.core.time import Discrete
 from retime.learn.checkpoint import Checkpoint
-from retime.learn.loop import Loop, dtype_of
+from retime.learn.loop import Loop, dtype_of, ending
 from retime.learn.networks import Network, Parameters, Start, network
 from retime.learn.result import Fit
 from retime.learn.tasks import Task
@@ -111,18 +110,9 @@ def train(
         tuple(progress.history),
         metrics,
         status,
-        _message(status, progress.step, updates),
+        ending(status, progress.step, updates),
         work_seconds() - begun,
     )
-
-
-def _message(status: TrainingStatus, step: int, updates: int) -> str:
-    return {
-        TrainingStatus.DIVERGED: f"the loss was no number after {step} updates: take a smaller `learning_rate` or `clip`",
-        TrainingStatus.TIME_LIMIT: f"the time ended after {step} of {updates} updates",
-        TrainingStatus.INTERRUPTED: f"Ctrl-C after {step} of {updates} updates",
-        TrainingStatus.STOPPED_EARLY: f"no better held-out trials for a while, after {step} of {updates} updates",
-    }.get(status, "")
 
 
 def _signs(signs: Any, net: Network) -> Array | None:

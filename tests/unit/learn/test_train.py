@@ -75,7 +75,7 @@ def test_a_run_that_goes_on_is_the_run_that_was_not_interrupted(tmp_path, monkey
     monkeypatch.setattr(Loop, "_check", interrupted)
     cut = train(SMALL, **(QUICK | {"every": 2}), state_noise=0.1, checkpoint=tmp_path / "cut")
     assert (cut.status, calls) == (TrainingStatus.INTERRUPTED, [0, 2, 4, 6])
-    assert "Ctrl-C after 6 of 6 updates" in cut.message
+    assert "Ctrl-C, after 6 of 6 updates" in cut.message
     monkeypatch.undo()
     again = train(SMALL, **QUICK, state_noise=0.1, checkpoint=tmp_path / "half", time_limit=1e-9)
     assert (again.status, again.history[-1]["step"]) == ("time_limit", 0)
