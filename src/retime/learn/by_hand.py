@@ -7,9 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from retime.core.arrays import Array
-from retime.learn.adjoint import LANES, Adjoint
+from retime.learn.adjoint import Adjoint
 from retime.learn.dynamics import Dynamics
+from retime.learn.lanes import LANES
 from retime.learn.networks import Parameters
 from retime.learn.windows import Windows
 
@@ -20,33 +20,23 @@ class AlmostLinear(Dynamics):
 
     def gradient(self, p: Parameters, windows: Windows) -> tuple[float, Parameters]:
         """Of sixteen windows at a time; what is missing to sixteen has no weight."""
-        total, sums, size = 0.0, {k: np.zeros_like(v) for k, v in p.items()}, windows.forced.shape[2]
-        for first in range(0, size, LANES):
-            spare = max(first + LANES - size, 0)
-            w = windows
-            lanes = [
-                _sixteen(a[:, :, first : first + LANES], spare) for a in (w.forced, w.wanted, w.strength, w.weight)
-            ]
-            x0 = lanes[0][:, 0]
+        total, sums, N = 0.0, {k: np.zeros_like(v) for k, v in p.items()}, self.net.p
+        for w in windows.in_groups(LANES):
+            x0 = w.forced[:, 0]
             z0 = np.concatenate([x0, p["lift"] @ x0])
-            loss, dA, dW, dh, dz0 = self._room(windows.steps).gradient(
-                p["A"], p["W"], p["h"], z0, lanes[0], lanes[1], lanes[2], lanes[3]
-            )
+            room = self._room(w.steps)
+            loss, *found, dz0 = room.gradient(p["A"], p["W"], p["C"], p["h"], z0, w)
             total += loss
-            for name, part in (("A", dA), ("W", dW), ("h", dh), ("lift", dz0[self.net.p :] @ x0.T)):
+            for name, part in zip(("A", "W", "C", "h", "lift"), [*found, dz0[N:] @ x0.T], strict=True):
                 sums[name] += part
         return total, sums
 
     def _room(self, steps: int) -> Adjoint:
         if steps not in self._rooms:
             P = self.net.options.get("num_relu", self.net.n)
-            self._rooms[steps] = Adjoint(self.net.n, P, self.net.p, steps, np.dtype(self.setting.dtype))
+            self._rooms[steps] = Adjoint(self.net.n, P, self.net.p, self.net.m, steps, np.dtype(self.setting.dtype))
         return self._rooms[steps]
 
     @cached_property
     def _rooms(self) -> dict[int, Adjoint]:
         return {}
-
-
-def _sixteen(a: Array, spare: int) -> Array:
-    return np.ascontiguousarray(np.pad(a, ((0, 0), (0, 0), (0, spare))) if spare else a)
