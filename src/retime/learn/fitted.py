@@ -13,3 +13,4 @@ FITTED: dict[str, type[Dynamics]] = {
     "dendritic_plrnn": Compiled,
     "gru": Compiled,
 }
+LINEAR: dict[str, type[Dynamics]] = dict.fromkeys(FITTED, Compiled)  # with a learned observation x = B z + b
