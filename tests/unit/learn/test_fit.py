@@ -153,7 +153,7 @@ def test_a_frame_is_an_array_with_names(spiral):
 @pytest.mark.parametrize(
     ("series", "message"),
     [
-        ("series.doc", "must be a .npy, .csv, .txt or .mat file"),
+        ("series.doc", "`series` is 'series.doc'; a file must be a .npy"),
         (np.full((50, 2), np.nan), "`series` has NaN in 50 of 50 rows; with missing=True"),
         (np.zeros((1, 2)), "has a part of 1 sample"),
         (np.zeros((50, 2)), "constant in channel 0"),
