@@ -101,7 +101,8 @@ def recording(
 def _parts(name: str, value: Any) -> list[Array]:
     """The arrays `(T, N)` of one recording or several."""
     first: Any = value[0] if isinstance(value, (list, tuple)) and value else 0.0
-    several = not isinstance(first, (list, tuple)) and np.ndim(getattr(first, "values", first)) > 0
+    is_array = not isinstance(first, (list, tuple)) and np.ndim(getattr(first, "values", first)) > 0
+    several = is_array or isinstance(first, (str, Path))
     parts = [_one(name, x) for x in (value if several else [value])]
     counts = {x.shape[1] for x in parts}
     if len(counts) > 1:

@@ -139,8 +139,9 @@ def test_files_are_read(spiral, tmp_path, suffix):
         from scipy.io import savemat
 
         savemat(path, {"x": spiral})
-    found = recording(str(path), missing=False, standardize=False)
-    np.testing.assert_allclose(found.series[0], spiral, rtol=1e-15)
+    for given in (str(path), [path]):
+        found = recording(given, missing=False, standardize=False)
+        np.testing.assert_allclose(found.series[0], spiral, rtol=1e-15)
 
 
 def test_a_frame_is_an_array_with_names(spiral):
