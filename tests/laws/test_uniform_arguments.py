@@ -41,6 +41,7 @@ def calls():
         "c2d": {"system": x["matrices"], "dt": 0.1},
         "compare": {"model": tent, "other": x["flow"].model, "z0": z0, "steps": 3},
         "compare_dynamics": {"model": tent, "conversion": x["flow"], "z0": z0, "steps": 20, "num": 1, "max_period": 1},
+        "conversion_report": {"model": tent, "z0": z0, "steps": 3},
         "d2c": {"system": x["sampled"]},
         "enumerate_regions": {"model": tent, "box": box},
         "fit": {"series": series, "family": "plrnn", "num_states": 1, "epochs": 1, "batches": 1, "batch_size": 2, "sequence": 8},

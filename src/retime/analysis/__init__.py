@@ -5,6 +5,7 @@ from retime.analysis.basins.result import Attractor, Basins, Plane
 from retime.analysis.branches.grid import StabilityMap, stability_map
 from retime.analysis.branches.result import Branch, Event, Scan
 from retime.analysis.branches.scanning import scan
+from retime.analysis.comparison.conversion_report import ConversionReport, conversion_report
 from retime.analysis.comparison.dynamics import Agreement, DynamicsComparison, compare_dynamics
 from retime.analysis.comparison.orbits import Comparison, compare
 from retime.analysis.cycles.find import find_cycles
@@ -29,6 +30,7 @@ __all__ = [
     "BoundaryDistance",
     "Branch",
     "Comparison",
+    "ConversionReport",
     "Cycle",
     "Cycles",
     "DynamicsComparison",
@@ -50,6 +52,7 @@ __all__ = [
     "boundary_distance",
     "compare",
     "compare_dynamics",
+    "conversion_report",
     "enumerate_regions",
     "find_basins",
     "find_cycles",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import retime as rt
-from retime.cli.commands import emit
 
 ENTRIES = {
     "retime": (
@@ -38,13 +37,3 @@ ENTRIES = {
 }""",
     ),
 }
-
-
-def cite(as_json: bool) -> None:
-    """Print the entries with what each is for."""
-    if as_json:
-        emit({key: {"for": what, "bibtex": entry} for key, (what, entry) in ENTRIES.items()})
-        return
-    for what, entry in ENTRIES.values():
-        print(f"% {what}\n{entry}\n")
-    print("% Other methods name their source in their docstrings; the list is docs/refs.bib.")

@@ -49,11 +49,25 @@ class SwitchedForm(PiecewiseAffineForm):
         shapes = (n, n), (n,), (n, m)
         return AffineRegions(*(np.array([f[k] for f in found]).reshape(len(found), *shapes[k]) for k in range(3)))
 
-    def regions_at(self, z: Array, s: Array) -> AffineRegions:
+    def regions_at(self, z: Array, s: Array | None = None) -> AffineRegions:
         """The affine maps of the regions of states `(..., n)` with inputs `(..., m)`."""
         bits = self.pattern(z, s)
         found = self.regions(bits.reshape(-1, self.num_units))
         return AffineRegions(*(x.reshape(*bits.shape[:-1], *x.shape[1:]) for x in found))
+
+    def apply(self, z: Array, s: Array | None = None) -> Array:
+        """M z + c + E s of the region of each state."""
+        M, c, E = self.regions_at(z, s)
+        new = np.einsum("...ij,...j->...i", M, np.asarray(z)) + c
+        return new if s is None else new + np.einsum("...ij,...j->...i", E, np.asarray(s))
+
+    def jacobian(self, z: Array, s: Array | None = None) -> Array:
+        """M of the regions of states `(..., n)`: `(..., n, n)`."""
+        return self.regions_at(z, s).M
+
+    def input_jacobian(self, z: Array, s: Array | None = None) -> Array:
+        """E of the regions of states `(..., n)`: `(..., n, m)`."""
+        return self.regions_at(z, s).E
 
 
 def every_pattern(q: int) -> Array:

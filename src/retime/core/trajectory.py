@@ -106,6 +106,15 @@ class Trajectory(Result):
                 rows.append({"time": t, **member, **numbered("z", z), **numbered("x", x)})
         return rows
 
+    def _arrays(self) -> dict[str, Array]:
+        """Also the switches; of a batch those of member k as `switch_times.k`."""
+        found = {"status": np.array(str(self.status)), "message": np.array(self.message)}
+        for name in ("times", "states", "outputs", "patterns", "switch_times", "switch_units", "sliding"):
+            value = getattr(self, name)
+            members = {f"{name}.{k}": x for k, x in enumerate(value)} if isinstance(value, tuple) else {name: value}
+            found |= {} if value is None else members
+        return found
+
     def _data(self) -> dict[str, Any]:
         return {
             "times": self.times,
