@@ -325,10 +325,6 @@ ASKED = {  # how often the kind of a system is asked outside simulation/motion.p
     "analysis/exponents/lyapunov.py": (1, "growth by step matrices, by saltation, or by a solver"),
     "analysis/overview.py": (1, "an orbit of steps, or of 5,000 intervals"),
     "analysis/view.py": (4, "which regions a system shows to searches with proof"),
-    "cli/algebra.py": (1, "a linear map has an exact flow by default"),
-    "cli/commands.py": (2, "refusals that say what a command takes"),
-    "cli/source.py": (2, "which of two ways of conversion a command takes"),
-    "simulation/horizon.py": (1, "what is left out at the beginning counts in steps, or in time"),
 }
 
 

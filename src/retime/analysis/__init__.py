@@ -5,7 +5,7 @@ from retime.analysis.basins.result import Attractor, Basins, Plane
 from retime.analysis.branches.grid import StabilityMap, stability_map
 from retime.analysis.branches.result import Branch, Event, Scan
 from retime.analysis.branches.scanning import scan
-from retime.analysis.comparison.conversion_report import ConversionReport, conversion_report
+from retime.analysis.comparison.conversions import ConversionReport, conversion_report
 from retime.analysis.comparison.dynamics import Agreement, DynamicsComparison, compare_dynamics
 from retime.analysis.comparison.orbits import Comparison, compare
 from retime.analysis.cycles.find import find_cycles

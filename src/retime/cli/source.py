@@ -114,8 +114,7 @@ def open_model(file: str, *, dt: float | None = None, family: str | None = None,
             raise ValueError(f"A zoo network is what it is; drop {dropped}.")
         return Loaded(file, entry.model, f"{file}: {entry.description} {entry.source}", entry.z0[None])
     from retime.io import initial_states_of, load_recognized, read_arrays
-    from retime.io.renaming import renamed
-    from retime.io.selection import under
+    from retime.io.selection import renamed, under
 
     model, recognition = load_recognized(file, dt=dt, family=family, **options)
     text = (
@@ -147,7 +146,7 @@ def reading(options: dict[str, Any]) -> dict[str, Any]:
         values = numbers(found[name], f"--{name}")
         found[name] = float(values[0]) if len(values) == 1 else values.tolist()
     if "names" in found:
-        from retime.io.renaming import parsed
+        from retime.io.selection import parsed
 
         found["names"] = parsed(found["names"])
     return found

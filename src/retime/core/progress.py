@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+from retime.core.notice import is_notebook
+
 FIRST_LINE, NEXT_LINE = 10.0, 30.0  # seconds of work before the first line where no bar can be drawn, and between lines
 _Advance = Callable[..., None]
 
@@ -22,7 +24,7 @@ def progress(label: str, total: int) -> AbstractContextManager[_Advance]:
         return _silent()
     if sys.stderr is not None and sys.stderr.isatty():
         return _in_terminal(label, total)
-    return _in_notebook(label, total) if _is_notebook() else _in_lines(label, total)
+    return _in_notebook(label, total) if is_notebook() else _in_lines(label, total)
 
 
 @contextmanager
@@ -42,13 +44,6 @@ def _in_terminal(label: str, total: int) -> Iterator[_Advance]:
             bar.update(task, advance=count, description=f"{label} {note}".rstrip())
 
         yield advance
-
-
-def _is_notebook() -> bool:
-    """Whether a Jupyter kernel runs this process: it shows what IPython displays."""
-    shell = sys.modules.get("IPython")
-    running = None if shell is None else shell.get_ipython()
-    return running is not None and getattr(running, "kernel", None) is not None
 
 
 @contextmanager

@@ -18,13 +18,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from retime.core.arrays import Array, real_array, refuse_masked
-from retime.core.canonical import PiecewiseAffineForm
+from retime.core.canonical import MOST_BOUNDARIES, PiecewiseAffineForm, SwitchedForm, every_pattern
 from retime.core.equation import Equation, evaluate, jacobians
 from retime.core.errors import ShapeError
 from retime.core.reachability import Box
-from retime.core.readout import as_readout
+from retime.core.readout import as_readout, made
 from retime.core.states import one_state
-from retime.core.switched import MOST_BOUNDARIES, SwitchedForm, every_pattern
 from retime.core.time import Continuous, Discrete, TimeBase, time_base
 from retime.core.tolerances import size_of
 
@@ -168,7 +167,7 @@ class System(ABC):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies and pickles are made anew from the parameters, checked and read-only again."""
-        return _made, (type(self), {f.name: getattr(self, f.name) for f in fields(self) if f.init})
+        return made, (type(self), {f.name: getattr(self, f.name) for f in fields(self) if f.init})
 
     def __hash__(self) -> int:
         return hash((type(self).__name__, self.num_states, self.num_inputs, self.time))
@@ -330,10 +329,6 @@ def _unmasked(z: Any, s: Any) -> tuple[Any, Any]:
     refuse_masked("z", z)
     refuse_masked("s", s)
     return z, s
-
-
-def _made(cls: Any, parameters: dict[str, Any]) -> Any:
-    return cls(**parameters)
 
 
 def _last_axis(name: str, value: Any, length: int, meaning: str) -> Array:

@@ -116,18 +116,9 @@ class Trajectory(Result):
         return found
 
     def _data(self) -> dict[str, Any]:
-        return {
-            "times": self.times,
-            "states": self.states,
-            "outputs": self.outputs,
-            "patterns": np.asarray(self.patterns).astype(int),
-            "switch_times": self.switch_times,
-            "switch_units": self.switch_units,
-            "status": str(self.status),
-            "status_time": self.status_time,
-            "message": self.message,
-            "tolerance": self.tolerance,
-        }
+        names = ("times", "states", "outputs", "switch_times", "switch_units", "status_time", "message", "tolerance")
+        patterns = np.asarray(self.patterns).astype(int)
+        return {name: getattr(self, name) for name in names} | {"patterns": patterns, "status": str(self.status)}
 
     def _title(self) -> str:
         shape = " x ".join(map(str, self.states.shape[1:]))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
 from retime.io.arrays import MAX_EXPANSION, refusal
-
-__all__ = ["fill", "open_member", "read_member"]
 
 
 @contextmanager
@@ -59,3 +58,35 @@ def read_member(archive: zipfile.ZipFile, name: str, path: Path, most: int | Non
         target = np.frombuffer(data, np.uint8) if size else np.empty(0, np.uint8)
         fill(target, stream.read(_PART), stream)
         return data
+
+
+class Bytes(io.RawIOBase):
+    """Bytes as a file, without a copy of them."""
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        self._data, self._place = memoryview(data), 0
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def tell(self) -> int:
+        """Where it is."""
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: len(self._data)}[whence]
+        self._place = max(base + offset, 0)
+        return self._place
+
+    def readinto(self, target: Any) -> int:
+        """Fill the target as far as there are bytes."""
+        part = self._data[self._place : self._place + len(target)]
+        target[: len(part)] = part
+        self._place += len(part)
+        return len(part)

@@ -16,8 +16,6 @@ from retime.core.time import Continuous
 from retime.io.objects import as_numbers
 from retime.io.recurrent import num_outputs, reorder_gates
 
-__all__ = ["TOLERANCE", "agrees", "check_of", "other_readings"]
-
 TOLERANCE = 1e-4
 """Largest difference that counts as agreement, relative to the largest output: float32 and some hundred steps."""
 

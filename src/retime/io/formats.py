@@ -1,6 +1,8 @@
 """From a weights file to named arrays: which reader it is for, by its content; and what is said of files that none is for.
 
-`read_arrays` looks at the bytes, not at the suffix, and no reader executes anything that a file holds.
+`read_arrays` looks at the bytes, not at the suffix, and no reader executes anything that a file holds. A reader, `read_*`, takes the path of
+an existing file and returns a `FileArrays` of its format (Keras with `layers` in network order and arrays named "layer.weight", ONNX with the
+`graph`); what is wrong with the file is a `ModelFileError`.
 """
 
 from __future__ import annotations
@@ -12,8 +14,6 @@ from pathlib import Path
 
 from retime.core.errors import ModelFileError
 from retime.io.arrays import SUPPORTED, FileArrays, reading, refusal
-
-__all__ = ["read_arrays", "read_here"]
 
 
 def read_arrays(path: str | Path) -> FileArrays:

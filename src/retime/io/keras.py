@@ -17,22 +17,23 @@ import numpy as np
 
 from retime.core.errors import ModelFileError
 from retime.io.archive import read_member
-from retime.io.arrays import FREE_BYTES, ArrayCollector, FileArrays, KerasLayer, reading, refusal, widen_bfloat16
+from retime.io.arrays import (
+    FREE_BYTES,
+    NO_FILE,
+    ArrayCollector,
+    FileArrays,
+    KerasLayer,
+    reading,
+    refusal,
+    widen_bfloat16,
+)
 from retime.io.hdf5 import attribute, children, open_hdf5, read_dataset
-
-__all__ = ["keras_arrays", "read_keras_h5", "read_keras_v3"]
 
 _SAVE = "Save the whole model with model.save('model.keras')."
 
 
 def read_keras_h5(path: Path) -> FileArrays:
     """Read a whole-model HDF5 file, written by `model.save` of Keras 1, 2 or 3.
-
-    Args:
-        path: an existing file.
-
-    Returns:
-        A `FileArrays` of format "keras-h5", with its `layers` in network order and `arrays` named "layer.weight".
 
     Raises:
         ModelFileError: damaged, or with weights only (the layers' classes and activations are not in such a file).
@@ -62,7 +63,7 @@ def keras_arrays(
         entries: the configuration of each layer. weights: by layer, the path and the value of each.
         outputs: the configuration of a functional model's outputs; None for any other.
     """
-    collector = ArrayCollector(path, "keras-object", _NO_FILE)
+    collector = ArrayCollector(path, "keras-object", NO_FILE)
     layers = []
     for entry in entries:
         name = _layer_name(entry)
@@ -71,9 +72,6 @@ def keras_arrays(
         values = (collector.real(f"{name}.{key}", x) for key, (_, x) in zip(short, weights.get(name, ()), strict=True))
         layers.append(_described(entry, name, dict(zip(short, values, strict=True))))
     return _finish(collector, layers, {"config": {"output_layers": outputs}})
-
-
-_NO_FILE = 2**40
 
 
 def _weights_only(path: Path) -> ModelFileError:
@@ -193,12 +191,6 @@ def _weight(collector: ArrayCollector, name: str, dataset: Any) -> np.ndarray:
 
 def read_keras_v3(path: Path) -> FileArrays:
     """Read a `.keras` archive: the configuration as JSON, the weights as HDF5.
-
-    Args:
-        path: an existing file.
-
-    Returns:
-        A `FileArrays` of format "keras-v3", with its `layers` in network order and `arrays` named "layer.weight".
 
     Raises:
         ModelFileError: damaged, without weights, or of a model that is neither Sequential nor functional.

@@ -16,8 +16,6 @@ import numpy as np
 from retime.io.arrays import MAX_EXPANSION, ArrayCollector, FileArrays, reading
 from retime.io.hdf5 import attribute, children, open_hdf5, read_dataset
 
-__all__ = ["read_mat_v5", "read_mat_v73"]
-
 _REAL = "Save the real and the imaginary parts as two arrays."
 _FULL = "Run full(...) on it in MATLAB and save again."
 _PLAIN = "Convert it in MATLAB to plain arrays, structs or char, and save again."
@@ -28,12 +26,6 @@ def read_mat_v5(path: Path) -> FileArrays:
 
     Structs are flattened with ".", cells of numbers go to `cells`, chars to the metadata. The decoder is our own:
     SciPy's is fast but reads outside its memory, and may crash, where a byte of the file is wrong.
-
-    Args:
-        path: an existing file.
-
-    Returns:
-        A `FileArrays` of format "mat-v5".
 
     Raises:
         ModelFileError: damaged, or an entry is complex, sparse, or an object of a MATLAB class.
@@ -231,12 +223,6 @@ def read_mat_v73(path: Path) -> FileArrays:
     """Read a MATLAB v7.3 file (HDF5, `save -v7.3`).
 
     The same entries under the same names and shapes as from a v5 file.
-
-    Args:
-        path: an existing file.
-
-    Returns:
-        A `FileArrays` of format "mat-v7.3".
 
     Raises:
         ModelFileError: damaged, or an entry is complex, sparse, or an object of a MATLAB class.

@@ -14,17 +14,9 @@ import numpy as np
 from retime.io.archive import fill, open_member
 from retime.io.arrays import ArrayCollector, FileArrays, reading
 
-__all__ = ["read_npz"]
-
 
 def read_npz(path: Path) -> FileArrays:
     """Read the arrays of an `.npz` archive; strings (0-d unicode arrays, retime's header) go to the metadata.
-
-    Args:
-        path: an existing file.
-
-    Returns:
-        A `FileArrays` of format "npz".
 
     Raises:
         ModelFileError: damaged, or an array is complex, structured or of Python objects (nothing is unpickled).

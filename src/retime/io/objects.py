@@ -16,14 +16,10 @@ from typing import Any
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.io.arrays import ArrayCollector, FileArrays, reading, refusal
+from retime.io.arrays import NO_FILE, ArrayCollector, FileArrays, reading, refusal
 from retime.io.keras import keras_arrays
 from retime.io.pickle_machine import Opaque, Unread
 from retime.io.tree import collect, describe
-
-__all__ = ["arrays_of", "as_numbers"]
-
-_NO_FILE = 2**40  # bytes: an object in memory has its size already
 
 
 def arrays_of(value: Any) -> FileArrays:
@@ -41,7 +37,7 @@ def arrays_of(value: Any) -> FileArrays:
     """
     path = Path(type(value).__name__)
     if isinstance(value, Mapping):
-        collector = ArrayCollector(path, "object", _NO_FILE)
+        collector = ArrayCollector(path, "object", NO_FILE)
         collect(collector, _tree(value, set()))
     elif hasattr(value, "get_config") and hasattr(value, "weights"):  # with PyTorch below Keras these are modules too
         return _of_keras(path, value)
@@ -128,7 +124,7 @@ _SCRIPTED = ("mode", "nonlinearity")
 
 
 def _of_module(path: Path, module: Any) -> ArrayCollector:
-    collector = ArrayCollector(path, "object", _NO_FILE)
+    collector = ArrayCollector(path, "object", NO_FILE)
     collect(collector, _tree(module.state_dict(), set()))
     for name, part in module.named_modules():
         kind = type(part)

@@ -258,18 +258,8 @@ def _origins(view: GraphView, name: str) -> list[OnnxNode | None]:
 
 
 _SPREADING = (
-    "Cast",
-    "Concat",
-    "Expand",
-    "Gather",
-    "Identity",
-    "Reshape",
-    "Slice",
-    "Squeeze",
-    "Tile",
-    "Transpose",
-    "Unsqueeze",
-)
+    "Cast", "Concat", "Expand", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze",
+)  # fmt: skip
 
 
 def _is_zero(view: GraphView, name: str) -> bool:

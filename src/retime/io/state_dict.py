@@ -345,13 +345,7 @@ def _are_one_after_the_other(names: list[str]) -> bool:
     return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
-_ORDERED = (
-    "torch-zip",
-    "torch-legacy",
-    "pickle",
-    "object",
-    "npz",
-)  # formats that keep the order in which the modules were made
+_ORDERED = ("torch-zip", "torch-legacy", "pickle", "object", "npz")  # keep the order in which the modules were made
 
 _ENCODERS = ("embed", "enc", "in_proj", "input")
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 
 from retime.core.arrays import Array
-from retime.plots.coordinates import Coordinates, coordinates
+from retime.plots.coordinates import Coordinates, coordinates, known
 
 if TYPE_CHECKING:
     from retime.analysis.branches.grid import StabilityMap
@@ -138,11 +138,9 @@ def stability_map(result: StabilityMap, *, quantity: str = "period", ax: Axes | 
 
 
 def _coordinate(scan: Scan, n: int, unit: int | None, outputs: bool | None) -> Coordinates:
-    about = scan.searched
-    known = {} if about is None else {"readout": about.outputs, "num_outputs": about.num_outputs}
     cloud = np.concatenate([b.points.reshape(-1, n) for b in scan.branches] or [np.zeros((0, n))])
     units = None if unit is None else (unit,)
-    return coordinates(n, most=1, units=units, outputs=outputs, least=1, cloud=cloud, **known)
+    return coordinates(n, most=1, units=units, outputs=outputs, least=1, cloud=cloud, **known(scan.searched))
 
 
 def _keep_in_view(ax: Axes, kept: Array, every: Array) -> None:

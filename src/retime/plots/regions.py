@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyArrowPatch, Polygon
 
 from retime.analysis.view import constant_input
+from retime.core.arguments import system
 from retime.core.arrays import Array, vector
 from retime.core.states import one_state
 from retime.plots.coordinates import indices, slice_name
@@ -103,6 +104,7 @@ def region_map(
     n, about = regions.box.shape[0], regions.searched
     if model is None and about is not None:
         model, inputs = about.model, about.inputs if inputs is None else inputs
+    model = None if model is None else system("region_map", model)
     if n > 2 and model is None:
         raise ValueError(f"The regions have {n} states; pass `model=` (and `units`) for a plane through them.")
     if model is not None and (model.num_states, model.canonical.num_units) != (n, regions.patterns.shape[1]):

@@ -220,7 +220,7 @@ def checked_solver(solver: Any) -> Any:
     check_installed()
     import diffrax
 
-    from retime.simulation.dopri8 import UnrolledDopri8
+    from retime.simulation.steps import UnrolledDopri8
 
     solver = UnrolledDopri8() if solver is None else solver
     if not isinstance(solver, diffrax.AbstractAdaptiveSolver):

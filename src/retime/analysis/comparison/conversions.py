@@ -132,6 +132,9 @@ class ConversionReport(Result):
             "words": self.words,
         }
 
+    def __str__(self) -> str:
+        return f"{self._caption()}\n\n{text_table(*self._table(), width=terminal_width())}"
+
     def _caption(self) -> str:
         count = self.distinct_states
         states = "1 distinct state" if count == 1 else f"{'256 or more' if count == ENOUGH else count} distinct states"
