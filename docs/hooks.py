@@ -155,7 +155,7 @@ def tolerance_tables(docs: Path) -> str:
 
 def citations() -> str:
     """The BibTeX entries that `retime cite` prints."""
-    from retime.cli.citation import ENTRIES
+    from retime.cli.collection import ENTRIES
 
     return "```bibtex\n" + "\n\n".join(entry for _, entry in ENTRIES.values()) + "\n```"
 

@@ -6,7 +6,7 @@ import html
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from retime.core.notice import is_notebook
 
@@ -21,15 +21,10 @@ def progress(label: str, total: int) -> AbstractContextManager[_Advance]:
     first 10 seconds, then one line, and one every 30 seconds.
     """
     if total < 2:
-        return _silent()
+        return nullcontext(lambda count, note="": None)
     if sys.stderr is not None and sys.stderr.isatty():
         return _in_terminal(label, total)
     return _in_notebook(label, total) if is_notebook() else _in_lines(label, total)
-
-
-@contextmanager
-def _silent() -> Iterator[_Advance]:
-    yield lambda count, note="": None
 
 
 @contextmanager

@@ -22,7 +22,6 @@ from retime.io.published import LEAKY, published
 from retime.io.recurrent import num_outputs
 from retime.io.state_dict import (
     RECURRENT_FAMILIES,
-    has_recurrent_weights,
     is_recurrent_name,
     learned_start,
     read_state_dict,
@@ -146,7 +145,7 @@ def _fitting(found: Named) -> str:
     for name, parameters in _SIGNATURES:
         if all(p in found for p in parameters):
             return name
-    if has_recurrent_weights(found):
+    if "W_rec" in found and "W_in" in found:
         return "stacked_rnn"
     raise ModelFileError(
         f"{found.file.path}: no family fits. Known are A, W, h (plrnn); A, W1, W2, h1, h2 (shallow_plrnn); A, W, h, slopes, "

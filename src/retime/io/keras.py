@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from retime.core.errors import ModelFileError
 from retime.io.archive import read_member
 from retime.io.arrays import (
     FREE_BYTES,
@@ -41,7 +40,8 @@ def read_keras_h5(path: Path) -> FileArrays:
     collector = ArrayCollector(path, "keras-h5")
     with reading(path, "Keras HDF5 file"), open_hdf5(path) as file:
         if "model_config" not in file.attrs or "model_weights" not in file:
-            raise _weights_only(path)
+            found = "weights only: the layers' classes are missing"
+            raise refusal(path, expected="a whole Keras model (configuration and weights)", found=found, remedy=_SAVE)
         for key in ("keras_version", "backend"):
             if key in file.attrs:
                 collector.add_text(key, attribute(file, key))
@@ -72,11 +72,6 @@ def keras_arrays(
         values = (collector.real(f"{name}.{key}", x) for key, (_, x) in zip(short, weights.get(name, ()), strict=True))
         layers.append(_described(entry, name, dict(zip(short, values, strict=True))))
     return _finish(collector, layers, {"config": {"output_layers": outputs}})
-
-
-def _weights_only(path: Path) -> ModelFileError:
-    expected = "a whole Keras model (configuration and weights)"
-    return refusal(path, expected=expected, found="weights only: the layers' classes are missing", remedy=_SAVE)
 
 
 def _finish(collector: ArrayCollector, layers: list[KerasLayer], config: Mapping[str, Any]) -> FileArrays:
@@ -222,7 +217,8 @@ def _members_v3(collector: ArrayCollector) -> tuple[Mapping[str, Any], bytearray
 def _layer_groups(group: Any, entries: list[Mapping[str, Any]]) -> dict[str, Any]:
     """The group of each layer, by the name that it carries or by its place among those of its class."""
     folder = next((group[key] for key in ("layers", "_layer_checkpoint_dependencies") if key in group), {})
-    named = {_carried_name(child): child for _, child in children(folder)} if folder else {}
+    parts = [child for _, child in children(folder)] if folder else []
+    named = {attribute(x["vars"], "name"): x for x in parts if "vars" in x}
     seen: Counter[str] = Counter()
     groups = {}
     for entry in entries:
@@ -232,10 +228,6 @@ def _layer_groups(group: Any, entries: list[Mapping[str, Any]]) -> dict[str, Any
         name = _layer_name(entry)
         groups[name] = named.get(name) or folder.get(numbered)
     return groups
-
-
-def _carried_name(group: Any) -> str | None:
-    return attribute(group["vars"], "name") if "vars" in group else None
 
 
 def _snake_case(name: str) -> str:

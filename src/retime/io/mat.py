@@ -72,10 +72,6 @@ class _Matrix:
     def is_complex(self) -> bool:
         return bool(self.flags & 8)
 
-    @property
-    def is_logical(self) -> bool:
-        return bool(self.flags & 2)
-
 
 def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
     """The (type, content) of consecutive data elements, each checked to lie inside `data`."""
@@ -205,7 +201,7 @@ def _array_v5(collector: ArrayCollector, name: str, matrix: _Matrix) -> np.ndarr
     """MATLAB stores small whole numbers in narrow types; the class says what they are."""
     kind, body = _part(matrix.parts)
     stored = np.frombuffer(body, f"{matrix.order}{_STORED[kind]}") if body else np.empty(0)
-    dtype = np.dtype("?" if matrix.is_logical else _CLASSES[matrix.kind])
+    dtype = np.dtype("?" if matrix.flags & 2 else _CLASSES[matrix.kind])
     collector.reserve(name, stored.size * dtype.itemsize)
     return np.array(stored.reshape(matrix.shape, order="F"), dtype=dtype, order="C")
 
@@ -298,15 +294,11 @@ def _array_v73(collector: ArrayCollector, name: str, node: Any, kind: str) -> np
     if kind not in _DTYPES:
         raise collector.unreadable(name, f"a variable of class `{kind or 'unknown'}`", _PLAIN)
     if attribute(node, "MATLAB_empty", 0):  # the values are the dimensions then
-        return _empty_v73(collector, name, value, kind)
+        shape = tuple(int(size) for size in value.ravel())
+        if 0 not in shape:
+            raise collector.refuse(name, f"an array marked empty with the shape {shape}", "Save it again.")
+        return np.zeros(shape, _DTYPES[kind])
     return np.asarray(value).T.astype(_DTYPES[kind] if kind == "logical" else value.dtype)
-
-
-def _empty_v73(collector: ArrayCollector, name: str, dims: np.ndarray, kind: str) -> np.ndarray:
-    shape = tuple(int(size) for size in dims.ravel())
-    if 0 not in shape:
-        raise collector.refuse(name, f"an array marked empty with the shape {shape}", "Save it again.")
-    return np.zeros(shape, _DTYPES[kind])
 
 
 def _text_v73(collector: ArrayCollector, name: str, node: Any) -> str:

@@ -142,15 +142,13 @@ def _of_keras(path: Path, value: Any) -> FileArrays:
     with reading(path, "Keras model or layer with its weights"):
         layers = list(value.layers) if hasattr(value, "layers") else [value]
         entries, outputs, remarks = _model_entries(value) if hasattr(value, "layers") else ([_entry(value)], None, ())
-        weights = {layer.name: [(_place(w), _values(w)) for w in layer.weights] for layer in layers}
+        weights = {
+            layer.name: [(str(getattr(w, "path", w.name)), _values(w)) for w in layer.weights] for layer in layers
+        }
         if not any(weights.values()):
             remedy = "Call it on inputs once, then load it."
             raise refusal(path, expected="a built Keras model or layer", found="no weights yet", remedy=remedy)
         return replace(keras_arrays(path, entries, weights, outputs), remarks=remarks)
-
-
-def _place(variable: Any) -> str:
-    return str(getattr(variable, "path", variable.name))
 
 
 def _values(variable: Any) -> Any:

@@ -7,6 +7,8 @@ module is imported, no attribute is looked up and no object of another class exi
 
 from __future__ import annotations
 
+import io
+import os
 import pickletools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -16,8 +18,8 @@ from typing import IO, Any, cast
 import numpy as np
 
 from retime.core.errors import ModelFileError
+from retime.io.archive import Bytes
 from retime.io.arrays import NOT_MADE, refusal
-from retime.io.pickle_source import Source
 
 _LONG_TEXT = 2**16
 
@@ -298,6 +300,29 @@ class PickleMachine:
         if self.storages is None:
             raise self.refuse("a persistent id, and no storages")
         self.push(self.storages.find(identifier))
+
+
+class Source:
+    """Bytes, or an open file, with the `place` that was reached; it is asked for no more than its `size`."""
+
+    def __init__(self, program: bytes | bytearray | memoryview | IO[bytes]) -> None:
+        if isinstance(program, (bytes, bytearray, memoryview)):
+            self._file, self.size = io.BufferedReader(Bytes(program)), len(program)
+        else:
+            self._file, self.size = program, os.fstat(program.fileno()).st_size
+
+    @property
+    def place(self) -> int:
+        """Bytes read up to now."""
+        return self._file.tell()
+
+    def read(self, count: int) -> bytes:
+        """So many bytes, or those that are left."""
+        return self._file.read(min(count, self.size - self.place))
+
+    def readline(self) -> bytes:
+        """A line with its end."""
+        return self._file.readline()
 
 
 def _is_plain_key(key: Any) -> bool:

@@ -78,15 +78,7 @@ def bifurcation_diagram(
     for event in scan.events:
         y = shown.of(np.atleast_2d(event.point))[:, 0]
         marker = EVENTS.get(event.kind, "P")
-        ax.plot(
-            np.full(len(y), event.value),
-            y,
-            marker,
-            ms=6,
-            color=ink(),
-            mfc=ax.get_facecolor(),
-            zorder=3,
-        )
+        ax.plot(np.full(len(y), event.value), y, marker, ms=6, color=ink(), mfc=ax.get_facecolor(), zorder=3)
     ends = {"xlim": (scan.values[0], scan.values[-1])} if len(scan.values) > 1 else {}
     ax.set(xlabel=scan.parameter, ylabel=shown.labels[0], **ends)
     _keep_in_view(ax, np.concatenate([*kept, np.zeros(0)]), np.concatenate([*every, np.zeros(0)]))
@@ -120,14 +112,8 @@ def stability_map(result: StabilityMap, *, quantity: str = "period", ax: Axes | 
     proper = iter(color_list(sum(k not in special for k in found)))
     colors = [special[k][1] if k in special else next(proper) for k in found]
     place = np.vectorize(found.index)(numbers)
-    image = ax.pcolormesh(
-        *map(_edges, result.values),
-        place.T,
-        cmap=ListedColormap(colors),
-        vmin=-0.5,
-        vmax=len(found) - 0.5,
-        rasterized=True,
-    )
+    style = {"cmap": ListedColormap(colors), "vmin": -0.5, "vmax": len(found) - 0.5, "rasterized": True}
+    image = ax.pcolormesh(*map(_edges, result.values), place.T, **style)
     bar = ax.figure.colorbar(image, ax=ax, ticks=range(len(found)))
     bar.ax.set_yticklabels([special[k][0] if k in special else str(k) for k in found])
     bar.minorticks_off()

@@ -166,18 +166,8 @@ def _beside(ax: Axes, z: Array, distance: float, text: str) -> None:
     x, y = z if z.any() else (0.0, -1.0)
     across = "center" if abs(x) < 0.2 else ("left" if x > 0 else "right")
     along = "center" if abs(y) < 0.4 else ("bottom" if y > 0 else "top")
-    offset = (distance * x, distance * y)
-    ax.annotate(
-        text,
-        tuple(z),
-        offset,
-        textcoords="offset points",
-        ha=across,
-        va=along,
-        fontsize="x-small",
-        linespacing=1.0,
-        zorder=4,
-    )
+    style = {"ha": across, "va": along, "fontsize": "x-small", "linespacing": 1.0, "zorder": 4}
+    ax.annotate(text, tuple(z), (distance * x, distance * y), textcoords="offset points", **style)
 
 
 class _Plane:

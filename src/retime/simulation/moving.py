@@ -31,7 +31,6 @@ class Motion(ABC):
         is_event_driven: whether it is followed from switch to switch, which may come as often as they like.
         has_equation: whether its step is one function that JAX differentiates.
         is_compiled: whether its programs are compiled anew for every size of a batch.
-        has_choice: whether `switching` is to be chosen.
     """
 
     model: Any
