@@ -171,7 +171,8 @@ def conversion_report(model: Any, z0: Any, *, steps: int, inputs: Any = None) ->
     Source: monfared2020; docs/theory/conversion.md.
     """
     own = system("conversion_report", model, wanted="a piecewise-affine map, or its Conversion")
-    conversion = model if isinstance(model, Conversion) else to_continuous(own, throw=False)
+    is_given = isinstance(model, Conversion) and own.takes_switching
+    conversion = model if is_given else to_continuous(own, throw=False)
     flow = conversion.model
     if not flow.takes_switching:
         raise TypeError(
