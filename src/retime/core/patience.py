@@ -36,9 +36,9 @@ class Patience:
             self.ended = SearchStatus.TIME_LIMIT
         return self.ended is not None
 
-    def check(self) -> None:
-        """To be called between parts of the work."""
-        if self.is_over():
+    def check(self, seconds: float = 0.0) -> None:
+        """To be called between parts of the work: whether there is time left, so many seconds of it for the next part."""
+        if self.is_over() or seconds > self.left:
             raise TimeIsUp
 
     def insist(self, work: Callable[[], Any]) -> Any:

@@ -67,10 +67,14 @@ class StateSwitchedFlow:
         held, rule = self.motion.held_input(self.s, 1), self.motion.switching
         return simulate(self.model, z, inputs=held, switching=rule, **self.motion.span(0, length, samples))
 
+    def orbit(self, z: Array, duration: float, *, sign: float = 1.0, tolerance: float | None = None) -> Array:
+        """States `(SAMPLES + 1, n)` of the orbit from z `(n,)`, exact and forwards; NaN from where it ends early."""
+        return self.run(z, duration, SAMPLES).states
+
     def after(self, z: Array, duration: float) -> Flown | None:
         """The orbit from z `(n,)` with its derivative; None where it ends early."""
         p = self.passage(z, duration)
-        return None if p is None else Flown(self.run(z, duration, SAMPLES).states, p.derivative, p.rate)
+        return None if p is None else Flown(self.orbit(z, duration), p.derivative, p.rate)
 
     def rate(self, z: Array) -> Array:
         """dz/dt at states `(..., n)`."""

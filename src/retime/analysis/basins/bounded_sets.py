@@ -22,10 +22,11 @@ ROUNDS = 3  # times that orbits unlike all others are followed
 
 @dataclass(eq=False)
 class Family:
-    """Bounded sets that share cells: states, orbits that were followed, and the sets they were found to be."""
+    """Bounded sets that share cells: states, orbits that were followed, and the sets they were found to be.
 
-    # is_confirmed: orbits were followed for longer. is_void: they all ended elsewhere, or went on: it was a transient, a part of something
-    # larger, or drifts
+    Confirmed: orbits were followed for longer. Void: they ended elsewhere, or went on: a transient, a part of something larger, or a drift.
+    """
+
     points: Array
     tree: Any = None
     radius: float = 0.0  # distance from a sample within which a state belongs to the family

@@ -7,20 +7,17 @@ from typing import Any
 import numpy as np
 
 from retime.analysis.cycles.closed_orbits import CLOSED, NEAR, NEWTON, RETURNED
-from retime.analysis.cycles.orbit_search import SETTLE, STARTS, WINDOW, OrbitSearch, is_limit_cycle
+from retime.analysis.cycles.orbit_search import STARTS, WINDOW, OrbitSearch, is_limit_cycle
 from retime.analysis.cycles.result import Cycle, without_one
 from retime.analysis.fixed_points.find import ordered
 from retime.core.arrays import Array
-from retime.core.clock import work_seconds
 from retime.core.newton import Linearized, newton
 from retime.core.patience import Patience
-from retime.core.status import TrajectoryStatus
 from retime.core.time import Discrete
-from retime.core.tolerances import RUNAWAY, SAME_ORBIT, size_of
-from retime.simulation.passage import AT_ONCE, Mode, Passage
+from retime.core.tolerances import SAME_ORBIT, size_of
+from retime.simulation.passage import Mode, Passage
 
 CANDIDATES = 6  # closest returns of one orbit that are tried
-FINE = (TrajectoryStatus.COMPLETED, TrajectoryStatus.NONUNIQUE)
 
 
 class SwitchedSearch(OrbitSearch):
@@ -30,11 +27,6 @@ class SwitchedSearch(OrbitSearch):
         super().__init__(flow, longest, patience)
         norm = float(np.abs(flow.model.canonical.A).sum(axis=1).max(initial=0.0))
         self.short = 100.0 * (flow.motion.clock.dt or 1.0 / max(norm, 1e-9))
-        self.found: list[Cycle] = []
-
-    def cycles(self) -> list[Cycle]:
-        """Those found."""
-        return self.found
 
     def starts(self, rng: Any) -> Array:
         """States in several regions, at the scale of the boundaries."""
@@ -44,42 +36,6 @@ class SwitchedSearch(OrbitSearch):
         scale = 1.0 + float(offsets.max(initial=0.0))
         return rng.normal(size=(STARTS, n)) * scale * np.geomspace(0.1, 5.0, STARTS)[:, None]
 
-    def follow(self, z: Array, sign: float, is_given: bool) -> None:
-        """One orbit, and from a given state what it returns to before it settles."""
-        passage = self.flow.passage(z, self._affordable()) if is_given else None
-        if passage is not None:
-            self._close_returns(passage)
-        settled = self._settled(z)
-        passage, end = None, settled.states[-1]
-        has_left = not np.abs(end).max() <= RUNAWAY * size_of(z)
-        if not has_left and settled.status in FINE:
-            passage = self.flow.passage(end, self._affordable())
-        if passage is None:
-            self.lost += 1
-        elif not (passage.times > AT_ONCE * self.longest).any() and np.abs(passage.rate).max() <= 1e-6 * (
-            size_of(passage.end)
-        ):
-            self.resting += 1
-        elif not self._close_returns(passage):
-            self.open += 1
-
-    def _settled(self, z: Array) -> Any:
-        """The end of an orbit that was given time to settle, in pieces that double, as far as the clock allows."""
-        left, piece = SETTLE * self.longest, min(self.longest / 64.0, self.short)
-        while True:
-            piece = min(piece, left)
-            began = work_seconds()
-            path = self.flow.run(z, piece)
-            self.pace = (work_seconds() - began) / piece
-            left -= piece
-            z = path.states[-1]
-            if path.status not in FINE or left <= 1e-9 * self.longest:
-                return path
-            piece *= 2.0
-            if self.pace * min(piece, left) > self.patience.left:
-                self.is_late = True
-                return path
-
     def _affordable(self) -> float:
         """The time over which a return is looked for: three longest periods, less when the clock does not allow it."""
         # the derivative costs more than the orbit
@@ -87,9 +43,10 @@ class SwitchedSearch(OrbitSearch):
         self.is_late |= allowed < WINDOW * self.longest
         return float(np.clip(allowed, 1e-3 * self.longest, WINDOW * self.longest))
 
-    def _close_returns(self, p: Passage) -> bool:
-        """Whether one of the closest returns closes to a cycle."""
-        return len(p.times) > 0 and any(self._close(*start) for start in self._returns(p))
+    def close_returns(self, z: Array, before: Array | None, sign: float) -> bool | None:
+        """Whether one of the closest returns of the orbit from z closes to a cycle; None where it ends early."""
+        p = self.flow.passage(z, self._affordable())
+        return None if p is None else len(p.times) > 0 and any(self._close(*start) for start in self._returns(p))
 
     def _returns(self, p: Passage) -> list[tuple[Array, int, float]]:
         """States to which the orbit returns closely, the unit on whose boundary they lie or -1, and after which time."""

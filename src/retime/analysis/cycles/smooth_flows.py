@@ -7,75 +7,35 @@ from typing import Any
 
 import numpy as np
 
-from retime.analysis.cycles.closed_orbits import AT_REST, CLOSED, RETURNED, Loop, Return, close, close_returns
-from retime.analysis.cycles.orbit_search import SETTLE, STARTS, WINDOW, OrbitSearch, is_limit_cycle
+from retime.analysis.cycles.closed_orbits import CLOSED, RETURNED, Loop, Return, close, close_returns
+from retime.analysis.cycles.orbit_search import STARTS, WINDOW, OrbitSearch, is_limit_cycle
 from retime.analysis.cycles.result import Cycle
 from retime.core.arrays import Array
-from retime.core.clock import work_seconds
-from retime.core.patience import Patience
 from retime.core.reachability import Box
 from retime.core.time import Discrete
-from retime.core.tolerances import RUNAWAY, size_of
 from retime.simulation.variational import SAMPLES
 
 SPACING = 0.05  # between samples, in times in which the orbit crosses its own extent
 PIECES = 64  # of SAMPLES samples in which a return is looked for, at most
 CANDIDATES = 12  # closest returns of one orbit that are tried
-ORBIT = 1e-9  # error per step of orbits that are to settle
 ARRIVED = 1e-3  # distance from a known cycle, relative to its extent, that counts as near
 
 
 class SmoothSearch(OrbitSearch):
-    """Limit cycles on which orbits from several states end, forwards or backwards, or which they pass closely."""
+    """Limit cycles on which orbits from several states end, forwards or backwards, or which they pass closely; `found` holds `Loop`s."""
 
     backwards = 4  # in time, where what repels attracts
-
-    def __init__(self, flow: Any, longest: float, patience: Patience) -> None:
-        super().__init__(flow, longest, patience)
-        self.found: list[Loop] = []
 
     def starts(self, rng: Any) -> Array:
         """Random states within the bounds of the family."""
         own = rng.normal(size=(STARTS, self.flow.model.num_states)) * np.geomspace(0.1, 5.0, STARTS)[:, None]
         return np.clip(own, *self.flow.model.reachable(Box.at(self.flow.s)))
 
-    def follow(self, z: Array, sign: float, is_given: bool) -> None:
-        """One orbit, and from a given state what it returns to before it settles."""
-        near = self._orbit(z, self.longest, sign) if is_given else None
-        if near is not None:
-            self._close_returns(z, near, sign)
-        end = self._settled(z, sign)
-        if end is None:
-            self.lost += sign > 0
-        elif _is_at_rest(end):
-            self.resting += sign > 0
-        elif not self._is_arriving(end, sign) and not self._close_returns(end[-1], end, sign):
-            self.open += sign > 0
-
     def cycles(self) -> list[Cycle]:
         """Those found."""
         return [_cycle(x) for x in self.found]
 
-    def _orbit(self, z: Array, duration: float, sign: float) -> Array | None:
-        """States of a piece of an orbit; None where it diverges or ends."""
-        self.patience.check()
-        began = work_seconds()
-        states = self.flow.orbit(z, duration, sign=sign, tolerance=ORBIT)
-        self.pace = (work_seconds() - began) / duration
-        return states if np.abs(states).max() <= RUNAWAY * size_of(z) else None
-
-    def _settled(self, z: Array, sign: float) -> Array | None:
-        """The last piece, one longest period long, of an orbit that was given time to settle, in pieces that double; an earlier one
-        where it comes to rest or arrives at a known cycle."""
-        left, piece, states = SETTLE * self.longest, self.longest / 64.0, None
-        while left > 0:
-            states = self._orbit(z, piece, sign)
-            if states is None or (piece == self.longest and (_is_at_rest(states) or self._is_arriving(states, sign))):
-                return states
-            z, left, piece = states[-1], left - piece, min(2.0 * piece, self.longest)
-        return states
-
-    def _is_arriving(self, states: Array, sign: float) -> bool:
+    def is_arriving(self, states: Array, sign: float) -> bool:
         """Whether an orbit comes closer to a known cycle that attracts it, being near already."""
         for known in self.found:
             sizes = np.abs(known.transverse)
@@ -85,18 +45,21 @@ class SmoothSearch(OrbitSearch):
                     return True
         return False
 
-    def _close_returns(self, z: Array, before: Array, sign: float) -> bool:
+    def close_returns(self, z: Array, before: Array | None, sign: float) -> bool:
         """Whether one of the closest returns of the orbit from z closes to a cycle, known or new.
 
         `before`: states of one longest period of the same orbit, which say how fast it is.
         """
+        before = self.orbit(z, self.longest, sign) if before is None else before
+        if before is None:
+            return False
         extent = float(np.linalg.norm(np.ptp(before, axis=0)))
         length = float(np.linalg.norm(np.diff(before, axis=0), axis=1).sum())
         pieces = WINDOW * length / (extent * SPACING * SAMPLES)
         pieces = int(np.clip(math.ceil(pieces), 1, PIECES))
         parts = [z[None]]
         for _ in range(pieces):
-            states = self._orbit(parts[-1][-1], WINDOW * self.longest / pieces, sign)
+            states = self.orbit(parts[-1][-1], WINDOW * self.longest / pieces, sign)
             if states is None:
                 return False
             parts.append(states[1:])
@@ -122,12 +85,6 @@ class SmoothSearch(OrbitSearch):
         if not any(loop.is_same(known) for known in self.found):
             self.found.append(loop)
         return True
-
-
-def _is_at_rest(states: Array) -> bool:
-    """Whether a piece of an orbit stays at one state, and moves less and less."""
-    first, last = (np.ptp(part, axis=0).max() for part in np.array_split(states, 2))
-    return bool(max(first, last) <= AT_REST * size_of(states) and last <= first)
 
 
 def _spread_out(returns: list[Return]) -> list[Return]:
