@@ -20,17 +20,18 @@ from retime.simulation.iterate import LIMIT
 def compose(f: FormArrays, sequence: Array, P: Array, new: Array, row: Array) -> None:
     """P `(n, n + 1)` = [M_k ... M_1, c]: the regions of `sequence` `(k, q)` one after the other; new, row are work arrays."""
     n, q, diagonal, selects = len(P), len(f.h2), len(f.diagonal) > 0, len(f.selection) > 0
-    P[:, :] = 0.0
     for i in range(n):
-        P[i, i] = 1.0
+        for j in range(n + 1):
+            P[i, j] = 1.0 if i == j else 0.0
     for k in range(len(sequence)):
-        new[:, :] = 0.0
         for i in range(n):
             if diagonal:
                 x = f.diagonal[i]
                 for j in range(n + 1):
                     new[i, j] = x * P[i, j]
             else:
+                for j in range(n + 1):
+                    new[i, j] = 0.0
                 for m in range(n):
                     x = f.AT[m, i]
                     for j in range(n + 1):
@@ -44,7 +45,9 @@ def compose(f: FormArrays, sequence: Array, P: Array, new: Array, row: Array) ->
                     x = f.W1T[u, i]
                     for j in range(n + 1):
                         new[i, j] += x * row[j]
-        P[:, :] = new
+        for i in range(n):
+            for j in range(n + 1):
+                P[i, j] = new[i, j]
 
 
 @subroutine
@@ -52,9 +55,11 @@ def _unit_row(W2: Array, selection: Array, selects: bool, u: int, P: Array, row:
     """row = W2[u] P."""
     n = len(P)
     if selects:
-        row[:] = P[selection[u]]
+        for j in range(n + 1):
+            row[j] = P[selection[u], j]
         return
-    row[:] = 0.0
+    for j in range(n + 1):
+        row[j] = 0.0
     for i in range(n):
         x = W2[u, i]
         for j in range(n + 1):
@@ -96,7 +101,8 @@ def read_orbit(f: FormArrays, z: Array, follow: Array, virtual: bool, sequence: 
     at `(2, n)` and a `(q,)` are work arrays.
     """
     n, q, diagonal, selects = len(z), len(f.h2), len(f.diagonal) > 0, len(f.selection) > 0
-    at[0] = z
+    for i in range(n):
+        at[0, i] = z[i]
     for k in range(len(sequence)):
         for u in range(q):
             x = f.h2[u]
@@ -153,13 +159,24 @@ def search_from(
             for i in range(n):
                 for j in range(n):
                     M[i, j] = (1.0 if i == j else 0.0) - P[i, j]
-            z[:] = P[:, n]
+                z[i] = P[i, n]
             solved[b] += 1
             if not solve(M, z) or not read_orbit(f, z, sequence, True, actual, at, a):
                 break
-            if np.array_equal(actual, sequence):
+            if _same(actual, sequence):
                 found[b] = 1
                 break
             if attempt % 2 == 1 and not read_orbit(f, z, sequence, False, actual, at, a):
                 break
-            sequence[:, :] = actual
+            for i in range(k):
+                for j in range(q):
+                    sequence[i, j] = actual[i, j]
+
+
+@subroutine
+def _same(a: Array, b: Array) -> bool:
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            if a[i, j] != b[i, j]:
+                return False
+    return True
