@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, fields
 
 from retime.core.arguments import amount, whole
-from retime.core.rendering import plain
+from retime.core.result import Result
 
 
-@dataclass(frozen=True)
-class Settling:
+@dataclass(frozen=True, repr=False)
+class Settling(Result):
     """When an orbit counts as settled in `find_basins`, and on what; distances are relative to the longest side of the box.
 
     Args:
@@ -51,6 +50,5 @@ class Settling:
             whole(name, getattr(self, name), least)
         object.__setattr__(self, "extensions", tuple(whole("extensions", k, 1) for k in self.extensions))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Names and values, for JSON."""
-        return plain(asdict(self))
+    def _title(self) -> str:
+        return ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))
