@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
@@ -27,8 +28,32 @@ class RegionMethod(Protocol):
         ...
 
 
+class OfRegions(System):
+    """What a flow by regions and its map share: the boundaries are those of the map that was converted."""
+
+    @property
+    @abstractmethod
+    def canonical(self) -> PiecewiseAffineForm:
+        """The canonical form whose patterns name the regions."""
+
+    @property
+    def num_states(self) -> int:
+        """n, without auxiliary states."""
+        return self.canonical.num_states
+
+    @property
+    def num_inputs(self) -> int:
+        """m."""
+        return self.canonical.num_inputs
+
+    @property
+    def num_units(self) -> int:
+        """q, the number of bits of a pattern."""
+        return self.canonical.num_units
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class PiecewiseAffineFlow(System):
+class PiecewiseAffineFlow(OfRegions):
     """dz/dt = W_d z + h_d + E_d s, d the pattern of the region; each region is converted on demand and once.
 
     The region is read at the sample times and held for one step (`switching="clock"`: equals the map at k dt, for every
@@ -59,21 +84,6 @@ class PiecewiseAffineFlow(System):
     def canonical(self) -> PiecewiseAffineForm:
         """The canonical form of the map, whose patterns name the regions."""
         return self.map.canonical
-
-    @property
-    def num_states(self) -> int:
-        """n, without auxiliary states."""
-        return self.map.num_states
-
-    @property
-    def num_inputs(self) -> int:
-        """m."""
-        return self.map.num_inputs
-
-    @property
-    def num_units(self) -> int:
-        """q, the number of bits of a pattern."""
-        return self.map.num_units
 
     @property
     def dt(self) -> float:
