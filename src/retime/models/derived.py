@@ -67,6 +67,7 @@ class DerivedSystem(SmoothSystem):
 
     def __post_init__(self) -> None:
         readout = self.base.readout if self.readout is None else self.readout
+        _ = self.base.equation  # which the method needs
         n, N = self.base.num_states, self.num_states
         if n < N and readout is not None and np.shape(_matrix(readout))[1] == n:
             narrow = as_readout(readout, n)

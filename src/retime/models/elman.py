@@ -228,7 +228,7 @@ class RateRNN(_Leaking):
         alpha = np.asarray(alpha, dtype=np.float64)
         common = {"time": time, "readout": self.readout}
         if self.form == "rate" and np.abs(alpha - 1.0).max() <= 4 * np.finfo(float).eps:
-            elman = {"tanh": TanhRNN, "relu": ReluRNN}.get(self._f.f)
+            elman = {"tanh": TanhRNN, "relu": ReluRNN}.get(self._f.f)  # type: ignore[arg-type]
             if elman is not None:
                 return elman(self.W_rec, self.W_in, self.b, **common)
             alpha = np.ones_like(alpha)
@@ -294,4 +294,3 @@ def per_unit(name: str, value: Any, size: int, meaning: str) -> Any:
     if not (array > 0).all():
         raise ValueError(f"`{name}` holds {array.min()}; {meaning}, must be positive.")
     return float(array.reshape(())) if array.size == 1 and array.shape != (size,) else array
-

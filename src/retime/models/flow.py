@@ -13,6 +13,7 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.canonical import AffineRegions, PiecewiseAffineForm
 from retime.core.certificate import Certificate, Condition
+from retime.core.equation import Equation
 from retime.core.errors import CertificateError
 from retime.core.region import RegionFlow
 from retime.core.status import RegionStatus
@@ -94,6 +95,22 @@ class PiecewiseAffineFlow(OfRegions):
     def converted(self) -> dict[bytes, RegionFlow]:
         """The regions converted up to now; keys are `pattern.tobytes()` of the bool pattern."""
         return dict(self._regions)
+
+    @property
+    def num_raised(self) -> int:
+        """How many of these have auxiliary states."""
+        return sum(r.auxiliary > 0 for r in self._regions.values())
+
+    @property
+    def equation(self) -> Equation:  # type: ignore[override]
+        """None of the state alone.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(
+            "A converted flow has one field per region and no field of the state alone, which the method needs. Use ZeroOrderHold()."
+        )
 
     def is_at_rest(self, z: Array, inputs: Array | None = None) -> bool:
         """Whether z `(n,)` is a fixed point of the map under every row of `inputs`."""

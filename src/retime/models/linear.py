@@ -161,3 +161,17 @@ class LinearSystem(PiecewiseAffineSystem):
 
     def _details(self) -> list[str]:
         return [f"{self.auxiliary} of them auxiliary"] if self.auxiliary else []
+
+
+def linear(model: Any, claim: str, instead: str = "") -> LinearSystem:
+    """`model` itself when it is a LinearSystem.
+
+    Args:
+        model: what came. claim: what takes a LinearSystem, for the message. instead: what to do with another model.
+
+    Raises:
+        TypeError: another model.
+    """
+    if not isinstance(model, LinearSystem):
+        raise TypeError(f"{claim} a LinearSystem; {type(model).__name__} is none.{instead and ' ' + instead}")
+    return model
