@@ -26,10 +26,8 @@ EXACT = 1e-11  # error, relative to what it is an error of, below which an exact
 def certify_generator(model: LinearSystem, region: RegionFlow) -> Certificate:
     """What may be claimed of the flow that `MatrixLog` found for a linear map."""
     n, without = model.num_states, region.status is RegionStatus.TIME_VARYING
-    residual = Condition(
-        "sampling the flow gives the system back", region.reproduces, region.limit - region.residual,
-        f"{region.limit:.0e} minus the error of one step {region.residual:.1e}, relative",
-    )  # fmt: skip
+    off = f"{region.limit:.0e} minus the error of one step {region.residual:.1e}, relative"
+    residual = Condition.of("sampling the flow gives the system back", region.limit - region.residual, off)
     fails = "fails for poles at 0 in a Jordan block: a delay of two steps or more"
     finite = Condition.of("a flow of finite order exists", -1.0 if without else 1.0, fails)
     at_zero = without or region.status is RegionStatus.REGULARIZED

@@ -12,8 +12,7 @@ from retime.convert.certify_linear import certify_generator, certify_undone, ref
 from retime.convert.embeddings import EulerField, FormalLog, certify_embedding
 from retime.convert.holds import ZeroOrderHold
 from retime.convert.integrators import Euler, Integrator
-from retime.convert.linear_log import NO_FLOW, linear_flow, sampled_region
-from retime.convert.matrix_log import MatrixLog
+from retime.convert.matrix_log import NO_FLOW, MatrixLog, linear_flow, sampled_region
 from retime.convert.measure import probe
 from retime.convert.methods import field_method
 from retime.core.arguments import system

@@ -11,7 +11,7 @@ import numpy as np
 from retime.convert.bilinear import with_output
 from retime.convert.generator import inputs_of
 from retime.convert.integrators import Integrator, LinearMethod, finite_step
-from retime.convert.linear_log import linear_flow, logarithm
+from retime.convert.matrix_log import linear_flow, logarithm
 from retime.core.arrays import Array, real_array
 from retime.core.canonical import AffineRegions
 from retime.core.errors import CertificateError, ShapeError
@@ -40,6 +40,7 @@ class ZeroOrderHold(Integrator):
     """
 
     delay: Any = None
+    order: ClassVar[float] = float("inf")
     meaning: ClassVar[str] = "The input is held from sample to sample."
 
     def discretize(self, model: System, dt: float) -> System:

@@ -35,7 +35,7 @@ class Integrator(DerivingMethod):
         meaning: what happens between the samples of a linear system, in words (formatted with the method).
     """
 
-    order: ClassVar[float] = float("inf")
+    order: ClassVar[float]
     interchanges: ClassVar[Interchanges] = "equilibrium"
     meaning: ClassVar[str] = "Order {0.order:g}; the input is held over the step; fixed points are kept."
 
@@ -92,6 +92,7 @@ class Integrator(DerivingMethod):
 class LinearMethod(Integrator, ABC):
     """A method of control: of a LinearSystem it makes one with a readout, whose state is in other coordinates than that of the flow."""
 
+    order: ClassVar[float] = float("inf")
     _instead: ClassVar[str] = ""
 
     def discretize(self, model: System, dt: float) -> System:

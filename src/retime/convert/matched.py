@@ -9,7 +9,7 @@ import numpy as np
 
 from retime.convert.bilinear import with_output
 from retime.convert.integrators import LinearMethod
-from retime.convert.linear_log import logarithm
+from retime.convert.matrix_log import logarithm
 from retime.core.arrays import Array
 from retime.core.balance import balancing
 from retime.core.errors import CertificateError, ConvergenceError

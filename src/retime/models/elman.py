@@ -101,7 +101,7 @@ class TanhRNN(_Units):
         return Box.of(-1.0, 1.0, self.num_states) if isinstance(self.time, Discrete) else super().reachable(inputs)
 
     def _equation(self) -> Equation:
-        return Equation(_Elman(Activation("tanh")), self._weights)
+        return Equation(_Driven(Activation("tanh"), "rate"), self._weights)
 
     def _combined(self, a: float, b: float, time: TimeBase) -> System | None:
         return _as_rate(self, a, b, time, 1.0, "tanh", "rate")
@@ -250,21 +250,13 @@ def _as_rate(model: Any, a: float, b: float, time: TimeBase, alpha: Any, f: Any,
 
 
 @dataclass(frozen=True)
-class _Elman:
-    f: Activation
-
-    def __call__(self, xp: Any, p: Any, z: Any, s: Any) -> Any:
-        return self.f(xp, product(p["W_rec"], z) + p["W_in"] @ s + p["b"])
-
-
-@dataclass(frozen=True)
 class _Driven:
     """G: W f(z) + U s + b, or f(W z + U s + b)."""
 
     f: Activation
     form: Form
 
-    def drive(self, xp: Any, p: Any, z: Any, s: Any) -> Any:
+    def __call__(self, xp: Any, p: Any, z: Any, s: Any) -> Any:
         if self.form == "rate":
             return self.f(xp, product(p["W_rec"], z) + p["W_in"] @ s + p["b"])
         return product(p["W_rec"], self.f(xp, z)) + p["W_in"] @ s + p["b"]
@@ -273,13 +265,13 @@ class _Driven:
 @dataclass(frozen=True)
 class _Leaky(_Driven):
     def __call__(self, xp: Any, p: Any, z: Any, s: Any) -> Any:
-        return (1.0 - p["alpha"]) * z + p["alpha"] * self.drive(xp, p, z, s)
+        return (1.0 - p["alpha"]) * z + p["alpha"] * super().__call__(xp, p, z, s)
 
 
 @dataclass(frozen=True)
 class _Rate(_Driven):
     def __call__(self, xp: Any, p: Any, z: Any, s: Any) -> Any:
-        return (self.drive(xp, p, z, s) - z) / p["tau"]
+        return (super().__call__(xp, p, z, s) - z) / p["tau"]
 
 
 def per_unit(name: str, value: Any, size: int, meaning: str) -> Any:

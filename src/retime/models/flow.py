@@ -191,29 +191,27 @@ _NO_FLOW = Condition("zero eigenvalues are semisimple", False, -1.0, "minus the 
 def _refuse_time_varying(flows: Sequence[RegionFlow], patterns: Array) -> None:
     for flow, d in zip(flows, patterns, strict=True):
         if flow.status is RegionStatus.TIME_VARYING:
-            region = _named(d)
             raise CertificateError(
-                f"{region} {_NILPOTENT if np.isfinite(flow.margin) else _UNKNOWN}: no autonomous linear ODE reaches its map. "
+                f"{_named(d)} {_NILPOTENT if np.isfinite(flow.margin) else _UNKNOWN}: no autonomous linear ODE reaches its map. "
                 "Convert with to_continuous(model, throw=False) to interpolate that part in time; the flow then still equals the "
                 "map at the sample times.",
-                Certificate("the region has an autonomous linear flow", region, (_NO_FLOW,)),
+                Certificate("the region has an autonomous linear flow", _named(d), (_NO_FLOW,)),
             )
 
 
 def _refuse_unreached(flows: Sequence[RegionFlow], patterns: Array) -> None:
     for flow, d in zip(flows, patterns, strict=True):
         if not flow.reproduces:
-            region = _named(d)
-            condition = Condition(
-                "the region's flow reproduces its map", False, flow.limit - flow.residual,
+            claim, detail = (
+                "the region's flow reproduces its map",
                 f"{flow.limit:.0e} minus the residual {flow.residual:.1e}",
-            )  # fmt: skip
+            )
             raise CertificateError(
-                f"{region}: one step of the flow that was found ({flow.status}) is {flow.residual:.1e} of the map away from it, more than "
-                f"{flow.limit:.0e}: the logarithm is too ill-conditioned for double precision (nearly defective or nearly "
+                f"{_named(d)}: one step of the flow that was found ({flow.status}) is {flow.residual:.1e} of the map away from it, more "
+                f"than {flow.limit:.0e}: the logarithm is too ill-conditioned for double precision (nearly defective or nearly "
                 "singular matrix, or states measured in very different units). Sample with a smaller dt, or convert with "
                 "to_continuous(model, throw=False) and read the residual in the certificate.",
-                Certificate("the region's flow reproduces its map", region, (condition,)),
+                Certificate(claim, _named(d), (Condition.of(claim, flow.limit - flow.residual, detail),)),
             )
 
 
