@@ -348,7 +348,7 @@ def questions_of_kind(tree):
 def disguised(tree):
     """The same question put to the step of a time base: `time.step is None`."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Compare) and re.search(r"\.step is (not )?None", ast.unparse(node)):
+        if isinstance(node, ast.Compare) and re.search(r"\b(time|self)\.step is (not )?None", ast.unparse(node)):
             yield ast.unparse(node)
 
 
