@@ -25,6 +25,7 @@ UNDRAWN = {  # what has no picture of its own, since those beside it show it
     "Certificate",
     "Condition",
     "Conversion",
+    "ConversionReport",
     "DynamicsComparison",
     "EntropyRate",
     "Event",
@@ -34,6 +35,7 @@ UNDRAWN = {  # what has no picture of its own, since those beside it show it
     "Interchange",
     "Plane",
     "RegionFlow",
+    "Settling",
     "SpectralDistance",
     "StateSpaceDivergence",
 }
@@ -51,6 +53,7 @@ def results():
     yield flow.model.region(np.array([True, False]))
     yield path
     yield rt.compare(model, flow.model, z0, steps=5)
+    yield rt.conversion_report(flow, z0, steps=5)
     yield rt.compare_dynamics(model, flow, z0, steps=50, num=1, max_period=1)
     yield rt.analyze(model, z0, steps=60, max_period=2)
     yield rt.find_basins(model, (-2, 2), num=8, slice=(0, 1), resolution=4)

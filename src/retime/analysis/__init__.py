@@ -2,9 +2,11 @@
 
 from retime.analysis.basins.find import find_basins
 from retime.analysis.basins.result import Attractor, Basins, Plane
+from retime.analysis.basins.settling import Settling
 from retime.analysis.branches.grid import StabilityMap, stability_map
 from retime.analysis.branches.result import Branch, Event, Scan
 from retime.analysis.branches.scanning import scan
+from retime.analysis.comparison.conversions import ConversionReport, conversion_report
 from retime.analysis.comparison.dynamics import Agreement, DynamicsComparison, compare_dynamics
 from retime.analysis.comparison.orbits import Comparison, compare
 from retime.analysis.cycles.find import find_cycles
@@ -29,6 +31,7 @@ __all__ = [
     "BoundaryDistance",
     "Branch",
     "Comparison",
+    "ConversionReport",
     "Cycle",
     "Cycles",
     "DynamicsComparison",
@@ -42,6 +45,7 @@ __all__ = [
     "Plane",
     "Regions",
     "Scan",
+    "Settling",
     "SpectralDistance",
     "StabilityMap",
     "StateSpaceDivergence",
@@ -50,6 +54,7 @@ __all__ = [
     "boundary_distance",
     "compare",
     "compare_dynamics",
+    "conversion_report",
     "enumerate_regions",
     "find_basins",
     "find_cycles",

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
-from retime.plots.coordinates import coordinates, slice_name
+from retime.plots.coordinates import coordinates, known, slice_name
 
 if TYPE_CHECKING:
     from retime.analysis.basins.result import Attractor, Basins
@@ -85,9 +85,8 @@ def _axis(plane: Any, k: int) -> str:
 
 
 def _starts(ax: Axes, result: Basins, units: Any, colors: list[Any]) -> None:
-    about, n = result.searched, result.starts.shape[1]
-    known = {} if about is None else {"readout": about.outputs, "num_outputs": about.num_outputs}
-    shown = coordinates(n, most=2, units=units, **known)
+    n = result.starts.shape[1]
+    shown = coordinates(n, most=2, units=units, **known(result.searched))
     if len(shown) != min(n, 2):
         raise ValueError(f"`units` has {len(shown)} entries; basins are drawn in {min(n, 2)} coordinates.")
     for k, color in enumerate(colors):

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retime.analysis.view import affine_view, constant_input
+from retime.analysis.view import affine_view
 from retime.core.arrays import Array
 from retime.core.searched import Searched
 from retime.core.trajectory import Trajectory
-from retime.plots.coordinates import Coordinates, coordinates, in_view
+from retime.plots.coordinates import Coordinates, coordinates, in_view, known, subject
 from retime.plots.polygons import clipped
 from retime.plots.space import Space, room
 from retime.plots.style import COLORS, STABLE, UNSTABLE
@@ -62,7 +62,7 @@ def fixed_points(
     """
     if not (len(result) or len(result.continua) or len(result.slow_points) or trajectory is not None):
         raise ValueError(f"There is no fixed point to draw ({result.message}).")
-    about = result.searched if model is None else Searched(model, constant_input(model, inputs))
+    about = subject("fixed_points", result.searched, model, inputs)
     trajectory = None if trajectory is None else in_view(trajectory)
     shown = _coordinates(result, about, units, outputs, trajectory, room(ax))
     space = Space(ax, shown)
@@ -96,8 +96,7 @@ def _coordinates(
     if outputs and about is None and result.outputs is not None:
         raise ValueError("This copy of the result does not hold its system; pass it as `model=` to draw outputs.")
     cloud = np.concatenate([result.points, result.slow_points]) if path is None else path.states
-    known = {} if about is None else {"readout": about.outputs, "num_outputs": about.num_outputs}
-    return coordinates(result.points.shape[1], most=most, units=units, outputs=outputs, cloud=cloud, **known)
+    return coordinates(result.points.shape[1], most=most, units=units, outputs=outputs, cloud=cloud, **known(about))
 
 
 def _ranges(values: Array) -> Array:

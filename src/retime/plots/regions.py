@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyArrowPatch, Polygon
 
 from retime.analysis.view import constant_input
+from retime.core.arguments import system
 from retime.core.arrays import Array, vector
 from retime.core.states import one_state
 from retime.plots.coordinates import indices, slice_name
@@ -103,6 +104,7 @@ def region_map(
     n, about = regions.box.shape[0], regions.searched
     if model is None and about is not None:
         model, inputs = about.model, about.inputs if inputs is None else inputs
+    model = None if model is None else system("region_map", model)
     if n > 2 and model is None:
         raise ValueError(f"The regions have {n} states; pass `model=` (and `units`) for a plane through them.")
     if model is not None and (model.num_states, model.canonical.num_units) != (n, regions.patterns.shape[1]):
@@ -164,18 +166,8 @@ def _beside(ax: Axes, z: Array, distance: float, text: str) -> None:
     x, y = z if z.any() else (0.0, -1.0)
     across = "center" if abs(x) < 0.2 else ("left" if x > 0 else "right")
     along = "center" if abs(y) < 0.4 else ("bottom" if y > 0 else "top")
-    offset = (distance * x, distance * y)
-    ax.annotate(
-        text,
-        tuple(z),
-        offset,
-        textcoords="offset points",
-        ha=across,
-        va=along,
-        fontsize="x-small",
-        linespacing=1.0,
-        zorder=4,
-    )
+    style = {"ha": across, "va": along, "fontsize": "x-small", "linespacing": 1.0, "zorder": 4}
+    ax.annotate(text, tuple(z), (distance * x, distance * y), textcoords="offset points", **style)
 
 
 class _Plane:

@@ -181,21 +181,10 @@ class _Radius:
         step = max(1, (self.high - self.low) // 6)
         decades = sorted({0, *range(-step, self.low, -step), *range(step, self.high + 1, step)})
         for d in decades:
-            strong = d == 0
-            ax.add_patch(
-                Circle(
-                    (0, 0), d - self.low, fill=False, lw=0.8 if strong else 0.4, ec="0.5" if strong else "0.8", zorder=0
-                )
-            )
-            ax.text(
-                0.0,
-                d - self.low,
-                f"$10^{{{d}}}$" if d else "1",
-                ha="center",
-                va="bottom",
-                fontsize="x-small",
-                color="0.5",
-            )
+            style = {"lw": 0.8, "ec": "0.5"} if d == 0 else {"lw": 0.4, "ec": "0.8"}
+            ax.add_patch(Circle((0, 0), d - self.low, fill=False, zorder=0, **style))
+            place = {"ha": "center", "va": "bottom", "fontsize": "x-small", "color": "0.5"}
+            ax.text(0.0, d - self.low, f"$10^{{{d}}}$" if d else "1", **place)
         edge = 1.22 * (self.high - self.low)
         ax.set(xlim=(-edge, edge), ylim=(-edge, edge), xticks=[], yticks=[])
         ax.set(xlabel=r"angle and $\log_{10}$ modulus of $\lambda$")

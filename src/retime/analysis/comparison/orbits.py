@@ -67,6 +67,18 @@ class Comparison(Result):
             "first_step_apart": int(far[0]) if len(far) else -1,
         }
 
+    def _columns(self) -> list[str]:
+        rule = f"{self.switching}_" if self.switching else ""
+        return [f"{rule}one_step_error", f"{rule}orbit_error"]
+
+    def records(self) -> list[dict[str, Any]]:
+        """One flat dictionary per step: its one-step error and its orbit error, under names that begin with the switching rule."""
+        rows = zip(self.one_step_error.tolist(), self.orbit_error.tolist(), strict=True)
+        return [dict(zip(self._columns(), row, strict=True)) for row in rows]
+
+    def _arrays(self) -> dict[str, Array]:
+        return dict(zip(self._columns(), (self.one_step_error, self.orbit_error), strict=True))
+
     def _data(self) -> dict[str, Any]:
         return {
             **self.summary(),
