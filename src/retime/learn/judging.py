@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ LONG, LONGER = (
     100_000,
     100,
 )  # steps of a map's run, at most, and for each sample: what collapses later is no reconstruction
+LASTING = 10  # such runs in a row before a network is kept
 STRETCHES = 10  # of such a run whose spectra are compared, at most
 LOST = 1e6  # score from which on a free run left or came to rest
 LEAST = 32  # samples below which distributions and spectra say nothing
@@ -37,11 +38,13 @@ class Judge:
     Args:
         dynamics: the family. held_out: what is not trained on.
         conventions: of the published programs for D_stsp and D_H, by name; None for retime's.
+        best: the smallest score so far; only what beats it is run for long.
     """
 
     dynamics: Dynamics
     held_out: Recording
     conventions: tuple[str | None, str | None] = (None, None)
+    best: list[float] = field(default_factory=lambda: [math.inf])
 
     def model(self, p: Parameters) -> System:
         """In the units of the data and of the inputs."""
@@ -66,7 +69,26 @@ class Judge:
         if lost:
             return {**found, "state_space_divergence": math.inf, "spectral_distance": 1.0, "score": score + LOST}
         D, H = self._distances((x * self.held_out.std + self.held_out.mean)[known][:FREE], run)
+        if self.best[0] > D + H and not inputs.shape[1] and not self._lasts(model, p, x[:1]):
+            return {**found, "state_space_divergence": math.inf, "spectral_distance": 1.0, "score": score + LOST}
+        self.best[0] = min(self.best[0], D + H)
         return {**found, "state_space_divergence": D, "spectral_distance": H, "score": D + H}
+
+    def _lasts(self, model: System, p: Parameters, x: Array) -> bool:
+        """Whether a map that is about to be kept still moves after a run ten times as long, in pieces that fit into memory.
+
+        It starts at the smallest state that is observed as x, where a user would start: hidden states at 0, which may be another basin.
+        """
+        if not isinstance(model.time, Discrete):
+            return True
+        z = self.dynamics.forced(p, np.zeros((1, model.num_states)), x)[0]
+        piece, last = min(LONG, LONGER * max(map(len, self.held_out.series))), np.zeros((1, len(self.held_out.std)))
+        for _ in range(LASTING):
+            run = simulate(model, z, steps=piece)
+            if run.status != "completed":
+                return False
+            z, last = run.states[-1], np.asarray(run.outputs)[-piece // LASTING :]
+        return bool(np.isfinite(last).all() and (last.std(axis=0) > STILL * self.held_out.std).any())
 
     def _distances(self, real: Array, run: Array) -> tuple[float, float]:
         """D_stsp from the whole run, D_H as the mean over stretches of it that are as long as what was held out."""
