@@ -24,7 +24,7 @@ LONG, LONGER = (
     100_000,
     100,
 )  # steps of a map's run, at most, and for each sample: what collapses later is no reconstruction
-LASTING = 10  # such runs in a row before a network is kept
+LASTING = 10  # runs from other samples, and their pieces, before a network is kept
 STRETCHES = 10  # of such a run whose spectra are compared, at most
 LOST = 1e6  # score from which on a free run left or came to rest
 LEAST = 32  # samples below which distributions and spectra say nothing
@@ -69,26 +69,28 @@ class Judge:
         if lost:
             return {**found, "state_space_divergence": math.inf, "spectral_distance": 1.0, "score": score + LOST}
         D, H = self._distances((x * self.held_out.std + self.held_out.mean)[known][:FREE], run)
-        if self.best[0] > D + H and not inputs.shape[1] and not self._lasts(model, p, x[:1]):
+        if self.best[0] > D + H and not inputs.shape[1] and not self._lasts(model, p, x):
             return {**found, "state_space_divergence": math.inf, "spectral_distance": 1.0, "score": score + LOST}
         self.best[0] = min(self.best[0], D + H)
         return {**found, "state_space_divergence": D, "spectral_distance": H, "score": D + H}
 
     def _lasts(self, model: System, p: Parameters, x: Array) -> bool:
-        """Whether a map that is about to be kept still moves after a run ten times as long, in pieces that fit into memory.
+        """Whether a map that is about to be kept still moves at the end of long runs from several held-out samples.
 
-        It starts at the smallest state that is observed as x, where a user would start: hidden states at 0, which may be another basin.
+        They start at the smallest states that are observed as those samples, where a user would start (hidden states at 0): a resting point
+        may attract some of them beside the attractor. In pieces that fit into memory.
         """
         if not isinstance(model.time, Discrete):
             return True
-        z = self.dynamics.forced(p, np.zeros((1, model.num_states)), x)[0]
-        piece, last = min(LONG, LONGER * max(map(len, self.held_out.series))), np.zeros((1, len(self.held_out.std)))
+        first = x[np.linspace(0, len(x) - 1, LASTING).astype(int)]
+        z, last = self.dynamics.forced(p, np.zeros((len(first), model.num_states)), first), np.zeros((1, *first.shape))
         for _ in range(LASTING):
-            run = simulate(model, z, steps=piece)
+            run = simulate(model, z, steps=min(LONG, LONGER * len(x)) // LASTING)
             if run.status != "completed":
                 return False
-            z, last = run.states[-1], np.asarray(run.outputs)[-piece // LASTING :]
-        return bool(np.isfinite(last).all() and (last.std(axis=0) > STILL * self.held_out.std).any())
+            z, last = run.states[-1], np.asarray(run.outputs)
+        moves = (last.std(axis=0) > STILL * self.held_out.std).any(axis=-1)
+        return bool(np.isfinite(last).all() and moves.all())
 
     def _distances(self, real: Array, run: Array) -> tuple[float, float]:
         """D_stsp from the whole run, D_H as the mean over stretches of it that are as long as what was held out."""

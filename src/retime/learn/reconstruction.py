@@ -30,7 +30,7 @@ from retime.learn.result import Fit
 from retime.learn.windows import Cutter
 
 CHECKS = 40  # of a training, by default
-ALPHA = 0.05  # strength of the forcing by default: of those tried on Lorenz-63 the one whose networks stay chaotic
+ALPHA = 0.05  # strength of the forcing by default; what it reaches: docs/theory/learning.md
 
 
 def fit(
