@@ -1,0 +1,126 @@
+"""Loss of continuous piecewise-linear networks under teacher forcing in time, and its gradient, through the exact flow: see `flow_kernels`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from retime.core.arrays import Array
+from retime.learn.flow_kernels import DIVERGED, FULL, LANES, Data, Kept, Net, Scratch, carry_back, follow
+from retime.simulation.roots import DEGREE, DEPTH
+
+REACH = 2.0  # longest theta of a pass: rounding grows at most like its exponential
+MOST_PASSES = 64  # per sample; a network that needs more has run away
+
+
+@dataclass
+class FlowAdjoint:
+    """Room for sixteen orbits of T intervals.
+
+    Args:
+        n: states. P: ReLU units, the last ones. N: observed states, the first ones. T: intervals. dtype: of all arrays but times.
+    """
+
+    n: int
+    P: int
+    N: int
+    T: int
+    dtype: Any
+
+    def __post_init__(self) -> None:
+        self.rows = -(-self.n // 4) * 4
+        self._size = self.T + self.T // 2 + 16
+        self._made: Any = None
+        self.scratch = _scratch(self.rows, self.dtype)
+
+    def gradient(
+        self,
+        parameters: tuple[Array, Array, Array, Array],
+        z0: Array,
+        targets: tuple[Array, Array, Array, Array],
+        inputs: Array,
+        spans: Array,
+    ) -> tuple[float, Array, Array, Array, Array, Array]:
+        """Loss, and its derivatives by A `(n,)`, W `(n, n)`, h `(n,)`, C `(n, m)` and z0 `(n, 16)`; of a run that left, inf and zeros.
+
+        targets: data that force, data that are wanted, forcing, and weight of each squared error, each `(N, T + 1, 16)`.
+        inputs: `(m, T, 16)`, held over each interval. spans: `(T, 16)`, > 0, lengths of the intervals.
+        """
+        A, W, h, C = parameters
+        forced, x, f, weight = targets
+        net = self._net(A, W)
+        offset = np.zeros((self.rows, self.T if len(inputs) else 1, LANES), self.dtype)
+        offset[: self.n] = h[:, None, None]
+        if len(inputs):
+            offset[: self.n] += np.tensordot(C, inputs, axes=1)
+        data = Data(forced, f, offset, np.ascontiguousarray(spans, dtype=np.float64))
+        kept, count = self._followed(net, data, z0)
+        off, w, n = np.empty((self.rows, LANES), self.dtype), self.scratch, self.n
+        loss = carry_back(net, data, x, weight, kept, count, self._G, offset, off, w) if count >= 0 else math.inf
+        if not math.isfinite(loss):
+            return (math.inf, *(np.zeros_like(a) for a in (A, W, h, C, z0)))
+        used = count * kept.Y.shape[2] * LANES
+        left, right = (a.reshape(self.rows, -1)[:n, :used] for a in (self._G, kept.Y))
+        dW, dh = left @ right.T, offset.sum(axis=(1, 2))[:n]
+        dC = np.tensordot(offset[:n], inputs, axes=([1, 2], [1, 2])) if len(inputs) else np.zeros_like(C)
+        return loss, np.diagonal(dW) + off.sum(axis=1)[:n], dW, dh, dC, w.z.reshape(-1, LANES)[:n].copy()
+
+    def _net(self, A: Array, W: Array) -> Net:
+        wide, square = np.zeros(self.rows, self.dtype), np.zeros((self.rows, self.rows), self.dtype)
+        wide[: self.n], square[: self.n, : self.n] = A, W
+        bound = float(np.abs(A).max()) + float(np.linalg.norm(W, 2))
+        limits = np.array([max(bound, 1e-30), REACH, np.finfo(self.dtype).eps / 4])
+        return Net(np.repeat(wide, LANES), square, np.ascontiguousarray(square.T), np.array([self.n, self.P, self.N]), limits)
+
+    def _followed(self, net: Net, data: Data, z0: Array) -> tuple[Kept, int]:
+        """What is kept of the passes, with room for them, and their number."""
+        longest = min(REACH, float(net.limits[0] * data.spans.max()))
+        most = MOST_PASSES * self.T + 1024
+        while True:
+            kept, w = self._room(_order(longest, self.dtype)), self.scratch
+            w.z[:], w.on[:], w.ones[:] = 0.0, 1.0, 1.0
+            w.z.reshape(-1, LANES)[: self.n] = z0
+            count = follow(net, data, kept, w) if math.isfinite(longest) else DIVERGED
+            if count != FULL or self._size >= most:
+                return kept, count
+            self._size = min(2 * self._size, most)
+
+    def _room(self, order: int) -> Kept:
+        if (self._size, order) != self._made:
+            self._made, S, kind = (self._size, order), self._size, self.dtype
+            shape = (self.rows, S, order, LANES)
+            self._G = np.empty(shape, kind)
+            self._kept = Kept(
+                np.empty((S, LANES), kind), np.empty((S, self.rows * LANES), kind),
+                np.empty((S, LANES), np.int64), np.empty((S, LANES), np.int64), np.empty(shape, kind),
+                np.empty((self.N, self.T + 1, LANES), kind), *(a.astype(kind) for a in _rules(order)),
+            )  # fmt: skip
+        return self._kept
+
+
+def _order(theta: float, dtype: Any) -> int:
+    """Nodes of Gauss's rule whose error, for the product of two series of a step theta, is below rounding."""
+    for m in range(2, 12):
+        error = math.factorial(m) ** 4 / ((2 * m + 1) * float(math.factorial(2 * m)) ** 3) * (2 * theta) ** (2 * m)
+        if error <= np.finfo(dtype).eps:
+            return m
+    return 12
+
+
+def _rules(order: int) -> tuple[Array, Array]:
+    """Shares of the coefficients in states at the nodes, forward and backward: see `Kept`."""
+    nodes, weights = np.polynomial.legendre.leggauss(order)
+    k = np.arange(DEGREE + 1)
+    x, ones = (nodes[:, None] + 1) / 2, np.ones((1, len(k)))
+    return np.vstack([x**k, ones]), np.vstack([weights[:, None] / 2 * (1 - x) ** k, ones, ones / (k + 1)])
+
+
+def _scratch(rows: int, dtype: Any) -> Scratch:
+    c, flat = np.zeros((DEGREE + 1, rows, LANES), dtype), [np.zeros(rows * LANES, dtype) for _ in range(11)]
+    whole, square = [np.zeros(LANES, np.int64) for _ in range(2)], flat[0].reshape(rows, LANES)
+    roots = np.zeros(DEGREE + 1), np.zeros((DEPTH + 2, DEGREE + 1)), np.zeros((2, DEPTH + 2))
+    norms = np.zeros((DEGREE + 1, LANES), dtype)
+    return Scratch(c.reshape(len(c), -1), *flat, norms, np.zeros(LANES), *whole, c, square, *roots)
