@@ -1,0 +1,45 @@
+"""Any family that has a step for JAX: the gradient by automatic differentiation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from retime.learn.dynamics import Dynamics
+from retime.learn.networks import Parameters
+from retime.learn.windows import Windows
+
+
+@dataclass(frozen=True)
+class Compiled(Dynamics):
+    """Shallow and dendritic PLRNN, GRU."""
+
+    def gradient(self, p: Parameters, windows: Windows) -> tuple[float, Parameters]:
+        """Compiled once for each shape."""
+        w = windows
+        loss, found = self._gradient(p, w.forced, w.wanted, w.strength, w.weight, w.inputs)
+        return float(loss), {k: np.asarray(v) for k, v in found.items()}
+
+    @cached_property
+    def _gradient(self) -> Any:
+        import jax
+        import jax.numpy as jnp
+
+        N, step = self.net.p, self.net.step
+
+        def loss(p: Parameters, forced: Any, x: Any, strength: Any, weight: Any, inputs: Any) -> Any:
+            def go(z: Any, at: Any) -> Any:
+                given, f, s, wanted, w = at
+                seen = z[:, :N] + f * (given - z[:, :N])
+                z = step(p, jnp.concatenate([seen, z[:, N:]], axis=1), s)
+                return z, (w * (z[:, :N] - wanted) ** 2).sum()
+
+            first = forced[:, 0].T
+            z0 = jnp.concatenate([first, first @ p["lift"].T], axis=1)
+            rows = [a.transpose(1, 2, 0) for a in (forced, strength, inputs, x, weight)]
+            return jax.lax.scan(go, z0, (*(r[:-1] for r in rows[:3]), *(r[1:] for r in rows[3:])))[1].sum()
+
+        return jax.jit(jax.value_and_grad(loss))

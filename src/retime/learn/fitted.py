@@ -1,0 +1,15 @@
+"""Families that recordings are fitted by: one table, a name for each, and how its gradient is made."""
+
+from __future__ import annotations
+
+from retime.learn.by_hand import AlmostLinear
+from retime.learn.by_jax import Compiled
+from retime.learn.dynamics import Dynamics
+
+FITTED: dict[str, type[Dynamics]] = {
+    "alrnn": AlmostLinear,
+    "plrnn": AlmostLinear,
+    "shallow_plrnn": Compiled,
+    "dendritic_plrnn": Compiled,
+    "gru": Compiled,
+}
