@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.system import System
 from retime.core.time import Discrete
-from retime.learn.networks import Network, Parameters, Start
+from retime.learn.networks import Network, Parameters, Start, network
 from retime.learn.windows import Windows
 
 
@@ -39,6 +40,11 @@ class Dynamics(ABC):
 
     setting: Setting
     needs_equal_times: bool = field(default=True, init=False)
+
+    @classmethod
+    def network(cls, family: str, n: int, m: int, N: int, options: Mapping[str, Any]) -> Network:
+        """The family with its sizes, and its options checked."""
+        return network(family, n, m, N, options)
 
     @property
     def net(self) -> Network:

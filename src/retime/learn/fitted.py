@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from retime.learn.by_hand import AlmostLinear
 from retime.learn.by_jax import Compiled
+from retime.learn.continuous import ExactFlow
 from retime.learn.dynamics import Dynamics
 
 FITTED: dict[str, type[Dynamics]] = {
@@ -12,4 +13,5 @@ FITTED: dict[str, type[Dynamics]] = {
     "shallow_plrnn": Compiled,
     "dendritic_plrnn": Compiled,
     "gru": Compiled,
+    "continuous_plrnn": ExactFlow,
 }

@@ -10,6 +10,7 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.learn.flow_kernels import DIVERGED, FULL, LANES, Data, Kept, Net, Scratch, carry_back, follow
+from retime.learn.windows import Windows
 from retime.simulation.roots import DEGREE, DEPTH
 
 REACH = 2.0  # longest theta of a pass: rounding grows at most like its exponential
@@ -37,36 +38,41 @@ class FlowAdjoint:
         self.scratch = _scratch(self.rows, self.dtype)
 
     def gradient(
-        self,
-        parameters: tuple[Array, Array, Array, Array],
-        z0: Array,
-        targets: tuple[Array, Array, Array, Array],
-        inputs: Array,
-        spans: Array,
+        self, A: Array, W: Array, C: Array, h: Array, z0: Array, w: Windows, spans: Array
     ) -> tuple[float, Array, Array, Array, Array, Array]:
-        """Loss, and its derivatives by A `(n,)`, W `(n, n)`, h `(n,)`, C `(n, m)` and z0 `(n, 16)`; of a run that left, inf and zeros.
+        """Loss, and its derivatives by A `(n,)`, W `(n, n)`, C `(n, m)`, h `(n,)` and z0 `(n, 16)`; of a run that left, inf and zeros.
 
-        targets: data that force, data that are wanted, forcing, and weight of each squared error, each `(N, T + 1, 16)`.
-        inputs: `(m, T, 16)`, held over each interval. spans: `(T, 16)`, > 0, lengths of the intervals.
+        spans: `(T, 16)`, >= 0, lengths of the intervals; inputs are held over each.
         """
-        A, W, h, C = parameters
-        forced, x, f, weight = targets
-        net = self._net(A, W)
-        offset = np.zeros((self.rows, self.T if len(inputs) else 1, LANES), self.dtype)
-        offset[: self.n] = h[:, None, None]
-        if len(inputs):
-            offset[: self.n] += np.tensordot(C, inputs, axes=1)
-        data = Data(forced, f, offset, np.ascontiguousarray(spans, dtype=np.float64))
+        net, s, n = self._net(A, W), w.inputs[:, :-1], self.n
+        data = Data(w.forced, w.strength, self._offset(C, h, s), np.ascontiguousarray(spans, dtype=np.float64))
         kept, count = self._followed(net, data, z0)
-        off, w, n = np.empty((self.rows, LANES), self.dtype), self.scratch, self.n
-        loss = carry_back(net, data, x, weight, kept, count, self._G, offset, off, w) if count >= 0 else math.inf
+        off, summed, room = np.empty((self.rows, LANES), self.dtype), data.offset, self.scratch
+        loss = math.inf
+        if count >= 0:
+            loss = carry_back(net, data, w.wanted, w.weight, kept, count, self._G, summed, off, room)
         if not math.isfinite(loss):
-            return (math.inf, *(np.zeros_like(a) for a in (A, W, h, C, z0)))
+            return (math.inf, *(np.zeros_like(a) for a in (A, W, C, h, z0)))
         used = count * kept.Y.shape[2] * LANES
         left, right = (a.reshape(self.rows, -1)[:n, :used] for a in (self._G, kept.Y))
-        dW, dh = left @ right.T, offset.sum(axis=(1, 2))[:n]
-        dC = np.tensordot(offset[:n], inputs, axes=([1, 2], [1, 2])) if len(inputs) else np.zeros_like(C)
-        return loss, np.diagonal(dW) + off.sum(axis=1)[:n], dW, dh, dC, w.z.reshape(-1, LANES)[:n].copy()
+        dW, dh = left @ right.T, summed.sum(axis=(1, 2))[:n]
+        dC = np.tensordot(summed[:n], s, axes=([1, 2], [1, 2])) if len(s) else np.zeros_like(C)
+        return loss, np.diagonal(dW) + off.sum(axis=1)[:n], dW, dC, dh, room.z.reshape(-1, LANES)[:n].copy()
+
+    def end(self, A: Array, W: Array, C: Array, h: Array, z0: Array, s: Array, spans: Array) -> Array:
+        """States `(n, 16)` after all intervals, without forcing; s `(m, T, 16)`. NaN of a run that left."""
+        free = np.zeros((self.N, self.T + 1, LANES), self.dtype)
+        data = Data(free, free, self._offset(C, h, s), np.ascontiguousarray(spans, dtype=np.float64))
+        count = self._followed(self._net(A, W), data, z0)[1]
+        return self.scratch.z.reshape(-1, LANES)[: self.n].copy() if count >= 0 else np.full_like(z0, np.nan)
+
+    def _offset(self, C: Array, h: Array, s: Array) -> Array:
+        """h + C s `(rows, 1 or T, 16)`."""
+        offset = np.zeros((self.rows, self.T if len(s) else 1, LANES), self.dtype)
+        offset[: self.n] = h[:, None, None]
+        if len(s):
+            offset[: self.n] += np.tensordot(C, s, axes=1)
+        return offset
 
     def _net(self, A: Array, W: Array) -> Net:
         wide, square = np.zeros(self.rows, self.dtype), np.zeros((self.rows, self.rows), self.dtype)

@@ -22,7 +22,13 @@ HORIZON = 10  # samples ahead of the prediction error
 FREE = 10_000  # samples of a free run that is compared, at most
 LONG = 100_000  # steps of a map before that: transients that collapse later are no reconstruction
 LEAST = 32  # samples below which distributions and spectra say nothing
+SMOOTH = 1_000  # samples of a free run that irregular ones are compared with, at least: its own distribution is then smooth
 STILL = 1e-6  # a spread below this part of the data's is rest
+
+
+def judged_by(held_out: Recording, whole: Recording) -> Recording:
+    """What is held out, or the whole recording where that is too little to have a distribution."""
+    return held_out if max(map(len, held_out.series)) >= LEAST else whole
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,10 @@ class Judge:
         return self.dynamics.model(own | scaled, self.held_out.mean, self.held_out.std)
 
     def check(self, p: Parameters) -> dict[str, float]:
-        """The record of a check; `score` is the sum of both distances, above 1e6 for a run that left or came to rest."""
+        """The record of a check; `score` is the sum of both distances, above 1e6 for a run that left or came to rest.
+
+        Samples at irregular times have no spectrum: `spectral_distance` is NaN, and the score the divergence alone.
+        """
         model = self.model(p)
         k = max(range(len(self.held_out.series)), key=lambda k: len(self.held_out.series[k]))
         x, known = self.held_out.series[k], self.held_out.known[k].all(axis=1)
@@ -60,14 +69,19 @@ class Judge:
             return {**found, **nothing, "score": 1e6 + min(error, 1e6) if math.isfinite(error) else 2e6}
         real = (x * self.held_out.std + self.held_out.mean)[known][:FREE]
         D = float(state_space_divergence(real, run, convention=self.conventions[0]))
-        H = float(spectral_distance(real, run, convention=self.conventions[1]))
         D = D if math.isfinite(D) else 1e3
+        if not self.held_out.is_even:
+            return {**found, "state_space_divergence": D, "spectral_distance": math.nan, "score": D}
+        H = float(spectral_distance(real, run, convention=self.conventions[1]))
         return {**found, "state_space_divergence": D, "spectral_distance": H, "score": D + H}
 
     def _free_run(self, model: System, z0: Array, k: int, inputs: Array) -> Array:
         """Outputs `(T, N)` of as many samples as were held out, after a long run where no inputs drive it."""
         steps = min(len(self.held_out.series[k]), FREE)
+        if not self.held_out.is_even:
+            steps = max(steps, SMOOTH)
         if inputs.shape[1]:
+            steps = min(steps, len(inputs))
             return _run(model, z0, self.held_out.times[k][:steps], inputs[: steps - 1], steps)
         before = LONG if isinstance(model.time, Discrete) else steps
         times = np.arange(before + steps) * self.held_out.dt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,13 +17,13 @@ from retime.core.clock import work_seconds
 from retime.core.equation import double_precision
 from retime.core.quiet import one_blas_thread
 from retime.learn.checkpoint import Checkpoint
-from retime.learn.descent import FromOptax, Packing, RAdam
+from retime.learn.descent import Clipped, FromOptax, Packing, RAdam
 from retime.learn.dynamics import Dynamics, Setting
 from retime.learn.fitted import FITTED
 from retime.learn.forcing import Forcing, SparseForcing
-from retime.learn.judging import Judge
+from retime.learn.judging import Judge, judged_by
 from retime.learn.loop import Loop, dtype_of, ending
-from retime.learn.networks import Parameters, network
+from retime.learn.networks import Parameters
 from retime.learn.recordings import Recording, recording
 from retime.learn.result import Fit
 from retime.learn.windows import Cutter
@@ -43,6 +44,7 @@ def fit(
     noise: float = 0.05,
     learning_rate: float | tuple[float, float] = (1e-3, 1e-5),
     optimizer: Any = None,
+    clip: float = math.inf,
     inputs: Any = None,
     times: Any = None,
     dt: float | None = None,
@@ -70,10 +72,12 @@ def fit(
         forcing: `learn.SparseForcing(every)`, by default every 16 steps, or `learn.GeneralizedForcing(alpha)`.
         noise: standard deviation of noise added to the data that forces, in standard deviations of the data.
         learning_rate: first and last, falling exponentially. optimizer: an Optax transformation; None for RAdam.
+        clip: the largest norm of a gradient, to which longer ones are shortened; math.inf for any.
         dt: time between two samples, model time; the time of one step of the model.
         standardize: give each channel mean 0 and standard deviation 1 for training; undone in the model's readout.
         missing: NaN in `series` are values that were not recorded: neither forced nor scored, never filled in.
         held_out: share of each recording, at its end, that is not trained on and judges the free runs. every: epochs between two such checks.
+            Where that is less than 32 samples, the whole recording judges.
         seed: of the start and of all batches. dtype: "float32" or "float64", of the training; the model has 64 bits.
         patience: checks without a better one after which to stop. time_limit: seconds of work. checkpoint, resume: as for `train`.
 
@@ -96,7 +100,7 @@ def fit(
     dtype_of(dtype)
     amount("noise", noise)
     seed, limit = seed_of(seed), seconds(time_limit)
-    rule = _rule(optimizer, learning_rate, epochs * batches)
+    rule = _rule(optimizer, learning_rate, clip, epochs * batches)
     data = _recorded(series, inputs, times, dt, missing, standardize)
     dynamics = _dynamics(family, num_states, data, dtype, options)
     known, judged = data.split(held_out)
@@ -104,10 +108,10 @@ def fit(
         raise ValueError(f"`series` leaves {known.shortest} samples to learn from; it is too short.")
     steps = min(sequence, known.shortest - 1)
     cutter = Cutter(known, steps, batch_size, float(noise), seed, dtype)
-    job = _Job(dynamics, cutter, Judge(dynamics, judged), forcing or SparseForcing(), rule, epochs * batches)
+    job = _Job(dynamics, cutter, Judge(dynamics, judged_by(judged, data)), forcing or SparseForcing(), rule, epochs * batches)
     begun = work_seconds()
     with double_precision(), one_blas_thread():
-        rates = "optax" if optimizer is not None else repr(learning_rate)
+        rates = f"{'optax' if optimizer is not None else repr(learning_rate)}, clip {clip!r}"
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint), {**job.identity, "rates": rates})
         between = batches * (every or max(epochs // CHECKS, 1))
         loop = Loop(job.update, job.check, job.updates, between, patience, kept, resume, limit, f"fitting {family}")
@@ -131,13 +135,16 @@ def _check_recipe(counts: dict[str, Any], optional: dict[str, Any], forcing: Any
         )
 
 
-def _rule(optimizer: Any, learning_rate: Any, updates: int) -> Any:
+def _rule(optimizer: Any, learning_rate: Any, clip: Any, updates: int) -> Any:
     """What makes a step of a gradient."""
     pair = (
         learning_rate if isinstance(learning_rate, (tuple, list)) and len(learning_rate) == 2 else [learning_rate] * 2
     )
     first, last = (positive("learning_rate", x, "per update, or two of them: first and last") for x in pair)
-    return RAdam(lambda k: first * (last / first) ** (k / updates)) if optimizer is None else FromOptax(optimizer)
+    rule = RAdam(lambda k: first * (last / first) ** (k / updates)) if optimizer is None else FromOptax(optimizer)
+    if isinstance(clip, float) and clip == math.inf:
+        return rule
+    return Clipped(rule, positive("clip", clip, "the largest norm of a gradient; math.inf for any"))
 
 
 def _recorded(series: Any, inputs: Any, times: Any, dt: Any, missing: bool, standardize: bool) -> Recording:
@@ -158,7 +165,7 @@ def _dynamics(family: Any, num_states: Any, data: Recording, dtype: str, options
             f"`num_states` is {num_states}; it must be at least {data.num_channels}, the channels of `series`."
         )
     kind = FITTED[family]
-    net = network(family, num_states, data.num_inputs, data.num_channels, options)
+    net = kind.network(family, num_states, data.num_inputs, data.num_channels, options)
     if kind.needs_equal_times and not data.is_even:
         raise ValueError(
             f"`times` are not equally far apart; {family} takes equal steps. Interpolate the recording, or fit a family in continuous time."
