@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.learn.flow_kernels import DIVERGED, FULL, LANES, Data, Kept, Net, Scratch, carry_back, follow
+from retime.learn.flow_kernels import DIVERGED, FULL, Data, Kept, Net, Scratch, carry_back, follow
+from retime.learn.lanes import LANES
 from retime.learn.windows import Windows
 from retime.simulation.roots import DEGREE, DEPTH
 
@@ -57,14 +58,14 @@ class FlowAdjoint:
         left, right = (a.reshape(self.rows, -1)[:n, :used] for a in (self._G, kept.Y))
         dW, dh = left @ right.T, summed.sum(axis=(1, 2))[:n]
         dC = np.tensordot(summed[:n], s, axes=([1, 2], [1, 2])) if len(s) else np.zeros_like(C)
-        return loss, np.diagonal(dW) + off.sum(axis=1)[:n], dW, dC, dh, room.z.reshape(-1, LANES)[:n].copy()
+        return loss, np.diagonal(dW) + off.sum(axis=1)[:n], dW, dC, dh, room.z[:n].copy()
 
     def end(self, A: Array, W: Array, C: Array, h: Array, z0: Array, s: Array, spans: Array) -> Array:
         """States `(n, 16)` after all intervals, without forcing; s `(m, T, 16)`. NaN of a run that left."""
         free = np.zeros((self.N, self.T + 1, LANES), self.dtype)
         data = Data(free, free, self._offset(C, h, s), np.ascontiguousarray(spans, dtype=np.float64))
         count = self._followed(self._net(A, W), data, z0)[1]
-        return self.scratch.z.reshape(-1, LANES)[: self.n].copy() if count >= 0 else np.full_like(z0, np.nan)
+        return self.scratch.z[: self.n].copy() if count >= 0 else np.full_like(z0, np.nan)
 
     def _offset(self, C: Array, h: Array, s: Array) -> Array:
         """h + C s `(rows, 1 or T, 16)`."""
@@ -79,7 +80,7 @@ class FlowAdjoint:
         wide[: self.n], square[: self.n, : self.n] = A, W
         bound = float(np.abs(A).max()) + float(np.linalg.norm(W, 2))
         limits = np.array([max(bound, 1e-30), REACH, np.finfo(self.dtype).eps / 4])
-        return Net(np.repeat(wide, LANES), square, np.ascontiguousarray(square.T), np.array([self.n, self.P, self.N]), limits)
+        return Net(wide, square, np.ascontiguousarray(square.T), np.array([self.n, self.P, self.N]), limits)
 
     def _followed(self, net: Net, data: Data, z0: Array) -> tuple[Kept, int]:
         """What is kept of the passes, with room for them, and their number."""
@@ -88,7 +89,7 @@ class FlowAdjoint:
         while True:
             kept, w = self._room(_order(longest, self.dtype)), self.scratch
             w.z[:], w.on[:], w.ones[:] = 0.0, 1.0, 1.0
-            w.z.reshape(-1, LANES)[: self.n] = z0
+            w.z[: self.n] = z0
             count = follow(net, data, kept, w) if math.isfinite(longest) else DIVERGED
             if count != FULL or self._size >= most:
                 return kept, count
@@ -100,7 +101,7 @@ class FlowAdjoint:
             shape = (self.rows, S, order, LANES)
             self._G = np.empty(shape, kind)
             self._kept = Kept(
-                np.empty((S, LANES), kind), np.empty((S, self.rows * LANES), kind),
+                np.empty((S, LANES), kind), np.empty((S, self.rows, LANES), kind),
                 np.empty((S, LANES), np.int64), np.empty((S, LANES), np.int64), np.empty(shape, kind),
                 np.empty((self.N, self.T + 1, LANES), kind), *(a.astype(kind) for a in _rules(order)),
             )  # fmt: skip
@@ -125,8 +126,8 @@ def _rules(order: int) -> tuple[Array, Array]:
 
 
 def _scratch(rows: int, dtype: Any) -> Scratch:
-    c, flat = np.zeros((DEGREE + 1, rows, LANES), dtype), [np.zeros(rows * LANES, dtype) for _ in range(11)]
-    whole, square = [np.zeros(LANES, np.int64) for _ in range(2)], flat[0].reshape(rows, LANES)
+    c, p = (np.zeros((k, rows, LANES), dtype) for k in (DEGREE + 1, 2))
+    states, lanes = ([np.zeros((k, LANES), dtype) for _ in range(c)] for k, c in ((rows, 7), (1, 3)))
+    norms, whole = np.zeros((DEGREE + 1, LANES), dtype), [np.zeros(LANES, np.int64) for _ in range(2)]
     roots = np.zeros(DEGREE + 1), np.zeros((DEPTH + 2, DEGREE + 1)), np.zeros((2, DEPTH + 2))
-    norms = np.zeros((DEGREE + 1, LANES), dtype)
-    return Scratch(c.reshape(len(c), -1), *flat, norms, np.zeros(LANES), *whole, c, square, *roots)
+    return Scratch(c, p, *states, *(v[0] for v in lanes), norms, np.zeros(LANES), *whole, *roots)
