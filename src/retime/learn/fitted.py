@@ -6,6 +6,7 @@ from retime.learn.by_hand import AlmostLinear
 from retime.learn.by_jax import Compiled
 from retime.learn.continuous import ExactFlow
 from retime.learn.dynamics import Dynamics
+from retime.learn.solved import SolvedFlow
 
 FITTED: dict[str, type[Dynamics]] = {
     "alrnn": AlmostLinear,
@@ -14,4 +15,5 @@ FITTED: dict[str, type[Dynamics]] = {
     "dendritic_plrnn": Compiled,
     "gru": Compiled,
     "continuous_plrnn": ExactFlow,
+    "rate_rnn": SolvedFlow,
 }
