@@ -35,7 +35,14 @@ def one(folder: Path, seed: int, epochs: int) -> dict[str, object]:
     real = np.load(folder / "lif_neuron_data.npy")
     begun = time.process_time()
     fit = rt.fit(
-        x, times=t, family="continuous_plrnn", forcing=rt.learn.SparseForcing(3), epochs=epochs, seed=seed, held_out=0.02, **RECIPE
+        x,
+        times=t,
+        family="continuous_plrnn",
+        forcing=rt.learn.SparseForcing(3),
+        epochs=epochs,
+        seed=seed,
+        held_out=0.02,
+        **RECIPE,
     )
     start = np.random.default_rng(seed).normal(size=25) * 0.1
     start[0] = (x[0, 0] - x.mean()) / x.std()

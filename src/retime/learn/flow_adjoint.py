@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.learn.flow_kernels import DIVERGED, FULL, Data, Kept, Net, Scratch, carry_back, follow
+from retime.learn.flow_kernels import DIVERGED, FULL, carry_back, follow
+from retime.learn.flow_records import Data, Kept, Net, Scratch
 from retime.learn.lanes import LANES
 from retime.learn.windows import Windows
 from retime.simulation.roots import DEGREE, DEPTH

@@ -16,79 +16,18 @@ Arrays have the orbits last, as sixteen columns; rows is n filled up to a multip
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.kernel import kernel, subroutine
+from retime.learn.flow_records import Data, Kept, Net, Scratch
 from retime.learn.lanes import add, load, multiply, multiply_add, spread, store, subtract, where_positive
 from retime.simulation.roots import DEGREE, NONE, first_negative
 
 FULL, DIVERGED = -1, -2  # what `follow` returns instead of a number of passes
 LARGEST = 1e30  # square of a norm: a state beyond this has run away
-
-
-class Net(NamedTuple):
-    """A `(rows,)`; W, WT `(rows, rows)`; sizes `(3,)`: n, P, N; limits `(3,)` float64: bound of the generator, longest theta, rounding."""
-
-    A: Array
-    W: Array
-    WT: Array
-    sizes: Array
-    limits: Array
-
-
-class Data(NamedTuple):
-    """forced, f `(N, T + 1, 16)`: what forces, and how much; offset `(rows, 1 or T, 16)`: h + C s; spans `(T, 16)` float64: between samples."""
-
-    forced: Array
-    f: Array
-    offset: Array
-    spans: Array
-
-
-class Kept(NamedTuple):
-    """Of each pass: tau `(S, 16)`; on `(S, rows, 16)`: phi'; interval, sample `(S, 16)`: where it is, and the sample that it ends at or 0.
-
-    Y `(rows, S, m, 16)`: states at the m nodes of Gauss's rule. seen `(N, T + 1, 16)`: states at the samples, before forcing.
-    forward `(m + 1, DEGREE + 1)`: powers of the nodes and, last, of 1. backward `(m + 2, DEGREE + 1)`: from the end, times the weights;
-    then powers of 1, and integrals of the powers over [0, 1].
-    """
-
-    tau: Array
-    on: Array
-    interval: Array
-    sample: Array
-    Y: Array
-    seen: Array
-    forward: Array
-    backward: Array
-
-
-class Scratch(NamedTuple):
-    """c `(DEGREE + 1, rows, 16)`; p `(2, rows, 16)`; on, ones, u, z, rest, bend, end `(rows, 16)`; tau, x, largest `(16,)`; norms, squares of
-    those of the coefficients, `(DEGREE + 1, 16)`; left `(16,)` float64; unit, place `(16,)` int; poly, stack, ends: of `first_negative`."""
-
-    c: Array
-    p: Array
-    on: Array
-    ones: Array
-    u: Array
-    z: Array
-    rest: Array
-    bend: Array
-    end: Array
-    tau: Array
-    x: Array
-    largest: Array
-    norms: Array
-    left: Array
-    unit: Array
-    place: Array
-    poly: Array
-    stack: Array
-    ends: Array
 
 
 AGAIN = -2  # instead of a unit that switches: a unit was on the wrong side of its boundary, and the step is taken anew
@@ -321,7 +260,16 @@ def _advance(net: Net, data: Data, kept: Kept, w: Scratch, count: int) -> None:
 
 @kernel
 def carry_back(
-    net: Net, data: Data, x: Array, weight: Array, kept: Kept, count: int, G: Array, by_offset: Array, off: Array, w: Scratch
+    net: Net,
+    data: Data,
+    x: Array,
+    weight: Array,
+    kept: Kept,
+    count: int,
+    G: Array,
+    by_offset: Array,
+    off: Array,
+    w: Scratch,
 ) -> float:
     """Sum of weight (z - x)^2; w.z becomes dL/dz_0.
 
@@ -369,9 +317,7 @@ def _score(N: int, data: Data, x: Array, weight: Array, kept: Kept, s: int, w: S
 
 
 @subroutine
-def _collect(
-    net: Net, kept: Kept, w: Scratch, s: int, degree: int, G: Array, by_offset: Array, off: Array
-) -> None:
+def _collect(net: Net, kept: Kept, w: Scratch, s: int, degree: int, G: Array, by_offset: Array, off: Array) -> None:
     """Gauss's sums of a pass, and the adjoint at its start."""
     rows, S, m = kept.Y.shape[:3]
     n, P, last, tau = net.sizes[0], net.sizes[1], by_offset.shape[1] - 1, load(w.tau, 0)

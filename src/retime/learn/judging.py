@@ -22,7 +22,9 @@ HORIZON = 10  # samples ahead of the prediction error
 FREE = 10_000  # samples of a free run that is compared, at most
 LONG = 100_000  # steps of a map before that: transients that collapse later are no reconstruction
 LEAST = 32  # samples below which distributions and spectra say nothing
-SMOOTH = 1_000  # samples of a free run that irregular ones are compared with, at least: its own distribution is then smooth
+SMOOTH = (
+    1_000  # samples of a free run that irregular ones are compared with, at least: its own distribution is then smooth
+)
 STILL = 1e-6  # a spread below this part of the data's is rest
 
 

@@ -67,13 +67,17 @@ def fit(
 
     Args:
         series: `(T, N)`, a list of such recordings, a DataFrame or DataArray, or a file (.npy, .csv with or without a header, .mat).
-        family: alrnn (with `num_relu`), plrnn, shallow_plrnn (with `num_hidden`, `clipped`), dendritic_plrnn (with `num_bases`).
+        family: alrnn (with `num_relu`), plrnn, shallow_plrnn (with `num_hidden`, `clipped`), dendritic_plrnn (with `num_bases`); in
+            continuous time continuous_plrnn (with `num_relu`, None: all units) through its exact flow, and rate_rnn (with `tau`, where its
+            time constants start, `activation`, `form`) solved by Diffrax.
         num_states: n >= N. epochs: of `batches` updates each, with `batch_size` sequences of `sequence` steps.
         forcing: `learn.SparseForcing(every)`, by default every 16 steps, or `learn.GeneralizedForcing(alpha)`.
         noise: standard deviation of noise added to the data that forces, in standard deviations of the data.
         learning_rate: first and last, falling exponentially. optimizer: an Optax transformation; None for RAdam.
         clip: the largest norm of a gradient, to which longer ones are shortened; math.inf for any.
-        dt: time between two samples, model time; the time of one step of the model.
+        inputs: `(T, m)`, one row per sample, held until the next; a list for several recordings.
+        times: `(T,)` of the samples, model time, increasing; a list for several recordings. Irregular ones are for families in continuous time.
+        dt: time between two samples, model time; the time of one step of a map.
         standardize: give each channel mean 0 and standard deviation 1 for training; undone in the model's readout.
         missing: NaN in `series` are values that were not recorded: neither forced nor scored, never filled in.
         held_out: share of each recording, at its end, that is not trained on and judges the free runs. every: epochs between two such checks.
@@ -108,7 +112,9 @@ def fit(
         raise ValueError(f"`series` leaves {known.shortest} samples to learn from; it is too short.")
     steps = min(sequence, known.shortest - 1)
     cutter = Cutter(known, steps, batch_size, float(noise), seed, dtype)
-    job = _Job(dynamics, cutter, Judge(dynamics, judged_by(judged, data)), forcing or SparseForcing(), rule, epochs * batches)
+    job = _Job(
+        dynamics, cutter, Judge(dynamics, judged_by(judged, data)), forcing or SparseForcing(), rule, epochs * batches
+    )
     begun = work_seconds()
     with double_precision(), one_blas_thread():
         rates = f"{'optax' if optimizer is not None else repr(learning_rate)}, clip {clip!r}"

@@ -91,7 +91,7 @@ def test_gradient_is_finite_and_continuous_at_grazing():
         found.append(np.concatenate([np.ravel(g) for g in gradient]))
     assert np.isfinite(found).all()
     np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-5)
-    np.testing.assert_allclose(found[2], found[1], rtol=0, atol=1e-3)  # the square root of what crosses
+    np.testing.assert_allclose(found[2], found[1], rtol=0, atol=1e-2)  # on the other side for a time of 9e-5
 
 
 def test_defective_generators_need_no_care():
@@ -126,10 +126,20 @@ def turning(rng):
 
 def test_a_rotation_is_found_from_irregular_samples(turning):
     x, t = turning
-    recipe = {"epochs": 20, "batches": 20, "sequence": 15, "noise": 0.0, "learning_rate": (2e-2, 1e-3), "clip": 10.0}
+    recipe = {
+        "epochs": 20,
+        "batches": 20,
+        "sequence": 15,
+        "noise": 0.0,
+        "learning_rate": (2e-2, 1e-3),
+        "clip": 10.0,
+        "every": 10,
+    }
     found = fit(x, times=t, family="continuous_plrnn", num_states=2, num_relu=0, seed=0, **recipe)
     assert isinstance(found.model, rt.ContinuousPLRNN)
-    np.testing.assert_allclose(np.abs(np.linalg.eigvals(found.model.jacobian(np.zeros(2))).imag), 0.3, rtol=0, atol=0.01)
+    np.testing.assert_allclose(
+        np.abs(np.linalg.eigvals(found.model.jacobian(np.zeros(2))).imag), 0.3, rtol=0, atol=0.01
+    )
     z = (x[0] - x.mean(axis=0)) / x.std(axis=0)
     path = rt.simulate(found.model, z, times=t[:10])
     assert np.abs(np.asarray(path.outputs) - x[:10]).max() < 0.5
@@ -141,7 +151,13 @@ def test_several_recordings_with_gaps_inputs_and_their_own_times_repeat_bit_for_
     x, t = turning
     x[40:60:3, 1] = np.nan
     s = rng.normal(size=(300, 1))
-    given = {"times": [t[:120], t[120:]], "inputs": [s[:120], s[120:]], "missing": True, "forcing": SparseForcing(4), **QUICK}
+    given = {
+        "times": [t[:120], t[120:]],
+        "inputs": [s[:120], s[120:]],
+        "missing": True,
+        "forcing": SparseForcing(4),
+        **QUICK,
+    }
     first, again = (fit([x[:120], x[120:]], family="continuous_plrnn", num_states=5, **given) for _ in range(2))
     assert first.model == again.model
     assert first.model.num_relu == 5
