@@ -3,8 +3,8 @@
     python benchmarks/continuous_update.py [--rounds 60] [--dtype float32]
 
 Lorenz-63 at a step of 0.01; 20 units, 16 sequences of 200 samples, forcing every 16. All networks are trained for some hundred updates
-first, so that regions, switches and the size of the generator are those of training. An update is all of it: cutting the windows, value and gradient,
-and RAdam. Times are of the processor, medians of alternating rounds.
+first, so that regions, switches and the size of the generator are those of training. An update is all of it: cutting the windows, value
+and gradient, and RAdam. Times are of the processor, medians of alternating rounds.
 """
 
 from __future__ import annotations
