@@ -10,6 +10,8 @@ test file is seen here only, by a free run of 100,000 steps after 1,000,000 othe
 from __future__ import annotations
 
 import csv
+import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -20,20 +22,24 @@ import retime as rt
 from retime.learn import GeneralizedForcing, SparseForcing
 
 DT = 0.01  # Lorenz time units between samples
-RECIPES = {
-    "published": {"forcing": SparseForcing(16), "noise": 0.05},
-    "sparse16": {"forcing": SparseForcing(16), "noise": 0.0},
-    "alpha0.1": {"forcing": GeneralizedForcing(0.1), "noise": 0.0},
-    "alpha0.15": {"forcing": GeneralizedForcing(0.15), "noise": 0.0},
-    "alpha0.2": {"forcing": GeneralizedForcing(0.2), "noise": 0.0},
-    "alpha0.1 rate5e-3": {"forcing": GeneralizedForcing(0.1), "noise": 0.0, "learning_rate": (5e-3, 1e-5)},
-    "alpha0.2 rate5e-3": {"forcing": GeneralizedForcing(0.2), "noise": 0.0, "learning_rate": (5e-3, 1e-5)},
-    "alpha0.1 rate3e-3": {"forcing": GeneralizedForcing(0.1), "noise": 0.0, "learning_rate": (3e-3, 1e-5)},
-    "alpha0.1 rate5e-3 epochs500": {
-        "forcing": GeneralizedForcing(0.1), "noise": 0.0, "learning_rate": (5e-3, 1e-5), "epochs": 500,
-    },
-    "default": {},
-}  # fmt: skip
+
+
+def recipe_of(name: str) -> dict[str, object]:
+    """Arguments of `fit` from a name such as "alpha0.05 rate5e-3 epochs500 noise0.05": all others are the defaults."""
+    found: dict[str, object] = {}
+    for word in name.split():
+        kind, number = re.fullmatch(r"([a-z]+)(.*)", word).groups()
+        if kind == "alpha":
+            found["forcing"] = GeneralizedForcing(float(number))
+        elif kind == "sparse":
+            found["forcing"] = SparseForcing(int(number))
+        elif kind == "rate":
+            found["learning_rate"] = (float(number), 1e-5)
+        elif kind in ("noise", "epochs", "sequence", "every"):
+            found[kind] = float(number) if kind == "noise" else int(number)
+    return found
+
+
 COLUMNS = (
     "recipe", "seed", "D_stsp", "D_H", "exponents", "largest", "after", "update", "held_out_D", "held_out_H", "error", "cpu_seconds",
 )  # fmt: skip
@@ -46,7 +52,7 @@ def main(data: Path, table: Path, recipes: list[str], seeds: list[int]) -> None:
     for seed in seeds:
         for recipe in recipes:
             if (recipe, seed) not in done:
-                row = one(recipe, seed, train, test)
+                row = one(recipe, seed, train, test, table)
                 fresh = not table.exists()
                 with table.open("a", newline="") as file:
                     writer = csv.DictWriter(file, COLUMNS)
@@ -56,11 +62,12 @@ def main(data: Path, table: Path, recipes: list[str], seeds: list[int]) -> None:
                 print(row, flush=True)
 
 
-def one(recipe: str, seed: int, train: np.ndarray, test: np.ndarray) -> dict[str, object]:
+def one(recipe: str, seed: int, train: np.ndarray, test: np.ndarray, table: Path) -> dict[str, object]:
     """Train and judge one network."""
     begun = time.process_time()
-    found = rt.fit(train, family="alrnn", num_states=20, num_relu=10, dt=DT, seed=seed, **RECIPES[recipe])
+    found = rt.fit(train, family="alrnn", num_states=20, num_relu=10, dt=DT, seed=seed, **recipe_of(recipe))
     spent, model = time.process_time() - begun, found.model
+    table.with_suffix(f".{recipe}.{seed}.json".replace(" ", "_")).write_text(json.dumps(list(found.history)))
     z = np.zeros(20)
     z[:3] = (test[0] - train.mean(axis=0)) / train.std(axis=0)
     for _ in range(10):

@@ -150,6 +150,8 @@ BAD = {
     "initial": ["zeros", 3],
     "signs": ["a", [1.0, 0.0, 2.0]],
     "forcing": ["sparse", 3],
+    "regularization": ["manifold", 3],
+    "observation": ["log", 3],
 }  # fmt: skip
 UNCHECKED = {
     "complete": "a flag",

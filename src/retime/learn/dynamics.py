@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from retime.core.system import System
 from retime.core.time import Discrete
 from retime.learn.networks import Network, Parameters, Start, network
 from retime.learn.windows import Windows
+
+STRETCH = 50  # steps along which the growth of errors is measured
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Dynamics(ABC):
     """
 
     setting: Setting
-    needs_equal_times: bool = field(default=True, init=False)
+    needs_equal_times: ClassVar[bool] = True
+    takes_inputs: ClassVar[bool] = True
 
     @classmethod
     def network(cls, family: str, n: int, m: int, N: int, options: Mapping[str, Any]) -> Network:
@@ -52,11 +55,21 @@ class Dynamics(ABC):
         return self.setting.net
 
     def parameters(self, rng: np.random.Generator) -> Parameters:
-        """Where the run starts: the readout is fixed, the hidden states start at L x_0 (`lift`)."""
+        """Where the run starts: those of the family, `lift` L, and with a linear observation `observed_B` and `observed_b`."""
+        n, N = self.net.num_states, self.net.p
         own = self.net.initial(rng, Start("memory"))
         kept = {k: v for k, v in own.items() if not k.startswith("readout")}
-        kept["lift"] = rng.normal(size=(self.net.num_states - self.net.p, self.net.p)) * 0.1
+        if self.setting.observation == "linear":
+            kept |= {"observed_B": np.linalg.qr(rng.normal(size=(n, N)))[0].T, "observed_b": np.zeros(N)}
+        kept["lift"] = rng.normal(size=(n if self.setting.observation == "linear" else n - N, N)) * 0.1
         return kept
+
+    def observation(self, p: Parameters) -> tuple[Array, Array]:
+        """B `(N, n)` and b `(N,)` of the standardized data: the first states, or learned."""
+        n, N = self.net.num_states, self.net.p
+        if self.setting.observation == "linear":
+            return np.asarray(p["observed_B"], dtype=np.float64), np.asarray(p["observed_b"], dtype=np.float64)
+        return np.eye(N, n), np.zeros(N)
 
     @abstractmethod
     def gradient(self, p: Parameters, windows: Windows) -> tuple[float, Parameters]:
@@ -64,17 +77,47 @@ class Dynamics(ABC):
 
     def model(self, p: Parameters, mean: Array, std: Array) -> System:
         """The network as a model, whose readout is in the units of the data."""
-        own = {k: v for k, v in p.items() if k != "lift"}
-        B = np.hstack([np.diag(std), np.zeros((len(mean), self.net.num_states - len(mean)))])
-        return self.net.model({**own, "readout_B": B, "readout_b": mean}, Discrete(self.setting.dt))
+        B, b = self.observation(p)
+        own = {k: v for k, v in p.items() if k not in ("lift", "observed_B", "observed_b")}
+        readout = {"readout_B": std[:, None] * B, "readout_b": std * b + mean}
+        return self.net.model({**own, **readout}, Discrete(self.setting.dt))
 
     def first(self, p: Parameters, x: Array) -> Array:
-        """States `(b, n)` that begin at standardized observations x `(b, N)`."""
-        return np.hstack([x, x @ np.asarray(p["lift"], dtype=np.float64).T])
+        """States `(b, n)` that begin at standardized observations x `(b, N)`: B z + b = x, the rest of z is that of L x."""
+        lift = np.asarray(p["lift"], dtype=np.float64)
+        z = np.zeros((len(x), self.net.num_states))
+        z[:, z.shape[1] - len(lift) :] = x @ lift.T
+        return self.forced(p, z, x)
 
     def forced(self, p: Parameters, z: Array, x: Array) -> Array:
-        """States z `(b, n)` with observations replaced by x `(b, N)`."""
-        return np.hstack([x, z[:, x.shape[1] :]])
+        """The states nearest to z `(b, n)` that are observed as x `(b, N)`."""
+        B, b = self.observation(p)
+        return z + (x - b - z @ B.T) @ np.linalg.pinv(B).T
+
+    def stretch(self, p: Parameters, windows: Windows) -> float:
+        """sigma of `AdaptiveForcing`, along the first steps of windows that are forced throughout."""
+        N = self.net.p
+        model = self.model({k: np.asarray(v, dtype=np.float64) for k, v in p.items()}, np.zeros(N), np.ones(N))
+        x, s = (
+            windows.wanted.astype(np.float64).transpose(1, 2, 0),
+            windows.inputs.astype(np.float64).transpose(1, 2, 0),
+        )
+        z, total, steps = self.first(p, x[0]), 0.0, min(windows.steps, STRETCH)
+        for t in range(steps):
+            z, elapsed = self.forced(p, z, x[t]), windows.times[t + 1] - windows.times[t]
+            total = total + self.step_jacobian(model, z, s[t], elapsed)
+            z = self.advance(model, z, s[t], elapsed)
+        return float(np.linalg.norm(total / steps, 2, axis=(-2, -1)).max())
+
+    def step_jacobian(self, model: System, z: Array, s: Array, elapsed: Array) -> Array:
+        """Derivatives `(b, n, n)` of one sample later."""
+        jacobian: Any = getattr(model, "jacobian")  # noqa: B009  families of maps and flows have it, the protocol has not
+        J = jacobian(z, s)
+        if self.needs_equal_times:
+            return J
+        from scipy.linalg import expm
+
+        return expm(J * elapsed[:, None, None])  # of a flow, as long as its region or its linearization is held
 
     def advance(self, model: System, z: Array, s: Array, elapsed: Array) -> Array:
         """States `(b, n)` one sample later; inputs s `(b, m)`; elapsed `(b,)`: model time until that sample."""

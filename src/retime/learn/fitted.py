@@ -17,3 +17,6 @@ FITTED: dict[str, type[Dynamics]] = {
     "continuous_plrnn": ExactFlow,
     "rate_rnn": SolvedFlow,
 }
+LINEAR: dict[str, type[Dynamics]] = {  # with a learned observation x = B z + b
+    family: Compiled for family, kind in FITTED.items() if kind.needs_equal_times
+}

@@ -11,9 +11,11 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, models, register_model
+from numba.extending import intrinsic as numba_intrinsic
+from numba.extending import models, register_model
 
 LANES = 16
+intrinsic: Any = numba_intrinsic  # what it makes is called without its first argument, the typing context
 
 
 class Lanes(types.Type):

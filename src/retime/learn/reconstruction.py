@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from retime.analysis.reconstruction.conventions import convention_of
 from retime.core.arguments import amount, is_number, seconds, seed_of, whole
 from retime.core.arrays import Array, positive
 from retime.core.clock import work_seconds
@@ -19,12 +20,13 @@ from retime.core.quiet import one_blas_thread
 from retime.learn.checkpoint import Checkpoint
 from retime.learn.descent import Clipped, FromOptax, Packing, RAdam
 from retime.learn.dynamics import Dynamics, Setting
-from retime.learn.fitted import FITTED
-from retime.learn.forcing import Forcing, SparseForcing
+from retime.learn.fitted import FITTED, LINEAR
+from retime.learn.forcing import AdaptiveForcing, Forcing, GeneralizedForcing, SparseForcing
 from retime.learn.judging import Judge, judged_by
 from retime.learn.loop import Loop, dtype_of, ending
 from retime.learn.networks import Parameters
 from retime.learn.recordings import Recording, recording
+from retime.learn.regularization import ManifoldAttractor
 from retime.learn.result import Fit
 from retime.learn.windows import Cutter
 
@@ -40,7 +42,9 @@ def fit(
     batches: int = 50,
     batch_size: int = 16,
     sequence: int = 200,
-    forcing: Forcing | None = None,
+    forcing: Forcing | AdaptiveForcing | None = None,
+    regularization: ManifoldAttractor | None = None,
+    observation: str = "identity",
     noise: float = 0.05,
     learning_rate: float | tuple[float, float] = (1e-3, 1e-5),
     optimizer: Any = None,
@@ -51,6 +55,7 @@ def fit(
     standardize: bool = True,
     missing: bool = False,
     held_out: float = 0.1,
+    convention: str | None = None,
     every: int | None = None,
     seed: int | None = 0,
     dtype: str = "float32",
@@ -63,58 +68,57 @@ def fit(
     """Fit a network to a recording by teacher forcing, and keep the epoch whose free run is most like what was held out.
 
     The first N states are the (standardized) observations; the others start at a learned linear function of the first sample. The loss is
-    the mean squared error of the observed states, one step ahead, along sequences from random places of the recording.
+    the mean squared error of the observations, one step ahead, along windows from random places of the recording.
 
     Args:
         series: `(T, N)`, a list of such recordings, a DataFrame or DataArray, or a file (.npy, .csv with or without a header, .mat).
-        family: alrnn (with `num_relu`), plrnn, shallow_plrnn (with `num_hidden`, `clipped`), dendritic_plrnn (with `num_bases`); in
+        family: alrnn (with `num_relu`), plrnn, shallow_plrnn (with `num_hidden`, `clipped`), dendritic_plrnn (with `num_bases`), gru; in
             continuous time continuous_plrnn (with `num_relu`, None: all units) through its exact flow, and rate_rnn (with `tau`, where its
             time constants start, `activation`, `form`) solved by Diffrax.
-        num_states: n >= N. epochs: of `batches` updates each, with `batch_size` sequences of `sequence` steps.
-        forcing: `learn.SparseForcing(every)`, by default every 16 steps, or `learn.GeneralizedForcing(alpha)`.
+        num_states: n >= N. epochs: of `batches` updates each, with `batch_size` windows of `sequence` steps.
+        forcing: `learn.SparseForcing(every)`, `learn.GeneralizedForcing(alpha)` or `learn.AdaptiveForcing()`; None for the second.
+        regularization: `learn.ManifoldAttractor(strength, share)`, or None.
+        observation: "identity", or "linear": x = B z + b is learned, and forcing moves z by the pseudoinverse of B.
         noise: standard deviation of noise added to the data that forces, in standard deviations of the data.
-        learning_rate: first and last, falling exponentially. optimizer: an Optax transformation; None for RAdam.
-        clip: the largest norm of a gradient, to which longer ones are shortened; math.inf for any.
-        inputs: `(T, m)`, one row per sample, held until the next; a list for several recordings.
-        times: `(T,)` of the samples, model time, increasing; a list for several recordings. Irregular ones are for families in continuous time.
-        dt: time between two samples, model time; the time of one step of a map.
+        learning_rate: first and last, falling exponentially. optimizer: an Optax transformation of the vector of all parameters; None for
+            rectified Adam. clip: the largest norm of a gradient, to which longer ones are shortened; math.inf for any.
+        inputs: external inputs, known at every sample, `(T, m)` or in the ways of `series`; row k acts from sample k to k + 1.
+        times: `(T,)` or a list, model time of the samples; equally far apart but for families in continuous time. dt: instead of `times`,
+            the time between two samples, 1 by default; the time of one step of the model.
         standardize: give each channel mean 0 and standard deviation 1 for training; undone in the model's readout.
         missing: NaN in `series` are values that were not recorded: neither forced nor scored, never filled in.
         held_out: share of each recording, at its end, that is not trained on and judges the free runs. every: epochs between two such checks.
-            Where that is less than 32 samples, the whole recording judges.
+            Where fewer than 32 samples at irregular times are held out, the whole recording judges.
+        convention: whose bins and spectra judge, see `state_space_divergence`; None for retime's own.
         seed: of the start and of all batches. dtype: "float32" or "float64", of the training; the model has 64 bits.
         patience: checks without a better one after which to stop. time_limit: seconds of work. checkpoint, resume: as for `train`.
 
     Returns:
-        A Fit whose `metrics` are of the held-out part: `state_space_divergence`, `spectral_distance`, and `prediction_error`, the root mean
-        squared error 10 steps ahead in standard deviations of the data; `history` holds them for every check.
+        A Fit whose `metrics` are of the longest held-out part: `state_space_divergence` and `spectral_distance` of a free run of up to
+        100,000 steps (from 32 samples on), whose sum chooses; `prediction_error`, the root mean squared error `prediction_horizon` samples
+        ahead in standard deviations of the data; `epoch`, the one that was kept. `history` holds them for every check.
 
     Raises:
         ValueError: an argument is out of range, NaN without `missing`, a constant channel, too few samples. ShapeError: other shapes.
         RetimeError: `checkpoint` belongs to another run. OSError: it, or the file, cannot be read or written.
 
-    Source: brenner2022, hess2023, brenner2024, mikhaeil2022.
+    Source: brenner2022, hess2023, brenner2024, mikhaeil2022; docs/theory/learning.md.
     """
-    _check_recipe(
-        {"epochs": epochs, "batches": batches, "batch_size": batch_size, "sequence": sequence},
-        {"every": every, "patience": patience},
-        forcing,
-        held_out,
-    )
+    counts = {"epochs": epochs, "batches": batches, "batch_size": batch_size, "sequence": sequence}
+    _check_recipe(counts, {"every": every, "patience": patience}, forcing, regularization, held_out)
     dtype_of(dtype)
     amount("noise", noise)
     seed, limit = seed_of(seed), seconds(time_limit)
     rule = _rule(optimizer, learning_rate, clip, epochs * batches)
     data = _recorded(series, inputs, times, dt, missing, standardize)
-    dynamics = _dynamics(family, num_states, data, dtype, options)
-    known, judged = data.split(held_out)
+    dynamics = _dynamics(family, num_states, data, dtype, observation, options)
+    judge = Judge(dynamics, judged_by(data.split(held_out)[1], data), _conventions(convention))
+    known = data.split(held_out)[0]
     if known.shortest < 3:
         raise ValueError(f"`series` leaves {known.shortest} samples to learn from; it is too short.")
     steps = min(sequence, known.shortest - 1)
     cutter = Cutter(known, steps, batch_size, float(noise), seed, dtype)
-    job = _Job(
-        dynamics, cutter, Judge(dynamics, judged_by(judged, data)), forcing or SparseForcing(), rule, epochs * batches
-    )
+    job = _Job(dynamics, cutter, judge, forcing or SparseForcing(), regularization, rule, epochs * batches)
     begun = work_seconds()
     with double_precision(), one_blas_thread():
         rates = f"{'optax' if optimizer is not None else repr(learning_rate)}, clip {clip!r}"
@@ -122,23 +126,29 @@ def fit(
         between = batches * (every or max(epochs // CHECKS, 1))
         loop = Loop(job.update, job.check, job.updates, between, patience, kept, resume, limit, f"fitting {family}")
         start = job.start()
-        progress, status = loop.run(start, rule.init(start))
+        progress, status = loop.run(start, (rule.init(start), np.ones(1)))
         best = job.packing.unpack(np.asarray(progress.best))
-        metrics = {k: v for k, v in job.judge.check(best).items() if k not in ("score", "loss")}
-        model = job.judge.model(best)
+        metrics = {k: v for k, v in judge.check(best).items() if k not in ("score", "loss")}
+        model = judge.model(best)
+    history = [{**record, "epoch": record["step"] / batches} for record in progress.history]
+    chosen = min(history, key=lambda record: record["score"])["epoch"]
     message = ending(status, progress.step, job.updates)
-    return Fit(model, tuple(progress.history), metrics, status, message, work_seconds() - begun)
+    return Fit(model, tuple(history), {**metrics, "epoch": chosen}, status, message, work_seconds() - begun)
 
 
-def _check_recipe(counts: dict[str, Any], optional: dict[str, Any], forcing: Any, held_out: Any) -> None:
+def _check_recipe(
+    counts: dict[str, Any], optional: dict[str, Any], forcing: Any, regularization: Any, held_out: Any
+) -> None:
     for name, value in (counts | {k: v for k, v in optional.items() if v is not None}).items():
         whole(name, value, 1)
     if not is_number(held_out) or not 0.0 < held_out < 1.0:
         raise ValueError(f"`held_out` is {held_out!r}; it must be a share of the recording, between 0 and 1.")
-    if forcing is not None and not hasattr(forcing, "strength"):
+    if forcing is not None and not hasattr(forcing, "strength") and not isinstance(forcing, AdaptiveForcing):
         raise TypeError(
-            f"`forcing` is {forcing!r}; it must be SparseForcing(every), GeneralizedForcing(alpha) or None."
+            f"`forcing` is {forcing!r}; it must be SparseForcing(every), GeneralizedForcing(alpha), AdaptiveForcing() or None."
         )
+    if regularization is not None and not isinstance(regularization, ManifoldAttractor):
+        raise TypeError(f"`regularization` is {regularization!r}; it must be ManifoldAttractor(strength) or None.")
 
 
 def _rule(optimizer: Any, learning_rate: Any, clip: Any, updates: int) -> Any:
@@ -160,23 +170,37 @@ def _recorded(series: Any, inputs: Any, times: Any, dt: Any, missing: bool, stan
     return recording(series, missing=missing, standardize=standardize, inputs=inputs, times=times, dt=step)
 
 
-def _dynamics(family: Any, num_states: Any, data: Recording, dtype: str, options: Mapping[str, Any]) -> Dynamics:
+def _conventions(name: Any) -> tuple[str | None, str | None]:
+    """Of D_stsp, and of D_H where the program has one."""
+    found = convention_of(name, "D_stsp")
+    return name, None if found is None or found.spectrum is None else name
+
+
+def _dynamics(
+    family: Any, num_states: Any, data: Recording, dtype: str, observation: Any, options: Mapping[str, Any]
+) -> Dynamics:
     """The family with its sizes, and how its gradient is made."""
     if not isinstance(family, str) or family not in FITTED:
         raise ValueError(
             f"`family` is {family!r}; recordings are fitted by one of {', '.join(FITTED)}: it must be one of them."
         )
+    if not isinstance(observation, str) or observation not in ("identity", "linear"):
+        raise ValueError(f'`observation` is {observation!r}; it must be "identity" (the first states) or "linear".')
     if whole("num_states", num_states, 1) < data.num_channels:
         raise ValueError(
             f"`num_states` is {num_states}; it must be at least {data.num_channels}, the channels of `series`."
         )
-    kind = FITTED[family]
-    net = kind.network(family, num_states, data.num_inputs, data.num_channels, options)
+    if observation == "linear" and family not in LINEAR:
+        raise ValueError(f'`observation` is "linear"; {family} needs "identity". Linear: {", ".join(LINEAR)}.')
+    kind = (LINEAR if observation == "linear" else FITTED)[family]
+    if data.num_inputs and not kind.takes_inputs:
+        raise ValueError(f"`inputs` were given, but {family} takes none here. Leave them out, or take another family.")
     if kind.needs_equal_times and not data.is_even:
         raise ValueError(
             f"`times` are not equally far apart; {family} takes equal steps. Interpolate the recording, or fit a family in continuous time."
         )
-    return kind(Setting(net, dtype, data.dt))
+    net = kind.network(family, num_states, data.num_inputs, data.num_channels, options)
+    return kind(Setting(net, dtype, data.dt, observation))
 
 
 @dataclass(frozen=True)
@@ -186,7 +210,8 @@ class _Job:
     dynamics: Dynamics
     cutter: Cutter
     judge: Judge
-    forcing: Forcing
+    forcing: Forcing | AdaptiveForcing
+    regularization: ManifoldAttractor | None
     rule: Any
     updates: int
 
@@ -196,6 +221,7 @@ class _Job:
         numbers = ("steps", "size", "noise", "seed", "dtype")
         sums = [[len(x), float(np.abs(x).sum())] for x in (*self.cutter.data.series, *self.cutter.data.inputs)]
         own = {"network": repr(self.dynamics.setting), "forcing": repr(self.forcing), "data": sums}
+        own["regularization"] = repr(self.regularization)
         return {**own, "updates": self.updates, **{k: getattr(self.cutter, k) for k in numbers}}
 
     @cached_property
@@ -208,15 +234,34 @@ class _Job:
         return Packing({k: np.shape(v) for k, v in self._initial.items()}, self.cutter.dtype)
 
     def start(self) -> Array:
-        """Where the run starts."""
+        """Where the run starts.
+
+        Raises:
+            ValueError: the penalty is none of this family.
+        """
+        if self.regularization is not None and not self.regularization.applies(self._initial):
+            family = self.dynamics.net.family
+            raise ValueError(
+                f"`regularization` is {self.regularization!r}; it is of families with A, W and h: {family} has none. Leave it out."
+            )
         return self.packing.pack(self._initial)
 
     def update(self, state: Any, number: int) -> tuple[Any, float]:
-        """One gradient step."""
-        f = self.forcing.strength(self.cutter.steps + 1, number / max(self.updates, 1))
-        vector = np.asarray(state[0])
-        loss, found = self.dynamics.gradient(self.packing.unpack(vector), self.cutter.cut(number, f))
-        return self.rule.apply(vector, state[1], self.packing.pack(found), number), loss
+        """One gradient step; the state is the vector, that of the optimizer, and alpha of an adaptive forcing."""
+        vector, (rule_state, alpha) = np.asarray(state[0]), state[1]
+        parameters, forcing = self.packing.unpack(vector), self.forcing
+        if isinstance(forcing, AdaptiveForcing):
+            if number % forcing.every == 0:
+                everywhere = self.cutter.cut(number, np.ones(self.cutter.steps + 1))
+                alpha = np.array([forcing.next(float(alpha[0]), self.dynamics.stretch(parameters, everywhere))])
+            forcing = GeneralizedForcing(float(alpha[0]))
+        windows = self.cutter.cut(number, forcing.strength(self.cutter.steps + 1, number / self.updates))
+        loss, found = self.dynamics.gradient(parameters, windows)
+        if self.regularization is not None:
+            penalty, pull = self.regularization.gradient(parameters)
+            loss, found = loss + penalty, {k: v + pull[k] if k in pull else v for k, v in found.items()}
+        vector, rule_state = self.rule.apply(vector, rule_state, self.packing.pack(found), number)
+        return (vector, (rule_state, alpha)), loss
 
     def check(self, vector: Any) -> dict[str, float]:
         """A free run against what was held out."""
