@@ -28,7 +28,9 @@ class ExactFlow(Dynamics):
     @classmethod
     def network(cls, family: str, n: int, m: int, N: int, options: Mapping[str, Any]) -> Network:
         """The parameters are those of an almost-linear network; `num_relu` None: all units."""
-        given = {**options, "num_relu": n if options.get("num_relu") is None else options["num_relu"]}
+        if unknown := sorted(k for k, v in options.items() if v is not None and k != "num_relu"):
+            raise ValueError(f"`{unknown[0]}` is not an option of {family}; it takes `num_relu`.")
+        given = {"num_relu": n if options.get("num_relu") is None else options["num_relu"]}
         return replace(network("alrnn", n, m, N, given), family=family)
 
     def parameters(self, rng: np.random.Generator) -> Parameters:
@@ -57,7 +59,7 @@ class ExactFlow(Dynamics):
 
     def model(self, p: Parameters, mean: Array, std: Array) -> System:
         """In model time, with a readout in the units of the data."""
-        own = {k: np.asarray(p[k], dtype=np.float64) / self.setting.dt for k in ("A", "W", "h", "C")}
+        own: Any = {k: np.asarray(p[k], dtype=np.float64) / self.setting.dt for k in ("A", "W", "h", "C")}
         B = np.hstack([np.diag(std), np.zeros((len(mean), self.net.n - len(mean)))])
         return ContinuousPLRNN(**own, num_relu=self.net.options["num_relu"], readout=(B, mean))
 

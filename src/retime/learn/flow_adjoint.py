@@ -54,7 +54,8 @@ class FlowAdjoint:
         if count >= 0:
             loss = carry_back(net, data, w.wanted, w.weight, kept, count, self._G, summed, off, room)
         if not math.isfinite(loss):
-            return (math.inf, *(np.zeros_like(a) for a in (A, W, C, h, z0)))
+            zeros: Any = [np.zeros_like(a) for a in (A, W, C, h, z0)]
+            return math.inf, zeros[0], zeros[1], zeros[2], zeros[3], zeros[4]
         used = count * kept.Y.shape[2] * LANES
         left, right = (a.reshape(self.rows, -1)[:n, :used] for a in (self._G, kept.Y))
         dW, dh = left @ right.T, summed.sum(axis=(1, 2))[:n]
@@ -131,4 +132,5 @@ def _scratch(rows: int, dtype: Any) -> Scratch:
     states, lanes = ([np.zeros((k, LANES), dtype) for _ in range(c)] for k, c in ((rows, 7), (1, 3)))
     norms, whole = np.zeros((DEGREE + 1, LANES), dtype), [np.zeros(LANES, np.int64) for _ in range(2)]
     roots = np.zeros(DEGREE + 1), np.zeros((DEPTH + 2, DEGREE + 1)), np.zeros((2, DEPTH + 2))
-    return Scratch(c, p, *states, *(v[0] for v in lanes), norms, np.zeros(LANES), *whole, *roots)
+    parts: Any = [c, p, *states, *(v[0] for v in lanes), norms, np.zeros(LANES), *whole, *roots]
+    return Scratch(*parts)
