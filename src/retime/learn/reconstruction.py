@@ -21,7 +21,7 @@ from retime.learn.checkpoint import Checkpoint
 from retime.learn.descent import Clipped, FromOptax, Packing, RAdam
 from retime.learn.dynamics import Dynamics, Setting
 from retime.learn.fitted import FITTED, LINEAR
-from retime.learn.forcing import AdaptiveForcing, Forcing, GeneralizedForcing, SparseForcing
+from retime.learn.forcing import AdaptiveForcing, Forcing, GeneralizedForcing
 from retime.learn.judging import Judge, judged_by
 from retime.learn.loop import Loop, dtype_of, ending
 from retime.learn.networks import Parameters
@@ -31,6 +31,7 @@ from retime.learn.result import Fit
 from retime.learn.windows import Cutter
 
 CHECKS = 40  # of a training, by default
+ALPHA = 0.05  # strength of the forcing by default: of those tried on Lorenz-63 the one whose networks stay chaotic
 
 
 def fit(
@@ -38,15 +39,15 @@ def fit(
     *,
     family: str,
     num_states: int,
-    epochs: int = 2000,
+    epochs: int = 500,
     batches: int = 50,
     batch_size: int = 16,
     sequence: int = 200,
     forcing: Forcing | AdaptiveForcing | None = None,
     regularization: ManifoldAttractor | None = None,
     observation: str = "identity",
-    noise: float = 0.05,
-    learning_rate: float | tuple[float, float] = (1e-3, 1e-5),
+    noise: float = 0.0,
+    learning_rate: float | tuple[float, float] = (3e-3, 1e-5),
     optimizer: Any = None,
     clip: float = math.inf,
     inputs: Any = None,
@@ -76,7 +77,7 @@ def fit(
             continuous time continuous_plrnn (with `num_relu`, None: all units) through its exact flow, and rate_rnn (with `tau`, where its
             time constants start, `activation`, `form`) solved by Diffrax.
         num_states: n >= N. epochs: of `batches` updates each, with `batch_size` windows of `sequence` steps.
-        forcing: `learn.SparseForcing(every)`, `learn.GeneralizedForcing(alpha)` or `learn.AdaptiveForcing()`; None for the second.
+        forcing: `learn.SparseForcing(every)`, `learn.GeneralizedForcing(alpha)` or `learn.AdaptiveForcing()`; None for the second with 0.05.
         regularization: `learn.ManifoldAttractor(strength, share)`, or None.
         observation: "identity", or "linear": x = B z + b is learned, and forcing moves z by the pseudoinverse of B.
         noise: standard deviation of noise added to the data that forces, in standard deviations of the data.
@@ -118,7 +119,7 @@ def fit(
         raise ValueError(f"`series` leaves {known.shortest} samples to learn from; it is too short.")
     steps = min(sequence, known.shortest - 1)
     cutter = Cutter(known, steps, batch_size, float(noise), seed, dtype)
-    job = _Job(dynamics, cutter, judge, forcing or SparseForcing(), regularization, rule, epochs * batches)
+    job = _Job(dynamics, cutter, judge, forcing or GeneralizedForcing(ALPHA), regularization, rule, epochs * batches)
     begun = work_seconds()
     with double_precision(), one_blas_thread():
         rates = f"{'optax' if optimizer is not None else repr(learning_rate)}, clip {clip!r}"

@@ -101,7 +101,8 @@ def recording(
 def _parts(name: str, value: Any) -> list[Array]:
     """The arrays `(T, N)` of one recording or several."""
     first: Any = value[0] if isinstance(value, (list, tuple)) and value else 0.0
-    several = not isinstance(first, (list, tuple)) and np.ndim(getattr(first, "values", first)) > 0
+    is_array = not isinstance(first, (list, tuple)) and np.ndim(getattr(first, "values", first)) > 0
+    several = is_array or isinstance(first, (str, Path))
     parts = [_one(name, x) for x in (value if several else [value])]
     counts = {x.shape[1] for x in parts}
     if len(counts) > 1:
@@ -162,7 +163,7 @@ def _times(times: Any, parts: Sequence[Array], dt: float) -> tuple[Array, ...]:
 
 def _one(name: str, value: Any) -> Array:
     if isinstance(value, (str, Path)):
-        value = _from_file(Path(value))
+        value = _from_file(name, Path(value))
     array = np.asarray(getattr(value, "values", value))
     if array.dtype.kind not in "fiu":
         raise ValueError(f"`{name}` has entries of type {array.dtype}; they must be real numbers.")
@@ -174,7 +175,7 @@ def _one(name: str, value: Any) -> Array:
     return array.astype(np.float64)
 
 
-def _from_file(path: Path) -> Any:
+def _from_file(name: str, path: Path) -> Any:
     kind = path.suffix.lower()
     if kind == ".npy":
         return np.load(path, allow_pickle=False)
@@ -191,9 +192,13 @@ def _from_file(path: Path) -> Any:
             k: v for k, v in loadmat(path).items() if not k.startswith("__") and np.ndim(v) == 2 and np.size(v) > 1
         }
         if len(arrays) != 1:
-            raise ValueError(f"{path} holds {sorted(arrays) or 'no matrix'}; give the one to fit as an array.")
+            raise ValueError(
+                f"`{name}`: {path} holds {sorted(arrays) or 'no matrix'}; give the one to fit as an array."
+            )
         return next(iter(arrays.values()))
-    raise ValueError(f"{str(path)!r} must be a .npy, .csv, .txt or .mat file; read it and give the array.")
+    raise ValueError(
+        f"`{name}` is {str(path)!r}; a file must be a .npy, .csv, .txt or .mat file. Read others and give the array."
+    )
 
 
 def _is_row(line: str, number: int, separator: str | None) -> bool:

@@ -139,8 +139,9 @@ def test_files_are_read(spiral, tmp_path, suffix):
         from scipy.io import savemat
 
         savemat(path, {"x": spiral})
-    found = recording(str(path), missing=False, standardize=False)
-    np.testing.assert_allclose(found.series[0], spiral, rtol=1e-15)
+    for given in (str(path), [path]):
+        found = recording(given, missing=False, standardize=False)
+        np.testing.assert_allclose(found.series[0], spiral, rtol=1e-15)
 
 
 def test_a_frame_is_an_array_with_names(spiral):
@@ -153,7 +154,7 @@ def test_a_frame_is_an_array_with_names(spiral):
 @pytest.mark.parametrize(
     ("series", "message"),
     [
-        ("series.doc", "must be a .npy, .csv, .txt or .mat file"),
+        ("series.doc", "`series` is 'series.doc'; a file must be a .npy"),
         (np.full((50, 2), np.nan), "`series` has NaN in 50 of 50 rows; with missing=True"),
         (np.zeros((1, 2)), "has a part of 1 sample"),
         (np.zeros((50, 2)), "constant in channel 0"),
