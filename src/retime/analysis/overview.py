@@ -33,6 +33,7 @@ from retime.simulation.motion import motion_of
 
 FEW_STARTS = 128  # in a row that bring no new cycle of a smooth map, per period
 MOST_EXPONENTS = 10
+INTERVALS = 5000  # between the times of an orbit of a flow
 PERIODS = 64  # of an orbit that repeats
 SHARES = {"orbit": 1, "regions": 1, "fixed points": 3, "exponents": 4, "cycles": 3, "basins": 4}
 """How the time is shared, in the order of work: the cheap and certain parts first; what a part leaves goes to those after it."""
@@ -218,12 +219,8 @@ class _Run:
     def set_horizon(self, steps: int, duration: float | None) -> None:
         """Steps of a map or clock-held flow, times of another flow."""
         self.steps, self.duration = steps, duration
-        if self.motion.is_stepped:
-            self.horizon, self.length, self.intervals = {"steps": steps}, steps * self.model.dt, steps
-            return
-        self.length = duration or 1000 * self.motion.clock.dt or 200.0
-        self.intervals = 5000
-        self.horizon = {"times": np.linspace(0.0, self.length, self.intervals + 1)}
+        self.horizon = self.motion.span(steps, duration or 1000 * self.motion.clock.dt or 200.0, INTERVALS)
+        self._cut(self.horizon.get("steps", INTERVALS))
 
     @property
     def rows(self) -> Array | None:
@@ -347,8 +344,7 @@ class _Run:
 
 def _count(points: FixedPoints) -> str:
     """ "4 fixed points, 1 stable"."""
-    name = "fixed point" if points.dt is not None else "point of rest"
-    return f"{len(points)} {name.replace('point', 'points', 1) if len(points) != 1 else name}, {int(points.stable.sum())} stable"
+    return f"{points.counted}, {int(points.stable.sum())} stable"
 
 
 def _behavior(model: Any, orbit: Trajectory, exponents: LyapunovSpectrum) -> str:
@@ -360,7 +356,7 @@ def _behavior(model: Any, orbit: Trajectory, exponents: LyapunovSpectrum) -> str
     z = orbit.states
     size = REPEATS * size_of(z[-1])
     back = np.abs(z[-PERIODS - 1 : -1][::-1] - z[-1]).max(axis=1) <= size
-    grows, at = _grows(z), "" if model.time.step is None else " at a fixed point"
+    grows, at = _grows(z), "" if motion_of(model).clock.times else " at a fixed point"
     if len(back) and back.all() and not grows:
         rest = f"it came to rest{at}"
         is_left = exponents.exponents[0] > max(3 * exponents.standard_errors[0], 1e-12)

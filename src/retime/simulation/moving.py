@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -82,9 +83,14 @@ class Motion(ABC):
         """dF/dz `(n, n)` at one state."""
         return self.model.jacobian(z, s)
 
-    def span(self, steps: int, duration: Any) -> dict[str, Any]:
-        """The horizon as `simulate` takes it: so many steps, or the ends of so much model time."""
-        return {"times": [0.0, duration]}
+    def span(self, steps: int, duration: Any, samples: int = 1) -> dict[str, Any]:
+        """The horizon as `simulate` takes it: so many steps, or so much model time with its ends and what lies between samples."""
+        return {"times": np.linspace(0.0, duration, samples + 1)}
+
+    def late(self, steps: int, count: int, time: float, rate: Callable[[], float]) -> dict[str, Any]:
+        """The horizon of an orbit whose last `count` states are looked at: after a transient of so many steps, or of `time` in units
+        of 1 / rate and as long again for the states."""
+        return {"times": np.concatenate([[0.0], (time + time * np.arange(count) / count) / rate()])}
 
     def held_input(self, s: Array, count: int) -> Any:
         """A constant input `(m,)` for `count` steps, or intervals of time."""
@@ -98,9 +104,13 @@ class Steps(Motion):
     is_stepped: ClassVar[bool] = True
     horizon: ClassVar[str] = "steps"
 
-    def span(self, steps: int, duration: Any) -> dict[str, Any]:
+    def span(self, steps: int, duration: Any, samples: int = 1) -> dict[str, Any]:
         """The horizon as `simulate` takes it: so many steps."""
         return {"steps": steps}
+
+    def late(self, steps: int, count: int, time: float, rate: Callable[[], float]) -> dict[str, Any]:
+        """The horizon of an orbit whose last `count` states are looked at: after a transient of so many steps."""
+        return {"steps": steps + count - 1}
 
     @property
     def clock(self) -> Clock:

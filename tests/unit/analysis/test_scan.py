@@ -8,7 +8,6 @@ import pytest
 from scipy.optimize import brentq
 
 import retime as rt
-from retime.analysis.branches import by_arclength
 from retime.analysis.branches.by_pattern import Follower
 from retime.analysis.branches.curve import Curve
 from retime.analysis.branches.scanning import scan
@@ -500,7 +499,6 @@ def test_a_change_of_stability_that_is_not_located_is_an_event_as_wide_as_its_in
 @pytest.mark.slow
 def test_a_point_that_leaves_for_infinity_is_seen_early_and_said(monkeypatch):
     # Henon map: a z^2 + (1 - b) z - 1 = 0; at a = 0 one of the points is at infinity
-    monkeypatch.setattr(by_arclength, "MOST_STEPS", 500)
     found = scan(rt.Map(henon, 2, num_inputs=1), "inputs[0]", np.linspace(-0.2, 0.5, 15))
     lost = [e for e in found.events if e.kind == "degenerate"]
     assert len(lost) == 2

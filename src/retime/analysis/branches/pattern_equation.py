@@ -36,7 +36,7 @@ class PatternEquation:
         self._problems: dict[float, tuple[Complementarity, AffineView]] = {}
         view = family(self.low)[0]
         self.form_time, self.time = view.form_time, view.time
-        self.has_flips = view.is_map  # multipliers of the form can be -1
+        self.has_flips = self.form_time.has_flips
         self.shape = (period, view.form.num_states)
         self.bits_shape = (period, view.form.num_units)
 

@@ -27,6 +27,7 @@ from retime.core.system import System
 from retime.core.tolerances import size_of
 from retime.models import PiecewiseAffineFlow
 from retime.simulation import simulate
+from retime.simulation.motion import motion_of
 
 COMPARED = 1000  # steps of the orbit that are compared one by one
 ROUNDING = 1e-8  # differences of exact quantities up to this, relative to 1 + the value, are rounding
@@ -154,7 +155,7 @@ def compare_dynamics(
     """
     wanted, seed, time_limit = "a piecewise-affine map first", seed_of(seed), seconds(time_limit)
     model = system("compare_dynamics", model, wanted=wanted)
-    if model.time.step is None or not hasattr(model, "canonical"):
+    if motion_of(model).clock.times or not hasattr(model, "canonical"):
         raise TypeError(f"`model` is {type(model).__name__}; compare_dynamics takes {wanted}.")
     wanted = "what to_continuous(model) returned"
     flow = system("compare_dynamics", conversion, "conversion", wanted)

@@ -107,7 +107,7 @@ def compare(
         TypeError: `model` is not a map. ShapeError: numbers of states differ, or z0 is a batch. ValueError: steps < 1.
     """
     model = system("compare", model, wanted="a map (discrete time) first")
-    if model.time.step is None:
+    if motion_of(model).clock.times:
         raise TypeError(f"`model` is {type(model).__name__}; the first argument of compare is the map (discrete time).")
     other = system("compare", other, "other", "a second retime model or a converted flow")
     switching, steps = switching_of(other, switching), whole("steps", steps, 1)

@@ -11,12 +11,11 @@ from retime.analysis.cycles.phase import first_phase, is_same_cycle, least_perio
 from retime.analysis.cycles.result import Cycle, Cycles
 from retime.analysis.dust import tidy, without_dust
 from retime.analysis.fixed_points.find import ordered
+from retime.analysis.fixed_points.method import Multistart
 from retime.analysis.fixed_points.multistart import search_smooth
 from retime.analysis.fixed_points.newton import (
     CONVERGED,
-    LARGEST_ERROR,
     MEMORY,
-    SINGULAR,
     Problem,
     distinct,
     follow,
@@ -30,7 +29,7 @@ from retime.core.quiet import one_blas_thread
 from retime.core.status import SearchStatus
 from retime.core.tolerances import FAR, SAME_FOLLOWED, size_of, sizes_of
 
-TOLERANCE = 1e-10  # largest distance of the image of a point from the next one, relative to 1 + |z|
+METHOD = Multistart()  # its tolerance: largest distance of the image of a point from the next one
 TRANSIENT, KEPT, MEMBERS = (
     500,
     300,
@@ -148,7 +147,7 @@ class _Search:
     def _fixed_points(self) -> None:
         left = max(self.patience.deadline - work_seconds(), 0.0)
         found = search_smooth(
-            self.problem.model, self.problem.s, num_starts=self.num_starts, tolerance=TOLERANCE, seed=self.seed, time_limit=left
+            self.problem.model, self.problem.s, num_starts=self.num_starts, method=METHOD, seed=self.seed, time_limit=left
         )  # fmt: skip
         self.starts += found.num_starts
         alone = [k for k, null in enumerate(found.null_directions) if not len(null)]
@@ -165,7 +164,7 @@ class _Search:
             return 0
         ring, n = Ring.of(self.problem, k), self.problem.model.num_states
         starts = np.clip(starts.reshape(len(starts), k, n), *self.problem.box).reshape(starts.shape)
-        z, ending = follow(ring, starts, TOLERANCE, self.patience.deadline)
+        z, ending = follow(ring, starts, METHOD, self.patience.deadline)
         self.starts += len(starts)
         cycles = z[ending == CONVERGED].reshape(-1, k, n)
         cycles = [np.roll(c, -first_phase(c), axis=0) for c in cycles if self._is_cycle(c)]
@@ -179,11 +178,11 @@ class _Search:
         """Note a cycle unless it is known, or where the equations vanish far out without a solution; whether it is new."""
         points, solved = row.reshape(ring.k, -1), solutions(ring, row[None])
         size, gap = size_of(row), float(solved.gaps[0])
-        is_singular = gap <= SINGULAR * max(float(solved.sizes[0]), 1.0)
+        is_singular = gap <= METHOD.singular * max(float(solved.sizes[0]), 1.0)
         error = float(solved.residuals[0]) / max(gap, 1e-300)
-        if not is_singular and error > LARGEST_ERROR * size:
+        if not is_singular and error > METHOD.apart * size:
             return False
-        error = min(8.0 * error, LARGEST_ERROR * size)
+        error = min(8.0 * error, METHOD.apart * size)
         known = self.found[ring.k]
         if any(is_same_cycle(points, c.points, SAME_FOLLOWED * size + error + c.error) for c in known):
             return False

@@ -12,6 +12,7 @@ from retime.analysis.fixed_points.angles import checked_periods
 from retime.analysis.fixed_points.boundary_stability import is_stable_around
 from retime.analysis.fixed_points.complementarity import Complementarity
 from retime.analysis.fixed_points.leaves import TOLERANCE, Solution, Solutions, solve_region, solves
+from retime.analysis.fixed_points.method import Multistart
 from retime.analysis.fixed_points.result import FixedPoints, FixedSet
 from retime.analysis.fixed_points.search import GRACE, solve_all
 from retime.analysis.view import AffineView, affine_view, constant_input
@@ -19,6 +20,7 @@ from retime.core.arguments import amount, seconds, seed_of, switching_of, system
 from retime.core.arrays import Array, real_array
 from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
+from retime.core.method import method_of
 from retime.core.patience import Patience
 from retime.core.quiet import one_blas_thread
 from retime.core.searched import Searched
@@ -49,6 +51,7 @@ def find_fixed_points(
     seed: int | None = 0,
     switching: str | None = None,
     period: Any = None,
+    multistart: Multistart | None = None,
 ) -> FixedPoints:
     """Find the fixed points of a map, or the equilibria of a flow, under a constant input.
 
@@ -73,6 +76,7 @@ def find_fixed_points(
         switching: for converted flows, "clock" (default) or "state".
         period: smooth systems with angles: `(n,)`, the period of each state, None or inf for one that is no angle; or one number, for all
             states. States that differ by periods are one, listed with angles up to period / 2 in size; a map may send an angle once around.
+        multistart: smooth systems: the thresholds of the search, `Multistart(tolerance=1e-12)` say; None for the defaults.
 
     Returns:
         FixedPoints: with `complete` False and a `status` when a budget ended first, Ctrl-C was pressed, or there is no proof to be had.
@@ -88,14 +92,20 @@ def find_fixed_points(
     switching = switching_of(model, switching)
     s, deadline = constant_input(model, inputs), work_seconds() + time_limit
     view, given = affine_view(model), real_starts(starts, model.num_states, num_starts)
-    if view is not None and period is not None:
-        raise ValueError(
-            "`period` is for smooth systems with angles; a piecewise-affine system has none. Leave it out."
-        )
+    rule = method_of("multistart", multistart, Multistart)
+    if view is not None:
+        for name, value, what in (
+            ("period", period, " with angles"),
+            ("multistart", multistart, ""),
+        ):
+            if value is not None:
+                raise ValueError(
+                    f"`{name}` is for smooth systems{what}; a piecewise-affine system has none. Leave it out."
+                )
     with one_blas_thread():
         if view is None:
             angles = None if period is None else checked_periods(model, s, period)
-            return _smooth(model, s, given, (num_starts, seed, time_limit, angles))
+            return _smooth(model, s, rule, given, (num_starts, seed, time_limit, angles))
         problem = Complementarity.of_points(view.form, s, view.form_time)
         found = Solutions([], [], SearchStatus.HEURISTIC, 0, float("nan"), 0)
         if complete:
@@ -311,12 +321,14 @@ def scope(reach: float) -> str:
 
 
 def _smooth(
-    model: System, s: Array, starts: Array | None, options: tuple[int, int, float, Array | None]
+    model: System, s: Array, method: Multistart, starts: Array | None, options: tuple[int, int, float, Array | None]
 ) -> FixedPoints:
     from retime.analysis.fixed_points.multistart import search_smooth
 
     num, seed, limit, angles = options
-    found = search_smooth(model, s, starts=starts, num_starts=num, seed=seed, time_limit=limit, period=angles)
+    found = search_smooth(
+        model, s, starts=starts, num_starts=num, method=method, seed=seed, time_limit=limit, period=angles
+    )
     n = model.num_states
     alone = np.array([not len(v) for v in found.null_directions], dtype=bool).reshape(-1)
     J = model.jacobian(found.points, s) if len(found.points) else np.zeros((0, n, n))
@@ -331,7 +343,7 @@ def _smooth(
         np.zeros(len(points), dtype=bool), found.residuals[alone] / size,
         Searched(model, s).outputs(points),
         continua, found.slow, found.speeds, found.status, _smooth_message(found), found.num_starts, float("nan"), model.time.step,
-        np.full(len(points), -1), outside=found.outside, searched=Searched(model, s),
+        np.full(len(points), -1), outside=found.outside, multistart=method, searched=Searched(model, s),
     )  # fmt: skip
 
 
