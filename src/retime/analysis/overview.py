@@ -103,24 +103,15 @@ class Analysis(Result):
         return self.words
 
     def _table(self) -> tuple[Sequence[str], list[list[str]]]:
-        parts = {"fixed points": self.fixed_points, "cycles": self.cycles, "exponents": self.exponents, "regions": self.regions,
-                 "basins": self.basins}  # fmt: skip
-        rows = [
-            [name, part._title(), f"{self.seconds.get(name, 0.0):.2g} s"]
-            for name, part in parts.items()
-            if part is not None
-        ]
+        names = ("fixed points", "cycles", "exponents", "regions", "basins")
+        parts = {name: getattr(self, name.replace(" ", "_")) for name in names}
+        rows = [[x, y._title(), f"{self.seconds.get(x, 0.0):.2g} s"] for x, y in parts.items() if y is not None]
         return ["part", "found", "time"], rows
 
     def _data(self) -> dict[str, Any]:
-        parts = {"fixed_points": self.fixed_points, "cycles": self.cycles, "exponents": self.exponents, "regions": self.regions,
-                 "basins": self.basins}  # fmt: skip
-        return {
-            **{name: None if part is None else part.to_dict() for name, part in parts.items()},
-            "orbit": {"status": str(self.orbit.status), "message": self.orbit.message, "status_time": self.orbit.status_time,
-                      "end": self.orbit.last_state},
-            "status": str(self.status), "behavior": self.behavior, "words": self.words, "notes": self.notes, "seconds": self.seconds,
-        }  # fmt: skip
+        orbit = {name: getattr(self.orbit, name) for name in ("status", "message", "status_time")}
+        orbit["end"] = self.orbit.last_state
+        return super()._data() | {"orbit": orbit, "status": self.status, "words": self.words}
 
 
 def analyze(

@@ -1,4 +1,4 @@
-"""Where a branch of a piecewise-affine system leaves its region, and how it goes on behind the border."""
+"""Where a branch of a piecewise-affine system leaves its region, and how it goes on behind the border. Why so: docs/theory/continuation.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Branches of smooth systems along a parameter: followed by arclength, through folds."""
+"""Branches of smooth systems along a parameter: followed by arclength, through folds. Why so: docs/theory/continuation.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Branches of piecewise-affine systems along a parameter: followed by pattern, from border to border."""
+"""Branches of piecewise-affine systems along a parameter: followed by pattern, from border to border. Why so: docs/theory/continuation.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Points of a smooth curve of fixed points, and what lies between two of them."""
+"""Points of a smooth curve of fixed points, and what lies between two of them. Why so: docs/theory/continuation.md."""
 
 from __future__ import annotations
 

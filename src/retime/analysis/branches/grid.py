@@ -83,19 +83,6 @@ class StabilityMap(Result):
             [names.get(int(found[k]), str(found[k])), f"{share[k]:.4f}"] for k in order
         ]
 
-    def _data(self) -> dict[str, Any]:
-        return {
-            "parameters": list(self.parameters),
-            "values": list(self.values),
-            "num_points": self.num_points,
-            "num_stable": self.num_stable,
-            "complete": self.complete,
-            "period": self.period,
-            "max_period": self.max_period,
-            "status": str(self.status),
-            "message": self.message,
-        }
-
 
 def stability_map(
     model: System,

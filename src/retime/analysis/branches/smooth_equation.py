@@ -1,4 +1,4 @@
-"""The equation of the fixed points of a smooth system, along a parameter: G(z, x) = 0."""
+"""The equation of the fixed points of a smooth system, along a parameter: G(z, x) = 0. Why so: docs/theory/continuation.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens along a branch of a smooth system: folds, flips, Hopf points, crossings of branches."""
+"""What happens along a branch of a smooth system: folds, flips, Hopf points, crossings of branches. Why so: docs/theory/continuation.md."""
 
 from __future__ import annotations
 

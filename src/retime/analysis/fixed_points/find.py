@@ -166,18 +166,16 @@ def _without_proof(
     patience = Patience(late)
     with patience:
         for z in starts:
-            solution = _walked(view, problem, s, view.form.pattern(z, s), late)
+            solution = _walked(view, problem, s, view.form.pattern(z, s), patience)
             if solution is not None and not solution.directions.shape[1]:
                 found = _merged(found, [solution])
-            patience.check()
     return found, patience.ended is SearchStatus.INTERRUPTED
 
 
-def _walked(view: AffineView, problem: Complementarity, s: Array, d: Array, late: float) -> Solution | None:
+def _walked(view: AffineView, problem: Complementarity, s: Array, d: Array, patience: Patience) -> Solution | None:
     """The solution at which a walk from the region d ends; None when it ends nowhere."""
     for _ in range(WALK):
-        if work_seconds() > late:
-            return None
+        patience.check()
         M, c = problem.region(d)
         solution = solve_region(problem, d)
         if solution is not None and solution.certain and solves(problem, solution):
@@ -230,13 +228,20 @@ def _with_resting(model: System, points: FixedPoints, resting: RestingPoints, s:
     """The list with the points at which orbits rest by sliding."""
     rows, n = [r for r in resting.found if r.residual <= TOLERANCE], model.num_states
     unclear = len(resting.found) - len(rows)
-    z = np.array([r.z for r in rows]).reshape(-1, n)
     ends = [np.append(ordered(tidy(r.rates), CONTINUOUS), -np.inf if r.attracts else np.inf) for r in rows]
     w = np.array(ends, dtype=complex).reshape(-1, n)
-    bits = np.array([r.bits for r in rows], dtype=bool).reshape(-1, points.patterns.shape[1])
-    stable = np.array([r.attracts for r in rows], dtype=bool) & CONTINUOUS.is_stable(w)
-    every = np.concatenate([points.points, z])
+    more = {
+        "points": np.array([r.z for r in rows]).reshape(-1, n),
+        "eigenvalues": w,
+        "stable": np.array([r.attracts for r in rows], dtype=bool) & CONTINUOUS.is_stable(w),
+        "patterns": np.array([r.bits for r in rows], dtype=bool).reshape(-1, points.patterns.shape[1]),
+        "on_boundary": np.ones(len(rows), dtype=bool),
+        "residuals": np.array([r.residual for r in rows]),
+        "sliding_units": np.array([r.unit for r in rows], dtype=int),
+    }
+    every = np.concatenate([points.points, more["points"]])
     order = np.lexsort(np.round(np.column_stack([every, np.linalg.norm(every, axis=1)]), 9).T)
+    joined: dict[str, Any] = {name: np.concatenate([getattr(points, name), x])[order] for name, x in more.items()}
     is_all = resting.solved == resting.total and not unclear
     text = f"{len(rows) or 'none'} of them by sliding (" + (
         f"all {resting.total} pieces of boundary solved)"
@@ -245,23 +250,16 @@ def _with_resting(model: System, points: FixedPoints, resting: RestingPoints, s:
         if unclear
         else f"{resting.solved} of {resting.total} pieces of boundary solved: no proof that there are no others)"
     )
-    status = points.status if is_all or not points.complete else SearchStatus.HEURISTIC
     left = 0.0 if is_all else 1.0 - resting.solved / resting.total
     return replace(
         points,
-        points=every[order],
-        eigenvalues=np.concatenate([points.eigenvalues, w])[order],
-        stable=np.concatenate([points.stable, stable])[order],
-        patterns=np.concatenate([points.patterns, bits])[order],
+        **joined,
         complete=points.complete and is_all,
-        on_boundary=np.concatenate([points.on_boundary, np.ones(len(rows), dtype=bool)])[order],
-        residuals=np.concatenate([points.residuals, [r.residual for r in rows]])[order],
         outputs=Searched(model, s).outputs(every[order]),
-        status=status,
+        status=points.status if is_all or not points.complete else SearchStatus.HEURISTIC,
         message=f"{points.message}; {text}",
         remaining=float(np.fmax(points.remaining, left)),
         switching="state",
-        sliding_units=np.concatenate([points.sliding_units, [r.unit for r in rows]]).astype(int)[order],
     )
 
 

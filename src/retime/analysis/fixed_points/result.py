@@ -322,16 +322,11 @@ class FixedPoints(Result):
         return [header[k] for k in used], [[row[k] for k in used] for row in rows]
 
     def _data(self) -> dict[str, Any]:
-        return {
-            "points": self.points, "eigenvalues": self.eigenvalues, "stable": self.stable, "kinds": self.kinds,
-            "time_constants": self.time_constants, "patterns": self.patterns.astype(int), "on_boundary": self.on_boundary,
-            "sliding_units": self.sliding_units, "switching": self.switching, "residuals": self.residuals, "outputs": self.outputs,
-            "complete": self.complete, "status": str(self.status), "message": self.message, "work": self.work, "remaining": self.remaining,
-            "reach": self.reach,
-            "continua": [{"point": c.point, "directions": c.directions.T, "pattern": c.pattern.astype(int)} for c in self.continua],
-            "slow_points": self.slow_points, "speeds": self.speeds, "outside": self.outside,
-            "multistart": self.multistart,
-        }  # fmt: skip
+        continua = [
+            {"point": c.point, "directions": c.directions.T, "pattern": c.pattern.astype(int)} for c in self.continua
+        ]
+        more = {"kinds": self.kinds, "time_constants": self.time_constants, "continua": continua}
+        return super()._data() | more | {"patterns": self.patterns.astype(int)}
 
 
 def where_it_is(state: Array, outputs: Array | None) -> tuple[str, str]:

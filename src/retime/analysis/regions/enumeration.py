@@ -79,17 +79,7 @@ class Regions(Result):
         return ["pattern", "radius", "a point in it"], rows + [["...", "", ""]] * (len(self) > 8)
 
     def _data(self) -> dict[str, Any]:
-        return {
-            "patterns": self.patterns.astype(int),
-            "points": self.points,
-            "radii": self.radii,
-            "box": self.box,
-            "status": str(self.status),
-            "complete": self.complete,
-            "remaining": self.remaining,
-            "linear_programs": self.linear_programs,
-            "message": self.message,
-        }
+        return super()._data() | {"patterns": self.patterns.astype(int), "complete": self.complete}
 
 
 def enumerate_regions(
