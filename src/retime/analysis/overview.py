@@ -160,10 +160,9 @@ def analyze(
     with suppress(ShapeError):  # reported below, with the shape that is wanted
         start = model.start(start)
     z = one_start("analyze", start, model.num_states)
-    run = _Run(model, z, s, switching, seed, time_limit, {"basins"} if not basins else set())
+    run = _Run(model, z, s, switching, seed, time_limit, (steps, duration), {"basins"} if not basins else set())
     if words.startswith("a random state"):
         run.notes.append(f"The orbit begins at {words}.")
-    run.set_horizon(steps, duration)
     orbit = run.simulate()
     regions = run.timed("regions", lambda left: visited_regions(orbit)) if orbit.patterns.shape[-1] else None
     points = run.fixed_points()
@@ -194,24 +193,19 @@ class _Run:
     """The parts of one analysis and the time they took."""
 
     def __init__(
-        self, model: Any, z: Array, s: Array, switching: Any, seed: int, limit: float, left_out: set[str]
+        self, model: Any, z: Array, s: Array, switching: Any, seed: int, limit: float, horizon: Any, left_out: set[str]
     ) -> None:
-        self.model, self.z, self.s, self.seed = model, z, s, seed
-        self.motion = motion_of(model, switching)
+        self.model, self.z, self.motion = model, z, motion_of(model, switching)
         self.limit, self.deadline = limit, work_seconds() + limit
         self.shares = {name: share for name, share in SHARES.items() if name not in left_out}
         self.given = s if len(s) else None
         self.rule: dict[str, Any] = {"switching": switching} if switching is not None else {}
+        self.options = {"inputs": self.given, "seed": seed, **self.rule}
         self.notes: list[str] = []
         self.seconds: dict[str, float] = {}
-        self.horizon: dict[str, Any] = {}
-        self.length, self.intervals, self.steps, self.duration = 0.0, 0, 0, None
-
-    def set_horizon(self, steps: int, duration: float | None) -> None:
-        """Steps of a map or clock-held flow, times of another flow."""
-        self.steps, self.duration = steps, duration
-        self.horizon = self.motion.span(steps, duration or 1000 * self.motion.clock.dt or 200.0, INTERVALS)
-        self._cut(self.horizon.get("steps", INTERVALS))
+        steps, duration = horizon
+        self.whole = self.motion.span(steps, duration or 1000 * self.motion.clock.dt or 200.0, INTERVALS)
+        self._cut(self.whole.get("steps", INTERVALS))
 
     @property
     def rows(self) -> Array | None:
@@ -252,9 +246,8 @@ class _Run:
         allowed = whole * min(1.0, seconds / max(20 * took, 1e-9))
         if self.intervals == whole:
             return found
-        self.set_horizon(self.steps, self.duration)
+        self._cut(whole if allowed >= whole else max(int(allowed), whole // 20, 1))
         if allowed < whole:
-            self._cut(max(int(allowed), whole // 20, 1))
             self.notes.append(
                 f"The orbit was followed for {self.length:.6g} of model time only: a longer one exceeds its time."
             )
@@ -264,18 +257,17 @@ class _Run:
         return simulate(self.model, self.z, inputs=self.rows, **self.horizon, **self.rule)
 
     def _cut(self, intervals: int) -> None:
-        """Shorten the horizon."""
+        """The horizon: the first so many of all steps, or intervals of time."""
         self.intervals = intervals
-        if "steps" in self.horizon:
+        if "steps" in self.whole:
             self.horizon, self.length = {"steps": intervals}, intervals * self.model.dt
         else:
-            times = self.horizon["times"][: intervals + 1]
+            times = self.whole["times"][: intervals + 1]
             self.horizon, self.length = {"times": times}, float(times[-1])
 
     def fixed_points(self) -> FixedPoints:
         """All fixed points."""
-        options = {"inputs": self.given, "seed": self.seed, **self.rule}
-        return self.timed("fixed points", lambda left: find_fixed_points(self.model, time_limit=left, **options))
+        return self.timed("fixed points", lambda left: find_fixed_points(self.model, time_limit=left, **self.options))
 
     def exponents(self) -> LyapunovSpectrum:
         """The largest exponents of the orbit; one that takes too long in its transient is measured over what was reached of it."""
@@ -308,9 +300,7 @@ class _Run:
         longest = float(max_period or 0.1 * self.length)
         if max_period is None and "steps" in self.horizon:
             longest = 4.0 * self.model.dt if self.motion.clock.times else 4.0
-        options = {"inputs": self.given, "seed": self.seed, **self.rule}
-        if affine_view(self.model) is None:
-            options["num_starts"] = FEW_STARTS
+        options = self.options | ({"num_starts": FEW_STARTS} if affine_view(self.model) is None else {})
         return self.timed("cycles", lambda left: find_cycles(self.model, longest, time_limit=left, **options))
 
     def note_limits(self, parts: dict[str, Any]) -> None:
@@ -329,8 +319,7 @@ class _Run:
             return None
         if box is None:
             box = box_around(orbit.as_states())
-        options = {"num": num, "inputs": self.given, "seed": self.seed, **self.rule}
-        return self.timed("basins", lambda left: find_basins(self.model, box, time_limit=left, **options))
+        return self.timed("basins", lambda left: find_basins(self.model, box, num=num, time_limit=left, **self.options))
 
 
 def _count(points: FixedPoints) -> str:

@@ -84,7 +84,7 @@ class SmoothFollower:
                 return False
             here, ahead = walk.here, walk.advance()
             if ahead is None:
-                if walk.is_lost():
+                if walk.length < self.method.shortest * self.equation.longest:
                     why = "the branch cannot be followed farther: the right-hand side may not be smooth here"
                     self._end(here, piece, why)
                     return False
@@ -152,10 +152,6 @@ class SmoothFollower:
             self.claims[k].append((s, piece))
         return None
 
-    def audit(self) -> None:
-        """See `SmoothEvents.audit`."""
-        self.located.audit(self.pieces)
-
 
 class Walk:
     """One direction along a branch: where it is, where it began, how long its next step is and how much the branch bends."""
@@ -169,10 +165,6 @@ class Walk:
         """Whether the range ends here."""
         x, here = self.equation.x, self.here
         return len(x) == 1 or bool(here.u[-1] == (x[-1] if here.tangent[-1] > 0 else x[0]))
-
-    def is_lost(self) -> bool:
-        """Whether steps have become too short."""
-        return self.length < self.method.shortest * self.equation.longest
 
     def advance(self) -> tuple[Spot, list[tuple[Spot, Spot]]] | None:
         """Go to the next spot, and tell what lies between (`Curve.brackets`); None, and a shorter step next, when it was too long."""

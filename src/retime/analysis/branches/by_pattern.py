@@ -11,6 +11,7 @@ from retime.analysis.branches.borders import Borders, Step, first_met
 from retime.analysis.branches.multipliers import Multipliers
 from retime.analysis.branches.pattern_equation import PatternEquation
 from retime.analysis.branches.pieces import LOOK, SUB, TINY, Found, Piece, Sample, is_same, join
+from retime.analysis.cycles.phase import least_period
 from retime.analysis.fixed_points.leaves import Solution
 from retime.analysis.fixed_points.search import solve_all
 from retime.analysis.view import AffineView
@@ -48,11 +49,7 @@ class Follower:
         kept: list[Solution] = []
         for x in found.single:
             z = x.z.reshape(equation.shape)
-            size = SAME_FOLLOWED * size_of(z)
-            is_shorter = any(
-                equation.period % j == 0 and np.abs(np.roll(z, j, axis=0) - z).max() <= size
-                for j in range(1, equation.period)
-            )
+            is_shorter = least_period(z, SAME_FOLLOWED * size_of(z)) < equation.period
             if not is_shorter and not any(is_same(z, y.z.reshape(equation.shape)) for y in kept):
                 kept.append(x)
         return kept, found.status, bool(found.continua)

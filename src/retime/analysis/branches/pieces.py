@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from retime.analysis.cycles.phase import is_same_cycle
 from retime.core.arrays import Array
 from retime.core.time import TimeBase
 from retime.core.tolerances import SAME_FOLLOWED, size_of
@@ -76,10 +77,7 @@ def join(pieces: list[Piece], events: list[Found], first: Piece, last: Piece) ->
 
 def is_same(a: Array, b: Array) -> bool:
     """Whether two cycles `(k, n)` are the same but for the phase."""
-    size = SAME_FOLLOWED * size_of(a)
-    return a.shape == b.shape and any(
-        np.abs(np.roll(a, -j, axis=0) - b).max(initial=0.0) <= size for j in range(len(a))
-    )
+    return is_same_cycle(a, b, SAME_FOLLOWED * size_of(a))
 
 
 def num_outside(w: Array, time: TimeBase, margin: float = 0.0) -> int:

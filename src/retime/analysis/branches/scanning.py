@@ -267,7 +267,7 @@ class _Job:
     def result(self) -> Scan:
         """What was found, in order."""
         if self.smooth_follower is not None:
-            self.smooth_follower.audit()
+            self.smooth_follower.located.audit(self.smooth_follower.pieces)
         pieces = [(f, p) for f in self.followers for p in f.pieces if any(p.segments)]
         made = [(p, branch(p, self.model.time, self.what.text)) for _, p in pieces]
         made = [(p, b) for p, b in made if b is not None]

@@ -97,11 +97,8 @@ class SmoothEvents:
 
     def is_critical_end(self, x: Spot, y: Spot) -> bool:
         """Whether a multiplier is on the unit circle at x, at an end of the range, and not at y."""
-        equation = self.equation
-        if x.u[-1] not in (equation.x[0], equation.x[-1]):
-            return False
-        at_x, at_y = (float(np.abs(equation.off(s.w)).min()) for s in (x, y))
-        return at_x <= MARGIN < at_y
+        off, is_end = self.equation.off, x.u[-1] in (self.equation.x[0], self.equation.x[-1])
+        return bool(is_end and np.abs(off(x.w)).min() <= MARGIN < np.abs(off(y.w)).min())
 
     def ended(self, x: Spot, y: Spot, piece: Piece) -> None:
         """The event of a multiplier on the unit circle at an end of the range."""

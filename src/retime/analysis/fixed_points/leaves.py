@@ -83,11 +83,6 @@ class Leaves:
         self.seen: set[Any] = set()
         self.unclear = 0
 
-    @property
-    def num_continua(self) -> int:
-        """How many regions with a continuum were met."""
-        return len(self.continua)
-
     def check(self, leaves: list[Array], late: float) -> list[Array]:
         """Look at rows of signs until it is too late; those that were not looked at are returned."""
         units, key_of = self.problem.deciding, self.key

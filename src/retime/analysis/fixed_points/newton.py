@@ -62,13 +62,9 @@ class Equations(Protocol):
 def solutions(problem: Equations, z: Array) -> Solutions:
     """Residuals `(k,)` and the extreme singular values of the Jacobian at states `(k, n)`."""
     residuals = np.abs(problem.residual(z)).max(axis=1, initial=0.0)
-    values = [_singular_values(problem.jacobian(z[k : k + 1])[0]) for k in range(len(z))]
+    values = [np.linalg.svd(problem.jacobian(z[k : k + 1])[0], compute_uv=False) for k in range(len(z))]
     spectrum = np.array(values).reshape(z.shape)
     return Solutions(z, residuals, spectrum.min(axis=1, initial=np.inf), spectrum.max(axis=1, initial=0.0))
-
-
-def _singular_values(J: Array) -> Array:
-    return np.linalg.svd(J, compute_uv=False)
 
 
 def distinct(z: Array, known: Array | None = None, radius: float = SAME_FOUND) -> Array:

@@ -60,7 +60,7 @@ def solve_all(
     if tree is None:
         return Solutions([], [], status, 0, 1.0, 1)
     single, continua = leaves.found()
-    if status is SearchStatus.COMPLETE and (leaves.num_continua >= MAX_CONTINUA or len(tree.leaves) >= MAX_LEAVES):
+    if status is SearchStatus.COMPLETE and (len(leaves.continua) >= MAX_CONTINUA or len(tree.leaves) >= MAX_LEAVES):
         status = SearchStatus.NODE_LIMIT
     if status is SearchStatus.COMPLETE and leaves.unclear:
         status = SearchStatus.HEURISTIC

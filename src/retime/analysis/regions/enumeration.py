@@ -129,7 +129,9 @@ def enumerate_regions(
     W, g = form.W2, form.h2 + form.C2 @ s
     is_grid = (np.count_nonzero(W, axis=1) <= 1).all()
     found = _grid(W, g, ends, max_regions) if is_grid else _Search(W, g, ends, max_regions, patience).run()
-    return replace(found, searched=Searched(model, s))
+    order = np.argsort(-found.radii, kind="stable")
+    listed: dict[str, Any] = {name: getattr(found, name)[order] for name in ("patterns", "points", "radii")}
+    return replace(found, **listed, searched=Searched(model, s))
 
 
 def _grid(W: Array, g: Array, box: Array, max_regions: int) -> Regions:
@@ -156,21 +158,7 @@ def _grid(W: Array, g: Array, box: Array, max_regions: int) -> Regions:
     patterns = points[:, reads] * weight + g > 0
     message = f"{total - listed} further regions are not listed; raise max_regions." if total > listed else ""
     status = SearchStatus.NODE_LIMIT if message else SearchStatus.COMPLETE
-    return _result(patterns, points, radii, box, status, total - listed, 0, message)
-
-
-def _result(
-    patterns: Array,
-    points: Array,
-    radii: Array,
-    box: Array,
-    status: SearchStatus,
-    remaining: int,
-    programs: int,
-    message: str,
-) -> Regions:
-    order = np.argsort(-radii, kind="stable")
-    return Regions(patterns[order], points[order], radii[order], box, status, remaining, programs, message)
+    return Regions(patterns, points, radii, box, status, total - listed, 0, message)
 
 
 class _Branch(NamedTuple):
@@ -274,16 +262,8 @@ class _Search:
         signs = np.array([b.signs for b in self.found]).reshape(-1, q)
         points = np.array([b.point for b in self.found]).reshape(-1, n)
         radii = np.array([b.radius for b in self.found])
-        return _result(
-            signs > 0,
-            self.middle + self.scale * points,
-            self.scale * radii,
-            self.box,
-            status,
-            left,
-            self.ball.solved,
-            message,
-        )
+        points, radii = self.middle + self.scale * points, self.scale * radii
+        return Regions(signs > 0, points, radii, self.box, status, left, self.ball.solved, message)
 
 
 def _with(signs: Array, unit: int, sign: int) -> Array:
