@@ -38,5 +38,5 @@ def method_of(name: str, value: Any, kind: type[M]) -> M:
     if value is None:
         return kind()
     if not isinstance(value, kind):
-        raise TypeError(f"`{name}` is {value!r}; it must be a {kind.__name__}(...), or None for its defaults.")
+        raise TypeError(f"`{name}` is {value!r}; it must be {kind.__name__}(...), or None for its defaults.")
     return value

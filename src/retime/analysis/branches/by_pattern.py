@@ -99,12 +99,8 @@ class Follower:
 
     def _next(self, value: float, sense: int) -> float | None:
         """The next knot; None at the end of the range."""
-        gap = sense * 0.1 * TINY * self.equation.width(value)
-        if sense > 0:
-            k = int(np.searchsorted(self.knots, value + gap, side="right"))
-            return float(self.knots[k]) if k < len(self.knots) else None
-        k = int(np.searchsorted(self.knots, value + gap, side="left")) - 1
-        return float(self.knots[k]) if k >= 0 else None
+        ahead = self.knots[sense * (self.knots - value) > 0.1 * TINY * self.equation.width(value)]
+        return float(ahead[0 if sense > 0 else -1]) if len(ahead) else None
 
     def _trace(self, start: Sample, piece: Piece, sense: int) -> bool:
         """Follow a branch until it leaves the range, ends, or is back at a point that is known; whether it was a loop."""

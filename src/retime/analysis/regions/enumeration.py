@@ -223,7 +223,8 @@ class _Search:
         opened = np.flatnonzero(b.signs[b.unit :] == 0)
         if len(opened) == 0:
             if not b.is_center:
-                b = self._centered(b)
+                point, radius = self.ball.largest(b.signs)
+                b = b._replace(point=point, radius=radius) if radius > b.radius else b
             self.found.append(b)
             self.stack.pop()
             return b.share
@@ -246,10 +247,6 @@ class _Search:
         signs = _with(b.signs, unit, sign)
         point, radius = self.ball.largest(signs)
         return _Branch(signs, unit + 1, point, radius, True, b.share) if radius > THIN else None
-
-    def _centered(self, b: _Branch) -> _Branch:
-        point, radius = self.ball.largest(b.signs)
-        return b._replace(point=point, radius=radius, is_center=True) if radius > b.radius else b
 
     def _finish(self, status: SearchStatus) -> Regions:
         left = 0 if status is SearchStatus.COMPLETE else len(self.stack)
