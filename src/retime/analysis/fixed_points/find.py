@@ -94,10 +94,7 @@ def find_fixed_points(
     view, given = affine_view(model), real_starts(starts, model.num_states, num_starts)
     rule = method_of("multistart", multistart, Multistart)
     if view is not None:
-        for name, value, what in (
-            ("period", period, " with angles"),
-            ("multistart", multistart, ""),
-        ):
+        for name, value, what in (("period", period, " with angles"), ("multistart", multistart, "")):
             if value is not None:
                 raise ValueError(
                     f"`{name}` is for smooth systems{what}; a piecewise-affine system has none. Leave it out."

@@ -83,12 +83,7 @@ class Regions(Result):
 
 
 def enumerate_regions(
-    model: System,
-    box: Any,
-    *,
-    inputs: Any = None,
-    max_regions: int = 100_000,
-    time_limit: float | None = 60.0,
+    model: System, box: Any, *, inputs: Any = None, max_regions: int = 100_000, time_limit: float | None = 60.0
 ) -> Regions:
     """List every region that meets a box, with the largest ball inside each.
 
