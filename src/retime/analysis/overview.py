@@ -200,7 +200,7 @@ class _Run:
         self.shares = {name: share for name, share in SHARES.items() if name not in left_out}
         self.given = s if len(s) else None
         self.rule: dict[str, Any] = {"switching": switching} if switching is not None else {}
-        self.options = {"inputs": self.given, "seed": seed, **self.rule}
+        self.options: dict[str, Any] = {"inputs": self.given, "seed": seed, **self.rule}
         self.notes: list[str] = []
         self.seconds: dict[str, float] = {}
         steps, duration = horizon

@@ -38,9 +38,10 @@ def spectrum(result: FixedPoints | FixedPoint, *, ax: Axes | None = None) -> Axe
     Raises:
         ValueError: there is no fixed point.
     """
-    points: Any = [*result] if hasattr(result, "__len__") else [result]
+    found: Any = result
+    points = [*found] if hasattr(found, "__len__") else [found]
     if not len(points):
-        raise ValueError(f"There is no fixed point, so there are no eigenvalues to draw ({result.message}).")
+        raise ValueError(f"There is no fixed point, so there are no eigenvalues to draw ({found.message}).")
     ax = new_axes(ax)
     few, seen = len(points) <= COLORS, set()
     ring = min(2.0, 12.0 / max(len(points) - 1, 1))  # equal eigenvalues of several points stay visible as rings
