@@ -309,15 +309,12 @@ KINDS = {
 }
 KINDS |= {"DerivedSystem", "Discrete", "Continuous"}
 ASKED = {  # how often the kind of a system is asked outside simulation/motion.py, models/ and io/, and why
-    "analysis/basins/arrivals.py": (1, "a cycle of a map has a period in steps, a state at rest of a flow has none"),
-    "analysis/basins/bounded_sets.py": (1, "samples of a flow are correlated: fewer of them are looked at"),
-    "analysis/basins/census.py": (3, "a flow is given longer horizons by thinning samples; limit cycles are of flows"),
-    "analysis/basins/dynamics.py": (4, "a quarter of a horizon is a number of steps or a time"),
-    "analysis/basins/endings.py": (1, "of a smooth flow a limit cycle is solved for along its own solver"),
-    "analysis/basins/find.py": (1, "periods are whole numbers of steps, or times"),
+    "analysis/basins/dynamics.py": (
+        1,
+        "the horizon of a map is a number of steps, that of a flow a time measured by its rate",
+    ),
     "analysis/branches/grid.py": (1, "orbits of maps are read for periods, those of flows for rest"),
     "analysis/branches/scanning.py": (1, "a refusal: cycles are followed of maps"),
-    "analysis/cycles/find.py": (1, "cycles of steps, or limit cycles"),
     "analysis/exponents/lyapunov.py": (1, "growth by step matrices, by saltation, or by a solver"),
     "analysis/view.py": (1, "whether one step of the form is one of the system"),
     "cli/algebra.py": (1, "a linear map has an exact flow by default"),

@@ -30,6 +30,7 @@ UNDRAWN = {  # what has no picture of its own, and why
     "Multistart": "thresholds",
     "Plane": "drawn by the basins on it",
     "RegionFlow": "matrices",
+    "Settling": "thresholds",
     "StateSpaceDivergence": "a number",
 }
 

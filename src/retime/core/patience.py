@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from retime.core.clock import work_seconds
@@ -39,10 +40,16 @@ class Patience:
         """Patience for a share of the time that is left."""
         return Patience(self.deadline - (1.0 - share) * self.left if self.left < float("inf") else self.deadline)
 
-    def check(self) -> None:
-        """To be called between parts of the work."""
-        if self.is_over():
+    def check(self, seconds: float = 0.0) -> None:
+        """To be called between parts of the work: whether there is time left, so many seconds of it for the next part."""
+        if self.is_over() or seconds > self.left:
             raise TimeIsUp
+
+    def insist(self, work: Callable[[], Any]) -> Any:
+        """The value of short work that can be done twice: after Ctrl-C it is done again, and `ended` tells whatever comes next."""
+        while True:
+            with self:
+                return work()
 
     def __enter__(self) -> None:
         pass

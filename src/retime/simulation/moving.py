@@ -32,6 +32,8 @@ class Motion(ABC):
         has_equation: whether its step is one function that JAX differentiates.
         is_compiled: whether its programs are compiled anew for every size of a batch.
         has_choice: whether `switching` is to be chosen.
+        rest_period: the period of what is at rest: one step of a map, no time of a flow; its type is that of periods.
+        density: neighboring states of an orbit that tell about as much as one does: samples of a flow are correlated.
     """
 
     model: Any
@@ -41,6 +43,8 @@ class Motion(ABC):
     is_event_driven: ClassVar[bool] = False
     has_equation: ClassVar[bool] = False
     horizon: ClassVar[str] = "duration"
+    rest_period: ClassVar[float] = 0.0
+    density: ClassVar[int] = 4
 
     @property
     def has_choice(self) -> bool:
@@ -103,6 +107,8 @@ class Steps(Motion):
 
     is_stepped: ClassVar[bool] = True
     horizon: ClassVar[str] = "steps"
+    rest_period: ClassVar[float] = 1
+    density: ClassVar[int] = 1
 
     def span(self, steps: int, duration: Any, samples: int = 1) -> dict[str, Any]:
         """The horizon as `simulate` takes it: so many steps."""
