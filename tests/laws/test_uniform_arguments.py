@@ -126,6 +126,8 @@ BAD = {
     "first": ["melt", 3],
     "second": ["melt", 3],
     "method": ["guess", 3],
+    "multistart": ["guess", 3],
+    "continuation": ["guess", 3],
     "integrator": ["guess", 3],
     "convention": ["mine", 3],
     "family": ["Perceptron"],
