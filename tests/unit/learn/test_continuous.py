@@ -198,4 +198,4 @@ def test_a_rate_network_is_fitted_at_irregular_times(turning):
     x, t = turning
     found = fit(x, times=t, family="rate_rnn", num_states=4, **QUICK | {"epochs": 10, "batches": 5}, learning_rate=1e-2)
     assert isinstance(found.model, rt.RateRNN)
-    assert found.history[-1]["loss"] < found.history[0]["loss"]
+    assert found.history[-1]["loss"] < found.history[1]["loss"]  # of the last epoch and the first
