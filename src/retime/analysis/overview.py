@@ -300,7 +300,7 @@ class _Run:
         longest = float(max_period or 0.1 * self.length)
         if max_period is None and "steps" in self.horizon:
             longest = 4.0 * self.model.dt if self.motion.clock.times else 4.0
-        options = self.options | ({"num_starts": FEW_STARTS} if affine_view(self.model) is None else {})
+        options: dict[str, Any] = self.options | ({"num_starts": FEW_STARTS} if affine_view(self.model) is None else {})
         return self.timed("cycles", lambda left: find_cycles(self.model, longest, time_limit=left, **options))
 
     def note_limits(self, parts: dict[str, Any]) -> None:

@@ -205,7 +205,7 @@ class _Radius:
         for d in decades:
             style = {"lw": 0.8, "ec": "0.5"} if d == 0 else {"lw": 0.4, "ec": "0.8"}
             ax.add_patch(Circle((0, 0), d - self.low, fill=False, zorder=0, **style))
-            place = {"ha": "center", "va": "bottom", "fontsize": "x-small", "color": "0.5"}
+            place: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": "x-small", "color": "0.5"}
             ax.text(0.0, d - self.low, f"$10^{{{d}}}$" if d else "1", **place)
         edge = 1.22 * (self.high - self.low)
         ax.set(xlim=(-edge, edge), ylim=(-edge, edge), xticks=[], yticks=[])
