@@ -33,7 +33,7 @@ Found = tuple[Any, dict[str, Any], bool, Any]  # model, record, whether it passe
 
 def flip_flop(family: str) -> Found:
     """3 bits, 100 units: at least 99 % on fresh trials, and the 8 corners are all that is stable."""
-    fit = rt.train(FlipFlop(num_bits=3), family=family, num_states=100, updates=500, seed=0, patience=4)
+    fit = rt.train(FlipFlop(num_bits=3), family=family, num_states=100, updates=250, seed=0)
     found = memories(fit.model)
     accuracy = sign_accuracy(fit.model, FlipFlop(num_bits=3))
     record = {"sign_accuracy": accuracy, **found, "updates": fit.history[-1]["step"]}
@@ -106,7 +106,7 @@ def _period(x: np.ndarray) -> float:
     """Steps between upward zero crossings, interpolated."""
     k = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0))
     at = k - x[k] / (x[k + 1] - x[k])
-    return float((at[-1] - at[0]) / (len(at) - 1))
+    return float((at[-1] - at[0]) / (len(at) - 1)) if len(at) > 1 else np.inf
 
 
 def write(name: str, model: Any, record: dict[str, Any], z0: np.ndarray) -> Path:

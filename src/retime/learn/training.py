@@ -116,6 +116,7 @@ def train(
         status,
         ending(status, progress.step, updates),
         work_seconds() - begun,
+        net.model(parameters, Discrete(1.0)),
     )
 
 

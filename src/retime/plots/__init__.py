@@ -3,6 +3,7 @@
 from retime.plots.basins import basins
 from retime.plots.cycles import cycle, cycles
 from retime.plots.learning import task, training
+from retime.plots.networks import connectivity, population, trial, weight_spectrum, weights
 from retime.plots.orbits import errors, phase_plane, stability_region, state_space, time_series
 from retime.plots.overview import analysis
 from retime.plots.parameters import bifurcation_diagram, stability_map
@@ -14,6 +15,7 @@ __all__ = [
     "analysis",
     "basins",
     "bifurcation_diagram",
+    "connectivity",
     "cycle",
     "cycles",
     "errors",
@@ -21,6 +23,7 @@ __all__ = [
     "fixed_points",
     "multipliers",
     "phase_plane",
+    "population",
     "region_map",
     "spectrum",
     "stability_map",
@@ -30,4 +33,7 @@ __all__ = [
     "time_series",
     "training",
     "transition_graph",
+    "trial",
+    "weight_spectrum",
+    "weights",
 ]
