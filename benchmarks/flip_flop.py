@@ -40,7 +40,7 @@ def sign_accuracy(model: Any, task: Any, trials: int = 512, seed: int = 10**6) -
 
 def memories(model: Any) -> dict[str, Any]:
     """Corners held by a stable point, and the outputs of stable points at no corner."""
-    points = rt.find_fixed_points(model, time_limit=60)  # of ReLU networks this many units are too many for a proof
+    points = rt.find_fixed_points(model, time_limit=20)  # of ReLU networks this many units are too many for a proof
     outputs = model.outputs(np.asarray(points.points)[points.stable])
     far = np.abs(outputs[:, None] - CORNERS).max(axis=2)
     held = far.min(axis=0) <= 0.1 if len(outputs) else np.zeros(8, bool)

@@ -11,7 +11,7 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.time import Discrete
-from retime.models import PLRNN, AlmostLinearRNN, ReluRNN
+from retime.models import GRU, PLRNN, AlmostLinearRNN, ReluRNN, TanhRNN
 from retime.zoo import systems
 
 
@@ -68,6 +68,17 @@ def addition_inputs(steps: int, first: int, second: int, seed: int = 0) -> Array
     s[:, 0] = np.random.default_rng(seed).random(steps)
     s[[first, second], 1] = 1.0
     return s
+
+
+def _stored(name: str) -> tuple[Any, Array]:
+    """A network that scripts/train_zoo.py wrote: every field of its family, its readout, and a start."""
+    with files("retime.zoo").joinpath("weights", f"{name}.npz").open("rb") as stream, np.load(stream) as w:
+        cls: Any = {c.family: c for c in (GRU, PLRNN, AlmostLinearRNN, ReluRNN, TanhRNN)}[str(w["family"])]
+        about = ("family", "dt", "z0", "record", "readout_B", "readout_b")
+        own = {k: w[k][()] for k in w.files if k not in about}
+        readout = (w["readout_B"], w["readout_b"])
+        own |= {k: v.item() for k, v in own.items() if np.ndim(v) == 0}  # counts and switches
+        return cls(**own, time=Discrete(float(w["dt"])), readout=readout), w["z0"]
 
 
 def _trained(name: str) -> tuple[PLRNN, Array]:
@@ -128,10 +139,15 @@ _ENTRIES = {
         "Two units solve the addition problem: a line attractor sums the marked inputs.",
         "Weights as in Monfared & Durstewitz 2020.",
     ),
+    "flip_flop": (
+        lambda: _stored("flip_flop"),
+        "100 tanh units that keep three bits: eight stable points, outputs at the corners of a cube.",
+        "Trained by this project: scripts/train_zoo.py flip_flop.",
+    ),
     "lorenz": (
         lambda: _trained("lorenz"),
         "PLRNN of 24 units trained on the Lorenz-63 system (10, 28, 8/3), dt = 0.04; outputs are x, y, z. Chaotic.",
-        "Trained by this project: scripts/train_zoo.py --system lorenz --seed 0.",
+        "Trained by this project before `retime.fit` was; its script is in the history of the repository.",
     ),
     "relu": (
         _relu,
@@ -146,7 +162,7 @@ _ENTRIES = {
     "vanderpol": (
         lambda: _trained("vanderpol"),
         "PLRNN of 12 units trained on the van der Pol oscillator (mu = 2), dt = 0.1; outputs are x and dx/dt. Limit cycle.",
-        "Trained by this project: scripts/train_zoo.py --system vanderpol --seed 1.",
+        "Trained by this project before `retime.fit` was; its script is in the history of the repository.",
     ),
 }
 
