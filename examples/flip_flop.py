@@ -181,7 +181,9 @@ def main() -> None:
     for corner, index in zip(CORNERS, held, strict=True):
         found = "not held" if index < 0 else " ".join(f"{x:+.3f}" for x in model.outputs(points.points[index]))
         print(" ", " ".join(f"{x:+.0f}" for x in corner), " ", found)
-    print(f"{len(points)} fixed points, {int(np.sum(points.stable))} stable, {len(set(held[held >= 0]))} of them at corners")
+    print(
+        f"{len(points)} fixed points, {int(np.sum(points.stable))} stable, {len(set(held[held >= 0]))} of them at corners"
+    )
     options.out.mkdir(parents=True, exist_ok=True)
     draw(model, before, task, points, held, options.out)
 

@@ -59,7 +59,15 @@ def lorenz(family: str, **options: Any) -> Found:
     noisy = series + 0.05 * series.std(axis=0) * np.random.default_rng(0).standard_normal(series.shape)
     forcing = GeneralizedForcing(0.1)
     fit = rt.fit(
-        noisy[:50_000], family=family, num_states=20, forcing=forcing, noise=0.0, dt=0.01, epochs=1000, seed=0, **options
+        noisy[:50_000],
+        family=family,
+        num_states=20,
+        forcing=forcing,
+        noise=0.0,
+        dt=0.01,
+        epochs=1000,
+        seed=0,
+        **options,
     )
     run = rt.simulate(fit.model, _lift(fit, series[-1]), steps=110_000)
     record = _distances(series[-10_000:], run.outputs[-10_000:]) | {"updates": fit.history[-1]["step"]}
@@ -80,7 +88,11 @@ def vanderpol() -> Found:
     run = rt.simulate(fit.model, _lift(fit, series[-1]), steps=12_000)
     pairs = [(_period(x[-2000:, 0]), float(np.abs(x[-2000:, 0]).max())) for x in (series, run.outputs)]
     errors = [abs(b / a - 1) for a, b in zip(*pairs, strict=True)]
-    record = {"period_error": errors[0], "amplitude_error": errors[1], **_distances(series[-2000:], run.outputs[-2000:])}
+    record = {
+        "period_error": errors[0],
+        "amplitude_error": errors[1],
+        **_distances(series[-2000:], run.outputs[-2000:]),
+    }
     return fit.model, record | {"updates": fit.history[-1]["step"]}, max(errors) <= 0.01, run.states[-1]
 
 
@@ -134,7 +146,9 @@ def main() -> None:
     """Train, check, write, say what was measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="default: all")
-    parser.add_argument("--records", action="store_true", help="print what was measured of the shipped ones, and train none")
+    parser.add_argument(
+        "--records", action="store_true", help="print what was measured of the shipped ones, and train none"
+    )
     options = parser.parse_args()
     for name in options.names or NETWORKS:
         path = WEIGHTS / f"{name}.npz"
@@ -142,7 +156,12 @@ def main() -> None:
             print(name, str(np.load(path)["record"]) if path.exists() else "is not shipped", flush=True)
             continue
         model, record, good, z0 = NETWORKS[name]()
-        print(name, json.dumps(record), write(name, model, record, z0) if good else "DOES NOT PASS, not written", flush=True)
+        print(
+            name,
+            json.dumps(record),
+            write(name, model, record, z0) if good else "DOES NOT PASS, not written",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -56,7 +56,20 @@ def test_a_run_whose_time_ended_keeps_its_checkpoint_and_goes_on(run, tmp_path):
 )
 def test_every_task_can_be_trained(run, tmp_path, task, options):
     pytest.importorskip("sklearn", reason="scikit-learn holds the digits")
-    settings = ("--num-states", 6, "--updates", 1, "--batch-size", 4, "--held-out", 4, "--family", "alrnn", "--num-relu", 2)
+    settings = (
+        "--num-states",
+        6,
+        "--updates",
+        1,
+        "--batch-size",
+        4,
+        "--held-out",
+        4,
+        "--family",
+        "alrnn",
+        "--num-relu",
+        2,
+    )
     code, text, _ = run("train", task, *options, *settings, "-o", tmp_path / "net.npz")
     assert (code, "completed, 1 updates" in " ".join(text.split())) == (0, True)
 
@@ -115,7 +128,9 @@ def test_ctrl_c_writes_the_best_network_and_the_run_goes_on_from_there(tmp_path)
     out = tmp_path / "net.npz"
     command = [sys.executable, "-m", "retime", "train", "flipflop", *map(str, SMALL), "--every", "5", "-o", str(out)]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen([*command, "--updates", "100000000"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*command, "--updates", "100000000"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stderr is not None
         line = process.stderr.readline()  # training goes on: the first line of progress
         process.send_signal(signal.SIGINT)

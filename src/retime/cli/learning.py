@@ -37,7 +37,9 @@ Precision = _option(Text, "float32 (the default) or float64.")
 Every = _option(Whole, "Between two held-out checks: updates (train), epochs (fit).")
 Patience = _option(Whole, "Checks without a better one after which to stop; default: never.")
 TimeLimit = _option(Number, "Seconds of work; default: no limit.")
-CheckpointFile = _option(Path | None, "Where the state of the run is kept; default: OUTPUT.checkpoint, until it is done.")
+CheckpointFile = _option(
+    Path | None, "Where the state of the run is kept; default: OUTPUT.checkpoint, until it is done."
+)
 Resume = _option(bool, "Go on from the checkpoint.", "--resume")
 Json = _option(bool, "One JSON object on stdout instead of tables.", "--json")
 States = _option(Whole, "Units; default: 100.")
@@ -110,7 +112,9 @@ def train(
 
 
 def fit(
-    series: Annotated[Path, typer.Argument(metavar="DATA", help="Recording (T x N): .npy, .csv with or without a header, .mat.")],
+    series: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Recording (T x N): .npy, .csv with or without a header, .mat.")
+    ],
     output: Output,
     family: _option(str, "alrnn, plrnn, shallow_plrnn, dendritic_plrnn, ..."),
     num_states: _option(int, "Units, at least the recording's channels."),
@@ -125,7 +129,9 @@ def fit(
     inputs: _option(Path | None, "Inputs that were given to the system (T x m), a file.") = None,
     times: _option(Path | None, "Times of the samples, a file.") = None,
     dt: _option(Number, "Time between two samples; default: 1.") = None,
-    standardize: _option(bool | None, "Give each channel mean 0, deviation 1.", "--standardize/--no-standardize") = None,
+    standardize: _option(
+        bool | None, "Give each channel mean 0, deviation 1.", "--standardize/--no-standardize"
+    ) = None,
     missing: _option(bool | None, "NaN are values that were not recorded.", "--missing") = None,
     held_out: _option(Number, "Share at the end that judges the network; default: 0.1.") = None,
     every: Every = None,
@@ -190,7 +196,9 @@ def _pair(text: str) -> tuple[int, ...]:
     try:
         low, high = (int(x) for x in text.split(","))
     except ValueError:
-        raise ValueError(f"`gap` is {text!r}; it must be two whole numbers, fewest and most steps, e.g. 20,100.") from None
+        raise ValueError(
+            f"`gap` is {text!r}; it must be two whole numbers, fewest and most steps, e.g. 20,100."
+        ) from None
     return low, high
 
 

@@ -170,7 +170,9 @@ def _weights(model: System) -> Parameters:
     if model.time.step is None and not isinstance(model, RateRNN):
         raise TypeError(f"`family` is a {name} in continuous time; train takes maps, and a RateRNN by its Euler step.")
     if model.family in _FAMILIES:
-        names = [k for k in ("W_rec", "W_in", "b", "b_rec", "b_in", "A", "W", "h", "W1", "W2", "h1", "h2", "C") if k in own]
+        names = [
+            k for k in ("W_rec", "W_in", "b", "b_rec", "b_in", "A", "W", "h", "W1", "W2", "h1", "h2", "C") if k in own
+        ]
         names += [k for k in ("slopes", "thresholds") if k in own]
     else:
         names = list(model.equation.parameters) if isinstance(model, SmoothSystem) else []
@@ -181,7 +183,9 @@ def _weights(model: System) -> Parameters:
             raise TypeError(f"`A` of the {name} is not diagonal; train takes a diagonal A.")
         found["A"] = diagonal
     if not found or not all(isinstance(v, np.ndarray) for v in found.values()):
-        raise TypeError(f"`family` is {model!r}, which has no weights to train: its equation must compute from arrays that are its fields.")
+        raise TypeError(
+            f"`family` is {model!r}, which has no weights to train: its equation must compute from arrays that are its fields."
+        )
     if model.readout is not None:
         found |= {"readout_B": model.readout.B, "readout_b": model.readout.b}
     return found

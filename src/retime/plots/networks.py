@@ -82,12 +82,16 @@ def weight_spectrum(model: Any, *, before: Any = None, ax: Axes | None = None) -
     both = _both(model, before)
     for _, W, _ in both:
         if W.shape[0] != W.shape[1]:
-            raise ShapeError(f"the recurrent weights have shape {W.shape}; eigenvalues need a square matrix, and gates are stacked.")
+            raise ShapeError(
+                f"the recurrent weights have shape {W.shape}; eigenvalues need a square matrix, and gates are stacked."
+            )
     ax = new_axes(ax)
     ax.add_patch(Circle((0.0, 0.0), 1.0, fill=False, lw=0.8, ec="0.5", zorder=0))
     for name, W, color in both:
         w = np.linalg.eigvals(W)
-        ax.plot(w.real, w.imag, "o", ms=4, color=color, label=f"{name}{np.sum(np.abs(w) > 1)} of {len(w)} beyond the circle")
+        ax.plot(
+            w.real, w.imag, "o", ms=4, color=color, label=f"{name}{np.sum(np.abs(w) > 1)} of {len(w)} beyond the circle"
+        )
     ax.axhline(0.0, lw=0.4, color="0.8", zorder=0)
     ax.set_aspect("equal", adjustable="datalim")
     ax.set(xlabel=r"Re $\lambda$", ylabel=r"Im $\lambda$")
@@ -155,7 +159,9 @@ def population(trajectory: Any, *, order: Any = None, ax: Axes | None = None) ->
     shown = states.T if order is None else states.T[np.asarray(order)]
     largest, ax = float(np.abs(shown).max()) or 1.0, new_axes(ax)
     extent = (float(times[0]), float(times[-1]), len(shown) - 0.5, -0.5)
-    image = ax.imshow(shown, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest", aspect="auto", extent=extent)
+    image = ax.imshow(
+        shown, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest", aspect="auto", extent=extent
+    )
     ax.figure.colorbar(image, ax=ax, label="state")
     ax.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     ax.set(xlabel="time", ylabel="unit" if order is None else "unit, ordered")

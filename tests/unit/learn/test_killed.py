@@ -50,5 +50,7 @@ print(killed, rt.load(f"{folder}/whole.npz") == rt.load(f"{folder}/cut.npz"))
 
 @pytest.mark.slow
 def test_killed_at_random_moments_it_ends_in_the_same_network(tmp_path):
-    done = subprocess.run([sys.executable, "-c", SCRIPT, tmp_path, str(KILLS)], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, tmp_path, str(KILLS)], check=True, capture_output=True, text=True
+    )
     assert done.stdout.split() == [str(KILLS), "True"]

@@ -174,7 +174,9 @@ def test_training_goes_on_from_a_model(family):
 
 
 def test_any_model_whose_equation_computes_from_its_fields_can_be_trained(rng):
-    before = rt.GRU(rng.normal(size=(12, 4)) / 2, rng.normal(size=(12, 1)), np.zeros(12), np.zeros(12), reset_after=False)
+    before = rt.GRU(
+        rng.normal(size=(12, 4)) / 2, rng.normal(size=(12, 1)), np.zeros(12), np.zeros(12), reset_after=False
+    )
     fit = train(SMALL, family=before, updates=2, batch_size=4, held_out=8)
     assert not fit.model.reset_after
     assert np.any(fit.model.W_rec != before.W_rec)
