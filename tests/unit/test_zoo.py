@@ -20,8 +20,9 @@ def crossings(x: np.ndarray, dt: float) -> np.ndarray:
     return dt * (k - x[k] / (x[k + 1] - x[k]))
 
 
-def test_van_der_pol_network_has_the_true_period_within_two_percent():
-    entry = rt.zoo.entry("vanderpol")
+@pytest.mark.parametrize("name", ["vanderpol", "vanderpol_alrnn"])
+def test_van_der_pol_network_has_the_true_period_within_two_percent(name):
+    entry = rt.zoo.entry(name)
     x = rt.simulate(entry.model, entry.z0, steps=6000).outputs[1000:, 0]
     times = crossings(x, entry.model.dt)
     true = solve_ivp(
@@ -29,7 +30,7 @@ def test_van_der_pol_network_has_the_true_period_within_two_percent():
     )
     want = np.diff(crossings(true.sol(np.arange(20, 100, 0.001))[0], 0.001)).mean()
     got = (times[-1] - times[0]) / (len(times) - 1)
-    assert abs(got / want - 1) < 0.02  # the bound; measured 0.15 %
+    assert abs(got / want - 1) < 0.02  # the bound; measured 0.15 % and 0.02 %
 
 
 def test_lorenz_network_stays_chaotic_on_two_lobes():

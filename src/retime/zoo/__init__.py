@@ -144,6 +144,11 @@ _ENTRIES = {
         "100 tanh units that keep three bits: eight stable points, outputs at the corners of a cube.",
         "Trained by this project: scripts/train_zoo.py flip_flop.",
     ),
+    "vanderpol_alrnn": (
+        lambda: _stored("vanderpol_alrnn"),
+        "Almost-linear network of 12 units, 6 of them ReLU, fitted to the van der Pol oscillator (mu = 2), dt = 0.1. Limit cycle.",
+        "Trained by this project: scripts/train_zoo.py vanderpol_alrnn.",
+    ),
     "lorenz": (
         lambda: _trained("lorenz"),
         "PLRNN of 24 units trained on the Lorenz-63 system (10, 28, 8/3), dt = 0.04; outputs are x, y, z. Chaotic.",
