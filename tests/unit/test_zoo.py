@@ -99,13 +99,9 @@ def test_chua_as_a_network_follows_the_same_orbit_as_the_vector_field():
     assert np.abs(exact - solved).max() < 1e-6  # chaotic: errors grow by about e^(0.4 t), the field has kinks
 
 
-def test_flip_flop_network_keeps_three_bits():
-    entry = rt.zoo.entry("flip_flop")
-    points = rt.find_fixed_points(entry.model)
-    outputs = entry.model.outputs(points.points[points.stable])
-    assert {tuple(np.sign(x)) for x in outputs} == {(a, b, c) for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)}
-    np.testing.assert_allclose(np.abs(outputs), 1.0, rtol=0, atol=0.1)
-    assert len(outputs) == 8
+@pytest.mark.parametrize("name", ["flip_flop", "flip_flop_relu"])
+def test_flip_flop_networks_keep_three_bits(name):
+    entry = rt.zoo.entry(name)
     inputs, targets, mask = rt.learn.FlipFlop(num_bits=3).batch(32, seed=5)
     z, right, counted = np.zeros((32, 100)), 0, 0
     for k in range(inputs.shape[1]):
@@ -113,3 +109,10 @@ def test_flip_flop_network_keeps_three_bits():
         right += (np.sign(entry.model.outputs(z)) == targets[:, k])[mask[:, k] > 0].sum()
         counted += (mask[:, k] > 0).sum()
     assert right >= 0.99 * counted
+    for _ in range(1000):
+        z = entry.model.step(z)
+    points = rt.find_fixed_points(entry.model, complete=False, starts=z)
+    outputs = entry.model.outputs(points.points[points.stable])
+    assert {tuple(np.sign(x)) for x in outputs} == {(a, b, c) for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)}
+    np.testing.assert_allclose(np.abs(outputs), 1.0, rtol=0, atol=0.1)
+    assert len(outputs) == 8

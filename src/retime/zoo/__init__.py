@@ -144,6 +144,11 @@ _ENTRIES = {
         "100 tanh units that keep three bits: eight stable points, outputs at the corners of a cube.",
         "Trained by this project: scripts/train_zoo.py flip_flop.",
     ),
+    "flip_flop_relu": (
+        lambda: _stored("flip_flop_relu"),
+        "100 ReLU units that keep three bits: pairs of rival groups, of which the one that is on keeps the other off.",
+        "Trained by this project: scripts/train_zoo.py flip_flop_relu.",
+    ),
     "vanderpol_alrnn": (
         lambda: _stored("vanderpol_alrnn"),
         "Almost-linear network of 12 units, 6 of them ReLU, fitted to the van der Pol oscillator (mu = 2), dt = 0.1. Limit cycle.",
