@@ -113,6 +113,11 @@ def _relu() -> tuple[ReluRNN, Array]:
 
 
 _ENTRIES = {
+    "adding": (
+        lambda: _stored("adding"),
+        "GRU of 32 units that adds the two marked numbers of a sequence of 50.",
+        "Trained by this project: scripts/train_zoo.py adding.",
+    ),
     "chua": (
         systems.chua_system,
         "Chua's circuit (15.6, 28, -1.142857, -0.71429) as a vector field. Chaotic, piecewise linear.",
