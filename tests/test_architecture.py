@@ -309,19 +309,16 @@ KINDS = {
 }
 KINDS |= {"DerivedSystem", "Discrete", "Continuous"}
 ASKED = {  # how often the kind of a system is asked outside simulation/motion.py, models/ and io/, and why
-    "analysis/basins/arrivals.py": (1, "a cycle of a map has a period in steps, a state at rest of a flow has none"),
-    "analysis/basins/bounded_sets.py": (1, "samples of a flow are correlated: fewer of them are looked at"),
-    "analysis/basins/census.py": (3, "a flow is given longer horizons by thinning samples; limit cycles are of flows"),
-    "analysis/basins/dynamics.py": (4, "a quarter of a horizon is a number of steps or a time"),
-    "analysis/basins/endings.py": (1, "of a smooth flow a limit cycle is solved for along its own solver"),
-    "analysis/basins/find.py": (1, "periods are whole numbers of steps, or times"),
+    "analysis/basins/dynamics.py": (
+        1,
+        "the horizon of a map is a number of steps, that of a flow a time measured by its rate",
+    ),
     "analysis/branches/grid.py": (1, "orbits of maps are read for periods, those of flows for rest"),
     "analysis/branches/pattern_equation.py": (1, "multipliers of a map can be -1"),
     "analysis/branches/scanning.py": (
         3,
         "cycles of maps are followed; states of a flow are sampled in time; outputs of a linear system",
     ),
-    "analysis/cycles/find.py": (1, "cycles of steps, or limit cycles"),
     "analysis/exponents/lyapunov.py": (1, "growth by step matrices, by saltation, or by a solver"),
     "analysis/overview.py": (1, "an orbit of steps, or of 5,000 intervals"),
     "analysis/view.py": (4, "which regions a system shows to searches with proof"),

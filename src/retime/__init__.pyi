@@ -4,6 +4,7 @@ from . import io as io
 from . import learn as learn
 from . import plots as plots
 from . import zoo as zoo
+from .analysis import Settling as Settling
 from .analysis import analyze as analyze
 from .analysis import boundary_distance as boundary_distance
 from .analysis import compare as compare

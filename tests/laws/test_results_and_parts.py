@@ -34,6 +34,7 @@ UNDRAWN = {  # what has no picture of its own, since those beside it show it
     "Interchange",
     "Plane",
     "RegionFlow",
+    "Settling",
     "SpectralDistance",
     "StateSpaceDivergence",
 }

@@ -2,6 +2,7 @@
 
 from retime.analysis.basins.find import find_basins
 from retime.analysis.basins.result import Attractor, Basins, Plane
+from retime.analysis.basins.settling import Settling
 from retime.analysis.branches.grid import StabilityMap, stability_map
 from retime.analysis.branches.result import Branch, Event, Scan
 from retime.analysis.branches.scanning import scan
@@ -42,6 +43,7 @@ __all__ = [
     "Plane",
     "Regions",
     "Scan",
+    "Settling",
     "SpectralDistance",
     "StabilityMap",
     "StateSpaceDivergence",

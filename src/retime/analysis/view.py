@@ -44,6 +44,11 @@ class AffineView(NamedTuple):
         return time_of(self.step)
 
     @property
+    def unit(self) -> float:
+        """What a period of k steps is k times of: 1 where it counts steps, else their model time."""
+        return 1 if self.dt is not None else float(self.step or 1.0)
+
+    @property
     def is_map(self) -> bool:
         """Whether the form is a map."""
         return self.step is not None

@@ -136,7 +136,6 @@ class SmoothFlow(Motion):
     """A smooth flow: solved by Diffrax."""
 
     is_solved: ClassVar[bool] = True
-    is_compiled: ClassVar[bool] = True
 
     @property
     def clock(self) -> Clock:

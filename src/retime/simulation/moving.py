@@ -31,6 +31,8 @@ class Motion(ABC):
         has_equation: whether its step is one function that JAX differentiates.
         is_compiled: whether its programs are compiled anew for every size of a batch.
         has_choice: whether `switching` is to be chosen.
+        rest_period: the period of what is at rest: one step of a map, no time of a flow; its type is that of periods.
+        density: neighboring states of an orbit that tell about as much as one does: samples of a flow are correlated.
     """
 
     model: Any
@@ -40,6 +42,8 @@ class Motion(ABC):
     is_event_driven: ClassVar[bool] = False
     has_equation: ClassVar[bool] = False
     horizon: ClassVar[str] = "duration"
+    rest_period: ClassVar[float] = 0.0
+    density: ClassVar[int] = 4
 
     @property
     def has_choice(self) -> bool:
@@ -82,9 +86,9 @@ class Motion(ABC):
         """dF/dz `(n, n)` at one state."""
         return self.model.jacobian(z, s)
 
-    def span(self, steps: int, duration: Any) -> dict[str, Any]:
-        """The horizon as `simulate` takes it: so many steps, or the ends of so much model time."""
-        return {"times": [0.0, duration]}
+    def span(self, steps: int, duration: Any, samples: int = 1) -> dict[str, Any]:
+        """The horizon as `simulate` takes it: so many steps, or so much model time with its ends and what lies between samples."""
+        return {"times": np.linspace(0.0, duration, samples + 1)}
 
     def held_input(self, s: Array, count: int) -> Any:
         """A constant input `(m,)` for `count` steps, or intervals of time."""
@@ -97,8 +101,10 @@ class Steps(Motion):
 
     is_stepped: ClassVar[bool] = True
     horizon: ClassVar[str] = "steps"
+    rest_period: ClassVar[float] = 1
+    density: ClassVar[int] = 1
 
-    def span(self, steps: int, duration: Any) -> dict[str, Any]:
+    def span(self, steps: int, duration: Any, samples: int = 1) -> dict[str, Any]:
         """The horizon as `simulate` takes it: so many steps."""
         return {"steps": steps}
 
