@@ -81,7 +81,16 @@ def test_the_dynamics_example_draws_its_picture(tmp_path):
 @pytest.mark.slow
 def test_the_flip_flop_example_trains_and_draws(tmp_path):
     r = subprocess.run(
-        [sys.executable, ROOT / "examples" / "flip_flop.py", "--out", tmp_path, "--weights", tmp_path, "--updates", "2"],
+        [
+            sys.executable,
+            ROOT / "examples" / "flip_flop.py",
+            "--out",
+            tmp_path,
+            "--weights",
+            tmp_path,
+            "--updates",
+            "2",
+        ],
         capture_output=True,
         text=True,
         check=False,
