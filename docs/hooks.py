@@ -115,7 +115,7 @@ COSTS = {
 }  # seconds, bytes and shares of time: how fast, not what is found
 
 
-METHODS = {"Settling"}  # method objects whose fields are thresholds of a search
+METHODS = {"Arclength", "Multistart", "Settling"}  # method objects whose fields are thresholds of a search
 
 
 def tolerances(source: Path) -> list[tuple[str, str, str, str]]:
@@ -170,7 +170,7 @@ def tolerance_tables(docs: Path) -> str:
 
 def citations() -> str:
     """The BibTeX entries that `retime cite` prints."""
-    from retime.cli.citation import ENTRIES
+    from retime.cli.collection import ENTRIES
 
     return "```bibtex\n" + "\n\n".join(entry for _, entry in ENTRIES.values()) + "\n```"
 

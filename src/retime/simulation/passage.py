@@ -1,4 +1,7 @@
-"""How an orbit passes the boundaries of its regions, and how its end moves with its start."""
+"""How an orbit passes the boundaries of its regions, and how its end moves with its start; what it follows along a boundary.
+
+Source: filippov1988; docs/theory/flows.md.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ from retime.core.arrays import Array
 from retime.simulation import saltation
 from retime.simulation.arrays import form_arrays
 from retime.simulation.boundaries import set_side
-from retime.simulation.filippov import Sides, filippov
 from retime.simulation.motion import Motion, motion_of
 from retime.simulation.trajectories import simulate
 from retime.simulation.variational import SAMPLES, Flown, SmoothFlow
@@ -231,3 +233,21 @@ def turns(
 def _parallel(rows: Array) -> bool:
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return bool((np.abs(np.abs(unit @ unit[0]) - 1) < 1e-12).all())
+
+
+class Sides(NamedTuple):
+    """The fields of the two sides of a boundary, without auxiliary states: W `(n, n)`, h `(n,)` where the unit is off and on."""
+
+    W_off: Array
+    h_off: Array
+    W_on: Array
+    h_on: Array
+
+
+def filippov(sides: Sides, normal: Array, z: Array) -> tuple[Array, Array]:
+    """The field alpha f+ + (1 - alpha) f- `(n,)` at z, alpha = a- / (a- - a+), a the speed along `normal`, and its derivative `(n, n)`."""
+    off, on = sides.W_off @ z + sides.h_off, sides.W_on @ z + sides.h_on
+    below, above = normal @ off, normal @ on
+    alpha = below / (below - above)
+    change = ((1.0 - alpha) * (normal @ sides.W_off) + alpha * (normal @ sides.W_on)) / (below - above)
+    return off + alpha * (on - off), sides.W_off + alpha * (sides.W_on - sides.W_off) + np.outer(on - off, change)

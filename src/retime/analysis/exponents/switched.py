@@ -61,12 +61,10 @@ class _Seen(NamedTuple):
     @classmethod
     def of_record(cls, r: record.Record) -> _Seen:
         """While it goes on: sliding that has not ended yet has end inf."""
-        switches, slides, now = r.integers[record.SWITCHES], r.slides[: r.integers[record.SLIDES]], r.reals[record.TIME]
-        if r.integers[record.SLIDING] >= 0:
-            slides = np.vstack([slides, [r.reals[record.SLIDE_START], np.inf, r.integers[record.SLIDING]]])
-        return cls(
-            int(r.integers[record.NEXT_TIME]), float(now), r.switch_times[:switches], r.switch_units[:switches], slides
-        )
+        switches, slides, now = r.at.switches, r.slides[: r.at.slides], r.at.time
+        if r.at.sliding >= 0:
+            slides = np.vstack([slides, [r.at.slide_start, np.inf, r.at.sliding]])
+        return cls(int(r.at.next_time), float(now), r.switch_times[:switches], r.switch_units[:switches], slides)
 
     @classmethod
     def of_runs(cls, runs: Runs) -> _Seen:
