@@ -18,7 +18,6 @@ from typing import Annotated, Any
 
 import typer
 
-from retime.cli import learning
 from retime.cli.endings import reported
 
 app = typer.Typer(
@@ -227,37 +226,4 @@ def command(*, reads: bool = True, writes: tuple[str, ...] = ()) -> Callable[[Ca
         app.command(name=function.__name__)(reported(call))
         return function
 
-<<<<<<< HEAD
-    level = None if inputs is None else source.numbers(inputs, loaded.model.num_inputs, "--inputs", "inputs")
-    algebra.linearize(loaded, source.base_point(loaded, at), level, output, as_json)
-
-
-@app.command()
-@reported
-def zoo(
-    name: Annotated[str | None, typer.Argument(help="A network to write with -o; default: list them all.")] = None,
-    output: Output = None,
-    as_json: Json = False,
-) -> None:
-    """The networks that ship with retime: list, or write one.
-
-    -o writes the network that is named to a file.
-    """
-    from retime.cli import commands
-
-    commands.zoo(name, output, as_json)
-
-
-@app.command()
-@reported
-def cite(as_json: Json = False) -> None:
-    """How to cite retime and the papers behind it, as BibTeX."""
-    from retime.cli import citation
-
-    citation.cite(as_json)
-
-
-learning.register(app)
-=======
     return register
->>>>>>> main

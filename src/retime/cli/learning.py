@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from retime.cli.app import Page, app
 from retime.cli.endings import reported
 
 
@@ -192,12 +193,6 @@ def fit(
     _run(work, output, checkpoint, as_json)
 
 
-def register(app: typer.Typer) -> None:
-    """Add both commands."""
-    for command in (train, fit):
-        app.command()(reported(command))
-
-
 _TASKS = {
     "flipflop": "FlipFlop",
     "logic": "PulseLogic",
@@ -237,25 +232,24 @@ def _rates(text: str) -> Any:
 
 def _run(work: Any, output: Path, checkpoint: Path | None, as_json: bool) -> None:
     """Train, write, print; exit code 1 unless it ended by itself."""
-    import retime as rt
-    from retime.cli.commands import emit
-    from retime.cli.source import check_output
     from retime.core.rendering import paragraph
 
-    check_output(output, ("", ".npz"))
+    page = Page(as_json, output)
+    page.check(("", ".npz"))
     if not os.access(output.parent, os.W_OK):
         raise PermissionError(f"-o: the folder {output.parent} cannot be written.")
     kept = output.with_name(output.name + ".checkpoint") if checkpoint is None else checkpoint
     found = work(checkpoint=kept)
-    written = str(rt.save(found.model, output))
+    page.save(found.model)
     done = found.status in ("completed", "stopped_early")
     if done and checkpoint is None:
         kept.unlink(missing_ok=True)
-    if as_json:
-        emit({**found.to_dict(), "output": written, "checkpoint": str(kept) if kept.exists() else None})
-    else:
-        title, _, table = repr(found).partition("\n")
-        print(f"{paragraph(title)}\n{table}\n\nWritten: {written}")
-        if not done and kept.exists():
-            print(f"--resume goes on from {kept}")
+    title, _, table = repr(found).partition("\n")
+    page.say(f"{paragraph(title)}\n{table}")
+    note = f"\n--resume goes on from {kept}" if not done and kept.exists() else ""
+    page.end({**found.to_dict(), "output": page.written, "checkpoint": str(kept) if kept.exists() else None}, note)
     raise typer.Exit(0 if done else 1)
+
+
+for _command in (train, fit):
+    app.command()(reported(_command))

@@ -16,12 +16,9 @@ __all__ = [
     "attractor",
     "basins",
     "bifurcation_diagram",
-<<<<<<< HEAD
-    "connectivity",
-=======
     "boundary_distance",
     "branch",
->>>>>>> main
+    "connectivity",
     "cycle",
     "cycles",
     "errors",
@@ -30,11 +27,8 @@ __all__ = [
     "fixed_set",
     "multipliers",
     "phase_plane",
-<<<<<<< HEAD
     "population",
-=======
     "power_spectra",
->>>>>>> main
     "region_map",
     "spectrum",
     "stability_map",
