@@ -148,7 +148,7 @@ BAD = {
     "state_noise": ["1", float("nan"), -1.0],
     "weight_decay": ["1", float("nan"), -1.0],
     "rate_penalty": ["1", float("nan"), -1.0],
-    "learning_rate": [*NUMBER, 0.0],
+    "learning_rate": ["1", float("nan"), -1.0, 0.0],
     "clip": [*NUMBER, 0.0],
     "gain": [*NUMBER, 0.0],
     "initial": ["zeros", 3],

@@ -3,6 +3,7 @@
 from retime.plots.basins import attractor, basins
 from retime.plots.cycles import cycle, cycles
 from retime.plots.learning import task, training
+from retime.plots.networks import connectivity, population, trial, weight_spectrum, weights
 from retime.plots.orbits import errors, phase_plane, stability_region, state_space, time_series
 from retime.plots.overview import analysis
 from retime.plots.parameters import bifurcation_diagram, branch, stability_map
@@ -17,6 +18,7 @@ __all__ = [
     "bifurcation_diagram",
     "boundary_distance",
     "branch",
+    "connectivity",
     "cycle",
     "cycles",
     "errors",
@@ -25,6 +27,7 @@ __all__ = [
     "fixed_set",
     "multipliers",
     "phase_plane",
+    "population",
     "power_spectra",
     "region_map",
     "spectrum",
@@ -35,4 +38,7 @@ __all__ = [
     "time_series",
     "training",
     "transition_graph",
+    "trial",
+    "weight_spectrum",
+    "weights",
 ]
