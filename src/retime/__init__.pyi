@@ -4,6 +4,8 @@ from . import io as io
 from . import learn as learn
 from . import plots as plots
 from . import zoo as zoo
+from .analysis import Arclength as Arclength
+from .analysis import Multistart as Multistart
 from .analysis import Settling as Settling
 from .analysis import analyze as analyze
 from .analysis import boundary_distance as boundary_distance

@@ -4,6 +4,7 @@ from retime.analysis.basins.find import find_basins
 from retime.analysis.basins.result import Attractor, Basins, Plane
 from retime.analysis.basins.settling import Settling
 from retime.analysis.branches.grid import StabilityMap, stability_map
+from retime.analysis.branches.method import Arclength
 from retime.analysis.branches.result import Branch, Event, Scan
 from retime.analysis.branches.scanning import scan
 from retime.analysis.comparison.conversions import ConversionReport, conversion_report
@@ -14,6 +15,7 @@ from retime.analysis.cycles.result import Cycle, Cycles
 from retime.analysis.exponents.lyapunov import lyapunov_spectrum, max_exponent
 from retime.analysis.exponents.result import History, LyapunovSpectrum
 from retime.analysis.fixed_points.find import find_fixed_points
+from retime.analysis.fixed_points.method import Multistart
 from retime.analysis.fixed_points.result import FixedPoint, FixedPoints, FixedSet
 from retime.analysis.overview import Analysis, analyze
 from retime.analysis.reconstruction.divergence import StateSpaceDivergence, state_space_divergence
@@ -26,6 +28,7 @@ from retime.analysis.regions.visits import VisitedRegions, visited_regions
 __all__ = [
     "Agreement",
     "Analysis",
+    "Arclength",
     "Attractor",
     "Basins",
     "BoundaryDistance",
@@ -42,6 +45,7 @@ __all__ = [
     "FixedSet",
     "History",
     "LyapunovSpectrum",
+    "Multistart",
     "Plane",
     "Regions",
     "Scan",

@@ -36,6 +36,10 @@ class Patience:
             self.ended = SearchStatus.TIME_LIMIT
         return self.ended is not None
 
+    def part(self, share: float) -> Patience:
+        """Patience for a share of the time that is left."""
+        return Patience(self.deadline - (1.0 - share) * self.left if self.left < float("inf") else self.deadline)
+
     def check(self, seconds: float = 0.0) -> None:
         """To be called between parts of the work: whether there is time left, so many seconds of it for the next part."""
         if self.is_over() or seconds > self.left:

@@ -89,6 +89,8 @@ def plain(value: Any) -> Any:
         return [plain(v) for v in value]
     if isinstance(value, np.generic):
         return plain(value.item())
+    if isinstance(value, str):  # a status, too
+        return str(value)
     if isinstance(value, complex):
         return plain([value.real, value.imag])
     if isinstance(value, float) and not np.isfinite(value):

@@ -99,3 +99,22 @@ class FromOptax:
             return optax.apply_updates(vector, change), state
 
         return jax.jit(apply)
+
+
+@dataclass(frozen=True)
+class Clipped:
+    """A rule whose gradient is shortened to a norm of at most `most`."""
+
+    rule: Any
+    most: float
+
+    def init(self, vector: Array) -> Any:
+        """The state of the rule."""
+        return self.rule.init(vector)
+
+    def apply(self, vector: Array, state: Any, gradient: Array, number: int) -> tuple[Array, Any]:
+        """The vector after an update, and the state."""
+        norm = float(np.linalg.norm(gradient))
+        if norm > self.most:
+            gradient = gradient * gradient.dtype.type(self.most / norm)
+        return self.rule.apply(vector, state, gradient, number)

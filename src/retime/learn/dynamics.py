@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.system import System
 from retime.core.time import Discrete
-from retime.learn.networks import Network, Parameters, Start
+from retime.learn.networks import Network, Parameters, Start, network
 from retime.learn.windows import Windows
 
 STRETCH = 50  # steps along which the growth of errors is measured
@@ -42,6 +43,11 @@ class Dynamics(ABC):
     setting: Setting
     needs_equal_times: ClassVar[bool] = True
     takes_inputs: ClassVar[bool] = True
+
+    @classmethod
+    def network(cls, family: str, n: int, m: int, N: int, options: Mapping[str, Any]) -> Network:
+        """The family with its sizes, and its options checked."""
+        return network(family, n, m, N, options)
 
     @property
     def net(self) -> Network:
@@ -97,12 +103,21 @@ class Dynamics(ABC):
             windows.inputs.astype(np.float64).transpose(1, 2, 0),
         )
         z, total, steps = self.first(p, x[0]), 0.0, min(windows.steps, STRETCH)
-        jacobian: Any = getattr(model, "jacobian")  # noqa: B009  families of maps and flows have it, the protocol has not
         for t in range(steps):
-            z = self.forced(p, z, x[t])
-            total = total + jacobian(z, s[t])
-            z = self.advance(model, z, s[t], windows.times[t + 1] - windows.times[t])
+            z, elapsed = self.forced(p, z, x[t]), windows.times[t + 1] - windows.times[t]
+            total = total + self.step_jacobian(model, z, s[t], elapsed)
+            z = self.advance(model, z, s[t], elapsed)
         return float(np.linalg.norm(total / steps, 2, axis=(-2, -1)).max())
+
+    def step_jacobian(self, model: System, z: Array, s: Array, elapsed: Array) -> Array:
+        """Derivatives `(b, n, n)` of one sample later."""
+        jacobian: Any = getattr(model, "jacobian")  # noqa: B009  families of maps and flows have it, the protocol has not
+        J = jacobian(z, s)
+        if self.needs_equal_times:
+            return J
+        from scipy.linalg import expm
+
+        return expm(J * elapsed[:, None, None])  # of a flow, as long as its region or its linearization is held
 
     def advance(self, model: System, z: Array, s: Array, elapsed: Array) -> Array:
         """States `(b, n)` one sample later; inputs s `(b, m)`; elapsed `(b,)`: model time until that sample."""

@@ -28,7 +28,15 @@ LASTING = 10  # runs from other samples, and their pieces, before a network is k
 STRETCHES = 10  # of such a run whose spectra are compared, at most
 LOST = 1e6  # score from which on a free run left or came to rest
 LEAST = 32  # samples below which distributions and spectra say nothing
+SMOOTH = (
+    1_000  # samples of a free run that irregular ones are compared with, at least: its own distribution is then smooth
+)
 STILL = 1e-6  # a spread below this part of the data's is rest
+
+
+def judged_by(held_out: Recording, whole: Recording) -> Recording:
+    """What is held out, or of samples at irregular times the whole recording where that is too little to have a distribution."""
+    return held_out if whole.is_even or max(map(len, held_out.series)) >= LEAST else whole
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,10 @@ class Judge:
         return self.dynamics.model(own | scaled, self.held_out.mean, self.held_out.std)
 
     def check(self, p: Parameters) -> dict[str, float]:
-        """The record of a check; `score`, smaller is better, is the sum of both distances, or `LOST` and more; for few samples the error."""
+        """The record of a check; `score`, smaller is better, is the sum of both distances, or `LOST` and more; for few samples the error.
+
+        Samples at irregular times have no spectrum: `spectral_distance` is NaN, and the score the divergence alone.
+        """
         model = self.model(p)
         k = max(range(len(self.held_out.series)), key=lambda k: len(self.held_out.series[k]))
         x, known = self.held_out.series[k], self.held_out.known[k].all(axis=1)
@@ -69,6 +80,8 @@ class Judge:
         if lost:
             return {**found, "state_space_divergence": math.inf, "spectral_distance": 1.0, "score": score + LOST}
         D, H = self._distances((x * self.held_out.std + self.held_out.mean)[known][:FREE], run)
+        if not self.held_out.is_even:
+            return {**found, "state_space_divergence": D, "spectral_distance": math.nan, "score": D}
         if self.best[0] > D + H and not inputs.shape[1] and not self._lasts(model, p, x):
             return {**found, "state_space_divergence": math.inf, "spectral_distance": 1.0, "score": score + LOST}
         self.best[0] = min(self.best[0], D + H)
@@ -102,7 +115,10 @@ class Judge:
     def _free_run(self, model: System, z0: Array, k: int, inputs: Array) -> Array:
         """Outputs `(T, N)`: under the inputs of the held-out part, or of a long run without any after its first tenth."""
         steps = min(len(self.held_out.series[k]), FREE)
+        if not self.held_out.is_even:
+            steps = max(steps, SMOOTH)
         if inputs.shape[1]:
+            steps = min(steps, len(inputs))
             return _run(model, z0, self.held_out.times[k][:steps], inputs[: steps - 1], steps)
         total = min(LONG, LONGER * steps) if isinstance(model.time, Discrete) else 2 * steps
         return _run(model, z0, np.arange(total) * self.held_out.dt, None, max(total - total // 10, steps))

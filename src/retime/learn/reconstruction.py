@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,13 +18,13 @@ from retime.core.clock import work_seconds
 from retime.core.equation import double_precision
 from retime.core.quiet import one_blas_thread
 from retime.learn.checkpoint import Checkpoint
-from retime.learn.descent import FromOptax, Packing, RAdam
+from retime.learn.descent import Clipped, FromOptax, Packing, RAdam
 from retime.learn.dynamics import Dynamics, Setting
 from retime.learn.fitted import FITTED, LINEAR
 from retime.learn.forcing import AdaptiveForcing, Forcing, GeneralizedForcing
-from retime.learn.judging import Judge
+from retime.learn.judging import Judge, judged_by
 from retime.learn.loop import Loop, dtype_of, ending
-from retime.learn.networks import Parameters, network
+from retime.learn.networks import Parameters
 from retime.learn.recordings import Recording, recording
 from retime.learn.regularization import ManifoldAttractor
 from retime.learn.result import Fit
@@ -48,6 +49,7 @@ def fit(
     noise: float = 0.0,
     learning_rate: float | tuple[float, float] = (3e-3, 1e-5),
     optimizer: Any = None,
+    clip: float = math.inf,
     inputs: Any = None,
     times: Any = None,
     dt: float | None = None,
@@ -71,20 +73,23 @@ def fit(
 
     Args:
         series: `(T, N)`, a list of such recordings, a DataFrame or DataArray, or a file (.npy, .csv with or without a header, .mat).
-        family: alrnn (with `num_relu`), plrnn, shallow_plrnn (with `num_hidden`, `clipped`), dendritic_plrnn (with `num_bases`), gru.
+        family: alrnn (with `num_relu`), plrnn, shallow_plrnn (with `num_hidden`, `clipped`), dendritic_plrnn (with `num_bases`), gru; in
+            continuous time continuous_plrnn (with `num_relu`, None: all units) through its exact flow, and rate_rnn (with `tau`, where its
+            time constants start, `activation`, `form`) solved by Diffrax.
         num_states: n >= N. epochs: of `batches` updates each, with `batch_size` windows of `sequence` steps.
         forcing: `learn.SparseForcing(every)`, `learn.GeneralizedForcing(alpha)` or `learn.AdaptiveForcing()`; None for the second with 0.05.
         regularization: `learn.ManifoldAttractor(strength, share)`, or None.
         observation: "identity", or "linear": x = B z + b is learned, and forcing moves z by the pseudoinverse of B.
         noise: standard deviation of noise added to the data that forces, in standard deviations of the data.
         learning_rate: first and last, falling exponentially. optimizer: an Optax transformation of the vector of all parameters; None for
-            rectified Adam.
+            rectified Adam. clip: the largest norm of a gradient, to which longer ones are shortened; math.inf for any.
         inputs: external inputs, known at every sample, `(T, m)` or in the ways of `series`; row k acts from sample k to k + 1.
         times: `(T,)` or a list, model time of the samples; equally far apart but for families in continuous time. dt: instead of `times`,
             the time between two samples, 1 by default; the time of one step of the model.
         standardize: give each channel mean 0 and standard deviation 1 for training; undone in the model's readout.
         missing: NaN in `series` are values that were not recorded: neither forced nor scored, never filled in.
         held_out: share of each recording, at its end, that is not trained on and judges the free runs. every: epochs between two such checks.
+            Where fewer than 32 samples at irregular times are held out, the whole recording judges.
         convention: whose bins and spectra judge, see `state_space_divergence`; None for retime's own.
         seed: of the start and of all batches. dtype: "float32" or "float64", of the training; the model has 64 bits.
         patience: checks without a better one after which to stop. time_limit: seconds of work. checkpoint, resume: as for `train`.
@@ -105,10 +110,10 @@ def fit(
     dtype_of(dtype)
     amount("noise", noise)
     seed, limit = seed_of(seed), seconds(time_limit)
-    rule = _rule(optimizer, learning_rate, epochs * batches)
+    rule = _rule(optimizer, learning_rate, clip, epochs * batches)
     data = _recorded(series, inputs, times, dt, missing, standardize)
     dynamics = _dynamics(family, num_states, data, dtype, observation, options)
-    judge = Judge(dynamics, data.split(held_out)[1], _conventions(convention))
+    judge = Judge(dynamics, judged_by(data.split(held_out)[1], data), _conventions(convention))
     known = data.split(held_out)[0]
     if known.shortest < 3:
         raise ValueError(f"`series` leaves {known.shortest} samples to learn from; it is too short.")
@@ -117,7 +122,7 @@ def fit(
     job = _Job(dynamics, cutter, judge, forcing or GeneralizedForcing(ALPHA), regularization, rule, epochs * batches)
     begun = work_seconds()
     with double_precision(), one_blas_thread():
-        rates = "optax" if optimizer is not None else repr(learning_rate)
+        rates = f"{'optax' if optimizer is not None else repr(learning_rate)}, clip {clip!r}"
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint), {**job.identity, "rates": rates})
         between = batches * (every or max(epochs // CHECKS, 1))
         loop = Loop(job.update, job.check, job.updates, between, patience, kept, resume, limit, f"fitting {family}")
@@ -147,13 +152,16 @@ def _check_recipe(
         raise TypeError(f"`regularization` is {regularization!r}; it must be ManifoldAttractor(strength) or None.")
 
 
-def _rule(optimizer: Any, learning_rate: Any, updates: int) -> Any:
+def _rule(optimizer: Any, learning_rate: Any, clip: Any, updates: int) -> Any:
     """What makes a step of a gradient."""
     pair = (
         learning_rate if isinstance(learning_rate, (tuple, list)) and len(learning_rate) == 2 else [learning_rate] * 2
     )
     first, last = (positive("learning_rate", x, "per update, or two of them: first and last") for x in pair)
-    return RAdam(lambda k: first * (last / first) ** (k / updates)) if optimizer is None else FromOptax(optimizer)
+    rule = RAdam(lambda k: first * (last / first) ** (k / updates)) if optimizer is None else FromOptax(optimizer)
+    if isinstance(clip, float) and clip == math.inf:
+        return rule
+    return Clipped(rule, positive("clip", clip, "the largest norm of a gradient; math.inf for any"))
 
 
 def _recorded(series: Any, inputs: Any, times: Any, dt: Any, missing: bool, standardize: bool) -> Recording:
@@ -192,7 +200,7 @@ def _dynamics(
         raise ValueError(
             f"`times` are not equally far apart; {family} takes equal steps. Interpolate the recording, or fit a family in continuous time."
         )
-    net = network(family, num_states, data.num_inputs, data.num_channels, options)
+    net = kind.network(family, num_states, data.num_inputs, data.num_channels, options)
     return kind(Setting(net, dtype, data.dt, observation))
 
 

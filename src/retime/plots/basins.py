@@ -15,6 +15,7 @@ from retime.plots.coordinates import coordinates, known, slice_name
 if TYPE_CHECKING:
     from retime.analysis.basins.result import Attractor, Basins
 
+from retime.plots.space import Space, room
 from retime.plots.style import LEGEND, color_list, ink, legend, new_axes
 
 
@@ -59,6 +60,33 @@ def basins(result: Basins, *, units: Any = None, ax: Axes | None = None) -> Axes
         handles.append(Patch(alpha=0.0, label=f"... {len(shown) - LEGEND} more"))
     legend(ax, handles=handles)
     return ax
+
+
+def attractor(result: Attractor, *, units: Any = None, ax: Any = None) -> Any:
+    """An attractor in state space: a point, a cycle whose points are joined in their order, or samples of a bounded set.
+
+    Args:
+        result: a part of what `find_basins` found.
+        units: one to three indices of states; None: up to three states, or the principal components of the points.
+        ax: where to draw (a 3-d Axes for three coordinates); None makes a new figure.
+
+    Returns:
+        the Axes.
+
+    Raises:
+        ValueError: an attractor without points ("diverged", "undecided"), or units that do not exist.
+    """
+    if not len(result.points):
+        raise ValueError(f"The attractor {result.name!r} has no points, so there is nothing to draw.")
+    shown = coordinates(result.points.shape[1], most=room(ax), units=units, cloud=result.points)
+    space, z, name = Space(ax, shown), shown.of(result.points), result.name.replace("_", " ")
+    is_cycle, is_flow = result.kind == "cycle", isinstance(result.period, float)
+    if is_cycle:
+        space.line(z[[*range(len(z)), 0]], color="C0", lw=1.6 if is_flow else 0.8, label=name if is_flow else None)
+    if not (is_cycle and is_flow):
+        space.dots(z, "o" if is_cycle or len(z) == 1 else ".", "C0", 5 if is_cycle or len(z) == 1 else 2, name)
+    space.finish()
+    return space.ax
 
 
 def _basincolor_list(attractors: Sequence[Attractor]) -> list[Any]:

@@ -87,6 +87,27 @@ def bifurcation_diagram(
     return ax
 
 
+def branch(result: Branch, *, unit: int | None = None, ax: Axes | None = None) -> Axes:
+    """One branch of a scan over its parameter, drawn as `bifurcation_diagram` draws all of them.
+
+    Args:
+        result: a part of what `scan` found. unit: the state that is drawn; None: the first of up to three, or the first principal component.
+        ax: where to draw; None makes a new figure.
+
+    Returns:
+        the Axes.
+
+    Raises:
+        ValueError: a unit that does not exist.
+    """
+    from retime.analysis.branches.result import Scan
+    from retime.core.status import SearchStatus
+
+    found, none = SearchStatus.HEURISTIC, np.zeros(len(result.values), dtype=bool)
+    alone = Scan(result.values, (result,), (), result.parameter, none, None, found, "")
+    return bifurcation_diagram(alone, unit=unit, ax=ax)
+
+
 def stability_map(result: StabilityMap, *, quantity: str = "period", ax: Axes | None = None) -> Axes:
     """A number per place of two parameters as an image, with one color of the color bar per number that occurs.
 

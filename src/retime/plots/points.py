@@ -9,6 +9,7 @@ import numpy as np
 from retime.analysis.view import affine_view
 from retime.core.arrays import Array
 from retime.core.searched import Searched
+from retime.core.tolerances import size_of
 from retime.core.trajectory import Trajectory
 from retime.plots.coordinates import Coordinates, coordinates, in_view, known, subject
 from retime.plots.polygons import clipped
@@ -114,6 +115,29 @@ def _slow_points(space: Space, result: FixedPoints, rest: Array) -> None:
     left = result.outside + int((~near).sum())
     if left:
         space.mention(f"{left} slow point{'s' * (left != 1)} far outside, not drawn")
+
+
+def fixed_set(result: FixedSet, *, units: Any = None, ax: Any = None) -> Any:
+    """A line or plane of fixed points: a piece around its point, in the directions in which it continues.
+
+    Args:
+        result: one of `FixedPoints.continua`.
+        units: one to three indices of states; None: up to three states, or the principal components of the piece.
+        ax: where to draw (a 3-d Axes for three coordinates); None makes a new figure.
+
+    Returns:
+        the Axes.
+
+    Raises:
+        ValueError: units that do not exist.
+    """
+    scale = size_of(result.point)
+    ends = scale * np.concatenate([result.directions.T, -result.directions.T])
+    space = Space(ax, coordinates(len(result.point), most=room(ax), units=units, cloud=result.point + ends))
+    space.dots(space.coordinates.of(result.point[None]), "o", "C2", 5, "point of the set")
+    _continuum(space, result, scale / PIECE, None)
+    space.finish()
+    return space.ax
 
 
 def _is_near(slow: Array, rest: Array) -> Array:

@@ -16,10 +16,11 @@ from retime.plots.coordinates import indices, slice_name
 from retime.plots.polygons import centroid, clipped
 
 if TYPE_CHECKING:
+    from retime.analysis.regions.boundaries import BoundaryDistance
     from retime.analysis.regions.enumeration import Regions
     from retime.analysis.regions.visits import VisitedRegions
 
-from retime.plots.style import COLORS, ink, new_axes
+from retime.plots.style import COLORS, ink, legend, new_axes
 
 LONG_PATTERN = 12  # more bits than this are not written out; the index of the region stands for them
 HEIGHT = 3.1  # of a graph, in radii of its circle
@@ -69,6 +70,37 @@ def transition_graph(visits: VisitedRegions, *, num_regions: int = 12, ax: Axes 
     ax.set_title(f"{len(shown)} of {len(visits)} regions, {100 * share:.3g} % of the time", fontsize="medium")
     ax.set(xlim=(-1.85, 1.85), ylim=(-0.5 * HEIGHT, 0.5 * HEIGHT), aspect="equal")
     ax.set_axis_off()
+    return ax
+
+
+def boundary_distance(result: BoundaryDistance, *, ax: Axes | None = None) -> Axes:
+    """The distance of every sample to the nearest boundary over time, the smallest one marked.
+
+    Args:
+        result: from `boundary_distance`. ax: where to draw; None makes a new figure.
+
+    Returns:
+        the Axes.
+
+    Raises:
+        ValueError: no unit has a boundary.
+    """
+    if not np.isfinite(result.smallest):
+        raise ValueError("No unit has a boundary, so there is no distance to draw.")
+    ax = new_axes(ax)
+    ax.semilogy(result.times, result.distances, lw=1.0)
+    unit = int(result.units[result.where])
+    ax.plot(
+        result.times[result.where[0]],
+        result.smallest,
+        "o",
+        ms=6,
+        color=ink(),
+        mfc="none",
+        label=f"smallest: unit {unit}",
+    )
+    ax.set(xlabel="time", ylabel="distance to the nearest boundary")
+    legend(ax)
     return ax
 
 

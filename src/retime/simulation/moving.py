@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -94,6 +95,11 @@ class Motion(ABC):
         """What is measured of an orbit over `times`: all but its first `skipped` (model time), or what that is by default."""
         return Horizon(0, times, skipped, float(times[0]))
 
+    def late(self, steps: int, count: int, time: float, rate: Callable[[], float]) -> dict[str, Any]:
+        """The horizon of an orbit whose last `count` states are looked at: after a transient of so many steps, or of `time` in units
+        of 1 / rate and as long again for the states."""
+        return {"times": np.concatenate([[0.0], (time + time * np.arange(count) / count) / rate()])}
+
     def held_input(self, s: Array, count: int) -> Any:
         """A constant input `(m,)` for `count` steps; of a flow one piece, so that no step ends at a sample for the input's sake."""
         return Inputs(np.zeros(1), s[None]) if len(s) else None
@@ -130,6 +136,10 @@ class Steps(Motion):
                 f"`times` hold {count} steps of dt = {dt:.6g}, {skip} of them transient; at least one must be left to measure."
             )
         return Horizon(count, times, skip, float(times[0]))
+
+    def late(self, steps: int, count: int, time: float, rate: Callable[[], float]) -> dict[str, Any]:
+        """The horizon of an orbit whose last `count` states are looked at: after a transient of so many steps."""
+        return {"steps": steps + count - 1}
 
     @property
     def clock(self) -> Clock:

@@ -38,6 +38,8 @@ class Attractor(Result):
             along it; largest real part of the eigenvalues (1 / model time) at an equilibrium of a flow; NaN otherwise.
     """
 
+    _plot: ClassVar[str] = "attractor"
+
     kind: str
     period: float
     points: Array

@@ -11,12 +11,11 @@ from retime.analysis.cycles.phase import first_phase, in_order, is_same_cycle, l
 from retime.analysis.cycles.result import Cycle, Cycles
 from retime.analysis.dust import tidy, without_dust
 from retime.analysis.fixed_points.find import ordered
+from retime.analysis.fixed_points.method import Multistart
 from retime.analysis.fixed_points.multistart import search_smooth
 from retime.analysis.fixed_points.newton import (
     CONVERGED,
-    LARGEST_ERROR,
     MEMORY,
-    SINGULAR,
     Problem,
     distinct,
     follow,
@@ -28,7 +27,7 @@ from retime.core.progress import progress
 from retime.core.status import SearchStatus
 from retime.core.tolerances import FAR, SAME_FOLLOWED, size_of, sizes_of
 
-TOLERANCE = 1e-10  # largest distance of the image of a point from the next one, relative to 1 + |z|
+METHOD = Multistart()  # its tolerance: largest distance of the image of a point from the next one
 TRANSIENT, KEPT, MEMBERS = (
     500,
     300,
@@ -134,9 +133,7 @@ class SmoothMapSearch:
 
     def _fixed_points(self) -> None:
         model, s, left = self.problem.model, self.problem.s, self.patience.left
-        found = search_smooth(
-            model, s, num_starts=self.num_starts, tolerance=TOLERANCE, seed=self.seed, time_limit=left
-        )
+        found = search_smooth(model, s, num_starts=self.num_starts, method=METHOD, seed=self.seed, time_limit=left)
         self.starts += found.num_starts
         alone = [k for k, null in enumerate(found.null_directions) if not len(null)]
         self.found[1] = [_Found(found.points[k : k + 1], 0.0, False) for k in alone]
@@ -152,7 +149,7 @@ class SmoothMapSearch:
             return 0
         ring, n = Ring.of(self.problem, k), self.problem.model.num_states
         starts = np.clip(starts.reshape(len(starts), k, n), *self.problem.box).reshape(starts.shape)
-        z, ending = follow(ring, starts, TOLERANCE, self.patience.deadline)
+        z, ending = follow(ring, starts, METHOD, self.patience.deadline)
         self.starts += len(starts)
         cycles = z[ending == CONVERGED].reshape(-1, k, n)
         cycles = [np.roll(c, -first_phase(c), axis=0) for c in cycles if self._is_cycle(c)]
@@ -166,11 +163,11 @@ class SmoothMapSearch:
         """Note a cycle unless it is known, or where the equations vanish far out without a solution; whether it is new."""
         points, solved = row.reshape(ring.k, -1), solutions(ring, row[None])
         size, gap = size_of(row), float(solved.gaps[0])
-        is_singular = gap <= SINGULAR * max(float(solved.sizes[0]), 1.0)
+        is_singular = gap <= METHOD.singular * max(float(solved.sizes[0]), 1.0)
         error = float(solved.residuals[0]) / max(gap, 1e-300)
-        if not is_singular and error > LARGEST_ERROR * size:
+        if not is_singular and error > METHOD.apart * size:
             return False
-        error = min(8.0 * error, LARGEST_ERROR * size)
+        error = min(8.0 * error, METHOD.apart * size)
         known = self.found[ring.k]
         if any(is_same_cycle(points, c.points, SAME_FOLLOWED * size + error + c.error) for c in known):
             return False
