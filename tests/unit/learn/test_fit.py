@@ -181,7 +181,7 @@ def test_bad_series_are_refused(series, message):
         ({"convention": "julia"}, "`convention` is 'julia'"),
         ({"inputs": np.ones((5, 1))}, r"`inputs` has \[5\] rows, `series` \[600\]"),
         ({"inputs": np.zeros((600, 1))}, "`inputs` is zero throughout in channel 0"),
-        ({"inputs": np.full((600, 1), np.nan)}, "`inputs` has values that are not finite"),
+        ({"inputs": np.full((600, 1), np.nan)}, "`inputs` has NaN or infinite values"),
         ({"times": np.arange(5.0)}, r"`times` has \[5\] entries, `series` \[600\] samples"),
         ({"times": np.zeros(600)}, "`times` must be strictly increasing"),
         ({"times": np.arange(600.0) ** 2}, "are not equally far apart; alrnn takes equal steps"),
