@@ -162,10 +162,10 @@ def fit(
     clipped: Clipped = None,
     as_json: Json = False,
 ) -> None:
-    """Reconstruct a dynamical system from a recording, and write the network.
+    """Reconstruct a dynamical system from a recording.
 
-    The network whose free run is most like the end of the recording, which is held out, is kept. Progress goes to stderr; Ctrl-C writes the
-    best network so far (exit code 1), and --resume goes on.
+    The network whose free run is most like the end of the recording, which is held out, is written. Progress goes to stderr; Ctrl-C writes
+    the best network so far (exit code 1), and --resume goes on.
     """
     import retime as rt
 
