@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from retime.convert.by_definition import by_definition
 from retime.convert.certify import certify_regions
 from retime.convert.certify_linear import certify_generator, certify_undone, refuse_delay
 from retime.convert.embeddings import EulerField, FormalLog, certify_embedding
@@ -65,6 +66,8 @@ def to_continuous(
     """
     model = system("to_continuous", model, wanted="a retime model in discrete time, such as PLRNN")
     method = field_method(method)
+    if method is None and (known := by_definition(model, probe(model, states, inputs))) is not None:
+        return known
     _check(model, method)
     if isinstance(method, ZeroOrderHold) and method.delay is None:
         method = MatrixLog()

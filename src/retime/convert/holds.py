@@ -49,6 +49,8 @@ class ZeroOrderHold(Integrator):
         """
         if self.delay is not None:
             return _held_late(model, dt, self.delay)
+        if (solved := model.held(Discrete(dt))) is not None:
+            return solved
         if isinstance(model, RateRNN) and model.activation in ("relu", "linear"):
             model = model.piecewise_affine()
         if isinstance(model, LinearSystem):

@@ -145,6 +145,17 @@ class System(ABC):
     def _input(self, s: Array | None, name: str = "s") -> Array:
         return np.zeros(self.num_inputs) if s is None else _last_axis(name, s, self.num_inputs, "inputs")
 
+    def held(self, time: TimeBase) -> System | None:
+        """The same equation in another time base, exact while the input is held: a flow's map of one step, a map's flow.
+
+        None where the family does not solve it in closed form.
+        """
+        return None
+
+    def integrated(self) -> System | None:
+        """The differential equation that the step was made from, by the definition of the family; None where it names none."""
+        return None
+
     def _combined(self, a: float, b: float, time: TimeBase) -> System | None:
         """The system of this family whose right-hand side is a z + b F(z, s), or None where the family has none."""
         return None
