@@ -24,7 +24,7 @@ def log_norm(J: Array, norm: str = "2") -> float:
     Raises:
         ValueError: a norm other than "1", "2", "inf".
 
-    Source: dahlquist1959; soderlind2006.
+    Source: soderlind2006.
     """
     _check(norm)
     if norm == "2":

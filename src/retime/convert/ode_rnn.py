@@ -15,7 +15,6 @@ from retime.convert.multistep import AdamsBashforth
 from retime.core.arguments import whole
 from retime.core.arrays import Array, positive
 from retime.core.equation import Equation
-from retime.core.errors import ShapeError
 from retime.core.system import SmoothSystem, System
 from retime.core.time import CONTINUOUS, Continuous, Discrete
 from retime.models import DerivedSystem, VectorField
@@ -168,10 +167,7 @@ class _Chain:
     def __call__(self, z: Any, *s: Any) -> Any:
         xp = np if isinstance(z, np.ndarray) else _jax()
         parts = [z[k * self.d : (k + 1) * self.d] for k in range(self.order)]
-        last = xp.asarray(self.f(*parts, *s))
-        if last.shape != (self.d,):
-            raise ShapeError(f"`field` has shape {last.shape}; it must be ({self.d},), as h.")
-        return xp.concatenate([*parts[1:], last])
+        return xp.concatenate([*parts[1:], xp.asarray(self.f(*parts, *s))])
 
     @property
     def __name__(self) -> str:

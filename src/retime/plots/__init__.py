@@ -1,6 +1,7 @@
 """result -> matplotlib Axes. Colors and fonts follow the current style; nothing global is changed."""
 
 from retime.plots.basins import basins
+from retime.plots.cells import cell_stability
 from retime.plots.cycles import cycle, cycles
 from retime.plots.learning import task, training
 from retime.plots.orbits import errors, phase_plane, stability_region, state_space, time_series
@@ -14,6 +15,7 @@ __all__ = [
     "analysis",
     "basins",
     "bifurcation_diagram",
+    "cell_stability",
     "cycle",
     "cycles",
     "errors",
