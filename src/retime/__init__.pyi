@@ -90,6 +90,7 @@ from .models import DendriticPLRNN as DendriticPLRNN
 from .models import DerivedSystem as DerivedSystem
 from .models import DiagonalLinearRNN as DiagonalLinearRNN
 from .models import HopfieldNetwork as HopfieldNetwork
+from .models import LayeredField as LayeredField
 from .models import LeakyRNN as LeakyRNN
 from .models import LinearSystem as LinearSystem
 from .models import Map as Map

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from retime.cli import learning
 from retime.cli.endings import reported
 from retime.cli.reading import reads_a_model
 
@@ -317,3 +318,6 @@ def cite(as_json: Json = False) -> None:
     from retime.cli import citation
 
     citation.cite(as_json)
+
+
+learning.register(app)

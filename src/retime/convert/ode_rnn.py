@@ -121,6 +121,23 @@ class ODERNN(SmoothSystem):
         """The whole state from (h, h', ...): earlier derivatives by steps backward in time."""
         return self._step.start(z, s)
 
+    @property
+    def weights(self) -> dict[str, Array]:
+        """Those of the field, and `log_dt`, the logarithm of the step."""
+        return {**self.field.weights, "log_dt": np.array([np.log(self.dt)])}
+
+    def with_weights(self, weights: dict[str, Any]) -> System:
+        """The same cell with other weights of its field, and another step where `log_dt` is among them."""
+        own = {k: v for k, v in weights.items() if k != "log_dt"}
+        dt = float(np.exp(np.asarray(weights["log_dt"])[0])) if "log_dt" in weights else self.dt
+        return dataclasses.replace(self, field=self.field.with_weights(own), time=Discrete(dt))
+
+    def substituted(self, parameters: Any, weights: dict[str, Any]) -> Any:
+        """The parameters of its equation with these weights in place of its own."""
+        own = {k: v for k, v in weights.items() if k != "log_dt"}
+        dt = _jax().exp(weights["log_dt"][0]) if "log_dt" in weights else parameters["dt"]
+        return {"inner": self.field.substituted(parameters["inner"], own), "dt": dt}
+
     def _equation(self) -> Equation:
         return self.method.equation(self._base, self.dt)
 

@@ -12,6 +12,7 @@ from retime.models.flow import PiecewiseAffineFlow
 from retime.models.function import Map, VectorField
 from retime.models.gated import GRU, LSTM
 from retime.models.hopfield import HopfieldNetwork
+from retime.models.layered import LayeredField
 from retime.models.linear import LinearSystem
 from retime.models.min_gru import MinGRU
 from retime.models.oscillatory import CoupledOscillatoryRNN
@@ -49,6 +50,7 @@ FAMILIES = {
         MinGRU,
         DeltaRule,
         QUNN,
+        LayeredField,
     )
 }
 """Families that are their parameters, by the name that files and `load(family=...)` use."""
@@ -68,6 +70,7 @@ __all__ = [
     "DerivedSystem",
     "DiagonalLinearRNN",
     "HopfieldNetwork",
+    "LayeredField",
     "LeakyRNN",
     "LinearSystem",
     "Map",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
 from retime.core.arrays import Array, real_array, refuse_masked
 from retime.core.canonical import PiecewiseAffineForm
+from retime.core.equation import Equation
 from retime.core.errors import CertificateError, ShapeError
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import Discrete, TimeBase
@@ -96,8 +98,19 @@ class DiagonalLinearRNN(PiecewiseAffineSystem):
         E = np.concatenate([self.B[..., 0], self.B[..., 1]])
         return PiecewiseAffineForm(A, np.zeros((n, 0)), np.zeros((0, n)), np.zeros(n), np.zeros(0), E, np.zeros((0, m)))
 
+    @cached_property
+    def equation(self) -> Equation:
+        """The right-hand side for JAX, state by state instead of by a matrix."""
+        return Equation(_diagonal, {"eigenvalues": self.eigenvalues, "B": self.B})
+
     def _details(self) -> list[str]:
         return [f"{len(self.eigenvalues)} complex"]
+
+
+def _diagonal(xp: Any, p: Any, z: Any, s: Any) -> Any:
+    N = z.shape[0] // 2
+    (re, im), (x, y) = p["eigenvalues"].T, (z[:N], z[N:])
+    return xp.concatenate([re * x - im * y + p["B"][..., 0] @ s, im * x + re * y + p["B"][..., 1] @ s])
 
 
 def phi(x: Array) -> Array:

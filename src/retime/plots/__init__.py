@@ -4,6 +4,7 @@ from retime.plots.basins import basins
 from retime.plots.cells import cell_stability
 from retime.plots.cycles import cycle, cycles
 from retime.plots.learning import task, training
+from retime.plots.networks import connectivity, population, trial, weight_spectrum, weights
 from retime.plots.orbits import errors, phase_plane, stability_region, state_space, time_series
 from retime.plots.overview import analysis
 from retime.plots.parameters import bifurcation_diagram, stability_map
@@ -16,6 +17,7 @@ __all__ = [
     "basins",
     "bifurcation_diagram",
     "cell_stability",
+    "connectivity",
     "cycle",
     "cycles",
     "errors",
@@ -23,6 +25,7 @@ __all__ = [
     "fixed_points",
     "multipliers",
     "phase_plane",
+    "population",
     "region_map",
     "spectrum",
     "stability_map",
@@ -32,4 +35,7 @@ __all__ = [
     "time_series",
     "training",
     "transition_graph",
+    "trial",
+    "weight_spectrum",
+    "weights",
 ]
