@@ -1,0 +1,106 @@
+"""Cells from differential equations that can be trained by name: where they start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from retime.convert import ODERNN, AdamsBashforth, RungeKutta
+from retime.convert.tableaux import DORMAND_PRINCE, EULER, HEUN, RK3, RK4
+from retime.core.system import System
+from retime.core.time import Discrete
+from retime.models import (
+    QUNN,
+    AntisymmetricRNN,
+    CoupledOscillatoryRNN,
+    DeltaRule,
+    DiagonalLinearRNN,
+    LayeredField,
+    MinGRU,
+    UnitaryRNN,
+)
+
+STAGES = {1: EULER, 2: HEUN, 3: RK3, 4: RK4, 6: DORMAND_PRINCE}
+"""The methods of ODERNN by their number of stages."""
+
+Build = Callable[[np.random.Generator, int, int, Mapping[str, Any]], System]
+
+
+def _input_weights(rng: np.random.Generator, n: int, m: int) -> Any:
+    return rng.normal(size=(n, m)) / np.sqrt(max(m, 1))
+
+
+def antisymmetric(rng: np.random.Generator, n: int, m: int, options: Mapping[str, Any]) -> System:
+    """K of size 1 over the square root of n; dt 0.1."""
+    W = rng.normal(size=(n, n)) / np.sqrt(n)
+    return AntisymmetricRNN(W, _input_weights(rng, n, m), np.zeros(n), gamma=options["gamma"], time=Discrete(options["dt"]))
+
+
+def oscillators(rng: np.random.Generator, n: int, m: int, options: Mapping[str, Any]) -> System:
+    """n / 2 oscillators, weights uniform as its authors draw them."""
+    q = n // 2
+    W, V = rng.uniform(-1, 1, size=(2, q, q)) / np.sqrt(q)
+    return CoupledOscillatoryRNN(
+        W, V, rng.uniform(-1, 1, size=(q, m)), np.zeros(q), gamma=options["gamma"], epsilon=options["epsilon"], time=Discrete(options["dt"])
+    )
+
+
+def unitary(rng: np.random.Generator, n: int, m: int, options: Mapping[str, Any]) -> System:
+    """Rotations by angles up to pi in planes, and small biases of moduli."""
+    W = np.zeros((n, n))
+    k = np.arange(0, n - 1, 2)
+    W[k, k + 1] = rng.uniform(-np.pi, np.pi, size=len(k)) / 2.0
+    return UnitaryRNN(W, _input_weights(rng, n, m), np.full(n, -0.01))
+
+
+def diagonal(rng: np.random.Generator, n: int, m: int, options: Mapping[str, Any]) -> System:
+    """n / 2 complex multipliers in the ring from `radius` to 1, uniform in area, inputs scaled as by LRU's gamma."""
+    N, low = n // 2, options["radius"]
+    size = np.sqrt(rng.uniform(low**2, 0.999**2, size=N))
+    w = size * np.exp(1j * rng.uniform(0, np.pi / 10, size=N))
+    B = (rng.normal(size=(N, m)) + 1j * rng.normal(size=(N, m))) / np.sqrt(2 * max(m, 1))
+    return DiagonalLinearRNN(w, np.sqrt(1 - size**2)[:, None] * B)
+
+
+def min_gru(rng: np.random.Generator, n: int, m: int, options: Mapping[str, Any]) -> System:
+    """Gates that are nearly closed: units that forget within 7 steps, and within 400."""
+    gate = -np.linspace(2.0, 6.0, n)
+    return MinGRU(_input_weights(rng, n, m), gate, _input_weights(rng, n, m), np.zeros(n))
+
+
+def delta_rule(rng: np.random.Generator, n: int, m: int, options: Mapping[str, Any]) -> System:
+    """Keys and values of equal length, the square root of n."""
+    d = max(int(np.sqrt(n)), 1)
+    return DeltaRule(_input_weights(rng, d, m), _input_weights(rng, max(n // d, 1), m), method=options["method"], normalize=True)
+
+
+def ode_rnn(rng: np.random.Generator, n: int, m: int, options: Mapping[str, Any]) -> System:
+    """One layer of tanh units with an antisymmetric start, of order t with n / t positions; damped oscillators for t = 2."""
+    t, stages, k = options["order"], options["stages"], options["multistep"]
+    d = n // t
+    method = AdamsBashforth(k) if k else RungeKutta(STAGES[stages])
+    W = rng.normal(size=(d, d)) / np.sqrt(d)
+    field = LayeredField(((W - W.T) / np.sqrt(2.0), np.eye(d)), (np.zeros(d), np.zeros(d)), _input_weights(rng, d, m), leak=options["leak"])
+    return ODERNN(field, method, dt=options["dt"], order=t)
+
+
+def qunn(rng: np.random.Generator, n: int, m: int, options: Mapping[str, Any]) -> System:
+    """As many qubits as fit."""
+    t = options["memory"]
+    Q = max(int(np.log2(max(n // t, 4))) - 1, 1)
+    return QUNN(Q, t, m, gain=options["gain"], seed=int(rng.integers(2**31)))
+
+
+CELLS: dict[str, tuple[Build, Mapping[str, Any]]] = {
+    "antisymmetric_rnn": (antisymmetric, {"gamma": 0.01, "dt": 0.1}),
+    "cornn": (oscillators, {"gamma": 2.7, "epsilon": 4.7, "dt": 0.05}),
+    "unitary_rnn": (unitary, {}),
+    "diagonal_linear": (diagonal, {"radius": 0.9}),
+    "min_gru": (min_gru, {}),
+    "delta_rule": (delta_rule, {"method": "euler"}),
+    "odernn": (ode_rnn, {"stages": 4, "order": 1, "dt": 0.1, "leak": 0.0, "multistep": 0}),
+    "qunn": (qunn, {"memory": 1, "gain": 0.1}),
+}
+"""How each cell starts, and its options with their defaults."""
