@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retime.convert.integrators import Integrator, Interchanges
+from retime.convert.integrators import Integrator
 from retime.core.arrays import Array
 from retime.core.equation import Equation
 from retime.core.system import System
@@ -32,7 +32,6 @@ class FrozenRelaxation(Integrator):
 
     kind: str = "exponential"
     order: ClassVar[float] = 1
-    interchanges: ClassVar[Interchanges] = "equilibrium"
 
     def __post_init__(self) -> None:
         if self.kind not in ("exponential", "implicit"):
@@ -55,11 +54,9 @@ class FrozenRelaxation(Integrator):
         law = base.law  # type: ignore[attr-defined]
         return Equation(_Frozen(law, self.kind), {"inner": base.equation.parameters, "dt": np.float64(dt)})
 
-    def amplification(self, z: Array) -> Array:
-        """|exp(z)| or 1 / |1 - z|."""
-        z = np.asarray(z)
-        with np.errstate(divide="ignore", over="ignore"):
-            return np.exp(np.real(z)) if self.kind == "exponential" else 1.0 / np.abs(1.0 - z)
+    def rational(self) -> tuple[Array, Array] | None:
+        """1 / (1 - z) of the implicit kind; the other is exp(z)."""
+        return None if self.kind == "exponential" else (np.array([1.0]), np.array([1.0, -1.0]))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retime.convert.integrators import Integrator, Interchanges
+from retime.convert.integrators import Integrator
+from retime.convert.tableaux import EULER
 from retime.core.arrays import Array
 from retime.core.equation import Equation
 from retime.core.system import System
@@ -32,7 +33,6 @@ class PartitionedEuler(Integrator):
 
     parts: tuple[int, ...] = (1, 0)
     order: ClassVar[float] = 1
-    interchanges: ClassVar[Interchanges] = "equilibrium"
 
     def __post_init__(self) -> None:
         parts: Any = self.parts
@@ -57,9 +57,9 @@ class PartitionedEuler(Integrator):
         inner = base.equation
         return Equation(_InTurn(inner.function, self.parts), {"inner": inner.parameters, "dt": np.float64(dt)})
 
-    def amplification(self, z: Array) -> Array:
-        """|1 + z|, of parts that do not act on each other."""
-        return np.abs(1 + np.asarray(z))
+    def rational(self) -> tuple[Array, Array]:
+        """1 + z, of parts that do not act on each other."""
+        return EULER.rational()
 
     def largest_factor(self, J: Array, L: Array | None, dt: float) -> float:
         """Spectral radius of the step of dz/dt = J z, where every mode of J decays; else 0."""
@@ -102,7 +102,6 @@ class LieSplitting(Integrator):
 
     terms: tuple[System, ...]
     order: ClassVar[float] = 1
-    interchanges: ClassVar[Interchanges] = "equilibrium"
 
     def discretize(self, model: System, dt: float) -> System:
         """The map of one step.
@@ -123,10 +122,6 @@ class LieSplitting(Integrator):
 
         steps = [ZeroOrderHold().discretize(term, dt).equation for term in self.terms]
         return Equation(_OneAfterAnother(tuple(e.function for e in steps)), [e.parameters for e in steps])
-
-    def amplification(self, z: Array) -> Array:
-        """|exp(z)|, of terms that commute."""
-        return np.exp(np.real(z))
 
     def __repr__(self) -> str:
         return f"LieSplitting({len(self.terms)} terms)"

@@ -35,7 +35,9 @@ def _input_weights(rng: np.random.Generator, n: int, m: int) -> Any:
 def antisymmetric(rng: np.random.Generator, n: int, m: int, options: Mapping[str, Any]) -> System:
     """K of size 1 over the square root of n; dt 0.1."""
     W = rng.normal(size=(n, n)) / np.sqrt(n)
-    return AntisymmetricRNN(W, _input_weights(rng, n, m), np.zeros(n), gamma=options["gamma"], time=Discrete(options["dt"]))
+    return AntisymmetricRNN(
+        W, _input_weights(rng, n, m), np.zeros(n), gamma=options["gamma"], time=Discrete(options["dt"])
+    )
 
 
 def oscillators(rng: np.random.Generator, n: int, m: int, options: Mapping[str, Any]) -> System:
@@ -43,7 +45,13 @@ def oscillators(rng: np.random.Generator, n: int, m: int, options: Mapping[str, 
     q = n // 2
     W, V = rng.uniform(-1, 1, size=(2, q, q)) / np.sqrt(q)
     return CoupledOscillatoryRNN(
-        W, V, rng.uniform(-1, 1, size=(q, m)), np.zeros(q), gamma=options["gamma"], epsilon=options["epsilon"], time=Discrete(options["dt"])
+        W,
+        V,
+        rng.uniform(-1, 1, size=(q, m)),
+        np.zeros(q),
+        gamma=options["gamma"],
+        epsilon=options["epsilon"],
+        time=Discrete(options["dt"]),
     )
 
 
@@ -73,7 +81,9 @@ def min_gru(rng: np.random.Generator, n: int, m: int, options: Mapping[str, Any]
 def delta_rule(rng: np.random.Generator, n: int, m: int, options: Mapping[str, Any]) -> System:
     """Keys and values of equal length, the square root of n."""
     d = max(int(np.sqrt(n)), 1)
-    return DeltaRule(_input_weights(rng, d, m), _input_weights(rng, max(n // d, 1), m), method=options["method"], normalize=True)
+    return DeltaRule(
+        _input_weights(rng, d, m), _input_weights(rng, max(n // d, 1), m), method=options["method"], normalize=True
+    )
 
 
 def ode_rnn(rng: np.random.Generator, n: int, m: int, options: Mapping[str, Any]) -> System:
@@ -82,7 +92,12 @@ def ode_rnn(rng: np.random.Generator, n: int, m: int, options: Mapping[str, Any]
     d = n // t
     method = AdamsBashforth(k) if k else RungeKutta(STAGES[stages])
     W = rng.normal(size=(d, d)) / np.sqrt(d)
-    field = LayeredField(((W - W.T) / np.sqrt(2.0), np.eye(d)), (np.zeros(d), np.zeros(d)), _input_weights(rng, d, m), leak=options["leak"])
+    field = LayeredField(
+        ((W - W.T) / np.sqrt(2.0), np.eye(d)),
+        (np.zeros(d), np.zeros(d)),
+        _input_weights(rng, d, m),
+        leak=options["leak"],
+    )
     return ODERNN(field, method, dt=options["dt"], order=t)
 
 

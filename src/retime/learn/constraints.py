@@ -50,7 +50,9 @@ def name(parameters: dict[str, Any], constraint: Constraint) -> str:
     for key in RECURRENT:
         if key in parameters and np.ndim(parameters[key]) == 2 and len(set(np.shape(parameters[key]))) == 1:
             return key
-    raise ValueError(f"`constraint` is {constraint!r}, for families with one recurrent matrix W_rec or W (n, n); this one has none.")
+    raise ValueError(
+        f"`constraint` is {constraint!r}, for families with one recurrent matrix W_rec or W (n, n); this one has none."
+    )
 
 
 def _weights(model: Any) -> Any:
@@ -61,7 +63,9 @@ def _weights(model: Any) -> Any:
 def _one(claim: str, value: float, bound: float, size: float) -> Certificate:
     slack = SLACK * max(size, 1.0)
     detail = f"{bound:.6g} minus {value:.6g}, of the trained weights; rounding may take {slack:.0e}"
-    condition = Condition("the constraint holds at the end of training", value <= bound + slack, bound + slack - value, detail)
+    condition = Condition(
+        "the constraint holds at the end of training", value <= bound + slack, bound + slack - value, detail
+    )
     return Certificate(claim, "every state and input", (condition,), "docs/theory/cells.md")
 
 
@@ -89,7 +93,9 @@ class Antisymmetric(Constraint):
     def certificate(self, model: System) -> Certificate:
         """How far W + gamma I is from antisymmetric."""
         W = _weights(model) + self.gamma * np.eye(model.num_states)
-        return _one(f"W + {self.gamma:g} I is antisymmetric.", float(np.abs(W + W.T).max()), 0.0, float(np.abs(W).max()))
+        return _one(
+            f"W + {self.gamma:g} I is antisymmetric.", float(np.abs(W + W.T).max()), 0.0, float(np.abs(W).max())
+        )
 
 
 @dataclass(frozen=True)
@@ -144,7 +150,12 @@ class LogNorm(Constraint):
     def certificate(self, model: System) -> Certificate:
         """The logarithmic norm of W."""
         W = _weights(model)
-        return _one(f"The logarithmic 2-norm of W is at most {self.bound:g}.", log_norm(W), self.bound, float(np.linalg.norm(W, 2)))
+        return _one(
+            f"The logarithmic 2-norm of W is at most {self.bound:g}.",
+            log_norm(W),
+            self.bound,
+            float(np.linalg.norm(W, 2)),
+        )
 
 
 @dataclass(frozen=True)

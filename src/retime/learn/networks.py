@@ -178,8 +178,9 @@ def _weights(model: System) -> Parameters:
         names = list(model.equation.parameters) if isinstance(model, SmoothSystem) else []
     found = {k: getattr(model, k, None) for k in names}
     if "A" in found:
-        diagonal = np.diag(found["A"])
-        if np.any(found["A"] != np.diag(diagonal)):
+        A = np.asarray(found["A"])
+        diagonal = np.diag(A)
+        if np.any(np.diag(diagonal) != A):
             raise TypeError(f"`A` of the {name} is not diagonal; train takes a diagonal A.")
         found["A"] = diagonal
     if not found or not all(isinstance(v, np.ndarray) for v in found.values()):

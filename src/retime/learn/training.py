@@ -63,7 +63,8 @@ def train(
         family: tanh_rnn, relu_rnn, leaky_rnn, rate_rnn, gru, lstm, plrnn, alrnn, shallow_plrnn, dendritic_plrnn. A RateRNN is trained as
             what Euler's method makes of it, with a step of 1 (`tau`, in steps). Or a model, whose training goes on from its weights: of these
             families, or of any whose `equation` computes from arrays that are its fields.
-        num_states: units, 100 by default; a model has its own. updates: gradient steps. batch_size: trials of each. seed: of the start and of all trials.
+        num_states: units, 100 by default; a model has its own.
+        updates: gradient steps. batch_size: trials of each. seed: of the start and of all trials.
         optimizer: an Optax transformation; None for Adam with `learning_rate`, the gradient's norm clipped at `clip`.
         learning_rate: a number or an Optax schedule; None for 3e-4, and 1e-3 of the gated families.
         initial: "memory", "orthogonal", "normal" or "identity" recurrent weights, times `gain`; see `learn.Start`.

@@ -54,35 +54,3 @@ FAMILIES = {
     )
 }
 """Families that are their parameters, by the name that files and `load(family=...)` use."""
-
-__all__ = [
-    "FAMILIES",
-    "GRU",
-    "LSTM",
-    "PLRNN",
-    "QUNN",
-    "AlmostLinearRNN",
-    "AntisymmetricRNN",
-    "ContinuousPLRNN",
-    "CoupledOscillatoryRNN",
-    "DeltaRule",
-    "DendriticPLRNN",
-    "DerivedSystem",
-    "DiagonalLinearRNN",
-    "HopfieldNetwork",
-    "LayeredField",
-    "LeakyRNN",
-    "LinearSystem",
-    "Map",
-    "MinGRU",
-    "PiecewiseAffineFlow",
-    "PiecewiseAffineRNN",
-    "RateRNN",
-    "RegionwiseMap",
-    "ReluRNN",
-    "ShallowPLRNN",
-    "StackedRNN",
-    "TanhRNN",
-    "UnitaryRNN",
-    "VectorField",
-]

@@ -56,7 +56,9 @@ def weights(model: Any, *, before: Any = None, ax: Axes | None = None) -> Axes:
     edges = np.histogram_bin_edges(np.concatenate([W.ravel() for _, W, _ in both]), bins=60)
     for name, W, color in both:
         label = f"{name}mean {W.mean():.2g}, s.d. {W.std():.2g}"
-        ax.hist(W.ravel(), edges, histtype="stepfilled", color=color, ec=color, alpha=0.6, density=True, label=label)
+        ax.hist(
+            W.ravel(), list(edges), histtype="stepfilled", color=color, ec=color, alpha=0.6, density=True, label=label
+        )
     ax.set_yscale("log")
     ax.xaxis.set_major_locator(MaxNLocator(nbins=5))
     ax.set(xlabel="weight", ylabel="density")

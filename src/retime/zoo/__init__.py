@@ -11,7 +11,7 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.time import Discrete
-from retime.models import PLRNN, AlmostLinearRNN, ReluRNN
+from retime.models import GRU, PLRNN, AlmostLinearRNN, ReluRNN, TanhRNN
 from retime.zoo import systems
 
 
@@ -70,6 +70,17 @@ def addition_inputs(steps: int, first: int, second: int, seed: int = 0) -> Array
     return s
 
 
+def _stored(name: str) -> tuple[Any, Array]:
+    """A network that scripts/train_zoo.py wrote: every field of its family, its readout, and a start."""
+    with files("retime.zoo").joinpath("weights", f"{name}.npz").open("rb") as stream, np.load(stream) as w:
+        cls: Any = {c.family: c for c in (GRU, PLRNN, AlmostLinearRNN, ReluRNN, TanhRNN)}[str(w["family"])]
+        about = ("family", "dt", "z0", "record", "readout_B", "readout_b")
+        own = {k: w[k][()] for k in w.files if k not in about}
+        readout = (w["readout_B"], w["readout_b"])
+        own |= {k: v.item() for k, v in own.items() if np.ndim(v) == 0}  # counts and switches
+        return cls(**own, time=Discrete(float(w["dt"])), readout=readout), w["z0"]
+
+
 def _trained(name: str) -> tuple[PLRNN, Array]:
     with files("retime.zoo").joinpath("weights", f"{name}.npz").open("rb") as stream, np.load(stream) as w:
         model = PLRNN(w["A"], w["W"], w["h"], time=Discrete(float(w["dt"])), readout=(w["B"], w["b"]))
@@ -102,6 +113,11 @@ def _relu() -> tuple[ReluRNN, Array]:
 
 
 _ENTRIES = {
+    "adding": (
+        lambda: _stored("adding"),
+        "GRU of 32 units that adds the two marked numbers of a sequence of 50.",
+        "Trained by this project: scripts/train_zoo.py adding.",
+    ),
     "chua": (
         systems.chua_system,
         "Chua's circuit (15.6, 28, -1.142857, -0.71429) as a vector field. Chaotic, piecewise linear.",
@@ -128,10 +144,25 @@ _ENTRIES = {
         "Two units solve the addition problem: a line attractor sums the marked inputs.",
         "Weights as in Monfared & Durstewitz 2020.",
     ),
+    "flip_flop": (
+        lambda: _stored("flip_flop"),
+        "100 tanh units that keep three bits: eight stable points, outputs at the corners of a cube.",
+        "Trained by this project: scripts/train_zoo.py flip_flop.",
+    ),
+    "flip_flop_relu": (
+        lambda: _stored("flip_flop_relu"),
+        "100 ReLU units that keep three bits: pairs of rival groups, of which the one that is on keeps the other off.",
+        "Trained by this project: scripts/train_zoo.py flip_flop_relu.",
+    ),
+    "vanderpol_alrnn": (
+        lambda: _stored("vanderpol_alrnn"),
+        "Almost-linear network of 12 units, 6 of them ReLU, fitted to the van der Pol oscillator (mu = 2), dt = 0.1. Limit cycle.",
+        "Trained by this project: scripts/train_zoo.py vanderpol_alrnn.",
+    ),
     "lorenz": (
         lambda: _trained("lorenz"),
         "PLRNN of 24 units trained on the Lorenz-63 system (10, 28, 8/3), dt = 0.04; outputs are x, y, z. Chaotic.",
-        "Trained by this project: scripts/train_zoo.py --system lorenz --seed 0.",
+        "Trained by this project before `retime.fit` was; its script is in the history of the repository.",
     ),
     "relu": (
         _relu,
@@ -146,7 +177,7 @@ _ENTRIES = {
     "vanderpol": (
         lambda: _trained("vanderpol"),
         "PLRNN of 12 units trained on the van der Pol oscillator (mu = 2), dt = 0.1; outputs are x and dx/dt. Limit cycle.",
-        "Trained by this project: scripts/train_zoo.py --system vanderpol --seed 1.",
+        "Trained by this project before `retime.fit` was; its script is in the history of the repository.",
     ),
 }
 
