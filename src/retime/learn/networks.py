@@ -16,6 +16,7 @@ from retime.core.arguments import whole
 from retime.core.arrays import Array
 from retime.core.errors import ShapeError
 from retime.core.system import SmoothSystem, System
+from retime.core.time import Continuous
 from retime.models import (
     GRU,
     LSTM,
@@ -167,7 +168,7 @@ def _weights(model: System) -> Parameters:
         TypeError: it is a flow (but for a RateRNN, trained as its Euler step), or what its equation computes from are not its fields.
     """
     name, own = type(model).__name__, {f.name for f in fields(model)}
-    if model.time.step is None and not isinstance(model, RateRNN):
+    if isinstance(model.time, Continuous) and not isinstance(model, RateRNN):
         raise TypeError(f"`family` is a {name} in continuous time; train takes maps, and a RateRNN by its Euler step.")
     if model.family in _FAMILIES:
         names = [
