@@ -155,6 +155,7 @@ BAD = {
     "gain": [*NUMBER, 0.0],
     "initial": ["zeros", 3],
     "signs": ["a", [1.0, 0.0, 2.0]],
+    "constraint": ["orthogonal", 3],
     "forcing": ["sparse", 3],
     "regularization": ["manifold", 3],
     "observation": ["log", 3],

@@ -47,9 +47,7 @@ def _certify_stepped(model: System, field: System, at: Probe) -> Certificate:
     got = flow_over(field, at.states, at.inputs, model.dt)
     error = relative_error(got.states, model.apply(at.states, at.inputs))
     detail = f"1e-9 minus the error {error:.1e} on {at.words}; known to {got.uncertainty:.1e}"
-    condition = at.condition(
-        "the equation's solution over dt is the map", EXACT - error, detail, required=False
-    )
+    condition = at.condition("the equation's solution over dt is the map", EXACT - error, detail, required=False)
     claim = (
         f"The equation that the map steps, by its definition. Its solution over dt = {model.dt:.6g} is another map: off by {error:.2e} of the "
         f"state per step ({at.words})."

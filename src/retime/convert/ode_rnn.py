@@ -12,8 +12,9 @@ import numpy as np
 from retime.convert.integrators import Euler, RungeKutta
 from retime.convert.methods import integrator
 from retime.convert.multistep import AdamsBashforth
-from retime.core.arguments import whole
+from retime.core.arguments import system, whole
 from retime.core.arrays import Array, positive
+from retime.core.conversion import Conversion
 from retime.core.equation import Equation
 from retime.core.system import SmoothSystem, System
 from retime.core.time import CONTINUOUS, Continuous, Discrete
@@ -64,13 +65,10 @@ class ODERNN(SmoothSystem):
     ) -> None:
         method = _explicit(method)
         whole("order", order, 1)
-        if isinstance(time, Discrete) and dt is None:
+        if dt is None and time is not None:
             dt = time.dt
-        if isinstance(field, System):
-            if not isinstance(field.time, Continuous):
-                raise TypeError(
-                    f"`field` is {field!r}, a map; ODERNN takes a system in continuous time, or a function."
-                )
+        if isinstance(field, (System, Conversion)):
+            field = system("ODERNN", field, "field", "a system in continuous time, or a function", Continuous)
         elif callable(field):
             whole("num_states", num_states, 1)
             field = _function_field(field, order, int(num_states or 0), num_inputs)

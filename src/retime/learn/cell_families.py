@@ -9,6 +9,7 @@ import numpy as np
 
 from retime.convert import ODERNN, AdamsBashforth, RungeKutta
 from retime.convert.tableaux import DORMAND_PRINCE, EULER, HEUN, RK3, RK4
+from retime.core.arrays import Array
 from retime.core.system import System
 from retime.core.time import Discrete
 from retime.models import (
@@ -119,3 +120,52 @@ CELLS: dict[str, tuple[Build, Mapping[str, Any]]] = {
     "qunn": (qunn, {"memory": 1, "gain": 0.1}),
 }
 """How each cell starts, and its options with their defaults."""
+
+
+def origin(model: System) -> Array:
+    """The state `(N,)` that trials begin in: 0, but for a QUNN, whose vectors have norm 1."""
+    return model.initial_state() if isinstance(model, QUNN) else np.zeros(model.num_states)
+
+
+def orbit(model: System) -> Any:
+    """All states `(T, b, N)` of batches from the weights, states `(b, N)` and inputs `(T, b, m)`, for cells whose step is
+    z' = decay * z + push with decay and push functions of the input alone; None for others. Backend: `jax.lax.associative_scan`.
+    """
+    parts = (
+        _mingru_parts
+        if isinstance(model, MinGRU)
+        else _diagonal_parts
+        if isinstance(model, DiagonalLinearRNN)
+        else None
+    )
+    if parts is None:
+        return None
+    ratio = model.dt / model.tau if isinstance(model, MinGRU) else 1.0
+
+    def run(p: dict[str, Any], z: Any, s: Any) -> Any:
+        import jax
+        import jax.numpy as jnp
+
+        decay, push = parts(jnp, p, s, ratio)
+        first = _joined(jnp, z) if parts is _diagonal_parts else z
+        push = push.at[0].add(decay[0] * first)
+        states = jax.lax.associative_scan(lambda a, b: (a[0] * b[0], b[0] * a[1] + b[1]), (decay, push))[1]
+        return jnp.concatenate([states.real, states.imag], axis=-1) if parts is _diagonal_parts else states
+
+    return run
+
+
+def _mingru_parts(xp: Any, p: dict[str, Any], s: Any, ratio: float) -> tuple[Any, Any]:
+    gate = ratio * xp.logaddexp(s @ p["W_gate"].T + p["b_gate"], 0.0)
+    return xp.exp(-gate), -xp.expm1(-gate) * (s @ p["W_in"].T + p["b"])
+
+
+def _diagonal_parts(xp: Any, p: dict[str, Any], s: Any, ratio: float) -> tuple[Any, Any]:
+    w, B = (p[k][..., 0] + 1j * p[k][..., 1] for k in ("eigenvalues", "B"))
+    push = s @ B.T
+    return xp.broadcast_to(w, push.shape), push
+
+
+def _joined(xp: Any, z: Any) -> Any:
+    N = z.shape[-1] // 2
+    return z[..., :N] + 1j * z[..., N:]

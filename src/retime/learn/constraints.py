@@ -28,6 +28,10 @@ class Constraint(ABC):
     def apply(self, xp: Any, parameters: dict[str, Any]) -> dict[str, Any]:
         """The parameters that satisfy it, as a function of free ones; xp is jax.numpy."""
 
+    def cut(self, model: System) -> System:
+        """The trained model with what is not a function of free parameters cut back."""
+        return model
+
     @abstractmethod
     def certificate(self, model: System) -> Certificate:
         """What the trained model satisfies, computed from its own weights."""

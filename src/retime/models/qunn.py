@@ -206,12 +206,12 @@ class _Gates:
 
     def chances(self, psi: Any) -> Any:
         """Probabilities `(Q,)` that the qubits are 1."""
-        return (psi[0] ** 2 + psi[1] ** 2) @ _bits(self.Q)
+        return (psi[0] ** 2 + psi[1] ** 2) @ _bits(self.Q).astype(psi[0].dtype)
 
     def turned(self, xp: Any, psi: Any, angles: Any, sign: float) -> Any:
         """A layer, or with sign -1 the layer undone."""
         Q = self.Q
-        Z = 1.0 - 2.0 * _bits(Q)
+        Z = 1.0 - 2.0 * _bits(Q).astype(psi[0].dtype)
         pairs = [Z[:, a] * Z[:, b] for a, b in neighbors(Q)]
         phases = np.column_stack([Z, *pairs]) if pairs else Z
         steps = [(Z, angles[:Q]), None, (phases, angles[2 * Q :])]
@@ -235,13 +235,13 @@ class _Gates:
 
     def own_phase(self, xp: Any, p: Any, psi: Any, sign: float) -> Any:
         """D, or with sign -1 its inverse: it reads probabilities that it does not change."""
-        angle = (1.0 - 2.0 * _bits(self.Q)) @ (p["gain"] * p["own"] * self.chances(psi))
+        angle = (1.0 - 2.0 * _bits(self.Q).astype(psi[0].dtype)) @ (p["gain"] * p["own"] * self.chances(psi))
         return shifted(xp, psi, angle, sign)
 
 
 def _product(xp: Any, turns: Any) -> Any:
     """The Kronecker product `(2^k, 2^k)` of turns `(k, 2, 2)`."""
-    found = xp.ones((1, 1))
+    found = xp.ones((1, 1), dtype=turns.dtype)
     for turn in turns:
         size = 2 * found.shape[0]
         found = (found[:, None, :, None] * turn[None, :, None, :]).reshape(size, size)

@@ -64,7 +64,7 @@ def test_a_cell_is_saved_and_loaded(field, tmp_path):
         ({"dt": None}, ValueError, "`dt`"),
         ({"order": 0}, ValueError, "`order`"),
         ({"field": 3}, TypeError, "`field`"),
-        ({"field": rt.TanhRNN(np.eye(2), None, np.zeros(2))}, TypeError, "a map"),
+        ({"field": rt.TanhRNN(np.eye(2), None, np.zeros(2))}, TypeError, "continuous time"),
         ({"field": lambda z: z}, ValueError, "`num_states`"),
         ({"field": lambda z: z[:1], "num_states": 2}, rt.ShapeError, "shape"),
     ],
