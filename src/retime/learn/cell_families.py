@@ -9,6 +9,7 @@ import numpy as np
 
 from retime.convert import ODERNN, AdamsBashforth, RungeKutta
 from retime.convert.tableaux import DORMAND_PRINCE, EULER, HEUN, RK3, RK4
+from retime.core.arguments import whole
 from retime.core.arrays import Array
 from retime.core.system import System
 from retime.core.time import Discrete
@@ -90,6 +91,12 @@ def delta_rule(rng: np.random.Generator, n: int, m: int, options: Mapping[str, A
 def ode_rnn(rng: np.random.Generator, n: int, m: int, options: Mapping[str, Any]) -> System:
     """One layer of tanh units with an antisymmetric start, of order t with n / t positions; damped oscillators for t = 2."""
     t, stages, k = options["order"], options["stages"], options["multistep"]
+    if k == 0 and stages not in STAGES:
+        raise ValueError(
+            f"`stages` is {stages!r}; it must be one of {', '.join(map(str, STAGES))}, or `multistep` 1 to 5."
+        )
+    if whole("order", t, 1) > n:
+        raise ValueError(f"`order` is {t}; {n} states hold derivatives up to that order only with one unit each.")
     d = n // t
     method = AdamsBashforth(k) if k else RungeKutta(STAGES[stages])
     W = rng.normal(size=(d, d)) / np.sqrt(d)
