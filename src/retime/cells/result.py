@@ -53,6 +53,11 @@ class ODEForm(Result):
         data = {k: v for k, v in super()._data().items() if k != "certify"}
         return data | named | {"certificate": self.certificate}
 
+    @property
+    def caption(self) -> str:
+        """The form in one line."""
+        return self._title()
+
     def _title(self) -> str:
         if self.field is None:
             return NONE_KNOWN

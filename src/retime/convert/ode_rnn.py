@@ -85,7 +85,7 @@ class ODERNN(SmoothSystem):
         """The equation of first order in (h, h', ...)."""
         if self.order == 1 or (isinstance(self.field, VectorField) and isinstance(self.field.f, _Chain)):
             return self.field
-        return _HigherOrder(self.field, self.order)
+        return HigherOrderField(self.field, self.order)
 
     @cached_property
     def _step(self) -> DerivedSystem:
@@ -196,7 +196,7 @@ def _jax() -> Any:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class _HigherOrder(SmoothSystem):
+class HigherOrderField(SmoothSystem):
     """h^(t) = F(h, s) of a system's field, as one of first order."""
 
     family: ClassVar[str] = "higher_order"
