@@ -100,12 +100,9 @@ def ode_rnn(rng: np.random.Generator, n: int, m: int, options: Mapping[str, Any]
     d = n // t
     method = AdamsBashforth(k) if k else RungeKutta(STAGES[stages])
     W = rng.normal(size=(d, d)) / np.sqrt(d)
-    field = LayeredField(
-        ((W - W.T) / np.sqrt(2.0), np.eye(d)),
-        (np.zeros(d), np.zeros(d)),
-        _input_weights(rng, d, m),
-        leak=options["leak"],
-    )
+    leak = (0.0 if t == 1 else 1.0) if options["leak"] is None else options["leak"]
+    layers = (W - W.T) / np.sqrt(2.0), np.eye(d)
+    field = LayeredField(layers, (np.zeros(d), np.zeros(d)), _input_weights(rng, d, m), leak=leak)
     return ODERNN(field, method, dt=options["dt"], order=t)
 
 
@@ -123,7 +120,7 @@ CELLS: dict[str, tuple[Build, Mapping[str, Any]]] = {
     "diagonal_linear": (diagonal, {"radius": 0.9}),
     "min_gru": (min_gru, {}),
     "delta_rule": (delta_rule, {"method": "euler"}),
-    "odernn": (ode_rnn, {"stages": 4, "order": 1, "dt": 0.1, "leak": 0.0, "multistep": 0}),
+    "odernn": (ode_rnn, {"stages": 4, "order": 1, "dt": 0.1, "leak": None, "multistep": 0}),
     "qunn": (qunn, {"memory": 1, "gain": 0.1}),
 }
 """How each cell starts, and its options with their defaults."""
