@@ -100,9 +100,17 @@ def main(table: Path, tasks: list[str], cells: list[str], seeds: list[int], upda
                 print(row, flush=True)
     rows = [r for r in csv.DictReader(table.open()) if int(r["updates"]) == updates]
     for task in tasks:
-        print(
-            f"\n| {task} | states | parameters | loss | accuracy | ms per update | gradients over 100 steps | seeds |\n|---|---|---|---|---|---|---|---|"
+        header = (
+            task,
+            "states",
+            "parameters",
+            "loss",
+            "accuracy",
+            "ms per update",
+            "gradients over 100 steps",
+            "seeds",
         )
+        print(f"\n| {' | '.join(header)} |\n|{'---|' * len(header)}")
         for cell in cells:
             own = [r for r in rows if (r["task"], r["cell"]) == (task, cell)]
             if own:
