@@ -14,7 +14,7 @@ from retime.core.arrays import Array
 from retime.core.system import System
 from retime.core.time import Discrete
 from retime.learn.dynamics import Dynamics
-from retime.learn.networks import Parameters
+from retime.learn.families import Parameters
 from retime.learn.recordings import Recording
 from retime.simulation import simulate
 

@@ -20,11 +20,11 @@ from retime.core.quiet import one_blas_thread
 from retime.learn.checkpoint import Checkpoint
 from retime.learn.descent import Clipped, FromOptax, Packing, RAdam
 from retime.learn.dynamics import Dynamics, Setting
+from retime.learn.families import Parameters
 from retime.learn.fitted import FITTED, LINEAR
 from retime.learn.forcing import AdaptiveForcing, Forcing, GeneralizedForcing
 from retime.learn.judging import Judge, judged_by
 from retime.learn.loop import Loop, dtype_of, ending
-from retime.learn.networks import Parameters
 from retime.learn.recordings import Recording, recording
 from retime.learn.regularization import ManifoldAttractor
 from retime.learn.result import Fit
