@@ -271,12 +271,15 @@ class Cell(Family):
         return self.build(np.random.default_rng(0), net.n, net.m, net.options)
 
     def initial(self, net: Any, rng: np.random.Generator, start: Start, groups: Array) -> Parameters:
+        """The weights of a cell that is drawn."""
         return dict(self.build(rng, net.n, net.m, net.options).weights)
 
     def step(self, net: Any) -> Step:
+        """By its own equation."""
         return by_equation(self.template(net))
 
     def model(self, net: Any, own: Parameters, **common: Any) -> System:
+        """The cell with these weights and the readout."""
         return replace(self.template(net).with_weights(own), readout=common["readout"])
 
     def num_states(self, net: Any) -> int:
