@@ -110,3 +110,5 @@ from .models import TanhRNN as TanhRNN
 from .models import UnitaryRNN as UnitaryRNN
 from .models import VectorField as VectorField
 from .simulation import simulate as simulate
+
+__version__: str

@@ -81,7 +81,7 @@ def _orbit(model: System, states: Any, inputs: Any) -> tuple[Array, Array, str]:
             raise ShapeError(f"`states` has shape {z.shape}; it must be (k, {n}), an orbit.")
         s = np.zeros((len(z), m)) if inputs is None else np.atleast_2d(real_array("inputs", inputs))[: len(z)]
         if s.shape != (len(z), m):
-            raise ShapeError(f"`inputs` has shape {np.shape(inputs)}; it must be ({len(z)}, {m}), one row per state.")
+            raise ShapeError(f"`inputs` has shape {s.shape}; it must be ({len(z)}, {m}), one row per state.")
         return z, s, f"the {len(z)} states given"
     rng = np.random.default_rng(0)
     s = rng.normal(size=(STEPS, m)) if inputs is None else np.atleast_2d(real_array("inputs", inputs))

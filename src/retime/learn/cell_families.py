@@ -126,12 +126,12 @@ CELLS: dict[str, tuple[Build, Mapping[str, Any]]] = {
 """How each cell starts, and its options with their defaults."""
 
 
-def origin(model: System) -> Array:
+def origin(model: Any) -> Array:
     """The state `(N,)` that trials begin in: 0, but for a QUNN, whose vectors have norm 1."""
     return model.initial_state() if isinstance(model, QUNN) else np.zeros(model.num_states)
 
 
-def orbit(model: System) -> Any:
+def orbit(model: Any) -> Any:
     """All states `(T, b, N)` of batches from the weights, states `(b, N)` and inputs `(T, b, m)`, for cells whose step is
     z' = decay * z + push with decay and push functions of the input alone; None for others. Backend: `jax.lax.associative_scan`.
     """

@@ -312,7 +312,8 @@ def by_equation(like: Any) -> Step:
 
 
 _LEAKY = {"activation": "tanh", "form": "current"}
-FAMILIES: dict[str, Family] = {name: Cell(*cell) for name, cell in CELLS.items()} | {
+FAMILIES: dict[str, Family] = {
+    **{name: Cell(*cell) for name, cell in CELLS.items()},
     "tanh_rnn": _Elman(TanhRNN),
     "relu_rnn": _Elman(ReluRNN),
     "leaky_rnn": _Elman(LeakyRNN, alpha=0.1, **_LEAKY),

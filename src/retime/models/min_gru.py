@@ -43,7 +43,7 @@ class MinGRU(SmoothSystem):
     W_in: Any
     b: Any
     _: KW_ONLY
-    tau: float | None = None
+    tau: Any = None
 
     def __post_init__(self) -> None:
         W_in = matrix("W_in", self.W_in, (None, None))
