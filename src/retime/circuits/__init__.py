@@ -1,0 +1,7 @@
+"""model -> Circuit -> netlist -> SPICE -> Trajectory, and back."""
+
+from retime.circuits.build import read_circuit, to_circuit
+from retime.circuits.circuit import Circuit
+from retime.circuits.network import CircuitNetwork
+
+__all__ = ["Circuit", "CircuitNetwork", "read_circuit", "to_circuit"]

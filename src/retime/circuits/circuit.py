@@ -1,0 +1,183 @@
+"""A circuit: the netlist, the network that it is by Kirchhoff's laws, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from retime.circuits.backends import BACKENDS, chosen
+from retime.circuits.clock import clock_of
+from retime.circuits.derivation import Derived, derive, scale_of
+from retime.circuits.dialects import written
+from retime.circuits.elements import Netlist
+from retime.circuits.form import NetworkForm
+from retime.circuits.network import CircuitNetwork
+from retime.circuits.nodal import CircuitLaw, solve_circuit
+from retime.circuits.runs import run_of
+from retime.circuits.scaling import time_constants
+from retime.core.arrays import Array
+from retime.core.certificate import Condition
+from retime.core.conversion import Conversion
+from retime.core.trajectory import Trajectory
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Circuit(Conversion):
+    """An electrical network that follows a model. Where a verb takes a model it takes a circuit: the network that its netlist is.
+
+    Attributes:
+        model: the network derived from the netlist, in units of the original: with the values that its parts have. Op-amps count as ideal
+            there; `full_network` has their gain and bandwidth.
+        certify: the certificate.
+        original: the model it was built from. form: its coefficients.
+        elements: the netlist as elements. topology: conductance, integrator or sampled. level: ideal, opamp or transistor.
+        series: preferred numbers of the values, None for exact ones.
+        level_conditions: what the parts must satisfy, part of the certificate.
+    """
+
+    _plot: ClassVar[str] = ""
+
+    original: Any
+    form: NetworkForm
+    elements: Netlist
+    topology: str
+    level: str
+    series: str | None = None
+    level_conditions: Sequence[Condition] = field(default_factory=tuple)
+
+    @property
+    def volts_per_unit(self) -> float:
+        """Volts that one unit of state is."""
+        return scale_of(self.elements)[0]
+
+    @property
+    def seconds_per_unit(self) -> float:
+        """Seconds in the circuit that one unit of model time is."""
+        return scale_of(self.elements)[1]
+
+    @property
+    def period(self) -> float:
+        """The period of the clock in seconds; 0 for circuits without one."""
+        clock = clock_of(self.elements) if self.topology == "sampled" else None
+        return 0.0 if clock is None else clock.period
+
+    @cached_property
+    def derived(self) -> Derived:
+        """The network by Kirchhoff's laws, op-amps as nullors, switches ideal."""
+        return derive(self.elements)
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """The capacitors whose voltages are the states."""
+        return self.derived.states
+
+    @cached_property
+    def state_nodes(self) -> tuple[str, ...]:
+        """The nodes at which the states are read, volts."""
+        plus = {e.name: e.nodes[0] for e in self.elements.flattened() if e.kind == "C"}
+        return tuple(plus[name] for name in self.state_names)
+
+    @cached_property
+    def law(self) -> CircuitLaw:
+        """Kirchhoff's laws of the flow, op-amps as nullors."""
+        return solve_circuit(self.elements)
+
+    @cached_property
+    def full_network(self) -> CircuitNetwork:
+        """The flow with op-amps as their subcircuits say, poles and limits included; more states than the model where there are op-amps."""
+        law = self.law if self.level == "ideal" else solve_circuit(self.elements, nullors=False)
+        return CircuitNetwork(law, volts=self.volts_per_unit, seconds=self.seconds_per_unit)
+
+    @property
+    def fastest_time_constant(self) -> float:
+        """Of the units, model time."""
+        return float(time_constants(self.form).min())
+
+    def initial_voltages(self, z: Array, s: Array) -> Mapping[str, float]:
+        """Volts by node at the start, of states z `(n,)` under inputs s `(m,)`: of the states alone where everything else follows at once."""
+        u = self.volts_per_unit
+        found = dict(zip(self.state_nodes, (z * u).tolist(), strict=True))
+        return found if self.level == "ideal" else {**self._all_voltages(z * u, s * u), **found}
+
+    def _all_voltages(self, v: Array, s: Array) -> dict[str, float]:
+        """Every node's voltage where op-amps are ideal, and the voltage behind each op-amp's output stage."""
+        network = CircuitNetwork(self.law)
+        phi = network.equation.function.values(np, network.parameters, v[None], s[None])[0]
+        full = self.law.voltages @ np.concatenate([v, phi, s, [1.0]])
+        found = {node: float(full[k]) for node, k in self.law.nodes.items()}
+        for e in self.elements.elements:
+            if e.kind == "X" and e.value.startswith("opamp"):
+                found[f"{e.name}.p"] = found.get(e.nodes[2], 0.0)
+        return found
+
+    def rest_of_start(self, x: Array, z: Array, names: list[str]) -> Array:
+        """States of the full network, with those of the op-amps where ideal ones would be."""
+        u = self.volts_per_unit
+        if len(names) == len(self.state_names):
+            return x
+        plus = {e.name: e.nodes[0] for e in self.elements.flattened() if e.kind == "C"}
+        for row, state in zip(x, z, strict=True):
+            volts = self._all_voltages(state * u, np.zeros(len(self.law.inputs)))
+            for k, name in enumerate(names):
+                if name not in self.state_names:
+                    row[k] = volts.get(plus[name], 0.0) / u
+        return x
+
+    def netlist(self, dialect: str = "ngspice") -> str:
+        """The circuit as text: "ngspice" (which `read_circuit` reads back), "verilog-a" or "kicad"; numbers have 17 digits.
+
+        Raises:
+            ValueError: an unknown dialect.
+        """
+        return written(self.elements, dialect)
+
+    def simulate(
+        self, z0: Any, times: Any, *, inputs: Any = None, backend: str | None = None, timeout: float | None = None, volts: bool = False
+    ) -> Trajectory:
+        """Run the circuit.
+
+        Args:
+            z0: `(n,)`, or a batch `(b, n)`, units of the model, the state at times[0].
+            times: increasing `(T,)`, model time; of a sampled circuit its clock begins at times[0].
+            inputs: as for `simulate` of the model: rows per interval (per step of a sampled circuit), or `Inputs`.
+            backend: "kirchhoff" (our solver of the circuit's equations), "neospice", "ngspice"; None: ngspice, else neospice, for circuits
+                of up to 100 units where one is installed, otherwise kirchhoff.
+            timeout: seconds after which a simulator is stopped; None for no limit.
+            volts: whether states are given in volts.
+
+        Returns:
+            Trajectory, states `(T, n)` or `(T, b, n)`.
+
+        Raises:
+            SimulatorError: a simulator is missing, crashed, hung, did not converge or left a device out.
+            ShapeError, ValueError: arguments.
+        """
+        base = self.form.time
+        run = run_of(z0, times, inputs, timeout, self.form.num_states, self.form.num_inputs, base)
+        name = chosen(backend, self.form.num_states)
+        states = BACKENDS[name].solve(self, run)
+        batch = np.ndim(z0) == 2
+        states = states if batch else states[:, 0]
+        outputs = self.original.outputs(states, None)
+        return Trajectory(
+            run.times, states * (self.volts_per_unit if volts else 1.0), outputs, np.zeros((*states.shape[:-1], 0), dtype=bool),
+            ([np.zeros(0)] * len(run.z0), [np.zeros(0, dtype=int)] * len(run.z0)), tuple([np.zeros((0, 3))] * len(run.z0)) if batch else np.zeros((0, 3)),
+            message=f"by {name}",
+            statuses=tuple([Trajectory.status] * len(run.z0)),
+        )  # fmt: skip
+
+    def _data(self) -> dict[str, Any]:
+        return super()._data() | {
+            "original": repr(self.original), "topology": self.topology, "level": self.level, "series": self.series,
+            "volts_per_unit": self.volts_per_unit, "seconds_per_unit": self.seconds_per_unit, "num_elements": len(self.elements.elements),
+        }  # fmt: skip
+
+    def _title(self) -> str:
+        return (
+            f"{self.original!r}, {self.topology}, {self.level}, {len(self.elements.elements)} parts, 1 unit = {self.volts_per_unit:g} V, "
+            f"1 of model time = {self.seconds_per_unit:g} s"
+        )
