@@ -17,6 +17,7 @@ from retime.circuits.elements import Netlist
 from retime.circuits.form import NetworkForm
 from retime.circuits.network import CircuitNetwork
 from retime.circuits.nodal import CircuitLaw, solve_circuit
+from retime.circuits.reader import read_netlist
 from retime.circuits.runs import run_of
 from retime.circuits.scaling import time_constants
 from retime.core.arrays import Array
@@ -67,8 +68,8 @@ class Circuit(Conversion):
 
     @cached_property
     def derived(self) -> Derived:
-        """The network by Kirchhoff's laws, op-amps as nullors, switches ideal."""
-        return derive(self.elements)
+        """The network by Kirchhoff's laws of the text of the netlist, op-amps as nullors, switches ideal."""
+        return derive(read_netlist(self.netlist()))
 
     @property
     def state_names(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -53,7 +54,7 @@ def clock_of(circuit: Netlist) -> Clock | None:
         if period and abs(pulse.period - period) > 1e-9 * period:
             raise ModelFileError(f"line {e.line}: the switch {e.name} has a period of {pulse.period:g} s, another {period:g} s.")
         period = pulse.period
-        closed[e.name] = _closed(pulse, circuit.models[e.value].parameters.get("vt", 0.0), e)
+        closed[e.name] = _closed(pulse, circuit.models[e.value].parameters, e)
     edges = sorted({0.0, period, *(t for span in closed.values() for t in span)})
     phases = [
         Phase(a, b, frozenset(n for n, (on, off) in closed.items() if on <= a and b <= off))
@@ -64,13 +65,14 @@ def clock_of(circuit: Netlist) -> Clock | None:
     return Clock(period, tuple(phases), {n: (m.get("ron", 1.0), m.get("roff", 1e12)) for n, m in models.items()})
 
 
-def _closed(pulse: Pulse, threshold: float, e: Element) -> tuple[float, float]:
-    """Between which times of a period the switch is closed."""
-    if not pulse.low < threshold < pulse.high:
+def _closed(pulse: Pulse, model: Mapping[str, float], e: Element) -> tuple[float, float]:
+    """Between which times of a period the switch is closed: it closes above vt + vh and opens below vt - vh."""
+    threshold, hysteresis = model.get("vt", 0.0), abs(model.get("vh", 0.0))
+    span = pulse.high - pulse.low
+    if not pulse.low < threshold - hysteresis <= threshold + hysteresis < pulse.high:
         raise ModelFileError(f"line {e.line}: the pulse of the switch {e.name} does not cross its threshold of {threshold:g} V upwards.")
-    share = (threshold - pulse.low) / (pulse.high - pulse.low)
-    on = pulse.delay + share * pulse.rise
-    off = pulse.delay + pulse.rise + pulse.width + (1.0 - share) * pulse.fall
+    on = pulse.delay + (threshold + hysteresis - pulse.low) / span * pulse.rise
+    off = pulse.delay + pulse.rise + pulse.width + (pulse.high - threshold + hysteresis) / span * pulse.fall
     if off > pulse.period:
         raise ModelFileError(f"line {e.line}: the pulse of the switch {e.name} lasts beyond its period.")
     return on, off

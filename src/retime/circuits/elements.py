@@ -117,6 +117,9 @@ class Netlist:
 
     def _expanded(self, elements: list[Element], path: str, ports: Mapping[str, str], keep: frozenset[str]) -> Any:
         for e in elements:
+            if not path and e.kind != "X":
+                yield e
+                continue
             nodes = e.nodes if not path else tuple(_node(n, path, ports) for n in e.nodes)
             if e.kind == "X" and e.value not in keep:
                 inner = self.subcircuits[e.value]

@@ -28,6 +28,8 @@ from retime.core.errors import ModelFileError
 NULLOR = "opamp"
 """Subcircuits whose names begin so, with the ports (+ input, - input, output), are op-amps."""
 
+GROUND = -1
+
 
 @dataclass(frozen=True, eq=False)
 class CircuitLaw:
@@ -94,47 +96,49 @@ class _Nodal:
 
     def __init__(self, elements: list[Element], switches: Mapping[str, float]) -> None:
         self.elements, self.switches = elements, switches
-        self.nodes: dict[str, int] = {}
-        for e in elements:
-            for node in e.nodes:
-                if node != "0":
-                    self.nodes.setdefault(node, len(self.nodes))
+        names = dict.fromkeys(node for e in elements for node in e.nodes)
+        names.pop("0", None)
+        self.nodes: dict[str, int] = {name: k for k, name in enumerate(names)}
+        self.at = {**self.nodes, "0": GROUND}
         self.size = len(self.nodes)
-        self.entries: tuple[list[int], list[int], list[float]] = ([], [], [])
-        self.known: tuple[list[int], list[Any], list[float]] = ([], [], [])
+        self.rows: list[int] = []
+        self.columns: list[int] = []
+        self.values: list[float] = []
+        self.known: list[tuple[int, Any, float]] = []
         self.capacitors: list[tuple[Element, int]] = []
         self.inputs: list[str] = []
         self.atoms: list[Any] = []
         self.joins: list[tuple[int, int]] = []
 
-    def put(self, row: int | None, column: int | None, value: float) -> None:
-        if row is not None and column is not None:
-            for store, x in zip(self.entries, (row, column, value), strict=True):
-                store.append(x)  # type: ignore[arg-type]
+    def put(self, rows: tuple[int, ...], columns: tuple[int, ...], values: tuple[float, ...]) -> None:
+        """Entries of M; those of ground are dropped in the end."""
+        self.rows.extend(rows)
+        self.columns.extend(columns)
+        self.values.extend(values)
 
-    def give(self, row: int | None, key: Any, value: float) -> None:
+    def give(self, row: int, key: Any, value: float) -> None:
         """A known term on the right-hand side: key is ("v" | "phi" | "s", number), or "1"."""
-        if row is not None:
-            for store, x in zip(self.known, (row, key, value), strict=True):
-                store.append(x)  # type: ignore[arg-type]
+        if row != GROUND:
+            self.known.append((row, key, value))
 
-    def branch(self, plus: int | None, minus: int | None) -> int:
+    def branch(self, plus: int, minus: int) -> int:
         """A new current, which leaves `plus`; the row of its element's law."""
         row, self.size = self.size, self.size + 1
-        self.put(plus, row, 1.0)
-        self.put(minus, row, -1.0)
-        self.joins.append((-1 if plus is None else plus, -1 if minus is None else minus))
+        self.put((plus, minus), (row, row), (1.0, -1.0))
+        self.joins.append((plus, minus))
         return row
 
-    def voltage_law(self, plus: int | None, minus: int | None) -> int:
+    def voltage_law(self, plus: int, minus: int) -> int:
         row = self.branch(plus, minus)
-        self.put(row, plus, 1.0)
-        self.put(row, minus, -1.0)
+        self.put((row, row), (plus, minus), (1.0, -1.0))
         return row
 
     def add(self, e: Element) -> None:
-        at = [None if n == "0" else self.nodes[n] for n in e.nodes]
-        if e.kind == "S":
+        at = [self.at[n] for n in e.nodes]
+        if e.kind == "G":
+            a, b, c, d = at
+            self.put((a, a, b, b), (c, d, c, d), (e.value, -e.value, -e.value, e.value))
+        elif e.kind == "S":
             if e.name not in self.switches:
                 raise ModelFileError(f"line {e.line}: the switch {e.name} is not driven by a clock; its state is not known.")
             if np.isinf(self.switches[e.name]):
@@ -142,38 +146,29 @@ class _Nodal:
             self.conductance(at[0], at[1], 1.0 / self.switches[e.name])
         elif e.kind == "R":
             self.conductance(at[0], at[1], 1.0 / e.value)
-        elif e.kind == "G":
-            for row, sign in ((at[0], 1.0), (at[1], -1.0)):
-                self.put(row, at[2], sign * e.value)
-                self.put(row, at[3], -sign * e.value)
         elif e.kind == "C":
             self.give(self.voltage_law(at[0], at[1]), ("v", len(self.capacitors)), 1.0)
             self.capacitors.append((e, self.size - 1))
         elif e.kind == "E":
             row = self.voltage_law(at[0], at[1])
-            self.put(row, at[2], -e.value)
-            self.put(row, at[3], e.value)
+            self.put((row, row), (at[2], at[3]), (-e.value, e.value))
         elif e.kind in "VI":
             self.source(e, at[0], at[1])
         elif e.kind == "B":
             self.behaviour(e, at[0], at[1])
         elif e.kind == "X":  # a nullor
-            row = self.branch(at[2], None)
-            self.put(row, at[0], 1.0)
-            self.put(row, at[1], -1.0)
+            row = self.branch(at[2], GROUND)
+            self.put((row, row), (at[0], at[1]), (1.0, -1.0))
         else:
             raise ModelFileError(
                 f"line {e.line}: {e.name} is a device (Q, D) that no equation is derived for; simulate the circuit with a SPICE backend."
             )
 
-    def conductance(self, a: int | None, b: int | None, g: float) -> None:
-        self.put(a, a, g)
-        self.put(b, b, g)
-        self.put(a, b, -g)
-        self.put(b, a, -g)
-        self.joins.append((-1 if a is None else a, -1 if b is None else b))
+    def conductance(self, a: int, b: int, g: float) -> None:
+        self.put((a, b, a, b), (a, b, b, a), (g, g, -g, -g))
+        self.joins.append((a, b))
 
-    def source(self, e: Element, plus: int | None, minus: int | None) -> None:
+    def source(self, e: Element, plus: int, minus: int) -> None:
         key: Any = "1"
         if is_input(e):
             key = ("s", len(self.inputs))
@@ -185,7 +180,7 @@ class _Nodal:
             self.give(plus, key, -value)
             self.give(minus, key, value)
 
-    def behaviour(self, e: Element, plus: int | None, minus: int | None) -> None:
+    def behaviour(self, e: Element, plus: int, minus: int) -> None:
         affine, atoms = decompose(e.value.expression)
         rows = [(plus, -1.0), (minus, 1.0)] if e.value.quantity == "i" else [(self.voltage_law(plus, minus), 1.0)]
         for row, sign in rows:
@@ -193,7 +188,7 @@ class _Nodal:
                 if node == CONSTANT:
                     self.give(row, "1", sign * coefficient)
                 else:
-                    self.put(row, self.node(node, e), -sign * coefficient)
+                    self.put((row,), (self.node(node, e),), (-sign * coefficient,))
             for k, atom in enumerate(atoms):
                 self.give(row, ("phi", len(self.atoms) + k), sign * atom.factor)
         self.atoms += [(a, e) for a in atoms]
@@ -208,8 +203,9 @@ class _Nodal:
             self.add(e)
         n, q, m = len(self.capacitors), len(self.atoms), len(self.inputs)
         starts = {"v": 0, "phi": n, "s": n + q}
-        columns = [n + q + m if key == "1" else starts[key[0]] + key[1] for key in self.known[1]]
-        X = sp.coo_array((self.known[2], (self.known[0], columns)), shape=(self.size, n + q + m + 1))
+        columns = [n + q + m if key == "1" else starts[key[0]] + key[1] for _, key, _ in self.known]
+        values, rows = [v for _, _, v in self.known], [row for row, _, _ in self.known]
+        X = sp.coo_array((values, (rows, columns)), shape=(self.size, n + q + m + 1))
         y = self.linear_solution(X)
         rates = np.array([y[row] / e.value for e, row in self.capacitors]).reshape(n, n + q + m + 1)
         arguments = [self.argument(a, e, y) for atom, e in self.atoms for a in atom.arguments]
@@ -238,7 +234,9 @@ class _Nodal:
         self.check_connected()
         if not self.size:
             raise ModelFileError("line 1: the netlist has no elements.")
-        M = sp.csc_matrix((self.entries[2], (self.entries[0], self.entries[1])), shape=(self.size, self.size))
+        rows, columns, values = np.array(self.rows, dtype=int), np.array(self.columns, dtype=int), np.array(self.values)
+        inside = (rows != GROUND) & (columns != GROUND)
+        M = sp.csc_matrix((values[inside], (rows[inside], columns[inside])), shape=(self.size, self.size))
         M.sum_duplicates()
         try:
             with warnings.catch_warnings():

@@ -108,6 +108,7 @@ class _Reader:
         self.seen: dict[str, set[str]] = {"": set()}
         self.opened = 0
         self.ended = False
+        self.known: dict[str, str] = {}
 
     def read(self, line: str, number: int) -> None:
         if self.title is None:
@@ -153,12 +154,22 @@ class _Reader:
         if kind in "BVI":
             return READERS[kind](self, kind, line, number)
         tokens = line.split()
+        if kind in "GE" and len(tokens) == 6:
+            name, value = _checked_name(tokens[0]), self.number(tokens[5])
+            return Element(kind, name, tuple([self.node(t) for t in tokens[1:5]]), value, number)
         count = NODES.get(kind, len(tokens) - 2)
         if len(tokens) < count + 2 or count < 1:
             raise BadLine(f"{tokens[0]!r} needs {max(count, 1)} node(s) and a value")
-        names = tuple(map(_node, tokens[1 : count + 1]))
+        names = tuple(map(self.node, tokens[1 : count + 1]))
         value = READERS[kind](self, kind, tokens[count + 1 :])
         return Element(kind, _checked_name(tokens[0]), names, value, number)
+
+    def node(self, token: str) -> str:
+        """The name of a node, checked once."""
+        found = self.known.get(token)
+        if found is None:
+            found = self.known[token] = _node(token)
+        return found
 
     def amount(self, kind: str, tokens: list[str]) -> float:
         extra = tokens[1:]
@@ -190,7 +201,7 @@ class _Reader:
             if not found:
                 raise BadLine(f"{token[:40]!r} is no number") from None
             value = float(found[1]) * SUFFIXES[(found[2] or "").lower()]
-        if not math.isfinite(value) or "_" in token:
+        if "_" in token or not math.isfinite(value):
             raise BadLine(f"{token[:40]!r} is no finite number")
         return value
 

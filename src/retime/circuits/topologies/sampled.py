@@ -31,7 +31,7 @@ class Sampled:
         """Write the circuit of a map's form."""
         states, inputs = names("x", form.num_states), add_inputs(to, form)
         period, C = form.time.step * to.scale.seconds, to.scale.capacitance_farad  # type: ignore[operator]
-        to.models["clocked"] = Model("sw", {"vt": 0.5, "vh": 0.0, "ron": self.on_ohm, "roff": self.off_ohm})
+        to.models["clocked"] = Model("sw", {"vt": 0.5, "vh": 0.2, "ron": self.on_ohm, "roff": self.off_ohm})
         to.note("clock: phase 1 samples the next state, phase 2 hands it on")
         for k, begin in enumerate((ON_FIRST, ON_SECOND)):
             edge = EDGE * period
