@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,8 @@ from retime.circuits.levels import LEVELS
 from retime.circuits.network import CircuitNetwork
 from retime.circuits.nodal import solve_circuit
 from retime.circuits.reader import read_netlist
-from retime.circuits.scaling import ideal_scale, simulated_ranges
+from retime.circuits.dc import NOMINAL, celsius
+from retime.circuits.scaling import preferred, simulated_ranges
 from retime.circuits.topologies import TOPOLOGIES
 from retime.circuits.topologies.conductance import fits, margins
 from retime.core.arguments import system
@@ -77,7 +79,9 @@ def to_circuit(
     model: System,
     *,
     topology: Literal["conductance", "integrator", "sampled"] | None = None,
-    level: str = "ideal",
+    level: Any = "ideal",
+    series: str | None = "auto",
+    temperature: float = NOMINAL,
     states: Any = None,
     volts_per_unit: float | None = None,
     seconds_per_unit: float | None = None,
@@ -96,7 +100,10 @@ def to_circuit(
     Args:
         model: a RateRNN, HopfieldNetwork, TanhRNN, LeakyRNN, LinearSystem or any ReLU network.
         topology: None: sampled for a map; for a flow conductance where it is valid, else integrator.
-        level: "ideal" (controlled sources).
+        level: "ideal" (controlled sources), "opamp" (op-amps with finite gain, bandwidth, slew rate and rails; nonlinearities are
+            behavioural), "transistor" (tanh by long-tailed pairs); or `circuits.OpAmp(...)`, `circuits.Transistor(...)` with other parts.
+        series: "E12", "E24" or "E96" for the resistors of the part levels; None for exact values; "auto" is the level's own (E96).
+        temperature: degrees Celsius.
         states: `(k, n)` states from which signals are simulated to choose volts; None for random ones.
         volts_per_unit, seconds_per_unit: scale of states and of time, > 0; None: chosen from the range of the signals.
         capacitor: farad; None: chosen from the time constants.
@@ -112,28 +119,46 @@ def to_circuit(
     Source: hopfield1984, caruso2023b; docs/theory/circuits.md.
     """
     model = system("to_circuit", model)
-    if level not in LEVELS:
-        raise ValueError(f"`level` is {level!r}; it must be one of {', '.join(LEVELS)}.")
+    built = _level(level, series)
     scales = {"volts_per_unit": volts_per_unit, "seconds_per_unit": seconds_per_unit, "capacitor": capacitor}
     volts, seconds, farad = (None if v is None else positive(name, v) for name, v in scales.items())
     form = form_of(model)
     name = chosen_topology(form, topology)
     ranges = simulated_ranges(form, states)
-    scale = ideal_scale(form, ranges, volts, seconds, farad)
+    scale = built.scale(form, ranges, volts, seconds, farad)
     to = Assembly(scale)
-    TOPOLOGIES[name]().build(to, LEVELS[level](), form)
-    title = f"retime: {model!r} as a circuit, topology {name}, level {level}"
-    netlist = to.finished(title, {"volts_per_unit": scale.volts, "seconds_per_unit": scale.seconds})
-    circuit = _with_law(model, form, netlist, name, level)
+    TOPOLOGIES[name]().build(to, built, form)
+    title = f"retime: {model!r} as a circuit, topology {name}, level {built.name}"
+    parameters = {"volts_per_unit": scale.volts, "seconds_per_unit": scale.seconds}
+    if built.is_rounded:
+        parameters["temperature"] = celsius(temperature)
+    netlist = to.finished(title, parameters)
+    conditions = built.conditions(form, ranges, scale)
+    circuit = _with_law(Circuit(None, None, model, form, netlist, name, built.name, built.series, conditions))  # type: ignore[arg-type]
     if throw and not circuit.certificate.holds:
         raise CertificateError(f"The circuit does not follow the model. {circuit.certificate.plain_line}", circuit.certificate)
     return circuit
 
 
-def _with_law(model: System, form: NetworkForm, netlist: Netlist, topology: str, level: str) -> Circuit:
-    circuit = Circuit(None, None, model, form, netlist, topology, level)  # type: ignore[arg-type]
+def _level(level: Any, series: Any) -> Any:
+    """The level that is meant, with the series."""
+    if isinstance(level, str) and level in LEVELS:
+        level = LEVELS[level]()
+    if not isinstance(level, tuple(LEVELS.values())):
+        raise ValueError(f"`level` is {level!r}; it must be one of {', '.join(LEVELS)}, or OpAmp(...) or Transistor(...) of retime.circuits.")
+    if series == "auto" or (series is None and not level.is_rounded):
+        return level
+    preferred(1.0, series)
+    if not level.is_rounded:
+        raise ValueError(f"`series` is {series!r}; controlled sources have no preferred values: take level=\"opamp\" or \"transistor\".")
+    return replace(level, series=series)
+
+
+def _with_law(circuit: Circuit) -> Circuit:
+    """The circuit with its certificate and its network."""
     object.__setattr__(circuit, "certify", certificate(circuit))
-    object.__setattr__(circuit, "model", family_of(circuit.derived.form) or CircuitNetwork(circuit.law, circuit.volts_per_unit, circuit.seconds_per_unit))
+    found = family_of(circuit.derived.form) or CircuitNetwork(circuit.law, circuit.volts_per_unit, circuit.seconds_per_unit)
+    object.__setattr__(circuit, "model", found)
     return circuit
 
 

@@ -59,7 +59,7 @@ def ask(deck: spice.Deck, timeout: float | None) -> spice.Answer:
         raise SimulatorError(
             'neospice is not installed: `pip install neospice`; or use backend="ngspice" or backend="kirchhoff" (nothing to install).', text
         )
-    settings = [f"{k}={v!r}" for k, v in spice.OPTIONS.items()]
+    settings = [f"{k}={v!r}" for k, v in deck.options.items()]
     with tempfile.TemporaryDirectory(prefix="retime-") as folder:
         Path(folder, "deck.cir").write_text(text, encoding="ascii")
         Path(folder, "nodes.txt").write_text("\n".join(deck.nodes), encoding="ascii")

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.interpolate import CubicHermiteSpline
 
 from retime.circuits.backends.kirchhoff import follow, full_network
+from retime.circuits.dc import celsius_of
 from retime.circuits.dialects import ngspice as dialect
 from retime.circuits.elements import Element, Netlist, Source
 from retime.circuits.runs import Run
@@ -35,10 +36,16 @@ class Deck:
     end: float
     nodes: tuple[str, ...]
     devices: frozenset[str]
+    celsius: float
+
+    @property
+    def options(self) -> dict[str, float]:
+        """Tolerances, and the temperature."""
+        return {**OPTIONS, "temp": self.celsius}
 
     def text(self, *directives: str) -> str:
         """The netlist as SPICE reads it."""
-        options = ".options method=trap " + " ".join(f"{k}={v!r}" for k, v in OPTIONS.items())
+        options = ".options method=trap " + " ".join(f"{k}={v!r}" for k, v in self.options.items())
         return dialect.written(self.netlist, directives=(options, *directives))
 
 
@@ -114,7 +121,7 @@ def deck_of(circuit: Any, run: Run, step: float) -> Deck:
     netlist = circuit.elements.with_values(shapes)
     initial = circuit.initial_voltages(run.z0[0], run.inputs(float(run.times[0])) if run.inputs.num_inputs else np.zeros(0))
     netlist = Netlist(netlist.title, netlist.body, netlist.subcircuits, netlist.models, {}, initial)
-    return Deck(netlist, step, end, circuit.state_nodes, devices_of(netlist))
+    return Deck(netlist, step, end, circuit.state_nodes, devices_of(netlist), celsius_of(circuit.elements.parameters))
 
 
 def devices_of(netlist: Netlist) -> frozenset[str]:

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from retime.circuits.assembly import Assembly, Term
+from retime.circuits.assembly import Assembly, Scale, Term
 from retime.circuits.elements import Behaviour, Element, Note, Subcircuit
 from retime.circuits.expressions import Expression, activation_of, number, volt
+from retime.circuits.form import NetworkForm
+from retime.circuits.scaling import Ranges, ideal_scale
+from retime.core.certificate import Condition
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,15 @@ class Ideal:
 
     name: ClassVar[str] = "ideal"
     is_rounded: ClassVar[bool] = False
-    needs_resistors: ClassVar[bool] = False
+    series: ClassVar[None] = None
+
+    def scale(self, form: NetworkForm, ranges: Ranges, volts: float | None, seconds: float | None, farad: float | None) -> Scale:
+        """Volts, seconds and the capacitor, where they are not given."""
+        return ideal_scale(form, ranges, volts, seconds, farad)
+
+    def conditions(self, form: NetworkForm, ranges: Ranges, scale: Scale) -> tuple[Condition, ...]:
+        """Controlled sources have no limits."""
+        return ()
 
     def function(self, to: Assembly, activation: str, gain: float, name: str, source: str) -> str:
         """volts f(gain V / volts) of a node; the node of its value."""
