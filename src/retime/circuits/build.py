@@ -9,8 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from retime.circuits.assembly import Assembly
-from retime.circuits.certify import certificate
-from retime.circuits.circuit import Circuit
+from retime.circuits.circuit import Circuit, with_law
 from retime.circuits.derivation import derive, scale_of
 from retime.circuits.elements import Netlist
 from retime.circuits.form import NetworkForm, family_of, form_of
@@ -134,7 +133,7 @@ def to_circuit(
         parameters["temperature"] = celsius(temperature)
     netlist = to.finished(title, parameters)
     conditions = built.conditions(form, ranges, scale)
-    circuit = _with_law(Circuit(None, None, model, form, netlist, name, built.name, built.series, conditions))  # type: ignore[arg-type]
+    circuit = with_law(Circuit(None, None, model, form, netlist, name, built.name, built.series, conditions))  # type: ignore[arg-type]
     if throw and not circuit.certificate.holds:
         raise CertificateError(f"The circuit does not follow the model. {circuit.certificate.plain_line}", circuit.certificate)
     return circuit
@@ -152,14 +151,6 @@ def _level(level: Any, series: Any) -> Any:
     if not level.is_rounded:
         raise ValueError(f"`series` is {series!r}; controlled sources have no preferred values: take level=\"opamp\" or \"transistor\".")
     return replace(level, series=series)
-
-
-def _with_law(circuit: Circuit) -> Circuit:
-    """The circuit with its certificate and its network."""
-    object.__setattr__(circuit, "certify", certificate(circuit))
-    found = family_of(circuit.derived.form) or CircuitNetwork(circuit.law, circuit.volts_per_unit, circuit.seconds_per_unit)
-    object.__setattr__(circuit, "model", found)
-    return circuit
 
 
 def chosen_topology(form: NetworkForm, topology: str | None) -> str:

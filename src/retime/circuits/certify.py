@@ -17,6 +17,8 @@ EXACT = 1e-12
 """Allowed difference of a coefficient, relative to the largest of its kind, where values are not rounded."""
 ROUNDED = {"E12": 0.11, "E24": 0.055, "E96": 0.014}
 """Half a step of a series, by ratio."""
+FITTED = 0.01
+"""Allowed besides at the transistor level, whose curve is a tanh to 1e-3 of its amplitude at the temperature it was adjusted at."""
 
 
 def certificate(circuit: Any) -> Certificate:
@@ -44,6 +46,7 @@ def certificate(circuit: Any) -> Certificate:
 
 def _equations(difference: float, circuit: Any) -> Condition:
     allowed = EXACT if circuit.series is None else 3 * ROUNDED[circuit.series]
+    allowed += FITTED if circuit.level == "transistor" else 0.0
     detail = (
         f"{allowed:g} less the largest difference {difference:.3g} of a coefficient, relative to the largest of its matrix; derived from the "
         "text of the netlist by modified nodal analysis"

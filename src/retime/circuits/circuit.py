@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
 from retime.circuits.backends import BACKENDS, chosen
+from retime.circuits.certify import certificate
 from retime.circuits.clock import clock_of
+from retime.circuits.dc import celsius as checked_celsius
 from retime.circuits.derivation import Derived, derive, scale_of
 from retime.circuits.dialects import written
 from retime.circuits.elements import Netlist
-from retime.circuits.form import NetworkForm
+from retime.circuits.form import NetworkForm, family_of
+from retime.circuits.monte_carlo import MonteCarlo, monte_carlo
 from retime.circuits.network import CircuitNetwork
 from retime.circuits.nodal import CircuitLaw, solve_circuit
+from retime.circuits.parts import BillOfMaterials, parts_of
 from retime.circuits.reader import read_netlist
 from retime.circuits.runs import run_of
 from retime.circuits.scaling import time_constants
@@ -171,6 +175,60 @@ class Circuit(Conversion):
             statuses=tuple([Trajectory.status] * len(run.z0)),
         )  # fmt: skip
 
+    def at_temperature(self, celsius: float) -> Circuit:
+        """The same circuit at another temperature, in degrees Celsius: the slope of a transistor pair falls as 1 / T.
+
+        Raises:
+            ValueError: not a number from -100 to 200, or a circuit of controlled sources, which have no temperature.
+        """
+        if self.level == "ideal":
+            raise ValueError("Controlled sources have no temperature; build the circuit with level=\"transistor\".")
+        parameters = {**self.elements.parameters, "temperature": checked_celsius(celsius)}
+        return with_law(replace(self, elements=replace(self.elements, parameters=parameters)))
+
+    def bill_of_materials(self) -> BillOfMaterials:
+        """The components by kind and value; `.to_csv(path)` writes the table."""
+        return parts_of(self.elements)
+
+    def monte_carlo(
+        self,
+        num: int,
+        *,
+        tolerance: float = 0.01,
+        offset: float = 0.0,
+        seed: int | None = 0,
+        z0: Any = None,
+        times: Any = None,
+        inputs: Any = None,
+        points: Any = None,
+        method: str = "network",
+        check: Callable[[Array], bool] | None = None,
+        num_spice: int = 0,
+        backend: str | None = None,
+    ) -> MonteCarlo:
+        """Circuits whose components deviate, each uniformly within its tolerance.
+
+        Args:
+            num: samples >= 1. tolerance: of values, relative, < 1. offset: of op-amps and transistor pairs, volts.
+            seed: of the deviations.
+            z0, times, inputs: the orbit that is compared, as for `simulate`; None: from a random state, over 20 time constants or 100 steps.
+            points: `(k, n)` fixed points of the model, to be followed into each sample.
+            method: "network" (the samples' own equations, all at once) or "spice" (a simulator for each).
+            check: function of a sample's states `(T, n)` that says whether it still works; None: all do.
+            num_spice: with "network", so many samples are simulated by SPICE too and compared.
+            backend: which SPICE; None: ngspice, else neospice.
+
+        Returns:
+            MonteCarlo: errors, survival, fixed points, periods, and which component matters most.
+
+        Raises:
+            ValueError, ShapeError: arguments. SimulatorError: no SPICE where one is needed.
+        """
+        return monte_carlo(
+            self, num, tolerance=tolerance, offset=offset, seed=seed, z0=z0, times=times, inputs=inputs, points=points, method=method,
+            check=check, num_spice=num_spice, backend=backend,
+        )  # fmt: skip
+
     def _data(self) -> dict[str, Any]:
         return super()._data() | {
             "original": repr(self.original), "topology": self.topology, "level": self.level, "series": self.series,
@@ -182,3 +240,11 @@ class Circuit(Conversion):
             f"{self.original!r}, {self.topology}, {self.level}, {len(self.elements.elements)} parts, 1 unit = {self.volts_per_unit:g} V, "
             f"1 of model time = {self.seconds_per_unit:g} s"
         )
+
+
+def with_law(circuit: Circuit) -> Circuit:
+    """The circuit with the certificate and the network that follow from its netlist."""
+    object.__setattr__(circuit, "certify", certificate(circuit))
+    found = family_of(circuit.derived.form) or CircuitNetwork(circuit.law, circuit.volts_per_unit, circuit.seconds_per_unit)
+    object.__setattr__(circuit, "model", found)
+    return circuit

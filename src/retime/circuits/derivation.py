@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from retime.circuits.clock import Clock, clock_of
 from retime.circuits.elements import Netlist
 from retime.circuits.form import NetworkForm
 from retime.circuits.nodal import CircuitLaw, solve_circuit
+from retime.circuits.stamps import Pair
 from retime.core.arrays import Array
 from retime.core.errors import ModelFileError
 from retime.core.readout import Readout
@@ -36,18 +38,20 @@ def scale_of(circuit: Netlist) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def derive(circuit: Netlist) -> Derived:
+def derive(circuit: Netlist, *, pairs: Mapping[str, Pair] | None = None) -> Derived:
     """Kirchhoff's laws of a netlist as a network; op-amps are nullors, switches ideal.
+
+    `pairs` says what transistor stages amount to where that is known; None: it is found from their transfer curves.
 
     Raises:
         ModelFileError: laws without a unique solution, or of another shape than a network's; the message says what is in the way.
     """
     clock = clock_of(circuit)
-    return _flow(circuit) if clock is None else _map(circuit, clock)
+    return _flow(circuit, pairs) if clock is None else _map(circuit, clock, pairs)
 
 
-def _flow(circuit: Netlist) -> Derived:
-    law = solve_circuit(circuit)
+def _flow(circuit: Netlist, pairs: Mapping[str, Pair] | None) -> Derived:
+    law = solve_circuit(circuit, pairs=pairs)
     volts, seconds = scale_of(circuit)
     name = _common_function(law, range(len(law.functions)))
     A, W1, C1, h1 = (seconds * x for x in law.split(law.rates))
@@ -98,10 +102,10 @@ def _readout(law: CircuitLaw, volts: float, columns: Array | None = None) -> Rea
 
 
 
-def _map(circuit: Netlist, clock: Clock) -> Derived:
+def _map(circuit: Netlist, clock: Clock, pairs: Mapping[str, Pair] | None) -> Derived:
     """What one period of ideal switches does: held voltages stay, the others settle where their current is zero."""
     volts, seconds = scale_of(circuit)
-    laws = [solve_circuit(circuit, clock.switches(p, ideal=True)) for p in clock.phases]
+    laws = [solve_circuit(circuit, clock.switches(p, ideal=True), pairs=pairs) for p in clock.phases]
     first = laws[0]
     n, q, m = len(first.states), len(first.functions), len(first.inputs)
     width = n + q * len(laws) + m + 1

@@ -57,23 +57,30 @@ class CircuitLaw:
         return rows
 
 
-def solve_circuit(circuit: Netlist, switches: Mapping[str, float] | None = None, *, nullors: bool = True) -> CircuitLaw:
+def solve_circuit(
+    circuit: Netlist,
+    switches: Mapping[str, float] | None = None,
+    *,
+    nullors: bool = True,
+    pairs: Mapping[str, Pair] | None = None,
+) -> CircuitLaw:
     """Kirchhoff's laws of a circuit, solved for dv/dt.
 
     Args:
         circuit: the netlist.
         switches: resistance in ohm of each switch at the time in question; infinity for an open one.
         nullors: whether op-amps (subcircuits named opamp...) are nullors, or what their subcircuits say.
+        pairs: what the transistor stages amount to, by subcircuit; None: found from their transfer curves.
 
     Raises:
         ModelFileError: an element without an equation, a node that nothing connects, capacitors and sources in a loop.
     """
-    pairs = _pairs(circuit)
+    pairs = pairs_of(circuit) if pairs is None else pairs
     keep = {name for name, inner in circuit.subcircuits.items() if nullors and is_opamp(name, inner.ports)}
     return _law(NodalSystem(list(circuit.flattened(keep | pairs.keys())), switches or {}, pairs))
 
 
-def _pairs(circuit: Netlist) -> dict[str, Pair]:
+def pairs_of(circuit: Netlist) -> dict[str, Pair]:
     """The subcircuits named tanh..., with transistors inside, as the tanh that they amount to."""
     names = {e.value for e in circuit.elements if e.kind == "X" and e.value.startswith("tanh")}
     held = [n for n in names if any(e.kind == "Q" for e in circuit.subcircuits[n].elements)]

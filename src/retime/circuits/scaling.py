@@ -131,14 +131,18 @@ def part_scale(
 ) -> Scale:
     """For parts that can be bought: signals within `swing` volts, resistors within `ohms`, time constants of a millisecond or slower."""
     volts = volts or nice(swing / ranges.largest)
-    capacitor = capacitor or 1e-8
     if isinstance(form.time, Discrete):
-        return Scale(volts, seconds or 1e-3 / form.time.dt, capacitor, 1e4)
-    largest = max(np.abs(form.A).max(initial=0.0), np.abs(form.W1).max(initial=0.0), np.abs(form.C1).max(initial=0.0), np.abs(form.h1).max(initial=0.0))
+        return Scale(volts, seconds or 1e-3 / form.time.dt, capacitor or 1e-8, 1e4)
+    weights = np.abs(np.concatenate([form.A.ravel(), form.W1.ravel(), form.C1.ravel(), form.h1]))
+    weights = weights[weights > 0] if weights.any() else np.ones(1)
+    farad = capacitor or 1e-8
     if seconds is None:
-        fastest = capacitor * float(largest) * 2.0 * ohms[0]  # no resistor below twice the lower limit
+        fastest = farad * float(weights.max()) * 2.0 * ohms[0]  # no resistor below twice the lower limit
         seconds = max(nice(1e-3 / float(np.median(time_constants(form)))), 10.0 ** math.ceil(math.log10(fastest)))
-    return Scale(volts, seconds, capacitor, 1e4)
+    if capacitor is None:  # larger where the largest resistor would be above its limit
+        largest = seconds / (farad * float(weights.min()))
+        farad *= 10.0 ** max(0, math.ceil(math.log10(largest / ohms[1]) - 1e-9))
+    return Scale(volts, seconds, farad, 1e4)
 
 
 def check_resistor(name: str, ohm: float, ohms: tuple[float, float]) -> None:

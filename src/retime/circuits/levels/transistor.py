@@ -105,13 +105,15 @@ class Transistor(OpAmp):
         ohm["r10"] = (2 * SUPPLY - 0.65) / TAIL_AMPERE
         r = {name: preferred(value, series) for name, value in ohm.items()}
         ends = {
-            "r1": ("in", "b1"), "r2": ("b1", "0"), "r3": ("b2", "0"), "r4": ("vp", "c1"), "r5": ("vp", "c2"),
+            "r1": ("in", "b1"), "r2": ("b1", "0"), "r3": ("b2", "o"), "r4": ("vp", "c1"), "r5": ("vp", "c2"),
             "r6": ("c1", "m"), "r7": ("c2", "q"), "r8": ("m", "out"), "r9": ("q", "0"), "r10": ("vp", "t"),
         }  # fmt: skip
         parts = [
             Note("V(out) = a tanh(b V(in)): divider, long-tailed pair, mirror for its tail, difference amplifier"),
             Element("V", "v1", ("vp", "0"), Source(SUPPLY)),
             Element("V", "v2", ("vm", "0"), Source(-SUPPLY)),
+            Note("v3: offset voltage of the pair"),
+            Element("V", "v3", ("o", "0"), Source(0.0)),
             *(Element("R", name, ends[name], r[name]) for name in ends),
             Element("Q", "q1", ("c1", "b1", "e"), "npn1"),
             Element("Q", "q2", ("c2", "b2", "e"), "npn1"),
