@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from retime.circuits import schematic
 from retime.circuits.backends import BACKENDS, chosen
 from retime.circuits.certify import certificate
 from retime.circuits.clock import clock_of
@@ -24,9 +26,11 @@ from retime.circuits.parts import BillOfMaterials, parts_of
 from retime.circuits.reader import read_netlist
 from retime.circuits.runs import run_of
 from retime.circuits.scaling import time_constants
+from retime.core.arguments import whole
 from retime.core.arrays import Array
 from retime.core.certificate import Condition
 from retime.core.conversion import Conversion
+from retime.core.files import replace_atomically
 from retime.core.trajectory import Trajectory
 
 
@@ -189,6 +193,23 @@ class Circuit(Conversion):
     def bill_of_materials(self) -> BillOfMaterials:
         """The components by kind and value; `.to_csv(path)` writes the table."""
         return parts_of(self.elements)
+
+    def schematic(self, unit: int | None = None, path: str | Path | None = None) -> str:
+        """A drawing as SVG: of one unit (from 1), or with None of the first four units; equal names are connected.
+
+        Args:
+            unit: its number. path: where to write it too; written whole or not at all.
+
+        Raises:
+            ValueError: no such unit. MissingDependencyError: schemdraw is not installed.
+        """
+        if unit is not None and not 1 <= whole("unit", unit, 1) <= self.form.num_states:
+            raise ValueError(f"`unit` is {unit}; the circuit has units 1 to {self.form.num_states}.")
+        text = schematic.network(self) if unit is None else schematic.neuron(self, unit)
+        if path is not None:
+            with replace_atomically(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        return text
 
     def monte_carlo(
         self,

@@ -79,13 +79,14 @@ def parts_of(circuit: Netlist) -> BillOfMaterials:
     opamps = {n for n, s in circuit.subcircuits.items() if is_opamp(n, s.ports)}
     groups: dict[tuple[str, str], list[str]] = {}
     for e in circuit.flattened(opamps):
-        groups.setdefault((KINDS[e.kind][0], _value(e)), []).append(e.name)
+        groups.setdefault((KINDS[e.kind][0], part_value(e)), []).append(e.name)
     order = {kind: k for k, (kind, _) in enumerate(KINDS.values())}
     parts = [Part(kind, value, len(names), tuple(names)) for (kind, value), names in groups.items()]
     return BillOfMaterials(tuple(sorted(parts, key=lambda p: (order[p.kind], -p.count))))
 
 
-def _value(e: Element) -> str:
+def part_value(e: Element) -> str:
+    """The value of a component as a person reads it."""
     if isinstance(e.value, float):
         return with_prefix(e.value, KINDS[e.kind][1])
     if e.kind in "VI":

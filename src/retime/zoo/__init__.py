@@ -11,7 +11,7 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.time import Discrete
-from retime.models import PLRNN, AlmostLinearRNN, ReluRNN
+from retime.models import PLRNN, AlmostLinearRNN, RateRNN, ReluRNN
 from retime.zoo import systems
 
 
@@ -76,6 +76,12 @@ def _trained(name: str) -> tuple[PLRNN, Array]:
         return model, w["z0"]
 
 
+def _flipflop() -> tuple[RateRNN, Array]:
+    with files("retime.zoo").joinpath("weights", "flipflop.npz").open("rb") as stream, np.load(stream) as w:
+        readout = (w["B"], w["b_out"])
+        return RateRNN(w["W_rec"], w["W_in"], w["b"], tau=float(w["tau"]), readout=readout), np.zeros(len(w["b"]))
+
+
 def _addition() -> tuple[PLRNN, Array]:
     model = PLRNN(
         [1.0, 0.01],
@@ -127,6 +133,11 @@ _ENTRIES = {
         _addition,
         "Two units solve the addition problem: a line attractor sums the marked inputs.",
         "Weights as in Monfared & Durstewitz 2020.",
+    ),
+    "flipflop": (
+        _flipflop,
+        "Rate network of 12 tanh units in continuous time with three memories of one bit: 8 stable states, switched by pulses.",
+        "Trained by this project: scripts/train_flip_flop.py --seed 0.",
     ),
     "lorenz": (
         lambda: _trained("lorenz"),

@@ -18,10 +18,10 @@ from retime.circuits.elements import Element, Netlist, Source
 from retime.circuits.runs import Run
 from retime.core.arrays import Array
 from retime.core.errors import SimulatorError
-from retime.core.inputs import Inputs
 
 OPTIONS = {"reltol": 1e-6, "abstol": 1e-15, "vntol": 1e-9, "trtol": 1.0}
-ACCURACY = 2e-6  # of the range, what the step of the trapezoidal rule is chosen for
+ACCURACY = {"ideal": 2e-6}  # of the range, what the step of the trapezoidal rule is chosen for
+ACCURACY_OF_PARTS = 1e-4  # where parts themselves do no better
 LEAST_STEPS, MOST_STEPS = 200, 200_000
 PATIENCE = 60.0  # seconds of estimated work, above which it has to be asked for
 LOG_LINES = 12
@@ -99,7 +99,7 @@ def _whole(answer: Answer, start: Array) -> tuple[Array, Array]:
 
 
 def _step(circuit: Any, run: Run) -> float:
-    """The step, in model time, whose trapezoidal error over the run is `ACCURACY`: h^2 / 12 times the integral of |z'''|."""
+    """The step, in model time, whose trapezoidal error over the run is that of `ACCURACY`: h^2 / 12 times the integral of |z'''|."""
     network, rows, start = full_network(circuit)
     fastest = circuit.fastest_time_constant
     count = int(np.clip(run.length / fastest * 20, 200, 4000))
@@ -109,8 +109,9 @@ def _step(circuit: Any, run: Run) -> float:
     h = grid[1] - grid[0]
     third = np.abs(np.diff(slopes, 2, axis=0)).max(axis=1).sum() / h  # integral of |z'''|
     size = max(float(np.abs(orbit[:, rows]).max()), 1e-12)
-    best = np.sqrt(12.0 * ACCURACY * size / third) if third > 0 else fastest / 50.0
-    return float(np.clip(best, run.length / MOST_STEPS, min(fastest / 50.0, run.length / LEAST_STEPS)))
+    wanted = ACCURACY.get(circuit.level, ACCURACY_OF_PARTS)
+    best = np.sqrt(12.0 * wanted * size / third) if third > 0 else fastest / 50.0
+    return float(np.clip(best, run.length / MOST_STEPS, min(fastest / (50.0 if circuit.level == "ideal" else 20.0), run.length / LEAST_STEPS)))
 
 
 def deck_of(circuit: Any, run: Run, step: float) -> Deck:
@@ -193,7 +194,6 @@ def check_answer(deck: Deck, answer: Answer, name: str) -> None:
 
 def _interpolated(circuit: Any, run: Run, times: Array, z: Array, at: Array, deck: Deck, answer: Answer, name: str) -> Array:
     """Cubic Hermite interpolation with the circuit's own derivative, after the points were checked against Kirchhoff's laws."""
-    network = circuit.model
     seconds = circuit.seconds_per_unit
     if circuit.level != "ideal":
         return np.column_stack([np.interp(at, times, column) for column in z.T])
@@ -210,10 +210,5 @@ def _interpolated(circuit: Any, run: Run, times: Array, z: Array, at: Array, dec
             f"What {name} returned breaks Kirchhoff's laws at t = {times[k]:g} s: a step is off by {defect[k]:.2g} units, where "
             f"{allowed[k]:.2g} are allowed.", deck.text(), answer.log,
         )  # fmt: skip
-    _ = network
     return CubicHermiteSpline(times / seconds, z, slopes)(np.clip(at / seconds, 0.0, times[-1] / seconds))
 
-
-def inputs_of(run: Run) -> Inputs:
-    """The input of a run."""
-    return run.inputs

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from retime.circuits.dialects import ngspice
+from retime.circuits.dialects import kicad, ngspice, verilog_a
 from retime.circuits.elements import Netlist
 
-DIALECTS: dict[str, Callable[[Netlist], str]] = {"ngspice": ngspice.written}
+DIALECTS: dict[str, Callable[[Netlist], str]] = {
+    "ngspice": ngspice.written,
+    "verilog-a": verilog_a.written,
+    "kicad": kicad.written,
+}
 
 
 def written(circuit: Netlist, dialect: str) -> str:

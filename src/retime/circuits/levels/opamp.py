@@ -38,7 +38,7 @@ class OpAmp:
     bandwidth: float = 3e6
     slew: float = 13e6
     rail: float = 13.5
-    resistor_limits: tuple[float, float] = (1e3, 1e8)
+    resistor_limits: tuple[float, float] = (1e3, 1e9)
     series: str | None = "E96"
     swing: float = 5.0
 
