@@ -1,6 +1,6 @@
 """Train the flip-flop of the zoo: 12 rate units with three memories of one bit, small enough to build in transistors.
 
-    python scripts/train_flip_flop.py --seed 0 --output flipflop.npz
+python scripts/train_flip_flop.py --seed 0 --output flipflop.npz
 """
 
 import argparse

@@ -50,7 +50,7 @@ class Assembly:
         """The terms that are not zero of weights beside the nodes that they weigh."""
         found: list[Term] = []
         for weights, nodes in rows:
-            found += [Term(float(weights[j]), nodes[j]) for j in np.flatnonzero(weights)]
+            found += [Term(float(weights[j]), nodes[j]) for j in np.flatnonzero(weights).tolist()]
         return found
 
     def constant(self, value: float) -> list[Term]:
@@ -68,7 +68,10 @@ class Assembly:
         """The netlist."""
         body = self.body
         if self.has_reference:
-            head = [Note("one unit of state, of which offsets are multiples"), Element("V", "vref", ("ref", "0"), Source(self.scale.volts))]
+            head = [
+                Note("one unit of state, of which offsets are multiples"),
+                Element("V", "vref", ("ref", "0"), Source(self.scale.volts)),
+            ]
             body = [*head, *body]
         return Netlist(title, tuple(body), self.subcircuits, self.models, parameters)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from retime.circuits.assembly import Assembly
 from retime.circuits.circuit import Circuit, with_law
+from retime.circuits.dc import NOMINAL, celsius
 from retime.circuits.derivation import derive, scale_of
 from retime.circuits.elements import Netlist
 from retime.circuits.form import NetworkForm, family_of, form_of
@@ -17,7 +18,6 @@ from retime.circuits.levels import LEVELS
 from retime.circuits.network import CircuitNetwork
 from retime.circuits.nodal import solve_circuit
 from retime.circuits.reader import read_netlist
-from retime.circuits.dc import NOMINAL, celsius
 from retime.circuits.scaling import preferred, simulated_ranges
 from retime.circuits.topologies import TOPOLOGIES
 from retime.circuits.topologies.conductance import fits, margins
@@ -54,7 +54,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ModelFileError(f"{path}: {error.strerror or error}. Give the text of a netlist, or a path to one.") from error
+        raise ModelFileError(
+            f"{path}: {error.strerror or error}. Give the text of a netlist, or a path to one."
+        ) from error
     except UnicodeDecodeError:
         raise ModelFileError(f"{path}: line 1: no text; a netlist is a text file.") from None
 
@@ -135,7 +137,9 @@ def to_circuit(
     conditions = built.conditions(form, ranges, scale)
     circuit = with_law(Circuit(None, None, model, form, netlist, name, built.name, built.series, conditions))  # type: ignore[arg-type]
     if throw and not circuit.certificate.holds:
-        raise CertificateError(f"The circuit does not follow the model. {circuit.certificate.plain_line}", circuit.certificate)
+        raise CertificateError(
+            f"The circuit does not follow the model. {circuit.certificate.plain_line}", circuit.certificate
+        )
     return circuit
 
 
@@ -143,14 +147,19 @@ def _level(level: Any, series: Any) -> Any:
     """The level that is meant, with the series."""
     if isinstance(level, str) and level in LEVELS:
         level = LEVELS[level]()
+    found: Any = level
     if not isinstance(level, tuple(LEVELS.values())):
-        raise ValueError(f"`level` is {level!r}; it must be one of {', '.join(LEVELS)}, or OpAmp(...) or Transistor(...) of retime.circuits.")
-    if series == "auto" or (series is None and not level.is_rounded):
-        return level
+        raise ValueError(
+            f"`level` is {level!r}; it must be one of {', '.join(LEVELS)}, or OpAmp(...) or Transistor(...) of retime.circuits."
+        )
+    if series == "auto" or (series is None and not found.is_rounded):
+        return found
     preferred(1.0, series)
-    if not level.is_rounded:
-        raise ValueError(f"`series` is {series!r}; controlled sources have no preferred values: take level=\"opamp\" or \"transistor\".")
-    return replace(level, series=series)
+    if not found.is_rounded:
+        raise ValueError(
+            f'`series` is {series!r}; controlled sources have no preferred values: take level="opamp" or "transistor".'
+        )
+    return replace(found, series=series)
 
 
 def chosen_topology(form: NetworkForm, topology: str | None) -> str:
@@ -177,14 +186,15 @@ def chosen_topology(form: NetworkForm, topology: str | None) -> str:
 def _check_conductance(form: NetworkForm) -> None:
     if not fits(form):
         raise CertificateError(
-            'Hopfield\'s form is realizable only for leaky units whose functions read the states (RateRNN with form="current", HopfieldNetwork); '
-            'this model has another form. topology="integrator" carries it.'
+            'Hopfield\'s form is realizable only for leaky units whose functions read the states (RateRNN with form="current", HopfieldNetwork); this '
+            'model has another form. topology="integrator" carries it.'
         )
     share = 1.0 - np.abs(form.W1).sum(axis=1) / -np.diagonal(form.A)
     failing = np.flatnonzero(share <= 0)
     if len(failing):
         told = ", ".join(f"{k + 1} ({1.0 - share[k]:.3g})" for k in failing[:8]) + (" ..." if len(failing) > 8 else "")
         raise CertificateError(
-            f"Hopfield's form is not realizable: tau_i sum_j |w_ij| must be below 1, so that a positive leak is left, and it is not for unit {told}. "
+            f"Hopfield's form is not realizable: tau_i sum_j |w_ij| must be below 1, so that a positive leak is left, "
+            f"and it is not for unit {told}. "
             'topology="integrator" is always realizable.'
         )

@@ -32,12 +32,18 @@ def certificate(circuit: Any) -> Certificate:
         *(_settling(circuit.elements) if circuit.topology == "sampled" else []),
         *circuit.level_conditions,
     ]
-    kind = "Each step of the clock is one step of the map" if circuit.topology == "sampled" else "The capacitor voltages obey the network's equations"
+    kind = (
+        "Each step of the clock is one step of the map"
+        if circuit.topology == "sampled"
+        else "The capacitor voltages obey the network's equations"
+    )
     headline = f"{kind}: by Kirchhoff's laws of the netlist, coefficients equal the model's to {difference:.1e}."
     return Certificate(
         f"{kind}, 1 unit of state = {circuit.volts_per_unit:g} V, 1 unit of model time = {circuit.seconds_per_unit:g} s "
         f"(topology {circuit.topology}, level {circuit.level}{', values of ' + str(circuit.series) if rounded else ''}).",
-        "all states and times while no voltage reaches a limit of its part" if circuit.level != "ideal" else "all states and times",
+        "all states and times while no voltage reaches a limit of its part"
+        if circuit.level != "ideal"
+        else "all states and times",
         conditions,
         "hopfield1984; caruso2023b; docs/theory/circuits.md",
         headline,
@@ -80,7 +86,12 @@ def _settling(netlist: Netlist) -> list[Condition]:
         length = sum(p.end - p.start for p in clock.phases if e.name in p.closed)
         settling, droop = max(settling, math.exp(-length / (on * C))), max(droop, clock.period / (off * C))
     return [
-        Condition("voltages settle within a phase", settling <= 1e-5, 1e-5 - settling, f"1e-5 less exp(-T_on / (R_on C)) = {settling:.2g}"),
+        Condition(
+            "voltages settle within a phase",
+            settling <= 1e-5,
+            1e-5 - settling,
+            f"1e-5 less exp(-T_on / (R_on C)) = {settling:.2g}",
+        ),
         Condition("held voltages do not droop", droop <= 1e-5, 1e-5 - droop, f"1e-5 less T / (R_off C) = {droop:.2g}"),
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -106,36 +106,6 @@ class Circuit(Conversion):
         """Of the units, model time."""
         return float(time_constants(self.form).min())
 
-    def initial_voltages(self, z: Array, s: Array) -> Mapping[str, float]:
-        """Volts by node at the start, of states z `(n,)` under inputs s `(m,)`: of the states alone where everything else follows at once."""
-        u = self.volts_per_unit
-        found = dict(zip(self.state_nodes, (z * u).tolist(), strict=True))
-        return found if self.level == "ideal" else {**self._all_voltages(z * u, s * u), **found}
-
-    def _all_voltages(self, v: Array, s: Array) -> dict[str, float]:
-        """Every node's voltage where op-amps are ideal, and the voltage behind each op-amp's output stage."""
-        network = CircuitNetwork(self.law)
-        phi = network.equation.function.values(np, network.parameters, v[None], s[None])[0]
-        full = self.law.voltages @ np.concatenate([v, phi, s, [1.0]])
-        found = {node: float(full[k]) for node, k in self.law.nodes.items()}
-        for e in self.elements.elements:
-            if e.kind == "X" and e.value.startswith("opamp"):
-                found[f"{e.name}.p"] = found.get(e.nodes[2], 0.0)
-        return found
-
-    def rest_of_start(self, x: Array, z: Array, names: list[str]) -> Array:
-        """States of the full network, with those of the op-amps where ideal ones would be."""
-        u = self.volts_per_unit
-        if len(names) == len(self.state_names):
-            return x
-        plus = {e.name: e.nodes[0] for e in self.elements.flattened() if e.kind == "C"}
-        for row, state in zip(x, z, strict=True):
-            volts = self._all_voltages(state * u, np.zeros(len(self.law.inputs)))
-            for k, name in enumerate(names):
-                if name not in self.state_names:
-                    row[k] = volts.get(plus[name], 0.0) / u
-        return x
-
     def netlist(self, dialect: str = "ngspice") -> str:
         """The circuit as text: "ngspice" (which `read_circuit` reads back), "verilog-a" or "kicad"; numbers have 17 digits.
 
@@ -145,7 +115,14 @@ class Circuit(Conversion):
         return written(self.elements, dialect)
 
     def simulate(
-        self, z0: Any, times: Any, *, inputs: Any = None, backend: str | None = None, timeout: float | None = None, volts: bool = False
+        self,
+        z0: Any,
+        times: Any,
+        *,
+        inputs: Any = None,
+        backend: str | None = None,
+        timeout: float | None = None,
+        volts: bool = False,
     ) -> Trajectory:
         """Run the circuit.
 
@@ -172,12 +149,17 @@ class Circuit(Conversion):
         batch = np.ndim(z0) == 2
         states = states if batch else states[:, 0]
         outputs = self.original.outputs(states, None)
+        empty = np.zeros((0, 3))
         return Trajectory(
-            run.times, states * (self.volts_per_unit if volts else 1.0), outputs, np.zeros((*states.shape[:-1], 0), dtype=bool),
-            ([np.zeros(0)] * len(run.z0), [np.zeros(0, dtype=int)] * len(run.z0)), tuple([np.zeros((0, 3))] * len(run.z0)) if batch else np.zeros((0, 3)),
+            run.times,
+            states * (self.volts_per_unit if volts else 1.0),
+            outputs,
+            np.zeros((*states.shape[:-1], 0), dtype=bool),
+            ([np.zeros(0)] * len(run.z0), [np.zeros(0, dtype=int)] * len(run.z0)),
+            tuple([empty] * len(run.z0)) if batch else empty,
             message=f"by {name}",
             statuses=tuple([Trajectory.status] * len(run.z0)),
-        )  # fmt: skip
+        )
 
     def at_temperature(self, celsius: float) -> Circuit:
         """The same circuit at another temperature, in degrees Celsius: the slope of a transistor pair falls as 1 / T.
@@ -186,7 +168,7 @@ class Circuit(Conversion):
             ValueError: not a number from -100 to 200, or a circuit of controlled sources, which have no temperature.
         """
         if self.level == "ideal":
-            raise ValueError("Controlled sources have no temperature; build the circuit with level=\"transistor\".")
+            raise ValueError('Controlled sources have no temperature; build the circuit with level="transistor".')
         parameters = {**self.elements.parameters, "temperature": checked_celsius(celsius)}
         return with_law(replace(self, elements=replace(self.elements, parameters=parameters)))
 
@@ -266,6 +248,8 @@ class Circuit(Conversion):
 def with_law(circuit: Circuit) -> Circuit:
     """The circuit with the certificate and the network that follow from its netlist."""
     object.__setattr__(circuit, "certify", certificate(circuit))
-    found = family_of(circuit.derived.form) or CircuitNetwork(circuit.law, circuit.volts_per_unit, circuit.seconds_per_unit)
+    found = family_of(circuit.derived.form) or CircuitNetwork(
+        circuit.law, circuit.volts_per_unit, circuit.seconds_per_unit
+    )
     object.__setattr__(circuit, "model", found)
     return circuit

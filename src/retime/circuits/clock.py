@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -50,15 +51,19 @@ def clock_of(circuit: Netlist) -> Clock | None:
     for e in switches:
         pulse = pulses.get(e.nodes[2])
         if pulse is None or e.nodes[3] != "0":
-            raise ModelFileError(f"line {e.line}: the switch {e.name} is not driven by a PULSE source to ground; no clock can be read.")
+            raise ModelFileError(
+                f"line {e.line}: the switch {e.name} is not driven by a PULSE source to ground; no clock can be read."
+            )
         if period and abs(pulse.period - period) > 1e-9 * period:
-            raise ModelFileError(f"line {e.line}: the switch {e.name} has a period of {pulse.period:g} s, another {period:g} s.")
+            raise ModelFileError(
+                f"line {e.line}: the switch {e.name} has a period of {pulse.period:g} s, another {period:g} s."
+            )
         period = pulse.period
         closed[e.name] = _closed(pulse, circuit.models[e.value].parameters, e)
     edges = sorted({0.0, period, *(t for span in closed.values() for t in span)})
     phases = [
         Phase(a, b, frozenset(n for n, (on, off) in closed.items() if on <= a and b <= off))
-        for a, b in zip(edges, edges[1:], strict=False)
+        for a, b in itertools.pairwise(edges)
         if b > a
     ]
     models = {e.name: circuit.models[e.value].parameters for e in switches}
@@ -70,7 +75,9 @@ def _closed(pulse: Pulse, model: Mapping[str, float], e: Element) -> tuple[float
     threshold, hysteresis = model.get("vt", 0.0), abs(model.get("vh", 0.0))
     span = pulse.high - pulse.low
     if not pulse.low < threshold - hysteresis <= threshold + hysteresis < pulse.high:
-        raise ModelFileError(f"line {e.line}: the pulse of the switch {e.name} does not cross its threshold of {threshold:g} V upwards.")
+        raise ModelFileError(
+            f"line {e.line}: the pulse of the switch {e.name} does not cross its threshold of {threshold:g} V upwards."
+        )
     on = pulse.delay + (threshold + hysteresis - pulse.low) / span * pulse.rise
     off = pulse.delay + pulse.rise + pulse.width + (pulse.high - threshold + hysteresis) / span * pulse.fall
     if off > pulse.period:

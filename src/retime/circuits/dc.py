@@ -29,7 +29,11 @@ GMIN = 1e-12
 def saturation_current(model: Model, celsius: float) -> float:
     """IS at a temperature: IS (T/Tn)^3 exp((T/Tn - 1) Eg / Vt)."""
     T, nominal = celsius + 273.15, NOMINAL + 273.15
-    return model.parameters.get("is", 1e-16) * (T / nominal) ** 3 * np.exp((T / nominal - 1) * BAND_GAP / (BOLTZMANN_PER_CHARGE * T))
+    return (
+        model.parameters.get("is", 1e-16)
+        * (T / nominal) ** 3
+        * np.exp((T / nominal - 1) * BAND_GAP / (BOLTZMANN_PER_CHARGE * T))
+    )
 
 
 def pair_of(circuit: Netlist, name: str, celsius: float) -> Pair:
@@ -57,10 +61,32 @@ def _fitted(name: str, subcircuits: tuple[tuple[str, Subcircuit], ...], models: 
     inputs = np.linspace(-3.0, 3.0, 31) / slope
     curve = transfer(circuit, name, inputs, celsius)
     fit = least_squares(
-        lambda p: p[0] * end + end * p[1] * np.tanh(slope * p[2] * inputs) - curve, [0.0, 1.0, 1.0], xtol=1e-12, ftol=1e-12, x_scale=[0.01, 1, 1]
+        lambda p: p[0] * end + end * p[1] * np.tanh(slope * p[2] * inputs) - curve,
+        [0.0, 1.0, 1.0],
+        xtol=1e-12,
+        ftol=1e-12,
+        x_scale=[0.01, 1, 1],
     )
     c, a, b = fit.x
     return Pair(float(c * end), float(a * end), float(b * slope), float(np.abs(fit.fun).max() / abs(a * end)))
+
+
+def voltages_at_rest(circuit: Netlist, name: str, volts: float, celsius: float) -> dict[str, float]:
+    """The voltages inside of a subcircuit (in, out) with `volts` at its input, by node; of an op-amp in it also that of its pole."""
+    rest = _driven(circuit, name, celsius)
+    y = rest.solve(rest.start(), 0.0, 1.0)
+    for share in (0.25, 0.5, 0.75, 1.0):
+        y = rest.solve(y, share * volts, 1.0)
+    found = {node.partition(".")[2]: float(y[k]) for node, k in rest.nodes.items() if "." in node}
+    for e in circuit.subcircuits[name].elements:
+        if e.kind == "X":
+            found[f"{e.name}.p"] = float(y[rest.nodes["out"]]) if e.nodes[2] == "out" else found[e.nodes[2]]
+    return found
+
+
+def _driven(circuit: Netlist, name: str, celsius: float) -> _Rest:
+    drive = Element("V", "vdrive", ("in", "0"), Source())
+    return _Rest(replace(circuit, body=(drive, Element("X", "xblock", ("in", "out"), name))), celsius)
 
 
 def transfer(circuit: Netlist, name: str, volts: Array, celsius: float) -> Array:
@@ -69,9 +95,7 @@ def transfer(circuit: Netlist, name: str, volts: Array, celsius: float) -> Array
     Raises:
         ConvergenceError: Newton's method did not find the state of rest.
     """
-    drive = Element("V", "vdrive", ("in", "0"), Source())
-    body = (drive, Element("X", "xblock", ("in", "out"), name))
-    rest = _Rest(replace(circuit, body=body), celsius)
+    rest = _driven(circuit, name, celsius)
     y = rest.start()
     found = np.empty(len(volts))
     order = np.argsort(np.abs(volts))
@@ -98,7 +122,8 @@ class _Rest:
         self.sign = np.array([1.0 if m.kind == "npn" else -1.0 for m in models])
         self.IS = np.array([saturation_current(m, celsius) for m in models])
         self.BF, self.BR, self.VA = (
-            np.array([m.parameters.get(key, default) for m in models]) for key, default in (("bf", 100.0), ("br", 1.0), ("vaf", np.inf))
+            np.array([m.parameters.get(key, default) for m in models])
+            for key, default in (("bf", 100.0), ("br", 1.0), ("vaf", np.inf))
         )
 
     def start(self) -> Array:
@@ -131,7 +156,11 @@ class _Rest:
         ib = self.IS * (ebe / self.BF + ebc / self.BR)
         ic_be, ic_bc = self.IS * gbe * early, self.IS * (-gbc * early - (ebe - ebc) / self.VA - gbc / self.BR)
         ib_be, ib_bc = self.IS * gbe / self.BF, self.IS * gbc / self.BR
-        for rows, current, be, bc in ((c, ic, ic_be, ic_bc), (b, ib, ib_be, ib_bc), (e, -ic - ib, -ic_be - ib_be, -ic_bc - ib_bc)):
+        for rows, current, be, bc in (
+            (c, ic, ic_be, ic_bc),
+            (b, ib, ib_be, ib_bc),
+            (e, -ic - ib, -ic_be - ib_be, -ic_bc - ib_bc),
+        ):
             inner = rows < self.size
             np.add.at(F, rows[inner], (self.sign * current)[inner])
             for columns, slope in ((b, be + bc), (e, -be), (c, -bc)):

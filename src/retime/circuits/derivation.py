@@ -84,7 +84,9 @@ def _common_function(law: CircuitLaw, used: range | list[int]) -> str:
             f"line 1: a source follows {f}, which is none of the nonlinearities that networks have (tanh, logistic, relu, softplus)."
         )
     if len(names) > 1:
-        raise ModelFileError(f"line 1: the netlist mixes the nonlinearities {', '.join(sorted(names))}; a network has one.")
+        raise ModelFileError(
+            f"line 1: the netlist mixes the nonlinearities {', '.join(sorted(names))}; a network has one."
+        )
     return names.pop() if names else "relu"
 
 
@@ -99,7 +101,6 @@ def _readout(law: CircuitLaw, volts: float, columns: Array | None = None) -> Rea
     if np.abs(W).max(initial=0.0) > 0 or np.abs(D).max(initial=0.0) > 0:
         return None
     return Readout(B if columns is None else B[:, columns], b / volts)
-
 
 
 def _map(circuit: Netlist, clock: Clock, pairs: Mapping[str, Pair] | None) -> Derived:
@@ -142,9 +143,7 @@ def _settled(law: CircuitLaw) -> Array:
     return result
 
 
-def _reduced(
-    circuit: Netlist, law: CircuitLaw, rows: Array, arguments: Array, time: Discrete, volts: float
-) -> Derived:
+def _reduced(circuit: Netlist, law: CircuitLaw, rows: Array, arguments: Array, time: Discrete, volts: float) -> Derived:
     """The map on the capacitors that the next period still reads."""
     n, m, qs = len(law.states), len(law.inputs), len(arguments)
     used = np.flatnonzero(np.abs(rows[:, n : n + qs]).max(axis=0, initial=0.0) > 0)
@@ -155,10 +154,14 @@ def _reduced(
     a = arguments[used]
     _refuse_layers(a[:, n : n + qs], a[:, :n])
     name = _common_function(law, [int(k) % max(len(law.functions), 1) for k in used])
-    A, W1, C1, h1 = rows[np.ix_(kept, kept)], rows[np.ix_(kept, n + used)], rows[kept, n + qs : n + qs + m], rows[kept, -1]
+    A, W1, C1, h1 = (
+        rows[np.ix_(kept, kept)],
+        rows[np.ix_(kept, n + used)],
+        rows[kept, n + qs : n + qs + m],
+        rows[kept, -1],
+    )
     form = NetworkForm(
         A, W1 / volts, a[:, kept] * volts, h1 / volts, a[:, -1], C1, a[:, n + qs : n + qs + m] * volts, name, time,
         _readout(law, volts, kept),
     )  # fmt: skip
     return Derived(form, tuple(law.states[k] for k in kept))
-

@@ -16,12 +16,12 @@ from retime.core.errors import CertificateError
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import Discrete, TimeBase
 from retime.models import (
+    PLRNN,
     HopfieldNetwork,
     LeakyRNN,
     LinearSystem,
     PiecewiseAffineFlow,
     PiecewiseAffineRNN,
-    PLRNN,
     RateRNN,
     RegionwiseMap,
     TanhRNN,
@@ -131,7 +131,16 @@ def _(model: TanhRNN) -> NetworkForm:
     n, m = model.W_in.shape
     none = np.zeros((n, n)), np.zeros(n), np.zeros((n, m))
     return NetworkForm(
-        none[0], np.eye(n), np.asarray(model.W_rec), none[1], model.b, none[2], model.W_in, "tanh", model.time, model.readout
+        none[0],
+        np.eye(n),
+        np.asarray(model.W_rec),
+        none[1],
+        model.b,
+        none[2],
+        model.W_in,
+        "tanh",
+        model.time,
+        model.readout,
     )
 
 
@@ -160,7 +169,15 @@ def _leaky(model: Any, rate: Array, own: Array) -> NetworkForm:
         )
     if model.form == "current":
         return NetworkForm(
-            np.diag(own), rate[:, None] * W, np.eye(n), rate * b, np.zeros(n), rate[:, None] * U, np.zeros((n, m)), f, **rest
+            np.diag(own),
+            rate[:, None] * W,
+            np.eye(n),
+            rate * b,
+            np.zeros(n),
+            rate[:, None] * U,
+            np.zeros((n, m)),
+            f,
+            **rest,
         )
     return NetworkForm(np.diag(own), np.diag(rate), W, np.zeros(n), b, np.zeros((n, m)), U, f, **rest)
 
@@ -210,7 +227,14 @@ def _flow_family(form: NetworkForm, common: dict[str, Any]) -> System | None:
     if not is_hopfield or not _is_identity(form.W2 / gain) or _size(form.h2) or _size(form.C2):
         return None
     return HopfieldNetwork(
-        form.W1, form.h1, form.C1, resistance=_one(1.0 / rate), capacitance=1.0, gain=gain, activation=form.activation, **common
+        form.W1,
+        form.h1,
+        form.C1,
+        resistance=_one(1.0 / rate),
+        capacitance=1.0,
+        gain=gain,
+        activation=form.activation,  # type: ignore[arg-type]
+        **common,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,9 @@ class MonteCarlo(Result):
         }  # fmt: skip
 
     def _title(self) -> str:
-        return f"{self.num} samples by {self.method}, tolerance {100 * self.tolerance:g} %, {self.num_survived} survived"
+        return (
+            f"{self.num} samples by {self.method}, tolerance {100 * self.tolerance:g} %, {self.num_survived} survived"
+        )
 
     def _table(self) -> tuple[Sequence[str], list[list[str]]]:
         q = np.quantile(self.errors, [0.5, 0.95, 1.0])
@@ -90,7 +93,9 @@ class MonteCarlo(Result):
         if np.isfinite(self.periods).any():
             p = self.periods[np.isfinite(self.periods)]
             rows.append(["period", f"{p.mean():.6g} +- {p.std():.2g}"])
-        rows += [[f"due to {name}", f"{100 * share:.0f} % of the variance"] for name, share in [*self.shares.items()][:3]]
+        rows += [
+            [f"due to {name}", f"{100 * share:.0f} % of the variance"] for name, share in [*self.shares.items()][:3]
+        ]
         if self.num_spice:
             rows.append(["SPICE agrees", f"{100 * self.agreement:.0f} % of {self.num_spice}"])
         return ["", "value"], rows
@@ -183,13 +188,15 @@ def _orbits(p: dict[str, Array], form: NetworkForm, run: Run) -> Array:
             z = _right(p, f, z, run.inputs(float(run.times[0] + k * form.time.dt)) if len(none) else none)
         return found
     found[0] = z
-    edges = np.unique([run.times[0], run.times[-1], *(t for t in run.inputs.times if len(none) and run.times[0] < t < run.times[-1])])
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    edges = np.unique(
+        [run.times[0], run.times[-1], *(t for t in run.inputs.times if len(none) and run.times[0] < t < run.times[-1])]
+    )
+    for a, b in pairwise(edges.tolist()):
         held = run.inputs.hold == "zero"
         level = run.inputs(0.5 * (a + b)) if len(none) else none
 
         def rate(t: float, x: Array, held: bool = held, level: Array = level) -> Array:
-            return _right(p, f, x.reshape(z.shape), level if held or not len(none) else run.inputs(t)).ravel()
+            return _right(p, f, x.reshape(num, -1), level if held or not len(none) else run.inputs(t)).ravel()
 
         inside = np.flatnonzero((run.times > a) & (run.times <= b))
         wanted = np.unique(np.append(run.times[inside], b))
@@ -214,7 +221,9 @@ class _Spice:
         """
         name = chosen(self.backend, 1)
         if name == "kirchhoff":
-            raise SimulatorError("SPICE samples need ngspice (apt-get install ngspice) or neospice (pip install neospice).")
+            raise SimulatorError(
+                "SPICE samples need ngspice (apt-get install ngspice) or neospice (pip install neospice)."
+            )
         found = []
         with progress("samples by SPICE", num) as advance:
             for row in self.rows[:num]:
@@ -251,7 +260,9 @@ def _fixed_points(p: dict[str, Array], form: NetworkForm, points: Any, run: Run)
             z = z - np.linalg.solve(J + 1e-14 * np.eye(n), F[..., None])[..., 0]
         scale = 1.0 + np.abs(point).max()
         rest = np.abs(_right(p, f, z, s) - (z if discrete else 0.0)).max(axis=1)
-        kept = (rest <= 1e-7 * scale * np.abs(p["A"]).max(axis=(1, 2)).clip(1.0)) & (np.abs(z - point).max(axis=1) <= 0.5 * scale)
+        kept = (rest <= 1e-7 * scale * np.abs(p["A"]).max(axis=(1, 2)).clip(1.0)) & (
+            np.abs(z - point).max(axis=1) <= 0.5 * scale
+        )
         w = np.linalg.eigvals(_slopes(p, f, z, s))
         found[kept, k] = z[kept]
         stable[:, k] = kept & ((np.abs(w) < 1).all(axis=1) if discrete else (w.real < 0).all(axis=1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from itertools import groupby
 from typing import Any, ClassVar
 
@@ -25,7 +25,7 @@ class CircuitNetwork(SmoothSystem):
     dz/dt = (seconds / volts) K(volts z, volts s),   K from Kirchhoff's laws, dv/dt in volts per second
 
     Args:
-        law: Kirchhoff's laws, solved for dv/dt. volts, seconds: per unit of state and of model time, > 0.
+        law: Kirchhoff's laws, solved for dv/dt; `shape` follows from it. volts, seconds: per unit of state and of model time, > 0.
         time: `Continuous()`. readout: as for every model.
 
     Raises:
@@ -37,11 +37,12 @@ class CircuitNetwork(SmoothSystem):
     law: CircuitLaw
     volts: float = 1.0
     seconds: float = 1.0
+    shape: LawShape = field(init=False, compare=False)
     _: KW_ONLY
     time: TimeBase = CONTINUOUS
 
     def __post_init__(self) -> None:
-        self._set(_shape=shape_of(self.law))
+        self._set(shape=shape_of(self.law))
         self._finish()
 
     @property
@@ -63,7 +64,7 @@ class CircuitNetwork(SmoothSystem):
         return {"A": A, "W1": W1 / u, "C1": C1, "h1": h1 / u, "W2": W2 * u, "D": D, "C2": C2 * u, "h2": h2}
 
     def _equation(self) -> Equation:
-        return Equation(self._shape, self.parameters)  # type: ignore[attr-defined]
+        return Equation(self.shape, self.parameters)
 
     def _details(self) -> list[str]:
         return [f"{len(self.law.functions)} nonlinear sources"]

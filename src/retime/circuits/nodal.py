@@ -84,7 +84,9 @@ def pairs_of(circuit: Netlist) -> dict[str, Pair]:
     """The subcircuits named tanh..., with transistors inside, as the tanh that they amount to."""
     names = {e.value for e in circuit.elements if e.kind == "X" and e.value.startswith("tanh")}
     held = [n for n in names if any(e.kind == "Q" for e in circuit.subcircuits[n].elements)]
-    return {n: pair_of(circuit, n, celsius_of(circuit.parameters)) for n in held if len(circuit.subcircuits[n].ports) == 2}
+    return {
+        n: pair_of(circuit, n, celsius_of(circuit.parameters)) for n in held if len(circuit.subcircuits[n].ports) == 2
+    }
 
 
 def _law(system: NodalSystem) -> CircuitLaw:

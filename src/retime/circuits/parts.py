@@ -67,7 +67,9 @@ class BillOfMaterials(Result):
 
     def _table(self) -> tuple[Sequence[str], list[list[str]]]:
         rows = [[str(p.count), p.kind, p.value, _short(p.names)] for p in self.parts[:8]]
-        return ["count", "kind", "value", "names"], rows + ([["...", "", "", f"{len(self.parts) - 8} more"]] if len(self.parts) > 8 else [])
+        return ["count", "kind", "value", "names"], rows + (
+            [["...", "", "", f"{len(self.parts) - 8} more"]] if len(self.parts) > 8 else []
+        )
 
 
 def _short(names: tuple[str, ...]) -> str:

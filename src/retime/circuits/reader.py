@@ -5,20 +5,25 @@ Nothing of the text is ever executed or handed on: a simulator gets what is writ
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-from retime.circuits.elements import Behaviour, Element, Model, Netlist, Note, Pulse, Source, Subcircuit
+from retime.circuits.elements import Behaviour, Element, Model, Netlist, Note, Source, Subcircuit
 from retime.circuits.expressions import parse_expression
+from retime.circuits.lines import (
+    BadLine,
+    check_references,
+    checked_name,
+    node_name,
+    number_of,
+    numbered_lines,
+    settings_of,
+    shaped_source,
+)
 from retime.core.errors import ModelFileError
 
 LARGEST = 256 * 2**20  # characters
-MOST_ELEMENTS = 5_000_000  # when all subcircuits are written out
-SUFFIXES = {
-    "t": 1e12, "g": 1e9, "meg": 1e6, "k": 1e3, "": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15,
-}  # fmt: skip
 MODEL_KINDS = {
     "sw": {"vt", "vh", "ron", "roff"},
     "npn": {"is", "bf", "vaf", "nf", "br"},
@@ -28,13 +33,7 @@ MODEL_KINDS = {
 OPTIONS = {"reltol", "abstol", "vntol", "trtol", "method", "temp", "chgtol", "gmin", "itl1", "itl4", "maxord"}
 IGNORED = {".tran", ".options", ".option", ".temp", ".title", ".op", ".save", ".print"}
 
-_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(meg|[tgkmunpf])?[a-z]*", re.I)
-_NAME = re.compile(r"[\w.]+", re.ASCII)
 _COMMENT = re.compile(r"\s*(?:;|\$\s).*")
-
-
-class BadLine(Exception):
-    """What is wrong with a line, without its number."""
 
 
 def read_netlist(text: str) -> Netlist:
@@ -56,7 +55,7 @@ def read_netlist(text: str) -> Netlist:
     reader = _Reader()
     line = 0
     try:
-        for line, content in _lines(text):
+        for line, content in numbered_lines(text):
             reader.read(content, line)
         line = 0
         return reader.finished()
@@ -66,30 +65,6 @@ def read_netlist(text: str) -> Netlist:
         raise ModelFileError(message if message.startswith("line ") else f"{where}: {message}") from None
     except ValueError as error:
         raise ModelFileError(f"line {line}: {error}") from None
-
-
-def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Number and content of each line, the title first; continuations (+) are joined."""
-    if "\x00" in text:
-        raise BadLine(f"line {text[: text.index(chr(0))].count(chr(10)) + 1}: the text holds a zero byte")
-    held, first = "", 0
-    for number, raw in enumerate(text.split("\n"), 1):
-        line = raw.rstrip("\r")
-        if number == 1:
-            yield 1, line
-            continue
-        if line.startswith("+"):
-            if not held:
-                raise BadLine(f"line {number}: a continuation (+) of nothing")
-            held += " " + line[1:]
-            continue
-        if held:
-            yield first, held
-        held, first = line, number
-        if not line.strip():
-            held = ""
-    if held:
-        yield first, held
 
 
 class _Reader:
@@ -135,9 +110,13 @@ class _Reader:
                 self.element(text.lower(), 1)
             except (BadLine, ValueError):
                 return text
-            raise BadLine(f"{text[:60]!r} would be ignored: the first line of a netlist is its title. Put a title above it")
+            raise BadLine(
+                f"{text[:60]!r} would be ignored: the first line of a netlist is its title. Put a title above it"
+            )
         if text[:1] == "." and not text.lower().startswith(".title"):
-            raise BadLine(f"{text[:60]!r} would be ignored: the first line of a netlist is its title. Put a title above it")
+            raise BadLine(
+                f"{text[:60]!r} would be ignored: the first line of a netlist is its title. Put a title above it"
+            )
         return text.lstrip("*").removeprefix(".title").strip()
 
     def add(self, element: Element) -> None:
@@ -155,20 +134,20 @@ class _Reader:
             return READERS[kind](self, kind, line, number)
         tokens = line.split()
         if kind in "GE" and len(tokens) == 6:
-            name, value = _checked_name(tokens[0]), self.number(tokens[5])
+            name, value = checked_name(tokens[0]), self.number(tokens[5])
             return Element(kind, name, tuple([self.node(t) for t in tokens[1:5]]), value, number)
         count = NODES.get(kind, len(tokens) - 2)
         if len(tokens) < count + 2 or count < 1:
             raise BadLine(f"{tokens[0]!r} needs {max(count, 1)} node(s) and a value")
         names = tuple(map(self.node, tokens[1 : count + 1]))
         value = READERS[kind](self, kind, tokens[count + 1 :])
-        return Element(kind, _checked_name(tokens[0]), names, value, number)
+        return Element(kind, checked_name(tokens[0]), names, value, number)
 
     def node(self, token: str) -> str:
         """The name of a node, checked once."""
         found = self.known.get(token)
         if found is None:
-            found = self.known[token] = _node(token)
+            found = self.known[token] = node_name(token)
         return found
 
     def amount(self, kind: str, tokens: list[str]) -> float:
@@ -186,24 +165,15 @@ class _Reader:
     def name_of(self, kind: str, tokens: list[str]) -> str:
         if len(tokens) != 1:
             raise BadLine(f"{tokens[1]!r} was not expected")
-        return _checked_name(tokens[0])
+        return checked_name(tokens[0])
 
     def number(self, token: str) -> float:
-        try:
-            value = float(token)
-        except ValueError:
-            if token[:1] == "{" and token[-1:] == "}":
-                token = token[1:-1].strip()
-                if token not in self.parameters:
-                    raise BadLine(f"the parameter {token!r} was not given before by .param") from None
-                return self.parameters[token]
-            found = _NUMBER.fullmatch(token)
-            if not found:
-                raise BadLine(f"{token[:40]!r} is no number") from None
-            value = float(found[1]) * SUFFIXES[(found[2] or "").lower()]
-        if "_" in token or not math.isfinite(value):
-            raise BadLine(f"{token[:40]!r} is no finite number")
-        return value
+        if token[:1] == "{" and token[-1:] == "}":
+            name = token[1:-1].strip()
+            if name not in self.parameters:
+                raise BadLine(f"the parameter {name!r} was not given before by .param")
+            return self.parameters[name]
+        return number_of(token)
 
     def behavioural(self, kind: str, line: str, number: int) -> Element:
         head, equals, text = line.partition("=")
@@ -211,17 +181,19 @@ class _Reader:
         if not equals or len(tokens) != 4 or tokens[3] not in ("v", "i"):
             raise BadLine(f"{line[:40]!r} must read: name node node V=expression (or I=)")
         expression = parse_expression(text.strip().strip("{}"))
-        names = (_node(tokens[1]), _node(tokens[2]))
+        names = (node_name(tokens[1]), node_name(tokens[2]))
         for node in expression.nodes():
-            _node(node)
-        return Element(kind, _checked_name(tokens[0]), names, Behaviour(tokens[3], expression.renamed(_node)), number)
+            node_name(node)
+        return Element(
+            kind, checked_name(tokens[0]), names, Behaviour(tokens[3], expression.renamed(node_name)), number
+        )
 
     def source(self, kind: str, line: str, number: int) -> Element:
         head, bracket, inner = line.partition("(")
         tokens = head.split()
         if len(tokens) < 4:
             raise BadLine(f"{line[:40]!r} needs two nodes and a value")
-        names, rest = (_node(tokens[1]), _node(tokens[2])), tokens[3:]
+        names, rest = (node_name(tokens[1]), node_name(tokens[2])), tokens[3:]
         shape = rest.pop() if bracket else ""
         if rest[:1] == ["dc"]:
             rest = rest[1:]
@@ -231,17 +203,17 @@ class _Reader:
             raise BadLine(f"{line[:60]!r} is no source that is read: a number, PULSE(...) or PWL(...)")
         constant = self.number(rest[0]) if rest else 0.0
         if not bracket:
-            return Element(kind, _checked_name(tokens[0]), names, Source(constant), number)
+            return Element(kind, checked_name(tokens[0]), names, Source(constant), number)
         if not inner.endswith(")") or "(" in inner:
             raise BadLine("a parenthesis is not closed")
         values = [self.number(t) for t in inner[:-1].replace(",", " ").split()]
-        return Element(kind, _checked_name(tokens[0]), names, _shaped(shape, values, constant), number)
+        return Element(kind, checked_name(tokens[0]), names, shaped_source(shape, values, constant), number)
 
     def directive(self, line: str, number: int) -> None:
         word, _, rest = line.partition(" ")
         if word in IGNORED:
             if word in (".options", ".option"):
-                unknown = {name for name, _ in _settings(rest)} - OPTIONS
+                unknown = {name for name, _ in settings_of(rest)} - OPTIONS
                 if unknown:
                     raise BadLine(f"the option {min(unknown)!r} is not among {', '.join(sorted(OPTIONS))}")
         elif word in DIRECTIVES:
@@ -255,10 +227,10 @@ class _Reader:
             raise BadLine(".subckt inside of a subcircuit")
         if len(tokens) < 2:
             raise BadLine(".subckt needs a name and at least one node")
-        name = _checked_name(tokens[0])
+        name = checked_name(tokens[0])
         if name in self.subcircuits:
             raise BadLine(f"the subcircuit {name!r} is there twice")
-        ports = tuple(map(_node, tokens[1:]))
+        ports = tuple(map(node_name, tokens[1:]))
         if len({*ports}) < len(ports) or "0" in ports:
             raise BadLine(f"the nodes of {name!r} must differ, and ground is none of them")
         self.inside, self.ports, self.body, self.opened = name, ports, [], number
@@ -279,20 +251,22 @@ class _Reader:
         name, kind, settings = found.groups()
         if kind not in MODEL_KINDS:
             raise BadLine(f"the kind {kind!r} of a model is not among {', '.join(MODEL_KINDS)}")
-        values = {k: self.number(v) for k, v in _settings(settings)}
+        values = {k: self.number(v) for k, v in settings_of(settings)}
         if unknown := values.keys() - MODEL_KINDS[kind]:
-            raise BadLine(f"{min(unknown)!r} is no parameter of {kind} that is read ({', '.join(sorted(MODEL_KINDS[kind]))})")
+            raise BadLine(
+                f"{min(unknown)!r} is no parameter of {kind} that is read ({', '.join(sorted(MODEL_KINDS[kind]))})"
+            )
         if name in self.models:
             raise BadLine(f"the model {name!r} is there twice")
         self.models[name] = Model(kind, values)
 
     def parameter(self, rest: str, number: int) -> None:
-        for name, value in _settings(rest):
-            self.parameters[_checked_name(name)] = self.number(value)
+        for name, value in settings_of(rest):
+            self.parameters[checked_name(name)] = self.number(value)
 
     def start(self, rest: str, number: int) -> None:
-        for name, value in _settings(re.sub(r"v\(\s*([\w.]+)\s*\)", r"\1", rest)):
-            self.initial[_node(name)] = self.number(value)
+        for name, value in settings_of(re.sub(r"v\(\s*([\w.]+)\s*\)", r"\1", rest)):
+            self.initial[node_name(name)] = self.number(value)
 
     def end(self, rest: str, number: int) -> None:
         if self.inside:
@@ -307,79 +281,6 @@ class _Reader:
         )
         check_references(circuit)
         return circuit
-
-
-def check_references(circuit: Netlist) -> None:
-    """Models and subcircuits exist, have the right number of nodes, and do not hold themselves.
-
-    Raises:
-        BadLine: the message begins with the line.
-    """
-    sizes: dict[str, int] = {}
-    kinds = {"S": ("sw",), "Q": ("npn", "pnp"), "D": ("d",)}
-
-    def size(name: str, path: tuple[str, ...], line: int) -> int:
-        if name in path:
-            raise BadLine(f"line {line}: the subcircuit {name!r} holds itself")
-        if len(path) > 20:
-            raise BadLine(f"line {line}: subcircuits are nested more than 20 deep")
-        if name not in sizes:
-            sizes[name] = total(circuit.subcircuits[name].elements, (*path, name))
-        return sizes[name]
-
-    def total(elements: list[Element], path: tuple[str, ...]) -> int:
-        count = len(elements)
-        for e in elements:
-            if e.kind == "X":
-                if e.value not in circuit.subcircuits:
-                    raise BadLine(f"line {e.line}: {e.name} uses the subcircuit {e.value!r}, which the netlist does not hold")
-                ports = circuit.subcircuits[e.value].ports
-                if len(ports) != len(e.nodes):
-                    raise BadLine(f"line {e.line}: {e.name} has {len(e.nodes)} nodes; {e.value!r} has {len(ports)}")
-                count += size(e.value, path, e.line)
-            elif e.kind in kinds and (e.value not in circuit.models or circuit.models[e.value].kind not in kinds[e.kind]):
-                raise BadLine(f"line {e.line}: {e.name} uses the model {e.value!r}, which the netlist does not hold as one")
-            if count > MOST_ELEMENTS:
-                raise BadLine(f"line {e.line}: the circuit has more than {MOST_ELEMENTS} elements")
-        return count
-
-    total(circuit.elements, ())
-
-
-def _node(token: str) -> str:
-    if not _NAME.fullmatch(token):
-        raise BadLine(f"{token[:40]!r} is no name of a node (letters, digits, _ and .)")
-    return "0" if token == "gnd" else token
-
-
-def _checked_name(token: str) -> str:
-    if not _NAME.fullmatch(token):
-        raise BadLine(f"{token[:40]!r} is no name (letters, digits, _ and .)")
-    return token
-
-
-def _settings(text: str) -> list[tuple[str, str]]:
-    """name=value pairs."""
-    parts = re.sub(r"\s*=\s*", "=", text.replace(",", " ")).split()
-    for part in parts:
-        if part.count("=") != 1 or part[0] == "=" or part[-1] == "=":
-            raise BadLine(f"{part[:40]!r} must read name=value")
-    return [(p.partition("=")[0], p.partition("=")[2]) for p in parts]
-
-
-def _shaped(shape: str, values: list[float], constant: float) -> Source:
-    if shape == "pulse":
-        if len(values) != 7 or min(values[2:]) < 0 or values[6] <= 0:
-            raise BadLine("PULSE needs 7 numbers: low high delay rise fall width period, times >= 0, period > 0")
-        if values[3] + values[4] + values[5] > values[6]:
-            raise BadLine("PULSE: rise, width and fall are longer than the period")
-        return Source(constant, Pulse(*values))
-    if shape == "pwl":
-        times, levels = values[::2], values[1::2]
-        if len(values) < 2 or len(values) % 2 or any(b <= a for a, b in zip(times, times[1:], strict=False)):
-            raise BadLine("PWL needs pairs of a time and a value, times rising")
-        return Source(constant, None, tuple(zip(times, levels, strict=True)))
-    raise BadLine(f"{shape[:20]!r} is no shape of a source that is read (PULSE, PWL)")
 
 
 NODES = {"R": 2, "C": 2, "E": 4, "G": 4, "S": 4, "Q": 3, "D": 2}

@@ -47,19 +47,29 @@ def _input(inputs: Any, times: Array, m: int, base: TimeBase) -> Inputs:
         if inputs.num_inputs != m:
             raise ShapeError(f"`inputs` has {inputs.num_inputs} columns; the circuit has {m} inputs.")
         if inputs.times[0] > times[0]:
-            raise ValueError(f"`inputs` begin at {inputs.times[0]:g}, the simulation at {times[0]:g}; give them from there on.")
+            raise ValueError(
+                f"`inputs` begin at {inputs.times[0]:g}, the simulation at {times[0]:g}; give them from there on."
+            )
         return inputs
     if inputs is None:
         return Inputs(times[:1], np.zeros((1, m)))
     if callable(inputs):
-        raise TypeError("`inputs` is a function; a circuit is driven by sources of given values: use Inputs.sample(function, times).")
+        raise TypeError(
+            "`inputs` is a function; a circuit is driven by sources of given values: use Inputs.sample(function, times)."
+        )
     rows = real_array("inputs", inputs)
     rows = rows[:, None] if rows.ndim == 1 and m == 1 else rows
     if isinstance(base, Discrete):
         count = max(1, int(np.ceil((times[-1] - times[0]) / base.dt - 1e-9)))
         starts, meaning = times[0] + base.dt * np.arange(count), f"one row per step of dt = {base.dt:g}"
     else:
-        count, starts, meaning = max(1, len(times) - 1), times[: max(1, len(times) - 1)], "row k from times[k] to times[k + 1]"
+        count, starts, meaning = (
+            max(1, len(times) - 1),
+            times[: max(1, len(times) - 1)],
+            "row k from times[k] to times[k + 1]",
+        )
     if rows.shape != (count, m):
-        raise ShapeError(f"`inputs` has shape {rows.shape}; it must be ({count}, {m}), {meaning}, or Inputs(times, values, hold).")
+        raise ShapeError(
+            f"`inputs` has shape {rows.shape}; it must be ({count}, {m}), {meaning}, or Inputs(times, values, hold)."
+        )
     return Inputs(starts, rows)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from retime.circuits.dc import celsius_of, pair_of
-from retime.circuits.elements import Element, Netlist, Note, Source, Subcircuit
-from retime.circuits.nodal import pairs_of
 from retime.circuits.derivation import derive
+from retime.circuits.elements import Element, Netlist, Note, Source, Subcircuit
 from retime.circuits.form import NetworkForm
+from retime.circuits.nodal import pairs_of
 from retime.circuits.stamps import Pair, is_opamp
 from retime.core.arrays import Array
 
@@ -20,7 +20,7 @@ VARIED = "RCGE"
 
 @dataclass(frozen=True)
 class Spread:
-    """What varies: values of the top level by element, those of transistor stages by (instance, element), offsets by op-amp or (instance, source).
+    """What varies.
 
     Attributes:
         values: names of elements. inner: (instance, element). offsets: names of op-amps. inner_offsets: (instance, source).
@@ -35,7 +35,12 @@ class Spread:
     def names(self) -> list[str]:
         """Of all, in the order of a sample."""
         inner = [f"{a}.{b}" for a, b in self.inner]
-        return [*self.values, *inner, *(f"offset of {n}" for n in self.offsets), *(f"offset {a}.{b}" for a, b in self.inner_offsets)]
+        return [
+            *self.values,
+            *inner,
+            *(f"offset of {n}" for n in self.offsets),
+            *(f"offset {a}.{b}" for a, b in self.inner_offsets),
+        ]
 
     def draw(self, num: int, tolerance: float, offset: float, seed: int) -> Array:
         """`(num, parts)`: relative deviations, uniform within the tolerance, and offsets in volts, uniform within +-offset."""
@@ -52,7 +57,9 @@ def spread_of(circuit: Netlist) -> Spread:
     inner = tuple((x.name, e.name) for x in instances for e in circuit.subcircuits[x.value].elements if e.kind == "R")
     sources = tuple((x.name, e.name) for x in instances for e in circuit.subcircuits[x.value].elements if _is_offset(e))
     opamps = {n for n, s in circuit.subcircuits.items() if is_opamp(n, s.ports)}
-    return Spread(values, inner, tuple(e.name for e in circuit.elements if e.kind == "X" and e.value in opamps), sources)
+    return Spread(
+        values, inner, tuple(e.name for e in circuit.elements if e.kind == "X" and e.value in opamps), sources
+    )
 
 
 def _is_offset(e: Element) -> bool:
@@ -113,7 +120,9 @@ class SampledForms:
                 continue
             h = 1e-3
             value = Source(h) if e.kind == "V" else e.value * (1.0 + h)
-            body = tuple(x._replace(value=value) if isinstance(x, Element) and x.name == e.name else x for x in stage.body)
+            body = tuple(
+                x._replace(value=value) if isinstance(x, Element) and x.name == e.name else x for x in stage.body
+            )
             other = replace(self.circuit, subcircuits={**self.circuit.subcircuits, name: Subcircuit(stage.ports, body)})
             found[e.name] = (np.array(pair_of(other, name, celsius_of(self.circuit.parameters))[:3]) - base) / h
         return found
@@ -127,6 +136,5 @@ class SampledForms:
             changed = np.array(self.nominal[stage][:3])
             for part, slope in self.slopes[stage].items():
                 changed = changed + slope * given.get(f"{instance}.{part}", given.get(f"offset {instance}.{part}", 0.0))
-            pairs[f"{stage}_{instance}"] = Pair(*changed.tolist(), 0.0)
+            pairs[f"{stage}_{instance}"] = Pair(float(changed[0]), float(changed[1]), float(changed[2]), 0.0)
         return derive(netlist, pairs=pairs or None).form
-

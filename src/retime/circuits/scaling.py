@@ -60,7 +60,11 @@ class Ranges:
 def simulated_ranges(form: NetworkForm, states: Any = None) -> Ranges:
     """How far signals go on orbits from given states `(k, n)`, or from 8 random ones: 20 time constants, or 200 steps."""
     n = form.num_states
-    z = np.random.default_rng(0).normal(size=(8, n)) if states is None else np.atleast_2d(np.asarray(states, dtype=float))
+    z = (
+        np.random.default_rng(0).normal(size=(8, n))
+        if states is None
+        else np.atleast_2d(np.asarray(states, dtype=float))
+    )
     if z.shape[1] != n or not np.isfinite(z).all():
         raise ValueError(f"`states` has shape {z.shape}; it must be (k, {n}) finite numbers, one state per row.")
     orbit = _map_orbit(form, z) if isinstance(form.time, Discrete) else _flow_orbit(form, z)
@@ -112,7 +116,9 @@ def nice(value: float) -> float:
     return float(f"{max(m for m in (1.0, 2.0, 5.0) if m <= value / decade * (1 + 1e-9)) * decade:.6g}")
 
 
-def ideal_scale(form: NetworkForm, ranges: Ranges, volts: float | None, seconds: float | None, capacitor: float | None) -> Scale:
+def ideal_scale(
+    form: NetworkForm, ranges: Ranges, volts: float | None, seconds: float | None, capacitor: float | None
+) -> Scale:
     """Where any value of a component will do: model time in seconds and units in volts where these are usual ones."""
     volts = volts or (1.0 if 1e-2 <= ranges.largest <= 100.0 else nice(10.0 / ranges.largest))
     if isinstance(form.time, Discrete):
@@ -127,7 +133,13 @@ def ideal_scale(form: NetworkForm, ranges: Ranges, volts: float | None, seconds:
 
 
 def part_scale(
-    form: NetworkForm, ranges: Ranges, volts: float | None, seconds: float | None, capacitor: float | None, swing: float, ohms: tuple[float, float]
+    form: NetworkForm,
+    ranges: Ranges,
+    volts: float | None,
+    seconds: float | None,
+    capacitor: float | None,
+    swing: float,
+    ohms: tuple[float, float],
 ) -> Scale:
     """For parts that can be bought: signals within `swing` volts, resistors within `ohms`, time constants of a millisecond or slower."""
     volts = volts or nice(swing / ranges.largest)

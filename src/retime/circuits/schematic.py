@@ -35,9 +35,19 @@ def _parts(circuit: Any, unit: int) -> tuple[str, dict[str, Any]]:
         stage = next((e for e in elements if e.kind == "X" and e.nodes[1] == hub), None)
     if circuit.topology == "sampled":
         hub = f"n{state[1:]}"
-    into = [e for e in elements if (e.kind == "R" and hub in e.nodes and not {"0", state} & {*e.nodes} - {hub}) or (e.kind == "G" and e.nodes[1] == hub)]
-    leak = next((e for e in elements if e.kind == "R" and {*e.nodes} in ({state, "0"}, {state, hub}) and len({*e.nodes}) == 2), None)
-    function = next((e for e in elements if e.kind == "X" and e.nodes[0] == state and e is not stage and len(e.nodes) == 2), None)
+    into = [
+        e
+        for e in elements
+        if (e.kind == "R" and hub in e.nodes and not {"0", state} & {*e.nodes} - {hub})
+        or (e.kind == "G" and e.nodes[1] == hub)
+    ]
+    leak = next(
+        (e for e in elements if e.kind == "R" and {*e.nodes} in ({state, "0"}, {state, hub}) and len({*e.nodes}) == 2),
+        None,
+    )
+    function = next(
+        (e for e in elements if e.kind == "X" and e.nodes[0] == state and e is not stage and len(e.nodes) == 2), None
+    )
     return state, {"hub": hub, "capacitor": capacitor, "leak": leak, "into": into, "stage": stage, "function": function}
 
 
@@ -101,7 +111,12 @@ def _heart(d: Any, elm: Any, flow: Any, parts: dict[str, Any], circuit: Any, top
         x, y = 7.2, top
     d += elm.Dot().at((x, y)).label(state, loc="top")
     if parts["function"] is not None:
-        d += (box := flow.Box(w=1.8, h=1.0).at((x + 0.6, y)).anchor("W").label(_function(circuit, parts["function"]), fontsize=10))
+        d += (
+            box := flow.Box(w=1.8, h=1.0)
+            .at((x + 0.6, y))
+            .anchor("W")
+            .label(_function(circuit, parts["function"]), fontsize=10)
+        )
         d += elm.Line().at((x, y)).to((x + 0.6, y))
         d += elm.Line().at(box.E).right(0.6)
         d += elm.Dot(open=True).label(parts["function"].nodes[1], loc="right")

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import MatrixRankWarning, splu
 
-from retime.circuits.decomposition import CONSTANT, NAMED, Affine, Atom, decompose
+from retime.circuits.decomposition import CONSTANT, NAMED, Atom, decompose
 from retime.circuits.elements import Element
 from retime.core.arrays import Array
 from retime.core.errors import ModelFileError
@@ -99,7 +99,9 @@ class NodalSystem:
             self.put((a, a, b, b), (c, d, c, d), (e.value, -e.value, -e.value, e.value))
         elif e.kind == "S":
             if e.name not in self.switches:
-                raise ModelFileError(f"line {e.line}: the switch {e.name} is not driven by a clock; its state is not known.")
+                raise ModelFileError(
+                    f"line {e.line}: the switch {e.name} is not driven by a clock; its state is not known."
+                )
             if np.isinf(self.switches[e.name]):
                 return
             self.conductance(at[0], at[1], 1.0 / self.switches[e.name])
@@ -171,7 +173,7 @@ class NodalSystem:
             raise ModelFileError(f"line {e.line}: {e.name} reads the node {name!r}, which nothing else connects.")
         return self.nodes[name]
 
-    def linear_solution(self, X: sp.coo_array) -> Array:
+    def linear_solution(self, X: Any) -> Array:
         """y for each column of X."""
         self.check_connected()
         if not self.size:

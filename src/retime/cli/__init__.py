@@ -11,6 +11,7 @@ from retime.cli.interrupts import listening
 def main() -> None:
     """Entry point of `retime`: 0 done, 1 the answer is "no", 2 wrong use or bad file, 130 interrupted."""
     with listening():
+        from retime.cli import circuits  # noqa: F401
         from retime.cli.app import app
 
         try:

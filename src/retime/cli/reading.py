@@ -12,7 +12,8 @@ import typer
 _FILE = Annotated[
     str,
     typer.Argument(
-        metavar="FILE", help="Weights file (.mat .pt .safetensors .npz .h5 .keras .jld2 .onnx), or zoo:NAME."
+        metavar="FILE",
+        help="Weights file (.mat .pt .safetensors .npz .h5 .keras .jld2 .onnx), a netlist (.cir), or zoo:NAME.",
     ),
 ]
 _GROUP = "How the file is read"

@@ -20,5 +20,7 @@ def chosen(name: str | None, num_states: int) -> str:
         installed = [b for b in ("ngspice", "neospice") if BACKENDS[b].is_installed()]
         return installed[0] if installed and num_states <= LARGEST_SPICE else "kirchhoff"
     if name not in BACKENDS:
-        raise ValueError(f"`backend` is {name!r}; it must be one of {', '.join(BACKENDS)}, or None for the best that is installed.")
+        raise ValueError(
+            f"`backend` is {name!r}; it must be one of {', '.join(BACKENDS)}, or None for the best that is installed."
+        )
     return name

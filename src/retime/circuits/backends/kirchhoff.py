@@ -7,6 +7,7 @@ steps that are halved until they no longer matter.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from retime.circuits.elements import Netlist
 from retime.circuits.network import CircuitNetwork
 from retime.circuits.nodal import solve_circuit
 from retime.circuits.runs import Run
+from retime.circuits.starts import rest_of_start
 from retime.core.arrays import Array
 from retime.core.errors import ConvergenceError
 from retime.core.inputs import Inputs
@@ -45,19 +47,18 @@ def full_network(circuit: Any) -> tuple[CircuitNetwork, Array, Any]:
     network = circuit.full_network
     names = list(network.law.states)
     rows = np.array([names.index(name) for name in circuit.state_names])
-    rest = circuit.rest_of_start
 
     def start(z: Array) -> Array:
         x = np.zeros((len(z), network.num_states))
         x[:, rows] = z
-        return rest(x, z, names)
+        return rest_of_start(circuit, x, z, names)
 
     return network, rows, start
 
 
 def follow(network: CircuitNetwork, z: Array, run: Run, *, tolerance: float = TOLERANCE) -> Array:
     """States `(T, b, N)` of a network of laws from z `(b, N)`, restarted where a held input jumps."""
-    p, f, shape = network.parameters, network.equation.function, z.shape
+    p, f, shape = network.parameters, network.shape, z.shape
     found, size = np.empty((len(run.times), *shape)), max(1.0, float(np.abs(z).max(initial=0.0)))
     found[0], t = z, float(run.times[0])
     stiff = any("." in name for name in network.law.states)
@@ -70,10 +71,18 @@ def follow(network: CircuitNetwork, z: Array, run: Run, *, tolerance: float = TO
 
         wanted = np.append(np.minimum(run.times[inside], b), b)
         done = solve_ivp(
-            rate, (t, b), z.ravel(), method="LSODA" if stiff else "DOP853", t_eval=np.unique(wanted), rtol=tolerance, atol=tolerance * size
+            rate,
+            (t, b),
+            z.ravel(),
+            method="LSODA" if stiff else "DOP853",
+            t_eval=np.unique(wanted),
+            rtol=tolerance,
+            atol=tolerance * size,
         )
         if not done.success or not np.isfinite(done.y).all():
-            raise ConvergenceError(f"The circuit's equations were followed to t = {done.t[-1] if len(done.t) else t:g} only: {done.message}")
+            raise ConvergenceError(
+                f"The circuit's equations were followed to t = {done.t[-1] if len(done.t) else t:g} only: {done.message}"
+            )
         values = done.y.T.reshape(-1, *shape)
         found[inside] = values[np.searchsorted(np.unique(wanted), wanted[:-1])]
         z, t = values[-1], b
@@ -85,7 +94,7 @@ def _pieces(run: Run) -> list[tuple[float, float]]:
     first, last = float(run.times[0]), float(run.times[-1])
     inner = [float(t) for t in run.inputs.times if first < t < last] if run.inputs.num_inputs else []
     ends = [first, *inner, last]
-    return [(a, b) for a, b in zip(ends, ends[1:], strict=False) if b > a]
+    return [(a, b) for a, b in itertools.pairwise(ends) if b > a]
 
 
 def _on_piece(inputs: Inputs, a: float, b: float) -> Any:
@@ -106,7 +115,8 @@ def _sampled(netlist: Netlist, state_names: tuple[str, ...], run: Run) -> Array:
     if clock is None:
         raise ConvergenceError("The sampled circuit has no clock.")
     networks = [
-        CircuitNetwork(solve_circuit(netlist, clock.switches(p, ideal=False)), volts=volts, seconds=seconds) for p in clock.phases
+        CircuitNetwork(solve_circuit(netlist, clock.switches(p, ideal=False)), volts=volts, seconds=seconds)
+        for p in clock.phases
     ]
     rows = np.array([networks[0].law.states.index(name) for name in state_names])
     phases = [_Phase(net, (p.end - p.start) / seconds) for net, p in zip(networks, clock.phases, strict=True)]
@@ -133,7 +143,7 @@ class _Phase:
     """One phase of the clock: z' = A z + N(z), N the nonlinear sources and inputs, over `length` of model time."""
 
     def __init__(self, network: CircuitNetwork, length: float) -> None:
-        self.p, self.f, self.length = network.parameters, network.equation.function, length
+        self.p, self.f, self.length = network.parameters, network.shape, length
         self.steps = 2
         self.made: dict[int, list[tuple[Array, Array, Array]]] = {}
 

@@ -57,7 +57,8 @@ def ask(deck: spice.Deck, timeout: float | None) -> spice.Answer:
     text = deck.text()
     if not is_installed():
         raise SimulatorError(
-            'neospice is not installed: `pip install neospice`; or use backend="ngspice" or backend="kirchhoff" (nothing to install).', text
+            'neospice is not installed: `pip install neospice`; or use backend="ngspice" or backend="kirchhoff" (nothing to install).',
+            text,
         )
     settings = [f"{k}={v!r}" for k, v in deck.options.items()]
     with tempfile.TemporaryDirectory(prefix="retime-") as folder:
@@ -66,7 +67,9 @@ def ask(deck: spice.Deck, timeout: float | None) -> spice.Answer:
         command = [sys.executable, "-c", WORKER, repr(deck.step), repr(deck.end), str(len(settings)), *settings]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         try:
-            done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=timeout, check=False)
+            done = subprocess.run(
+                command, cwd=folder, env=environment, capture_output=True, timeout=timeout, check=False
+            )
         except subprocess.TimeoutExpired:
             raise SimulatorError(f"neospice had not ended after {timeout:g} s and was stopped.", text) from None
         lines = (done.stdout + done.stderr).decode("utf-8", errors="replace").splitlines()

@@ -50,7 +50,9 @@ def ask(deck: spice.Deck, timeout: float | None) -> spice.Answer:
                 [program, "-n", "-b", "deck.cir"], cwd=folder, env=_environment(folder), capture_output=True, timeout=timeout, check=False
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
-            raise SimulatorError(f"ngspice had not ended after {timeout:g} s and was stopped.", text, _tail(error.stdout, error.stderr)) from None
+            raise SimulatorError(
+                f"ngspice had not ended after {timeout:g} s and was stopped.", text, _tail(error.stdout, error.stderr)
+            ) from None
         log = _tail(done.stdout, done.stderr)
         raw = Path(folder, "out.raw")
         if done.returncode or not raw.exists():

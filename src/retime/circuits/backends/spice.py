@@ -16,6 +16,7 @@ from retime.circuits.dc import celsius_of
 from retime.circuits.dialects import ngspice as dialect
 from retime.circuits.elements import Element, Netlist, Source
 from retime.circuits.runs import Run
+from retime.circuits.starts import initial_voltages
 from retime.core.arrays import Array
 from retime.core.errors import SimulatorError
 
@@ -105,13 +106,19 @@ def _step(circuit: Any, run: Run) -> float:
     count = int(np.clip(run.length / fastest * 20, 200, 4000))
     grid = np.linspace(run.times[0], run.times[-1], count + 1)
     orbit = follow(network, start(run.z0), Run(run.z0, grid, run.inputs, None), tolerance=1e-7)[:, 0]
-    slopes = network.equation.function(np, network.parameters, orbit, np.array([run.inputs(t) for t in grid]))[:, rows]
+    slopes = network.shape(np, network.parameters, orbit, np.array([run.inputs(t) for t in grid]))[:, rows]
     h = grid[1] - grid[0]
     third = np.abs(np.diff(slopes, 2, axis=0)).max(axis=1).sum() / h  # integral of |z'''|
     size = max(float(np.abs(orbit[:, rows]).max()), 1e-12)
     wanted = ACCURACY.get(circuit.level, ACCURACY_OF_PARTS)
     best = np.sqrt(12.0 * wanted * size / third) if third > 0 else fastest / 50.0
-    return float(np.clip(best, run.length / MOST_STEPS, min(fastest / (50.0 if circuit.level == "ideal" else 20.0), run.length / LEAST_STEPS)))
+    return float(
+        np.clip(
+            best,
+            run.length / MOST_STEPS,
+            min(fastest / (50.0 if circuit.level == "ideal" else 20.0), run.length / LEAST_STEPS),
+        )
+    )
 
 
 def deck_of(circuit: Any, run: Run, step: float) -> Deck:
@@ -120,7 +127,9 @@ def deck_of(circuit: Any, run: Run, step: float) -> Deck:
     end = run.length * seconds
     shapes = sources_of(run, circuit.volts_per_unit, seconds, step, circuit.period)
     netlist = circuit.elements.with_values(shapes)
-    initial = circuit.initial_voltages(run.z0[0], run.inputs(float(run.times[0])) if run.inputs.num_inputs else np.zeros(0))
+    initial = initial_voltages(
+        circuit, run.z0[0], run.inputs(float(run.times[0])) if run.inputs.num_inputs else np.zeros(0)
+    )
     netlist = Netlist(netlist.title, netlist.body, netlist.subcircuits, netlist.models, {}, initial)
     return Deck(netlist, step, end, circuit.state_nodes, devices_of(netlist), celsius_of(circuit.elements.parameters))
 
@@ -139,7 +148,10 @@ def sources_of(run: Run, volts: float, seconds: float, step: float, period: floa
     """The input sources as points in time; a held input jumps within a thousandth of the step, in a sampled circuit as a period begins."""
     if not run.inputs.num_inputs:
         return {}
-    points = [_points(run, k, volts, seconds, min(1e-3 * step, 1e-3 * period if period else np.inf)) for k in range(run.inputs.num_inputs)]
+    points = [
+        _points(run, k, volts, seconds, min(1e-3 * step, 1e-3 * period if period else np.inf))
+        for k in range(run.inputs.num_inputs)
+    ]
     return {f"vin{k + 1}": Source(p[0][1], None, p if len(p) > 1 else ()) for k, p in enumerate(points)}
 
 
@@ -167,7 +179,7 @@ def _check_cost(circuit: Any, deck: Deck, run: Run, name: str) -> None:
     estimate = 3.0 * (max(n, 10) / 50.0) ** 2.2 * deck.end / deck.step / 2000.0
     if estimate > PATIENCE and run.timeout is None:
         raise SimulatorError(
-            f"{name} would take about {estimate:.0f} s for {n} units and {deck.end / deck.step:.0f} steps. backend=\"kirchhoff\" solves the "
+            f'{name} would take about {estimate:.0f} s for {n} units and {deck.end / deck.step:.0f} steps. backend="kirchhoff" solves the '
             "same equations in a fraction of that; to run the simulator all the same, say how many seconds it may take with `timeout`.",
             deck.text(),
         )
@@ -182,23 +194,31 @@ def check_answer(deck: Deck, answer: Answer, name: str) -> None:
     missing, extra = deck.devices - answer.devices, answer.devices - deck.devices
     if missing or extra:
         what = f"left out {', '.join(sorted(missing)[:5])}" if missing else f"added {', '.join(sorted(extra)[:5])}"
-        raise SimulatorError(f"{name} {what} of the {len(deck.devices)} devices of the netlist; its answer is of another circuit.", deck.text(), answer.log)
+        raise SimulatorError(
+            f"{name} {what} of the {len(deck.devices)} devices of the netlist; its answer is of another circuit.",
+            deck.text(),
+            answer.log,
+        )
     if not len(answer.times) or answer.times[-1] < deck.end * (1 - 1e-6):
         reached = float(answer.times[-1]) if len(answer.times) else 0.0
         raise SimulatorError(
-            f"{name} reached t = {reached:g} s of {deck.end:g} s: it did not converge. Try backend=\"kirchhoff\", or slower parts.", deck.text(), answer.log
+            f'{name} reached t = {reached:g} s of {deck.end:g} s: it did not converge. Try backend="kirchhoff", or slower parts.',
+            deck.text(),
+            answer.log,
         )
     if not np.isfinite(answer.voltages).all():
         raise SimulatorError(f"{name} returned voltages that are not finite.", deck.text(), answer.log)
 
 
-def _interpolated(circuit: Any, run: Run, times: Array, z: Array, at: Array, deck: Deck, answer: Answer, name: str) -> Array:
+def _interpolated(
+    circuit: Any, run: Run, times: Array, z: Array, at: Array, deck: Deck, answer: Answer, name: str
+) -> Array:
     """Cubic Hermite interpolation with the circuit's own derivative, after the points were checked against Kirchhoff's laws."""
     seconds = circuit.seconds_per_unit
     if circuit.level != "ideal":
         return np.column_stack([np.interp(at, times, column) for column in z.T])
     s = np.array([run.inputs(t) for t in run.times[0] + times / seconds])
-    slopes = circuit.full_network.equation.function(np, circuit.full_network.parameters, z, s)
+    slopes = circuit.full_network.shape(np, circuit.full_network.parameters, z, s)
     if run.inputs.num_inputs and run.inputs.hold == "zero":
         return np.column_stack([np.interp(at, times, column) for column in z.T])
     h = np.diff(times / seconds)[:, None]
@@ -211,4 +231,3 @@ def _interpolated(circuit: Any, run: Run, times: Array, z: Array, at: Array, dec
             f"{allowed[k]:.2g} are allowed.", deck.text(), answer.log,
         )  # fmt: skip
     return CubicHermiteSpline(times / seconds, z, slopes)(np.clip(at / seconds, 0.0, times[-1] / seconds))
-

@@ -11,7 +11,19 @@ from retime.circuits.parts import part_value
 from retime.circuits.stamps import is_opamp
 
 PINS = {"Q": ("C", "B", "E"), "X": ("+", "-", "OUT")}
-LIBRARY = {"R": "R", "C": "C", "Q": "Q_NPN_CBE", "D": "D", "X": "OPAMP", "V": "VDC", "I": "IDC", "E": "ESOURCE", "G": "GSOURCE", "B": "BSOURCE", "S": "SWITCH"}
+LIBRARY = {
+    "R": "R",
+    "C": "C",
+    "Q": "Q_NPN_CBE",
+    "D": "D",
+    "X": "OPAMP",
+    "V": "VDC",
+    "I": "IDC",
+    "E": "ESOURCE",
+    "G": "GSOURCE",
+    "B": "BSOURCE",
+    "S": "SWITCH",
+}
 
 
 def written(circuit: Netlist) -> str:
@@ -25,7 +37,9 @@ def written(circuit: Netlist) -> str:
     lines = ['(export (version "E")', f'  (design (source "{_quoted(comment(circuit.title))}"))', "  (components"]
     for e in elements:
         library = "OPAMP" if e.kind == "X" else LIBRARY[e.kind]
-        lines.append(f'    (comp (ref "{_reference(e)}") (value "{_quoted(part_value(e))}") (libsource (lib "Device") (part "{library}")))')
+        lines.append(
+            f'    (comp (ref "{_reference(e)}") (value "{_quoted(part_value(e))}") (libsource (lib "Device") (part "{library}")))'
+        )
     lines += ["  )", "  (nets"]
     for code, (name, pins) in enumerate(nets.items()):
         nodes = " ".join(f'(node (ref "{ref}") (pin "{pin}"))' for ref, pin in pins)

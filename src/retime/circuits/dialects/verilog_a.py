@@ -133,4 +133,7 @@ def _transistor(e: Element, circuit: Netlist) -> list[str]:
     ic = f"{sign!r} * {IS} * (({be} - {bc}) * {early} - {bc} / {br!r})"
     ib = f"{sign!r} * {IS} * ({be} / {bf!r} + {bc} / {br!r})"
     collector, base = Element("I", e.name, (c, emitter), None), Element("I", e.name, (b, emitter), None)
-    return [f"{_contribution('I', collector, ic)} // {e.name} collector", f"{_contribution('I', base, ib)} // {e.name} base"]
+    return [
+        f"{_contribution('I', collector, ic)} // {e.name} collector",
+        f"{_contribution('I', base, ib)} // {e.name} base",
+    ]

@@ -22,7 +22,9 @@ class Ideal:
     is_rounded: ClassVar[bool] = False
     series: ClassVar[None] = None
 
-    def scale(self, form: NetworkForm, ranges: Ranges, volts: float | None, seconds: float | None, farad: float | None) -> Scale:
+    def scale(
+        self, form: NetworkForm, ranges: Ranges, volts: float | None, seconds: float | None, farad: float | None
+    ) -> Scale:
         """Volts, seconds and the capacitor, where they are not given."""
         return ideal_scale(form, ranges, volts, seconds, farad)
 

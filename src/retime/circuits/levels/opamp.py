@@ -49,7 +49,9 @@ class OpAmp:
                 raise ValueError(f"`{name}` of an op-amp is {value!r}; it must be a number > 0.")
         preferred(1.0, self.series)
 
-    def scale(self, form: NetworkForm, ranges: Ranges, volts: float | None, seconds: float | None, farad: float | None) -> Scale:
+    def scale(
+        self, form: NetworkForm, ranges: Ranges, volts: float | None, seconds: float | None, farad: float | None
+    ) -> Scale:
         """Volts, seconds and the capacitor, where they are not given."""
         return part_scale(form, ranges, volts, seconds, farad, self.swing, self.resistor_limits)
 
@@ -70,7 +72,7 @@ class OpAmp:
                 "op-amp bandwidth suffices", bool(ratio[i] >= 10), float(ratio[i] - 10),
                 f"2 pi GBW tau / (1 + sum |w|) = {ratio[i]:.4g} of unit {i + 1}, less 10; below that circuits were seen to fail",
             ),
-            Condition("no output reaches its rail", largest < self.rail, self.rail - largest, f"volts left on simulated orbits, of {self.rail:g}"),
+            Condition("no output reaches its rail", largest < self.rail, self.rail - largest, f"volts left on orbits, of {self.rail:g}"),
         )  # fmt: skip
 
     def function(self, to: Assembly, activation: str, gain: float, name: str, source: str) -> str:
@@ -112,7 +114,12 @@ class OpAmp:
         if largest * 1e3 > feedback:
             feedback = self.value("feedback resistor", largest * 2e3)
         for t in terms:
-            to.add("R", f"{out}_{t.node}", (t.node, virtual), self.value(f"the resistor from {t.node} to {out}", feedback / abs(t.weight)))
+            to.add(
+                "R",
+                f"{out}_{t.node}",
+                (t.node, virtual),
+                self.value(f"the resistor from {t.node} to {out}", feedback / abs(t.weight)),
+            )
         to.add("R", f"fb_{out}", (out, virtual), feedback)
         to.add("X", f"a_{out}", ("0", virtual, out), self.macro(to))
 

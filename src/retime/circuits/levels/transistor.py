@@ -65,7 +65,7 @@ class Transistor(OpAmp):
             ratio *= volts / found.amplitude
         if divider < 10.0:
             raise CertificateError(
-                f"The pair saturates at {0.052 / gain:.3g} V; one unit is {volts:g} V, which is too little for a divider. Give `volts_per_unit` > 0.1."
+                f"The pair saturates at {0.052 / gain:.3g} V; one unit is {volts:g} V, too little for a divider. Give `volts_per_unit` > 0.1."
             )
         to.subcircuits["tanh_pair"] = self.stage(divider, ratio, self.series)
         if self.series is not None:
@@ -83,7 +83,14 @@ class Transistor(OpAmp):
         wanted = r["r8"] / r["r10"] * amplitude / found.amplitude
         tails = [self.rounded(r["r10"] * f) for f in np.geomspace(0.85, 1.18, 13)]
         gain, tail = min(((self.rounded(wanted * t), t) for t in tails), key=lambda p: abs(p[0] / p[1] - wanted))
-        values = {"r1": top, "r2": bottom, "r3": self.rounded(bottom * top / (bottom + top)), "r8": gain, "r9": gain, "r10": tail}
+        values = {
+            "r1": top,
+            "r2": bottom,
+            "r3": self.rounded(bottom * top / (bottom + top)),
+            "r8": gain,
+            "r9": gain,
+            "r10": tail,
+        }
         body = tuple(
             e._replace(value=values[e.name]) if isinstance(e, Element) and e.name in values else e for e in stage.body
         )

@@ -52,4 +52,4 @@ def margins(form: NetworkForm) -> Array:
 def fits(form: NetworkForm) -> bool:
     """Whether a form has the shape of Hopfield's: leaky units whose functions read the states."""
     A = form.A
-    return bool(common_gain(form)) and bool((np.diagonal(A) < 0).all()) and bool((A == np.diag(np.diagonal(A))).all())
+    return bool(common_gain(form)) and bool((np.diagonal(A) < 0).all()) and bool((np.diag(np.diagonal(A)) == A).all())

@@ -24,7 +24,7 @@ def common_gain(form: NetworkForm) -> float:
     if q != n or form.h2.any() or form.C2.any() or not n:
         return 0.0
     gain = float(form.W2[0, 0])
-    return gain if gain > 0 and (form.W2 == gain * np.eye(n)).all() else 0.0
+    return gain if gain > 0 and (gain * np.eye(n) == form.W2).all() else 0.0
 
 
 def add_inputs(to: Assembly, form: NetworkForm) -> list[str]:
@@ -37,7 +37,9 @@ def add_inputs(to: Assembly, form: NetworkForm) -> list[str]:
     return nodes
 
 
-def add_functions(to: Assembly, level: Any, form: NetworkForm, states: Sequence[str], inputs: Sequence[str]) -> list[str]:
+def add_functions(
+    to: Assembly, level: Any, form: NetworkForm, states: Sequence[str], inputs: Sequence[str]
+) -> list[str]:
     """y_k = f(a_k) with a_k = W2 x + C2 s + h2, by summing amplifiers where a_k is no state; the nodes of the y_k."""
     gain, read = common_gain(form), selected(form)
     found = []
