@@ -186,8 +186,8 @@ def chosen_topology(form: NetworkForm, topology: str | None) -> str:
 def _check_conductance(form: NetworkForm) -> None:
     if not fits(form):
         raise CertificateError(
-            'Hopfield\'s form is realizable only for leaky units whose functions read the states (RateRNN with form="current", HopfieldNetwork); this '
-            'model has another form. topology="integrator" carries it.'
+            'Hopfield\'s form is realizable only for leaky units whose functions read the states (RateRNN with form="current", '
+            'HopfieldNetwork); this model has another form. topology="integrator" carries it.'
         )
     share = 1.0 - np.abs(form.W1).sum(axis=1) / -np.diagonal(form.A)
     failing = np.flatnonzero(share <= 0)

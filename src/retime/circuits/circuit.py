@@ -24,7 +24,7 @@ from retime.circuits.network import CircuitNetwork
 from retime.circuits.nodal import CircuitLaw, solve_circuit
 from retime.circuits.parts import BillOfMaterials, parts_of
 from retime.circuits.reader import read_netlist
-from retime.circuits.runs import run_of
+from retime.circuits.runs import Run, run_of
 from retime.circuits.scaling import time_constants
 from retime.core.arguments import whole
 from retime.core.arrays import Array
@@ -146,20 +146,7 @@ class Circuit(Conversion):
         run = run_of(z0, times, inputs, timeout, self.form.num_states, self.form.num_inputs, base)
         name = chosen(backend, self.form.num_states)
         states = BACKENDS[name].solve(self, run)
-        batch = np.ndim(z0) == 2
-        states = states if batch else states[:, 0]
-        outputs = self.original.outputs(states, None)
-        empty = np.zeros((0, 3))
-        return Trajectory(
-            run.times,
-            states * (self.volts_per_unit if volts else 1.0),
-            outputs,
-            np.zeros((*states.shape[:-1], 0), dtype=bool),
-            ([np.zeros(0)] * len(run.z0), [np.zeros(0, dtype=int)] * len(run.z0)),
-            tuple([empty] * len(run.z0)) if batch else empty,
-            message=f"by {name}",
-            statuses=tuple([Trajectory.status] * len(run.z0)),
-        )
+        return _trajectory(self, run, states, np.ndim(z0) == 2, self.volts_per_unit if volts else 1.0, name)
 
     def at_temperature(self, celsius: float) -> Circuit:
         """The same circuit at another temperature, in degrees Celsius: the slope of a transistor pair falls as 1 / T.
@@ -243,6 +230,22 @@ class Circuit(Conversion):
             f"{self.original!r}, {self.topology}, {self.level}, {len(self.elements.elements)} parts, 1 unit = {self.volts_per_unit:g} V, "
             f"1 of model time = {self.seconds_per_unit:g} s"
         )
+
+
+def _trajectory(circuit: Circuit, run: Run, states: Array, is_batch: bool, factor: float, name: str) -> Trajectory:
+    """States `(T, b, n)` as a Trajectory, of one start or of a batch."""
+    count, empty = len(run.z0), np.zeros((0, 3))
+    states = states if is_batch else states[:, 0]
+    return Trajectory(
+        run.times,
+        states * factor,
+        circuit.original.outputs(states, None),
+        np.zeros((*states.shape[:-1], 0), dtype=bool),
+        ([np.zeros(0)] * count, [np.zeros(0, dtype=int)] * count),
+        tuple([empty] * count) if is_batch else empty,
+        message=f"by {name}",
+        statuses=tuple([Trajectory.status] * count),
+    )
 
 
 def with_law(circuit: Circuit) -> Circuit:

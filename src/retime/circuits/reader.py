@@ -87,7 +87,7 @@ class _Reader:
 
     def read(self, line: str, number: int) -> None:
         if self.title is None:
-            self.title = self.check_title(line)
+            self.title = _checked_title(line)
             return
         line = line.strip()
         if line[:1] == "*":
@@ -102,22 +102,6 @@ class _Reader:
             self.directive(line.lower(), number)
         else:
             self.add(self.element(line.lower(), number))
-
-    def check_title(self, line: str) -> str:
-        text = line.strip()
-        if text[:1] not in ("*", "", "."):
-            try:
-                self.element(text.lower(), 1)
-            except (BadLine, ValueError):
-                return text
-            raise BadLine(
-                f"{text[:60]!r} would be ignored: the first line of a netlist is its title. Put a title above it"
-            )
-        if text[:1] == "." and not text.lower().startswith(".title"):
-            raise BadLine(
-                f"{text[:60]!r} would be ignored: the first line of a netlist is its title. Put a title above it"
-            )
-        return text.lstrip("*").removeprefix(".title").strip()
 
     def add(self, element: Element) -> None:
         seen = self.seen[self.inside]
@@ -281,6 +265,19 @@ class _Reader:
         )
         check_references(circuit)
         return circuit
+
+
+def _checked_title(line: str) -> str:
+    text = line.strip()
+    if text[:1] not in ("*", "", "."):
+        try:
+            _Reader().element(text.lower(), 1)
+        except (BadLine, ValueError):
+            return text
+        raise BadLine(f"{text[:60]!r} would be ignored: the first line of a netlist is its title. Put a title above it")
+    if text[:1] == "." and not text.lower().startswith(".title"):
+        raise BadLine(f"{text[:60]!r} would be ignored: the first line of a netlist is its title. Put a title above it")
+    return text.lstrip("*").removeprefix(".title").strip()
 
 
 NODES = {"R": 2, "C": 2, "E": 4, "G": 4, "S": 4, "Q": 3, "D": 2}
