@@ -20,9 +20,11 @@ LINES = 12
 UNDRAWN = {  # what has no picture of its own, since those beside it show it
     "Agreement",
     "Attractor",
+    "BillOfMaterials",
     "BoundaryDistance",
     "Branch",
     "Certificate",
+    "Circuit",
     "Condition",
     "Conversion",
     "DynamicsComparison",
@@ -32,6 +34,8 @@ UNDRAWN = {  # what has no picture of its own, since those beside it show it
     "FixedSet",
     "History",
     "Interchange",
+    "MonteCarlo",
+    "Part",
     "Plane",
     "RegionFlow",
     "SpectralDistance",
@@ -74,10 +78,17 @@ def results():
     quick = {"epochs": 1, "batches": 1, "batch_size": 2, "sequence": 10}
     yield rt.fit(path.states, family="plrnn", num_states=2, **quick)
     yield rt.learn.FlipFlop(num_bits=1, steps=20)
+    circuit = rt.to_circuit(model)
+    yield circuit
+    yield circuit.bill_of_materials()
+    yield circuit.monte_carlo(4)
+
+
+INNER = {"Netlist", "NetworkForm"}  # what a circuit is made of: told as text by `netlist()`, as a model by `model`
 
 
 def is_part(x):
-    is_record = is_dataclass(x) or hasattr(x, "_fields")
+    is_record = (is_dataclass(x) or hasattr(x, "_fields")) and type(x).__name__ not in INNER
     is_ours = type(x).__module__.startswith("retime.") and type(x) not in methods().values()
     return is_record and is_ours and not isinstance(x, (System, Searched))
 

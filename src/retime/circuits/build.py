@@ -45,6 +45,8 @@ def read_circuit(netlist: str | Path) -> System:
     Raises:
         ModelFileError: an element, directive or function that is not read, with the number of its line; or laws without a unique solution.
     """
+    if not isinstance(netlist, (str, Path)):
+        raise TypeError(f"`netlist` is {type(netlist).__name__}; it must be the text of a netlist, or a path to one.")
     if isinstance(netlist, Path) or (isinstance(netlist, str) and "\n" not in netlist):
         netlist = _text(Path(netlist))
     return model_of(read_netlist(netlist))
@@ -55,7 +57,7 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ModelFileError(
-            f"{path}: {error.strerror or error}. Give the text of a netlist, or a path to one."
+            f"`netlist` is {str(path)!r}: {error.strerror or error}. It must be the text of a netlist, or a path to one."
         ) from error
     except UnicodeDecodeError:
         raise ModelFileError(f"{path}: line 1: no text; a netlist is a text file.") from None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from retime.circuits.expressions import ACTIVATION_TEXTS, Expression, activation_of, argument, matched, number
 
 CONSTANT = ""  # the key of the constant in an affine function
@@ -36,7 +38,8 @@ def decompose(tree: Expression) -> tuple[Affine, list[Atom]]:
         found = _linear(tree)
         if found is not None:
             return found
-    return {}, [_whole(tree)]
+    atom = _whole(tree)
+    return ({}, [atom]) if atom.arguments else ({CONSTANT: float(atom.function.evaluate(np, []))}, [])
 
 
 NAMED = {name: activation_of(name, argument(0)) for name in ACTIVATION_TEXTS}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,8 +60,16 @@ def _flow(circuit: Netlist, pairs: Mapping[str, Pair] | None) -> Derived:
     form = NetworkForm(
         A, W1 / volts, W2 * volts, h1 / volts, h2, C1, C2 * volts, name, Continuous(), _readout(law, volts)
     )
+    form = _in_units(form, volts)
     _check_states(form.num_states)
     return Derived(form, law.states)
+
+
+def _in_units(form: NetworkForm, volts: float) -> NetworkForm:
+    """A ReLU passes volts, where the others take and give numbers: relu(volts x) = volts relu(x)."""
+    if form.activation != "relu":
+        return form
+    return replace(form, W1=form.W1 * volts, W2=form.W2 / volts, h2=form.h2 / volts, C2=form.C2 / volts)
 
 
 def _check_states(n: int) -> None:
@@ -164,4 +172,5 @@ def _reduced(circuit: Netlist, law: CircuitLaw, rows: Array, arguments: Array, t
         A, W1 / volts, a[:, kept] * volts, h1 / volts, a[:, -1], C1, a[:, n + qs : n + qs + m] * volts, name, time,
         _readout(law, volts, kept),
     )  # fmt: skip
+    form = _in_units(form, volts)
     return Derived(form, tuple(law.states[k] for k in kept))

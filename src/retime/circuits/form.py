@@ -67,14 +67,17 @@ class NetworkForm:
         return self.C1.shape[1]
 
     def difference(self, other: NetworkForm) -> float:
-        """The largest difference of a coefficient, relative to the largest of its matrix (or to 1 / time constant for small ones)."""
-        worst = 0.0
-        for name in ("A", "W1", "W2", "h1", "h2", "C1", "C2"):
-            mine, theirs = getattr(self, name), getattr(other, name)
-            if mine.shape != theirs.shape:
-                return float("inf")
-            size = max(np.abs(mine).max(initial=0.0), np.abs(theirs).max(initial=0.0))
-            worst = max(worst, float(np.abs(mine - theirs).max(initial=0.0) / size) if size else 0.0)
+        """The largest difference of a coefficient, relative to the largest of its matrix; of an offset to the largest beside it."""
+        worst, groups = 0.0, (("A", "W1", "h1", "C1"), ("W2", "h2", "C2"))
+        for names in groups:
+            size = max(np.abs(getattr(x, name)).max(initial=0.0) for x in (self, other) for name in names)
+            for name in names:
+                mine, theirs = getattr(self, name), getattr(other, name)
+                if mine.shape != theirs.shape:
+                    return float("inf")
+                own = max(np.abs(mine).max(initial=0.0), np.abs(theirs).max(initial=0.0))
+                scale = size if name in ("h1", "h2") else own
+                worst = max(worst, float(np.abs(mine - theirs).max(initial=0.0) / scale) if scale else 0.0)
         return worst
 
 

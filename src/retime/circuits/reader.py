@@ -48,8 +48,6 @@ def read_netlist(text: str) -> Netlist:
     Raises:
         ModelFileError: anything else; the message begins with the number of the line.
     """
-    if not isinstance(text, str):
-        raise TypeError(f"`netlist` is {type(text).__name__}; it must be the text of a netlist (or a path to one).")
     if len(text) > LARGEST:
         raise ModelFileError(f"The netlist has {len(text)} characters; at most {LARGEST} are read.")
     reader = _Reader()

@@ -12,8 +12,9 @@ from scipy.integrate import solve_ivp
 from retime.circuits.assembly import Scale
 from retime.circuits.expressions import NAMED_FUNCTIONS
 from retime.circuits.form import NetworkForm
-from retime.core.arrays import Array
-from retime.core.errors import CertificateError
+from retime.core.arrays import Array, real_array
+from retime.core.errors import CertificateError, ShapeError
+from retime.core.states import many_states
 from retime.core.time import Discrete
 
 SERIES = {"E12": 12, "E24": 24, "E96": 96}
@@ -28,7 +29,7 @@ def preferred(value: float, series: str | None) -> float:
     """
     if series is None:
         return value
-    if series not in SERIES:
+    if not isinstance(series, str) or series not in SERIES:
         raise ValueError(f"`series` is {series!r}; it must be one of {', '.join(SERIES)}, or None for exact values.")
     decade = math.floor(math.log10(value))
     steps = _mantissas(series)
@@ -41,6 +42,9 @@ def _mantissas(series: str) -> list[float]:
     if series == "E96":
         return [round(10 ** (k / 96), 2) for k in range(96)]
     return [x / 10.0 for x in _E24[:: 24 // SERIES[series]]]
+
+
+FAR = 100.0  # times their start, where orbits count as escaping
 
 
 @dataclass(frozen=True)
@@ -63,12 +67,13 @@ def simulated_ranges(form: NetworkForm, states: Any = None) -> Ranges:
     z = (
         np.random.default_rng(0).normal(size=(8, n))
         if states is None
-        else np.atleast_2d(np.asarray(states, dtype=float))
+        else np.atleast_2d(real_array("states", many_states(states)))
     )
-    if z.shape[1] != n or not np.isfinite(z).all():
-        raise ValueError(f"`states` has shape {z.shape}; it must be (k, {n}) finite numbers, one state per row.")
+    if z.ndim != 2 or z.shape[1] != n:
+        raise ShapeError(f"`states` has shape {z.shape}; it must be (k, {n}) finite numbers, one state per row.")
     orbit = _map_orbit(form, z) if isinstance(form.time, Discrete) else _flow_orbit(form, z)
-    orbit = orbit[np.isfinite(orbit).all(axis=-1)]
+    bound = FAR * (1.0 + np.abs(z).max())
+    orbit = orbit[np.abs(orbit).max(axis=-1) <= bound]  # orbits that escape say nothing about the range
     f = NAMED_FUNCTIONS[form.activation]
     arguments = orbit @ form.W2.T + form.h2
     sizes = [float(np.abs(x).max(initial=0.0)) for x in (orbit, arguments, f(arguments))]

@@ -65,6 +65,14 @@ def test_a_subsample_by_spice_agrees():
 
 def test_bad_arguments_are_named():
     circuit = rt.to_circuit(rt.LinearSystem([[-1.0]], [0.5], [[1.0]], time=rt.Continuous()))
-    for name, value in {"num": 0, "tolerance": 1.5, "offset": -1.0, "method": "guess", "seed": -1, "z0": [[1.0]], "points": [[1.0, 2.0]]}.items():
+    for name, value in {
+        "num": 0,
+        "tolerance": 1.5,
+        "offset": -1.0,
+        "method": "guess",
+        "seed": -1,
+        "z0": [[1.0]],
+        "points": [[1.0, 2.0]],
+    }.items():
         with pytest.raises((ValueError, rt.ShapeError), match=f"`{name}`"):
             circuit.monte_carlo(**{"num": 2, name: value})

@@ -74,9 +74,12 @@ def _one(circuit: Any, run: Run, ask: Any, name: str) -> Array:
     if run.length == 0.0:
         return run.z0
     sampled = circuit.topology == "sampled"
+    _check_cost(
+        circuit, run.length / (circuit.period / 50.0 / seconds if sampled else longest_step(circuit, run)), run, name
+    )
     step = (circuit.period / 50.0) if sampled else _step(circuit, run) * seconds
     deck = deck_of(circuit, run, step)
-    _check_cost(circuit, deck, run, name)
+    _check_cost(circuit, deck.end / deck.step, run, name)
     answer = ask(deck, run.timeout)
     check_answer(deck, answer, name)
     times, v = _whole(answer, run.z0[0] * volts)
@@ -111,14 +114,9 @@ def _step(circuit: Any, run: Run) -> float:
     third = np.abs(np.diff(slopes, 2, axis=0)).max(axis=1).sum() / h  # integral of |z'''|
     size = max(float(np.abs(orbit[:, rows]).max()), 1e-12)
     wanted = ACCURACY.get(circuit.level, ACCURACY_OF_PARTS)
-    best = np.sqrt(12.0 * wanted * size / third) if third > 0 else fastest / 50.0
-    return float(
-        np.clip(
-            best,
-            run.length / MOST_STEPS,
-            min(fastest / (50.0 if circuit.level == "ideal" else 20.0), run.length / LEAST_STEPS),
-        )
-    )
+    most = longest_step(circuit, run)
+    best = np.sqrt(12.0 * wanted * size / third) if third > 0 else most
+    return float(np.clip(best, min(run.length / MOST_STEPS, most), most))
 
 
 def deck_of(circuit: Any, run: Run, step: float) -> Deck:
@@ -173,15 +171,21 @@ def _points(run: Run, k: int, volts: float, seconds: float, edge: float) -> tupl
     return tuple(found)
 
 
-def _check_cost(circuit: Any, deck: Deck, run: Run, name: str) -> None:
+def longest_step(circuit: Any, run: Run) -> float:
+    """The longest step, model time, that is ever taken: a part of the fastest time constant, and of the run."""
+    return min(circuit.fastest_time_constant / (50.0 if circuit.level == "ideal" else 20.0), run.length / LEAST_STEPS)
+
+
+def _check_cost(circuit: Any, steps: float, run: Run, name: str) -> None:
     """Refuse what would take over a minute, unless the time it may take was given."""
-    n = len(deck.nodes)
-    estimate = 3.0 * (max(n, 10) / 50.0) ** 2.2 * deck.end / deck.step / 2000.0
+    n = circuit.form.num_states
+    estimate = 3.0 * (max(n, 10) / 50.0) ** 2.2 * steps / 2000.0
     if estimate > PATIENCE and run.timeout is None:
         raise SimulatorError(
-            f'{name} would take about {estimate:.0f} s for {n} units and {deck.end / deck.step:.0f} steps. backend="kirchhoff" solves the '
-            "same equations in a fraction of that; to run the simulator all the same, say how many seconds it may take with `timeout`.",
-            deck.text(),
+            f"{name} would take about {estimate:.0f} s for {n} units and {steps:.0f} steps. "
+            'backend="kirchhoff" solves the same equations in a fraction of that; to run the simulator all the same, say how many seconds it '
+            "may take with `timeout`.",
+            circuit.netlist(),
         )
 
 
@@ -213,21 +217,26 @@ def check_answer(deck: Deck, answer: Answer, name: str) -> None:
 def _interpolated(
     circuit: Any, run: Run, times: Array, z: Array, at: Array, deck: Deck, answer: Answer, name: str
 ) -> Array:
-    """Cubic Hermite interpolation with the circuit's own derivative, after the points were checked against Kirchhoff's laws."""
-    seconds = circuit.seconds_per_unit
+    """Cubic Hermite interpolation with the circuit's own derivative where no input jumps, after the points were checked by Kirchhoff's laws."""
     if circuit.level != "ideal":
         return np.column_stack([np.interp(at, times, column) for column in z.T])
-    s = np.array([run.inputs(t) for t in run.times[0] + times / seconds])
-    slopes = circuit.full_network.shape(np, circuit.full_network.parameters, z, s)
-    if run.inputs.num_inputs and run.inputs.hold == "zero":
-        return np.column_stack([np.interp(at, times, column) for column in z.T])
-    h = np.diff(times / seconds)[:, None]
+    network, t = circuit.full_network, times / circuit.seconds_per_unit
+    s = np.array([run.inputs(x) for x in run.times[0] + t]).reshape(len(t), -1)
+    slopes = network.shape(np, network.parameters, z, s)
+    h, steady = np.diff(t)[:, None], np.ones(len(t) - 1, dtype=bool)
+    if run.inputs.hold == "zero":
+        steady = (s[1:] == s[:-1]).all(axis=1)
     defect = np.abs(np.diff(z, axis=0) - 0.5 * h * (slopes[1:] + slopes[:-1])).max(axis=1)
     allowed = 1e-3 * h[:, 0] * max(float(np.abs(slopes).max()), 1e-300) + 1e-6 * float(np.abs(z).max())
-    if (defect > allowed).any():
-        k = int(np.argmax(defect / allowed))
+    if (steady & (defect > allowed)).any():
+        k = int(np.argmax(np.where(steady, defect / allowed, 0.0)))
         raise SimulatorError(
             f"What {name} returned breaks Kirchhoff's laws at t = {times[k]:g} s: a step is off by {defect[k]:.2g} units, where "
-            f"{allowed[k]:.2g} are allowed.", deck.text(), answer.log,
-        )  # fmt: skip
-    return CubicHermiteSpline(times / seconds, z, slopes)(np.clip(at / seconds, 0.0, times[-1] / seconds))
+            f"{allowed[k]:.2g} are allowed.",
+            deck.text(),
+            answer.log,
+        )
+    asked = np.clip(at / circuit.seconds_per_unit, t[0], t[-1])
+    straight = np.column_stack([np.interp(asked, t, column) for column in z.T])
+    smooth = CubicHermiteSpline(t, z, slopes)(asked)
+    return np.where(steady[np.clip(np.searchsorted(t, asked) - 1, 0, len(t) - 2)][:, None], smooth, straight)

@@ -59,6 +59,10 @@ class Ideal:
         to.add("E", f"buf_{out}", (out, "0", node, "0"), 1.0)
         return out
 
+    def isolated(self, to: Assembly, out: str) -> str:
+        """The node of a capacitor whose voltage V(out) is read: controlled sources draw no current, so it is `out` itself."""
+        return out
+
     def sum(self, to: Assembly, out: str, terms: Sequence[Term]) -> str:
         """V(out) = sum of weight V(node): currents into a resistor."""
         R = to.scale.resistance_ohm

@@ -94,6 +94,10 @@ class OpAmp:
         to.add("X", f"a_{out}", (node, out, out), self.macro(to))
         return out
 
+    def isolated(self, to: Assembly, out: str) -> str:
+        """The node of a capacitor whose voltage V(out) is read, through a follower that draws no current from it."""
+        return self.buffered(to, f"u_{out}", out) and f"u_{out}"
+
     def sum(self, to: Assembly, out: str, terms: Sequence[Term]) -> str:
         """V(out) = sum of weight V(node): an inverting summing amplifier of the inverted signals."""
         self.amplifier(to, out, [Term(-abs(t.weight), self.signed(to, t)) for t in terms])

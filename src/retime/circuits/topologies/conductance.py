@@ -34,13 +34,14 @@ class Conductance:
             synapses = to.terms([(form.W1[i], functions)])
             rest = [*to.terms([(form.C1[i], inputs)]), *to.constant(form.h1[i])]
             to.note(told(f"unit {i + 1}: dx{i + 1}/dt", [to.leak(-form.A[i, i], x), *synapses, *rest]))
-            to.add("C", x, (x, "0"), C)
-            to.add("R", x, (x, "0"), 1.0 / float(leaks[i]))
+            node = level.isolated(to, x)
+            to.add("C", x, (node, "0"), C)
+            to.add("R", x, (node, "0"), 1.0 / float(leaks[i]))
             for t in synapses:
                 source = t.node if t.weight > 0 else level.inverted(to, t.node)
-                to.add("R", f"{x}_{t.node}", (source, x), seconds / (C * abs(t.weight)))
+                to.add("R", f"{x}_{t.node}", (source, node), seconds / (C * abs(t.weight)))
             for t in rest:
-                to.add("G", f"{x}_{t.node}", ("0", x, t.node, "0"), C * t.weight / seconds)
+                to.add("G", f"{x}_{t.node}", ("0", node, t.node, "0"), C * t.weight / seconds)
         add_readout(to, level, form, states)
 
 
