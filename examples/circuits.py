@@ -1,6 +1,6 @@
 """A trained memory as a circuit: parts, volts, tolerances.
 
-    python examples/circuits.py
+python examples/circuits.py
 """
 
 import numpy as np
@@ -23,7 +23,9 @@ def main() -> None:
     path = circuit.simulate(start, np.linspace(0, 200, 41), inputs=pulse, backend="kirchhoff")
     print("a pulse on the second input:", bits, "->", np.sign(path.outputs[-1]))
 
-    print(circuit.monte_carlo(50, tolerance=0.01, offset=3e-3, z0=start, times=np.linspace(0, 200, 21), points=memories))
+    print(
+        circuit.monte_carlo(50, tolerance=0.01, offset=3e-3, z0=start, times=np.linspace(0, 200, 21), points=memories)
+    )
 
 
 if __name__ == "__main__":

@@ -76,3 +76,12 @@ def test_the_dynamics_example_draws_its_picture(tmp_path):
     assert r.returncode == 0, r.stderr
     assert {p.name for p in tmp_path.iterdir()} == {"dynamics.png"}
     assert "3 fixed points, 0 stable; complete" in r.stdout
+
+
+@pytest.mark.slow
+def test_the_circuit_example_writes_a_bit(tmp_path):
+    r = subprocess.run(
+        [sys.executable, ROOT / "examples" / "circuits.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert r.returncode == 0, r.stderr
+    assert "a pulse on the second input" in r.stdout
