@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE, TABLE = ROOT / "src" / "retime", ROOT / "docs" / "tolerances.csv"
@@ -75,9 +76,9 @@ def noticed_by(file: str, name: str, factor: float) -> str:
     """The first test that fails with a tolerance of another size, "no test" where none does."""
     path = SOURCE / file
     text = path.read_text(encoding="utf-8")
-    node = next(n for n in ast.parse(text).body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == name)
+    node, target = definition(ast.parse(text), name)
     lines = text.splitlines(keepends=True)
-    lines[node.lineno - 1 : node.end_lineno] = [f"{name} = ({ast.unparse(node.value)}) * {factor}\n"]
+    lines[node.lineno - 1 : node.end_lineno] = [f"{target} = ({ast.unparse(node.value)}) * {factor}\n"]
     tests = next(t for part, t in TESTS.items() if file.startswith(part))
     cache = Path(tempfile.gettempdir()) / "retime-tolerances"
     path.write_text("".join(lines), encoding="utf-8")
@@ -90,6 +91,17 @@ def noticed_by(file: str, name: str, factor: float) -> str:
         path.write_text(text, encoding="utf-8")
     found = re.search(r"^(?:FAILED|ERROR) \S*::(\w+)", done.stdout, re.MULTILINE)
     return found[1] if found else "no test" if done.returncode == 0 else f"pytest ended with {done.returncode}"
+
+
+def definition(tree: ast.Module, name: str) -> tuple[Any, str]:
+    """Where a tolerance is set, and what stands before the "=": a name at the top of a file, or Class.field of a method object."""
+    method, _, field = name.rpartition(".")
+    if not method:
+        return next(n for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == name), name
+    fields = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == method).body
+    return next(
+        n for n in fields if isinstance(n, ast.AnnAssign) and ast.unparse(n.target) == field
+    ), f"    {field}: float"
 
 
 def write(table: list[dict[str, str]]) -> None:

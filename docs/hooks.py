@@ -11,6 +11,7 @@ import csv
 import re
 import subprocess
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,9 @@ COSTS = {
 }  # seconds, bytes and shares of time: how fast, not what is found
 
 
+METHODS = {"Arclength", "Multistart", "Settling"}  # method objects whose fields are thresholds of a search
+
+
 def tolerances(source: Path) -> list[tuple[str, str, str, str]]:
     """(file, name, value, why) of every tolerance: a number with a fraction at the top of a file, its comment beside it."""
     found = []
@@ -127,7 +131,18 @@ def tolerances(source: Path) -> list[tuple[str, str, str, str]]:
                 if name.isupper() and name not in COSTS:
                     why = text.partition("# ")[2].rstrip(" )")
                     found.append((file, name, " ".join(ast.unparse(node.value).split()), why))
+            elif isinstance(node, ast.ClassDef) and node.name in METHODS:
+                found += [(file, *field) for field in _thresholds(node)]
     return found
+
+
+def _thresholds(method: ast.ClassDef) -> Iterator[tuple[str, str, str]]:
+    """(name, value, why) of the fields of a method object that are tolerances, as its docstring explains them."""
+    why = dict(re.findall(r"^ +(\w+): (.*)$", ast.get_docstring(method) or "", re.MULTILINE))
+    for node in method.body:
+        if isinstance(node, ast.AnnAssign) and node.value is not None and _is_fraction(node.value):
+            name = ast.unparse(node.target)
+            yield f"{method.name}.{name}", ast.unparse(node.value), why[name]
 
 
 def _is_fraction(value: ast.expr) -> bool:
@@ -155,7 +170,7 @@ def tolerance_tables(docs: Path) -> str:
 
 def citations() -> str:
     """The BibTeX entries that `retime cite` prints."""
-    from retime.cli.citation import ENTRIES
+    from retime.cli.collection import ENTRIES
 
     return "```bibtex\n" + "\n\n".join(entry for _, entry in ENTRIES.values()) + "\n```"
 

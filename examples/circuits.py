@@ -10,7 +10,7 @@ import retime as rt
 
 def main() -> None:
     """Build the flip-flop of the zoo in transistors, write a bit, let its components deviate."""
-    net = rt.zoo.load("flipflop")
+    net = rt.zoo.load("flip_flop_rate")
     found = rt.find_fixed_points(net, complete=False)
     memories = found.points[found.stable]
     circuit = rt.to_circuit(net, level="transistor", states=memories)

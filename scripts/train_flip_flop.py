@@ -1,6 +1,6 @@
 """Train the flip-flop of the zoo: 12 rate units with three memories of one bit, small enough to build in transistors.
 
-python scripts/train_flip_flop.py --seed 0 --output flipflop.npz
+python scripts/train_flip_flop.py --seed 0 --output flip_flop_rate.npz
 """
 
 import argparse
@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--units", type=int, default=12)
     parser.add_argument("--updates", type=int, default=1500)
-    parser.add_argument("--output", default="flipflop.npz")
+    parser.add_argument("--output", default="flip_flop_rate.npz")
     given = parser.parse_args()
     task = rt.learn.FlipFlop(num_bits=3, steps=300, pulse=20, delay=20, gap=(20, 80), noise=0.05)
     fit = rt.train(

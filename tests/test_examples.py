@@ -85,3 +85,25 @@ def test_the_circuit_example_writes_a_bit(tmp_path):
     )
     assert r.returncode == 0, r.stderr
     assert "a pulse on the second input" in r.stdout
+
+
+@pytest.mark.slow
+def test_the_flip_flop_example_trains_and_draws(tmp_path):
+    r = subprocess.run(
+        [
+            sys.executable,
+            ROOT / "examples" / "flip_flop.py",
+            "--out",
+            tmp_path,
+            "--weights",
+            tmp_path,
+            "--updates",
+            "2",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert r.returncode == 0, r.stderr
+    assert {p.name for p in tmp_path.iterdir()} == {"flip_flop_activity.png", "flip_flop_weights.png", "flip_flop.npz"}
+    assert "not held" in r.stdout  # two updates hold no corner within 0.1, which is said

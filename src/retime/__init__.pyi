@@ -5,10 +5,14 @@ from . import io as io
 from . import learn as learn
 from . import plots as plots
 from . import zoo as zoo
+from .analysis import Arclength as Arclength
+from .analysis import Multistart as Multistart
+from .analysis import Settling as Settling
 from .analysis import analyze as analyze
 from .analysis import boundary_distance as boundary_distance
 from .analysis import compare as compare
 from .analysis import compare_dynamics as compare_dynamics
+from .analysis import conversion_report as conversion_report
 from .analysis import enumerate_regions as enumerate_regions
 from .analysis import find_basins as find_basins
 from .analysis import find_cycles as find_cycles

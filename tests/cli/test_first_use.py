@@ -104,7 +104,10 @@ def test_tau_alpha_form_and_activation_are_options(run, leaky):
         json.loads(out)["states"], rt.simulate(model, [1.0, 0, 0], steps=4).states, rtol=0, atol=1e-14
     )
     code, _, err = run("info", leaky, "--family", "rate_rnn", "--tau", "fast")
-    assert (code, err) == (2, "retime: --tau is 'fast'; it must be a number, or numbers separated by commas.\n")
+    assert (code, err) == (
+        2,
+        "retime: --tau is 'fast'; it must be numbers separated by commas, or a .csv or .npy file.\n",
+    )
 
 
 TABLES = {

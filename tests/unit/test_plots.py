@@ -76,3 +76,11 @@ def test_importing_plots_changes_no_style():
     before = dict(mpl.rcParams)
     assert rt.plots.__all__
     assert dict(mpl.rcParams) == before
+
+
+def test_a_conversion_is_drawn_as_its_flow():
+    conversion = rt.to_continuous(rt.PLRNN([0.5, 0.4], [[0.0, -1.0], [0.9, 0.0]], [0.5, -0.25]))
+    found = [rt.plots.phase_plane(model, grid=3).collections[0] for model in (conversion, conversion.model)]
+    assert np.array_equal(found[0].U, found[1].U)
+    points = rt.find_fixed_points(conversion)
+    assert rt.plots.fixed_points(points, model=conversion, eigenvectors=True).lines

@@ -33,6 +33,7 @@ from retime.simulation.motion import motion_of
 
 FEW_STARTS = 128  # in a row that bring no new cycle of a smooth map, per period
 MOST_EXPONENTS = 10
+INTERVALS = 5000  # between the times of an orbit of a flow
 PERIODS = 64  # of an orbit that repeats
 SHARES = {"orbit": 1, "regions": 1, "fixed points": 3, "exponents": 4, "cycles": 3, "basins": 4}
 """How the time is shared, in the order of work: the cheap and certain parts first; what a part leaves goes to those after it."""
@@ -102,24 +103,15 @@ class Analysis(Result):
         return self.words
 
     def _table(self) -> tuple[Sequence[str], list[list[str]]]:
-        parts = {"fixed points": self.fixed_points, "cycles": self.cycles, "exponents": self.exponents, "regions": self.regions,
-                 "basins": self.basins}  # fmt: skip
-        rows = [
-            [name, part._title(), f"{self.seconds.get(name, 0.0):.2g} s"]
-            for name, part in parts.items()
-            if part is not None
-        ]
+        names = ("fixed points", "cycles", "exponents", "regions", "basins")
+        parts = {name: getattr(self, name.replace(" ", "_")) for name in names}
+        rows = [[x, y._title(), f"{self.seconds.get(x, 0.0):.2g} s"] for x, y in parts.items() if y is not None]
         return ["part", "found", "time"], rows
 
     def _data(self) -> dict[str, Any]:
-        parts = {"fixed_points": self.fixed_points, "cycles": self.cycles, "exponents": self.exponents, "regions": self.regions,
-                 "basins": self.basins}  # fmt: skip
-        return {
-            **{name: None if part is None else part.to_dict() for name, part in parts.items()},
-            "orbit": {"status": str(self.orbit.status), "message": self.orbit.message, "status_time": self.orbit.status_time,
-                      "end": self.orbit.last_state},
-            "status": str(self.status), "behavior": self.behavior, "words": self.words, "notes": self.notes, "seconds": self.seconds,
-        }  # fmt: skip
+        orbit = {name: getattr(self.orbit, name) for name in ("status", "message", "status_time")}
+        orbit["end"] = self.orbit.last_state
+        return super()._data() | {"orbit": orbit, "status": self.status, "words": self.words}
 
 
 def analyze(
@@ -168,10 +160,9 @@ def analyze(
     with suppress(ShapeError):  # reported below, with the shape that is wanted
         start = model.start(start)
     z = one_start("analyze", start, model.num_states)
-    run = _Run(model, z, s, switching, seed, time_limit, {"basins"} if not basins else set())
+    run = _Run(model, z, s, switching, seed, time_limit, (steps, duration), {"basins"} if not basins else set())
     if words.startswith("a random state"):
         run.notes.append(f"The orbit begins at {words}.")
-    run.set_horizon(steps, duration)
     orbit = run.simulate()
     regions = run.timed("regions", lambda left: visited_regions(orbit)) if orbit.patterns.shape[-1] else None
     points = run.fixed_points()
@@ -202,28 +193,19 @@ class _Run:
     """The parts of one analysis and the time they took."""
 
     def __init__(
-        self, model: Any, z: Array, s: Array, switching: Any, seed: int, limit: float, left_out: set[str]
+        self, model: Any, z: Array, s: Array, switching: Any, seed: int, limit: float, horizon: Any, left_out: set[str]
     ) -> None:
-        self.model, self.z, self.s, self.seed = model, z, s, seed
-        self.motion = motion_of(model, switching)
+        self.model, self.z, self.motion = model, z, motion_of(model, switching)
         self.limit, self.deadline = limit, work_seconds() + limit
         self.shares = {name: share for name, share in SHARES.items() if name not in left_out}
         self.given = s if len(s) else None
         self.rule: dict[str, Any] = {"switching": switching} if switching is not None else {}
+        self.options: dict[str, Any] = {"inputs": self.given, "seed": seed, **self.rule}
         self.notes: list[str] = []
         self.seconds: dict[str, float] = {}
-        self.horizon: dict[str, Any] = {}
-        self.length, self.intervals, self.steps, self.duration = 0.0, 0, 0, None
-
-    def set_horizon(self, steps: int, duration: float | None) -> None:
-        """Steps of a map or clock-held flow, times of another flow."""
-        self.steps, self.duration = steps, duration
-        if self.motion.is_stepped:
-            self.horizon, self.length, self.intervals = {"steps": steps}, steps * self.model.dt, steps
-            return
-        self.length = duration or 1000 * self.motion.clock.dt or 200.0
-        self.intervals = 5000
-        self.horizon = {"times": np.linspace(0.0, self.length, self.intervals + 1)}
+        steps, duration = horizon
+        self.whole = self.motion.span(steps, duration or 1000 * self.motion.clock.dt or 200.0, INTERVALS)
+        self._cut(self.whole.get("steps", INTERVALS))
 
     @property
     def rows(self) -> Array | None:
@@ -264,9 +246,8 @@ class _Run:
         allowed = whole * min(1.0, seconds / max(20 * took, 1e-9))
         if self.intervals == whole:
             return found
-        self.set_horizon(self.steps, self.duration)
+        self._cut(whole if allowed >= whole else max(int(allowed), whole // 20, 1))
         if allowed < whole:
-            self._cut(max(int(allowed), whole // 20, 1))
             self.notes.append(
                 f"The orbit was followed for {self.length:.6g} of model time only: a longer one exceeds its time."
             )
@@ -276,18 +257,17 @@ class _Run:
         return simulate(self.model, self.z, inputs=self.rows, **self.horizon, **self.rule)
 
     def _cut(self, intervals: int) -> None:
-        """Shorten the horizon."""
+        """The horizon: the first so many of all steps, or intervals of time."""
         self.intervals = intervals
-        if "steps" in self.horizon:
+        if "steps" in self.whole:
             self.horizon, self.length = {"steps": intervals}, intervals * self.model.dt
         else:
-            times = self.horizon["times"][: intervals + 1]
+            times = self.whole["times"][: intervals + 1]
             self.horizon, self.length = {"times": times}, float(times[-1])
 
     def fixed_points(self) -> FixedPoints:
         """All fixed points."""
-        options = {"inputs": self.given, "seed": self.seed, **self.rule}
-        return self.timed("fixed points", lambda left: find_fixed_points(self.model, time_limit=left, **options))
+        return self.timed("fixed points", lambda left: find_fixed_points(self.model, time_limit=left, **self.options))
 
     def exponents(self) -> LyapunovSpectrum:
         """The largest exponents of the orbit; one that takes too long in its transient is measured over what was reached of it."""
@@ -320,9 +300,7 @@ class _Run:
         longest = float(max_period or 0.1 * self.length)
         if max_period is None and "steps" in self.horizon:
             longest = 4.0 * self.model.dt if self.motion.clock.times else 4.0
-        options = {"inputs": self.given, "seed": self.seed, **self.rule}
-        if affine_view(self.model) is None:
-            options["num_starts"] = FEW_STARTS
+        options: dict[str, Any] = self.options | ({"num_starts": FEW_STARTS} if affine_view(self.model) is None else {})
         return self.timed("cycles", lambda left: find_cycles(self.model, longest, time_limit=left, **options))
 
     def note_limits(self, parts: dict[str, Any]) -> None:
@@ -341,14 +319,12 @@ class _Run:
             return None
         if box is None:
             box = box_around(orbit.as_states())
-        options = {"num": num, "inputs": self.given, "seed": self.seed, **self.rule}
-        return self.timed("basins", lambda left: find_basins(self.model, box, time_limit=left, **options))
+        return self.timed("basins", lambda left: find_basins(self.model, box, num=num, time_limit=left, **self.options))
 
 
 def _count(points: FixedPoints) -> str:
     """ "4 fixed points, 1 stable"."""
-    name = "fixed point" if points.dt is not None else "point of rest"
-    return f"{len(points)} {name.replace('point', 'points', 1) if len(points) != 1 else name}, {int(points.stable.sum())} stable"
+    return f"{points.counted}, {int(points.stable.sum())} stable"
 
 
 def _behavior(model: Any, orbit: Trajectory, exponents: LyapunovSpectrum) -> str:
@@ -360,7 +336,7 @@ def _behavior(model: Any, orbit: Trajectory, exponents: LyapunovSpectrum) -> str
     z = orbit.states
     size = REPEATS * size_of(z[-1])
     back = np.abs(z[-PERIODS - 1 : -1][::-1] - z[-1]).max(axis=1) <= size
-    grows, at = _grows(z), "" if model.time.step is None else " at a fixed point"
+    grows, at = _grows(z), "" if motion_of(model).clock.times else " at a fixed point"
     if len(back) and back.all() and not grows:
         rest = f"it came to rest{at}"
         is_left = exponents.exponents[0] > max(3 * exponents.standard_errors[0], 1e-12)

@@ -10,12 +10,10 @@ from retime.analysis.dust import tidy
 from retime.core.arrays import Array, real_array
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.errors import ShapeError
-from retime.core.system import PiecewiseAffineSystem, System
+from retime.core.system import System
 from retime.core.time import TimeBase, time_of
-from retime.models import PiecewiseAffineFlow, RegionwiseMap
-from retime.models.regionwise import OwnRegions
-
-SMALLEST = 2.0**-53  # what a zero eigenvalue of a map is replaced by when it becomes a rate
+from retime.models import PiecewiseAffineFlow
+from retime.simulation.motion import shown_regions
 
 
 class AffineView(NamedTuple):
@@ -44,6 +42,11 @@ class AffineView(NamedTuple):
         return time_of(self.step)
 
     @property
+    def unit(self) -> float:
+        """What a period of k steps is k times of: 1 where it counts steps, else their model time."""
+        return 1 if self.dt is not None else float(self.step or 1.0)
+
+    @property
     def is_map(self) -> bool:
         """Whether the form is a map."""
         return self.step is not None
@@ -51,7 +54,7 @@ class AffineView(NamedTuple):
     @property
     def is_iterated(self) -> bool:
         """Whether one step of the system at its samples is one step of the form."""
-        return self.is_map and (self.held is None or self.step == self.held.dt)
+        return self.is_map if self.held is None else self.step == self.held.dt
 
     @property
     def is_iterated_form(self) -> bool:
@@ -72,28 +75,14 @@ class AffineView(NamedTuple):
 
     def in_time(self, w: Array) -> Array:
         """Eigenvalues of matrices of the form, as those of the system."""
-        w = np.asarray(w, dtype=complex)
-        if self.step is None and self.dt is not None:
-            return tidy(np.exp(w * self.dt))
-        if self.step is None or self.dt is not None:
-            return tidy(w)
-        return tidy(np.log(np.where(w == 0, SMALLEST, w)) / self.step)
+        w, own, seen = np.asarray(w, dtype=complex), self.form_time, self.time
+        return tidy(w if own.eigenvalue == seen.eigenvalue else seen.of_rates(own.rates(w)))
 
 
 def affine_view(model: System) -> AffineView | None:
     """The view of a system that has a canonical form; None for smooth ones."""
-    dt = model.time.step
-    if isinstance(model, PiecewiseAffineSystem):
-        return AffineView(model.canonical, dt, dt)
-    if isinstance(model, RegionwiseMap):
-        view = affine_view(model.flow)
-        return None if view is None else view._replace(dt=model.dt, held=model.flow)
-    if isinstance(model, PiecewiseAffineFlow):
-        if isinstance(model.method, OwnRegions):  # a network in continuous time, whose regions are held for a step
-            return AffineView(model.canonical, None, None)
-        step = getattr(model.method, "dt", model.dt)  # a resampled flow was made with the step of its own map
-        return AffineView(model.canonical, step, None, None if step == model.dt else model)
-    return None
+    shown = shown_regions(model)
+    return None if shown is None else AffineView(*shown)
 
 
 def constant_input(model: System, inputs: Any) -> Array:

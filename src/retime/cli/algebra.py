@@ -1,158 +1,140 @@
-"""What `discretize`, `rescale`, `linearize` and `convert` of smooth networks print."""
+"""`retime discretize`, `rescale` and `linearize`, and `convert` of smooth networks."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 
 import retime as rt
-from retime.analysis.modes import pace
-from retime.cli.commands import emit
-from retime.cli.source import Loaded, check_output
-from retime.convert import INTEGRATORS, field_method, integrator
+from retime.cli.app import At, Page, command
 from retime.core.arrays import Array
-from retime.core.rendering import paragraph, plain, terminal_width, text_table
-from retime.core.start import spread
-from retime.simulation.motion import motion_of
+from retime.core.rendering import paragraph, terminal_width, text_table
+
+SHOWN = 20  # modes in a printed table
+NETWORK = ("", ".npz")
 
 
-def convert_smooth(
-    loaded: Loaded, method: str | None, z0: Array, inputs: Array | None, steps: int, output: Path | None, as_json: bool
-) -> bool:
+def convert_smooth(page: Page, method: str | None, z0: Array, inputs: Array | None, steps: int) -> bool:
     """Convert a smooth map, or a linear one, and say which kind of claim that is."""
-    check_output(output, ("", ".npz"))
-    model = loaded.model
-    exact = isinstance(model, rt.LinearSystem) and method in (None, "matrix-log")
-    chosen = None if exact else field_method(method or "euler-field", "--method", linear=False)
-    orbit = rt.simulate(model, z0, steps=steps, inputs=inputs)
-    kept = spread(orbit.states, 256)
-    kept = kept if len(kept) else np.array([0])
-    states = orbit.states[kept]
-    rows = None if inputs is None else np.vstack([inputs, inputs[-1:]])[kept]
-    conversion = rt.to_continuous(model, method=chosen, **({} if exact else {"states": states, "inputs": rows}))
+    from retime.convert import field_method
+    from retime.core.start import spread
+
+    model = page.loaded.model
+    exact = getattr(model, "num_units", None) == 0 and method in (None, "matrix-log")
+    options: dict[str, Any] = {}
+    kind = "exact at the sample times"
+    if not exact:
+        orbit = rt.simulate(model, z0, steps=steps, inputs=inputs)
+        kept = spread(orbit.states, 256)
+        kept = kept if len(kept) else np.array([0])
+        rows = None if inputs is None else np.vstack([inputs, inputs[-1:]])[kept]
+        options = {"states": orbit.states[kept], "inputs": rows}
+        options["method"] = field_method(method or "euler-field", "--method", linear=False)
+        kind = "an embedding, not exact: the ODE's own solution differs from the map"
+    return _converted(page, rt.to_continuous(model, **options), "ODE", f"\nKind of claim: {kind}.", {"kind": kind})
+
+
+def _converted(page: Page, conversion: Any, word: str, more: str = "", data: Any = ()) -> bool:
+    """Print, or write, a conversion; whether its claim holds."""
     certificate = conversion.certificate
-    kind = (
-        "exact at the sample times" if exact else "an embedding, not exact: the ODE's own solution differs from the map"
-    )
-    written = None if output is None else str(rt.save(conversion.model, output))
-    if as_json:
-        emit(
-            _head(loaded, written)
-            | {"kind": kind, "model": repr(conversion.model), "certificate": certificate.to_dict()}
-        )
-        return certificate.holds
-    _print_head(loaded)
-    print(f"\nODE: {conversion.model}\nKind of claim: {kind}.\n\n{certificate}")
-    _print_written(written)
+    page.head()
+    page.say(f"\n{paragraph(f'{word}: {conversion.model}')}{more}\n\n{certificate}")
+    page.save(conversion.model)
+    page.end(page.facts | dict(data) | {"model": repr(conversion.model), "certificate": certificate})
     return certificate.holds
 
 
+@command(writes=NETWORK)
 def discretize(
-    loaded: Loaded,
-    step: float,
-    method: str | None,
-    field: str | None,
-    at: Array | None,
-    output: Path | None,
-    as_json: bool,
+    page: Page,
+    step: Annotated[float, typer.Option(help="The step of the new map, model time.")],
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="euler, heun, midpoint, ralston, rk3, rk4, dormand-prince, implicit-euler, implicit-midpoint, tustin, ab2 to ab5, "
+            "exponential-euler, zoh, foh; linear systems also impulse, matched, backward-diff, gbt:ALPHA."
+        ),
+    ] = None,
+    field: Annotated[
+        str | None,
+        typer.Option(
+            "--field", help="For maps: how to continuous time and back: matrix-log, euler-field, formal-log:ORDER."
+        ),
+    ] = None,
+    at: At = None,
 ) -> bool:
-    """The map of one step of a flow, or a map with another step."""
-    check_output(output, ("", ".npz"))
-    model = loaded.model
+    """The map of one step of a continuous network.
+
+    Or a map with another step, by way of --field. Prints the one-step error and whether what decays still decays, measured at
+    --at and 16 random states around it (default: around the origin). Exit code 1 when the certificate fails. -o writes the new
+    network (.npz).
+    """
+    from retime.convert import INTEGRATORS, field_method, integrator
+
+    model, states = page.loaded.model, None if at is None else page.loaded.around(at)
     chosen = None if method is None else integrator(method, "--method")
     if model.time.step is not None:
         within = None if field is None else field_method(field, "--field", linear=False)
-        conversion = rt.retime_to(model, step, method=within, integrator=chosen, states=at)
+        conversion = rt.retime_to(model, step, method=within, integrator=chosen, states=states)
     elif chosen is None:
         raise ValueError(f"Say which method with --method: {', '.join(INTEGRATORS)}.")
     elif field is not None:
-        raise ValueError(f"--field is for maps; {loaded.name} is in continuous time already. Drop it.")
+        raise ValueError(f"--field is for maps; {page.loaded.name} is in continuous time already. Drop it.")
     else:
-        conversion = rt.to_discrete(model, step, method=chosen, states=at)
-    certificate = conversion.certificate
-    written = None if output is None else str(rt.save(conversion.model, output))
-    if as_json:
-        emit(_head(loaded, written) | {"model": repr(conversion.model), "certificate": certificate.to_dict()})
-        return certificate.holds
-    _print_head(loaded)
-    print("\n" + paragraph(f"Map: {conversion.model}") + f"\n\n{certificate}")
-    _print_written(written)
-    return certificate.holds
+        conversion = rt.to_discrete(model, step, method=chosen, states=states)
+    return _converted(page, conversion, "Map")
 
 
-def rescale(loaded: Loaded, factor: float, output: Path | None, as_json: bool) -> None:
-    """The same orbit, `factor` times as slow."""
-    check_output(output, ("", ".npz"))
-    slower = rt.rescale_time(loaded.model, factor)
-    written = None if output is None else str(rt.save(slower, output))
-    if as_json:
-        emit(_head(loaded, written) | {"model": repr(slower), "factor": factor})
-        return
-    _print_head(loaded)
-    print(
-        f"\nbefore: {loaded.model}\nafter:  {slower}\nEvery time constant is {factor:g} times as long; the orbit is the same."
-    )
-    _print_written(written)
+@command(writes=NETWORK)
+def rescale(
+    page: Page, factor: Annotated[float, typer.Option(help="> 0; 2 makes every time constant twice as long.")]
+) -> None:
+    """The same orbit, slower or faster.
+
+    -o writes the new network (.npz).
+    """
+    model = page.loaded.model
+    slower = rt.rescale_time(model, factor)
+    page.head()
+    page.say(f"\nbefore: {model}\nafter:  {slower}")
+    page.say(f"Every time constant is {factor:g} times as long; the orbit is the same.")
+    page.save(slower)
+    page.end(page.facts | {"model": repr(slower), "factor": factor})
 
 
-def linearize(loaded: Loaded, at: Array, inputs: Array | None, output: Path | None, as_json: bool) -> None:
-    """The linear system around a state: modes with their time constants and frequencies, ranks."""
-    check_output(output, ("", ".npz"))
-    linear = rt.linearize(loaded.model, at, inputs=inputs)
-    written = None if output is None else str(rt.save(linear, output))
-    speed = float(np.abs(_motion(loaded.model, at, inputs)).max())
-    w = linear.eigenvalues
-    data = {
-        "at": at,
-        "residual": speed,
-        "eigenvalues": [[x.real, x.imag] for x in w],
-        "time_constants": linear.time_constants,
-        "frequencies": linear.frequencies,
-        "stable": linear.is_stable,
-        "controllability_rank": linear.controllability_rank(),
-        "observability_rank": linear.observability_rank(),
-    }
-    if as_json:
-        emit(_head(loaded, written) | plain(data))
-        return
-    _print_head(loaded)
-    print(f"\n{linear}\n{loaded.model.time.speed} at the base point: {speed:.3g} (0 at a fixed point)")
-    unit = "eigenvalue" if linear.time.step is None else "multiplier per step"
-    growth = linear.time.growth_rates(w)
+@command(writes=NETWORK)
+def linearize(
+    page: Page,
+    at: At = None,
+    inputs: Annotated[str | None, typer.Option(help="Input there, comma-separated; default: zero.")] = None,
+) -> None:
+    """The linear system around a state, and its modes.
+
+    Eigenvalues, time constants, frequencies, controllability. -o writes it (.npz).
+    """
+    from retime.analysis.modes import pace
+    from retime.simulation.motion import motion_of
+
+    model, z, s = page.loaded.model, page.loaded.base_point(at), page.loaded.level(inputs)
+    linear = rt.linearize(model, z, inputs=s)
+    w, growth = linear.eigenvalues, linear.time.growth_rates(linear.eigenvalues)
+    right = motion_of(model, "state").right(z, np.zeros(model.num_inputs) if s is None else s)
+    speed = float(np.abs(model.time.motion(right, z)).max())
+    ranks = linear.controllability_rank(), linear.observability_rank()
+    page.head()
+    page.say(f"\n{linear}\n{model.time.speed} at the base point: {speed:.3g} (0 at a fixed point)")
     rows = [
         [f"{x.real:.6g}{x.imag:+.6g}i", pace(float(g), "of model time"), f"{f:.6g}"]
         for x, g, f in zip(w[:SHOWN], growth, linear.frequencies, strict=False)
     ]
-    print(text_table([unit, "time constant", "frequency"], rows, width=terminal_width()))
+    page.say(text_table([linear.time.eigenvalue, "time constant", "frequency"], rows, width=terminal_width()))
     if len(w) > SHOWN:
-        print(f"... and {len(w) - SHOWN} more (--json prints all)")
+        page.say(f"... and {len(w) - SHOWN} more (--json prints all)")
     n = linear.num_states
-    print(
-        f"controllability rank {data['controllability_rank']} of {n}, observability rank {data['observability_rank']} of {n}"
-    )
-    _print_written(written)
-
-
-SHOWN = 20  # modes in a printed table
-
-
-def _motion(model: Any, z: Array, s: Array | None) -> Array:
-    given = np.zeros(model.num_inputs) if s is None else s
-    return model.time.motion(motion_of(model, "state").right(z, given), z)
-
-
-def _head(loaded: Loaded, written: str | None) -> dict[str, Any]:
-    return {"file": loaded.name, "recognition": loaded.recognition, "output": written}
-
-
-def _print_head(loaded: Loaded) -> None:
-    print(paragraph(loaded.recognition))
-    for note in loaded.notes:
-        print(note)
-
-
-def _print_written(written: str | None) -> None:
-    if written is not None:
-        print(f"\nWritten: {written}")
+    page.say(f"controllability rank {ranks[0]} of {n}, observability rank {ranks[1]} of {n}")
+    page.save(linear)
+    data = {"at": z, "residual": speed, "eigenvalues": w, "time_constants": linear.time_constants}
+    data |= {"frequencies": linear.frequencies, "stable": linear.is_stable}
+    page.end(page.facts | data | {"controllability_rank": ranks[0], "observability_rank": ranks[1]})

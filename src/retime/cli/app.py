@@ -1,15 +1,24 @@
-"""The commands of `retime`."""
+"""The command line's frame: what every command reads, writes and prints, and the options that several share.
+
+A command is one function: its docstring is its help, its parameters are its options, and its first one is the `Page` that it reads its network
+from and writes its answer to. `@command` adds FILE and how it is read, -o, --json, and turns errors into one line and an exit code.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import wraps
+from inspect import Parameter, get_annotations, signature
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from retime.cli.endings import reported
-from retime.cli.reading import reads_a_model
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,6 +48,9 @@ def options(
     """Options of `retime` itself."""
 
 
+# --- options that commands share ---------------------------------------------------------------------------------------
+
+
 class Switching(StrEnum):
     """How a converted flow reads its region."""
 
@@ -60,260 +72,159 @@ InputFile = Annotated[
         help="Inputs (steps x m): .npy, or text with commas, semicolons or tabs, with or without a header; default: zero.",
     ),
 ]
-Steps = Annotated[int, typer.Option(help="Number of steps of the orbit.")]
 DrivenSteps = Annotated[
     int | None,
     typer.Option(
         "--steps", help="Number of steps of the orbit; default: one per row of --inputs, else 1000 (convert: 10000)."
     ),
 ]
-Field = Annotated[
-    str | None,
-    typer.Option(
-        "--method", help="How a map becomes an ODE: matrix-log (piecewise linear), euler-field, formal-log:ORDER."
-    ),
-]
-Within = Annotated[
-    str | None,
-    typer.Option(
-        "--field", help="For maps: how to continuous time and back: matrix-log, euler-field, formal-log:ORDER."
-    ),
-]
 At = Annotated[
     str | None,
     typer.Option("--at", help="State, comma-separated or a .csv or .npy file; default: from the file, else zeros."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of tables.")]
-Output = Annotated[
+
+FILE = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="Weights file (.mat .pt .safetensors .npz .h5 .keras .jld2 .onnx), a netlist (.cir), or zoo:NAME.",
+    ),
+]
+OUTPUT = Annotated[
     Path | None, typer.Option("-o", "--output", help="File to write; - for stdout, where it is text (.csv, .json).")
 ]
-
-
-@app.command()
-@reported
-@reads_a_model
-def info(
-    loaded: Any,
-    as_json: Json = False,
-) -> None:
-    """What a weights file holds: family, sizes, time base.
-
-    Also why it was read so, its equation and its initial states.
-    """
-    from retime.cli import commands
-
-    commands.info(loaded, as_json)
-
-
-@app.command()
-@reported
-@reads_a_model
-def convert(
-    loaded: Any,
-    z0: Start = None,
-    inputs: InputFile = None,
-    steps: DrivenSteps = None,
-    method: Field = None,
-    output: Output = None,
-    as_json: Json = False,
-) -> None:
-    """Convert a map to its ODE: what is exact, and the errors.
-
-    The regions along an orbit with their status, the errors of both switching rules, and what may be claimed. Piecewise-linear
-    networks are converted exactly; smooth ones (tanh, GRU, LSTM) by an embedding whose error is measured (--method euler-field,
-    the default, or formal-log:ORDER). Exit code 1 when the claim does not hold. -o writes the flow (.npz).
-    """
-    from retime.cli import algebra, commands, source
-
-    rows, count = source.driven_orbit(inputs, loaded, steps, 10_000)
-    start = source.start(loaded, z0, rows)
-    if method not in (None, "matrix-log") or source.is_not_a_plrnn(loaded):
-        holds = algebra.convert_smooth(loaded, method, start, rows, count, output, as_json)
-        raise typer.Exit(0 if holds else 1)
-    holds = commands.convert(loaded, start, rows, count, output, as_json)
-    raise typer.Exit(0 if holds else 1)
-
-
-@app.command()
-@reported
-@reads_a_model
-def simulate(
-    loaded: Any,
-    z0: Start = None,
-    inputs: InputFile = None,
-    steps: DrivenSteps = None,
-    switching: Annotated[
-        Switching | None, typer.Option(help="Convert to a flow and run that; default: the map itself.")
-    ] = None,
-    per_step: Annotated[int, typer.Option(min=1, help="Samples per step dt of a flow.")] = 1,
-    every: Annotated[float, typer.Option(help="Continuous networks: time between samples.")] = 0.01,
-    output: Output = None,
-    as_json: Json = False,
-) -> None:
-    """Run a map, its converted flow, or a continuous network.
-
-    --switching runs the flow of a map. -o writes .npz or .csv.
-    """
-    from retime.cli import commands, source
-
-    rule = None if switching is None else switching.value
-    options: dict[str, Any] = {"switching": rule, "per_step": per_step, "every": every}
-    rows, count = source.driven_orbit(inputs, loaded, steps, 1000)
-    done = commands.simulate(loaded, source.start(loaded, z0, rows), rows, count, options, output, as_json)
-    raise typer.Exit(0 if done else 1)
-
-
-@app.command()
-@reported
-@reads_a_model
-def compare(
-    loaded: Any,
-    z0: Start = None,
-    inputs: InputFile = None,
-    steps: DrivenSteps = None,
-    tolerance: Annotated[
-        float, typer.Option(help="Largest one-step error of the clock flow, relative to the state's size.")
-    ] = 1e-9,
-    output: Output = None,
-    as_json: Json = False,
-) -> None:
-    """Compare a map with its converted flow, step by step.
-
-    For both switching rules; exit code 1 when the clock flow differs. -o writes the errors per step (.npz or .csv).
-    """
-    from retime.cli import commands, source
-
-    rows, count = source.driven_orbit(inputs, loaded, steps, 1000)
-    same = commands.compare(loaded, source.start(loaded, z0, rows), rows, count, tolerance, output, as_json)
-    raise typer.Exit(0 if same else 1)
-
-
-@app.command()
-@reported
-@reads_a_model
-def analyze(
-    loaded: Any,
-    z0: Start = None,
-    inputs: Annotated[str | None, typer.Option(help="Constant input, comma-separated; default: zero.")] = None,
-    steps: Steps = 10_000,
-    duration: Annotated[float | None, typer.Option(help="Flows: model time of the orbit.")] = None,
-    switching: Annotated[
-        Switching | None, typer.Option(help="Convert to a flow and analyze that; default: the map itself.")
-    ] = None,
-    max_period: Annotated[
-        float | None, typer.Option(help="Largest period of cycles (steps, or model time of a flow); 0 for no cycles.")
-    ] = None,
-    basins: Annotated[int, typer.Option(min=0, help="Initial states for basins of attraction; 0 for none.")] = 0,
-    time_limit: Annotated[float, typer.Option(help="Seconds for the searches.")] = 60.0,
-    output: Output = None,
-    as_json: Json = False,
-) -> None:
-    """Fixed points, cycles, exponents, regions, basins.
-
-    Of ReLU networks all fixed points, with a proof; Lyapunov exponents of one orbit. Exit code 1 when the time ended, or Ctrl-C
-    came, before the searches did; the orbit and its exponents take what their length needs. -o writes the numbers (.json), the
-    fixed points as a table (.csv), or a picture (.png .pdf .svg).
-    """
-    from retime.cli import dynamics, source
-
-    level = None if inputs is None else source.numbers(inputs, loaded.model.num_inputs, "--inputs", "inputs")
-    options: dict[str, Any] = {
-        "inputs": level, "steps": steps, "duration": duration, "max_period": max_period, "basins": basins,
-        "time_limit": time_limit, "switching": None if switching is None else switching.value,
-    }  # fmt: skip
-    done = dynamics.analyze(loaded, source.start(loaded, z0, level), options, output, as_json)
-    raise typer.Exit(0 if done else 1)
-
-
-@app.command()
-@reported
-@reads_a_model
-def discretize(
-    loaded: Any,
-    step: Annotated[float, typer.Option(help="The step of the new map, model time.")],
-    method: Annotated[
+JSON = Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of tables.")]
+GROUP = "How the file is read"
+READING: dict[str, tuple[Any, str]] = {  # how FILE is read: the options of `retime.load`
+    "dt": (float | None, "Time of one step; default: from the file, else 1."),
+    "family": (str | None, "Family, where the file does not decide: plrnn, alrnn, shallow_plrnn, rate_rnn, ..."),
+    "num_relu": (int | None, "Almost-linear networks: how many units (the last ones) pass the ReLU."),
+    "clipped": (bool, "Shallow PLRNN: the clipped form."),
+    "tau": (str | None, "rate_rnn: time constant, a number or one per unit (comma-separated), model time."),
+    "alpha": (str | None, "leaky_rnn: leak dt/tau, a number or one per unit (comma-separated)."),
+    "form": (str | None, "rate_rnn, leaky_rnn: current (W f(z), the default) or rate (f(W z))."),
+    "activation": (str | None, "rate_rnn, leaky_rnn, hopfield: tanh, relu, softplus, logistic, linear."),
+    "prefix": (str | None, "Which of several networks in a file: the prefix of its arrays' names, e.g. ema or model.encoder."),
+    "names": (
         str | None,
-        typer.Option(
-            help="euler, heun, midpoint, ralston, rk3, rk4, dormand-prince, implicit-euler, implicit-midpoint, tustin, ab2 to ab5, "
-            "exponential-euler, zoh, foh; linear systems also impulse, matched, backward-diff, gbt:ALPHA."
-        ),
-    ] = None,
-    field: Within = None,
-    at: At = None,
-    output: Output = None,
-    as_json: Json = False,
-) -> None:
-    """The map of one step of a continuous network.
+        "Which array is which argument of the family, where the file calls them otherwise: W_rec=rnn.h2h.weight,W_in=drive.T,...",
+    ),
+}  # fmt: skip
 
-    Or a map with another step, by way of --field. Prints the one-step error and whether what decays still decays, measured at
-    --at and 16 random states around it (default: around the origin). Exit code 1 when the certificate fails. -o writes the new
-    network (.npz).
+
+# --- a command ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Page:
+    """What a command reads its network from and writes its answer to: text for people, or with --json one object on stdout.
+
+    Attributes:
+        loaded: the network, where the command takes FILE. as_json: numbers instead of text. output: the file to write, None for none.
     """
-    from retime.cli import algebra, source
 
-    state = None if at is None else source.around(source.given_state(loaded, at, "--at"))
-    holds = algebra.discretize(loaded, step, method, field, state, output, as_json)
-    raise typer.Exit(0 if holds else 1)
+    as_json: bool
+    output: Path | None = None
+    loaded: Any = None
+    written: str | None = None
+
+    @property
+    def is_stdout(self) -> bool:
+        """Whether the output is "-", standard output."""
+        return str(self.output) == "-"
+
+    def check(self, suffixes: tuple[str, ...]) -> None:
+        """Refuse an output that could not be written before the work is done.
+
+        Raises:
+            ValueError: another suffix. FileNotFoundError: the folder does not exist.
+        """
+        path = self.output
+        if self.is_stdout and ".json" in suffixes:
+            self.as_json, self.output = True, None
+        elif self.is_stdout and ".csv" not in suffixes:
+            raise ValueError(
+                "-o - is standard output, which takes text; a network is written as .npz, which is not. Name a file."
+            )
+        elif self.is_stdout and self.as_json:
+            raise ValueError("-o - and --json both write to standard output; choose one.")
+        elif path is not None and not self.is_stdout:
+            if path.suffix not in suffixes:
+                raise ValueError(f"-o is {str(path)!r}; it is written as {' or '.join(s for s in suffixes if s)}.")
+            if not path.parent.is_dir():
+                raise FileNotFoundError(f"-o: the folder {path.parent} does not exist; create it first.")
+
+    def say(self, text: str = "") -> None:
+        """Print for people."""
+        if not self.as_json and not self.is_stdout:
+            print(text, flush=True)
+
+    def head(self) -> None:
+        """How the file was recognized, and what else is to be known of it."""
+        from retime.core.rendering import paragraph
+
+        self.say(paragraph(self.loaded.recognition))
+        for note in self.loaded.notes:
+            self.say(note)
+
+    def save(self, thing: Any) -> None:
+        """Write a model, or a result, where an output is asked for."""
+        import retime as rt
+
+        if self.is_stdout:
+            thing.to_csv(sys.stdout)
+        elif self.output is not None:
+            self.written = str(thing.save(self.output) if hasattr(thing, "save") else rt.save(thing, self.output))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was read and what is written: how the numbers of most commands begin."""
+        return {"file": self.loaded.name, "recognition": self.loaded.recognition, "output": self.written}
+
+    def end(self, data: dict[str, Any], note: str = "") -> None:
+        """The numbers with --json, else where the output is."""
+        from retime.core.rendering import plain
+
+        if self.as_json:
+            print(json.dumps(plain(data), allow_nan=False))
+        elif self.written is not None:
+            self.say(f"\nWritten: {self.written}{note}")
 
 
-@app.command()
-@reported
-@reads_a_model
-def rescale(
-    loaded: Any,
-    factor: Annotated[float, typer.Option(help="> 0; 2 makes every time constant twice as long.")],
-    output: Output = None,
-    as_json: Json = False,
-) -> None:
-    """The same orbit, slower or faster.
+def command(*, reads: bool = True, writes: tuple[str, ...] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator of commands `function(page, ...)`; one that returns False ends with exit code 1.
 
-    -o writes the new network (.npz).
+    Args:
+        reads: whether it takes FILE. writes: suffixes of what -o writes, none for no -o.
     """
-    from retime.cli import algebra
 
-    algebra.rescale(loaded, factor, output, as_json)
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        hints, own = get_annotations(function, eval_str=True), list(signature(function).parameters.values())[1:]
+        options = [p.replace(kind=Parameter.KEYWORD_ONLY, annotation=hints[p.name]) for p in own]
+        before: dict[str, Any] = {"file": (FILE, Parameter.empty)} if reads else {}
+        after: dict[str, Any] = ({"output": (OUTPUT, None)} if writes else {}) | {"as_json": (JSON, False)}
+        for name, (kind, text) in READING.items() if reads else ():
+            flag, default = (["--clipped"], False) if kind is bool else ([], None)
+            after[name] = (Annotated[kind, typer.Option(*flag, help=text, rich_help_panel=GROUP)], default)
+        made = [
+            [Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind) for name, (kind, default) in x.items()]
+            for x in (before, after)
+        ]  # fmt: skip
 
+        @wraps(function)
+        def call(*, as_json: bool, output: Path | None = None, file: str = "", **given: Any) -> None:
+            page = Page(as_json, output)
+            page.check(writes)
+            if reads:
+                from retime.cli import source
 
-@app.command()
-@reported
-@reads_a_model
-def linearize(
-    loaded: Any,
-    at: At = None,
-    inputs: Annotated[str | None, typer.Option(help="Input there, comma-separated; default: zero.")] = None,
-    output: Output = None,
-    as_json: Json = False,
-) -> None:
-    """The linear system around a state, and its modes.
+                page.loaded = source.open_model(file, **source.reading({name: given.pop(name) for name in READING}))
+            if function(page, **given) is False:
+                raise typer.Exit(1)
 
-    Eigenvalues, time constants, frequencies, controllability. -o writes it (.npz).
-    """
-    from retime.cli import algebra, source
+        call.__signature__ = signature(call).replace(parameters=[*made[0], *options, *made[1]])  # type: ignore[attr-defined]
+        call.__annotations__ = {p.name: p.annotation for p in (*made[0], *options, *made[1])} | {"return": None}
+        app.command(name=function.__name__)(reported(call))
+        return function
 
-    level = None if inputs is None else source.numbers(inputs, loaded.model.num_inputs, "--inputs", "inputs")
-    algebra.linearize(loaded, source.base_point(loaded, at), level, output, as_json)
-
-
-@app.command()
-@reported
-def zoo(
-    name: Annotated[str | None, typer.Argument(help="A network to write with -o; default: list them all.")] = None,
-    output: Output = None,
-    as_json: Json = False,
-) -> None:
-    """The networks that ship with retime: list, or write one.
-
-    -o writes the network that is named to a file.
-    """
-    from retime.cli import commands
-
-    commands.zoo(name, output, as_json)
-
-
-@app.command()
-@reported
-def cite(as_json: Json = False) -> None:
-    """How to cite retime and the papers behind it, as BibTeX."""
-    from retime.cli import citation
-
-    citation.cite(as_json)
+    return register

@@ -14,8 +14,6 @@ from retime.cli.tables import read_table
 from retime.core.arrays import Array
 from retime.core.errors import ModelFileError, ShapeError
 from retime.core.start import own_start
-from retime.core.system import PiecewiseAffineSystem
-from retime.models import LinearSystem
 
 NETLISTS = (".cir", ".net", ".sp", ".spice")
 """How files with netlists end."""
@@ -30,6 +28,81 @@ class Loaded:
     recognition: str
     starts: Array
     notes: tuple[str, ...] = ()
+
+    def start(self, z0: str | None, rows: Array | None = None) -> Array:
+        """Where an orbit begins: the state given (completed where the model knows how), else the file's first initial state that is
+        no fixed point, else the library's own choice, which is printed to stderr where it is not zeros."""
+        if z0 is not None:
+            return self._given(z0, "--z0")
+        moving = next((z for z in self._own_starts if not self.model.is_at_rest(z, rows)), None)
+        if moving is not None:
+            return moving
+        z, words = own_start(self.model, rows)
+        if words != "zeros":
+            print(f"retime: the orbit begins at {words}. Choose another start with --z0.", file=sys.stderr)
+        return z
+
+    def base_point(self, at: str | None) -> Array:
+        """A state to look at: the one given, else the file's first initial state, else zeros."""
+        if at is not None:
+            return self._given(at, "--at")
+        return next(iter(self._own_starts), np.zeros(self.model.num_states))
+
+    def around(self, at: str) -> Array:
+        """The state given and 16 standard normal draws around it (seed 0), `(17, n)`: one state alone certifies nothing."""
+        z = self._given(at, "--at")
+        return z + np.vstack([np.zeros(len(z)), np.random.default_rng(0).normal(size=(16, len(z)))])
+
+    def level(self, inputs: str | None) -> Array | None:
+        """A constant input `(m,)`; None for none.
+
+        Raises:
+            ValueError: not numbers. ShapeError: not m of them.
+        """
+        values, m = None if inputs is None else numbers(inputs, "--inputs"), self.model.num_inputs
+        if values is not None and len(values) != m:
+            raise ShapeError(f"--inputs has {len(values)} numbers; the model has {m} inputs.")
+        return values
+
+    @property
+    def _own_starts(self) -> Array:
+        n = self.model.num_states
+        return self.starts if self.starts.shape[1:] == (n,) else np.zeros((0, n))
+
+    def _given(self, text: str, option: str) -> Array:
+        """The state of an option, completed where the model knows how."""
+        n = self.model.num_states
+        values = numbers(text, option, [f"z{i + 1}" for i in range(n)])
+        with suppress(ShapeError):
+            return self.model.start(values)
+        raise ShapeError(f"{option} has {len(values)} numbers; the model has {n} states.")
+
+    def driven_orbit(self, path: Path | None, steps: int | None, otherwise: int) -> tuple[Array | None, int]:
+        """The inputs, and the number of steps: what --steps says, else one per row of inputs, else `otherwise`.
+
+        Raises:
+            ValueError: fewer rows than steps.
+        """
+        if path is None:
+            return None, otherwise if steps is None else steps
+        rows = self._inputs(path)
+        if steps is not None and steps > len(rows):
+            raise ValueError(
+                f"--steps is {steps}, but {path} has {len(rows)} rows, one for each step. Give more rows, or drop --steps."
+            )
+        return (rows, len(rows)) if steps is None or steps < 0 else (rows[:steps], steps)
+
+    def _inputs(self, path: Path) -> Array:
+        """Inputs `(steps, m)` from .npy or text; a first column of times is left out, which is said."""
+        table, wanted = read_table(path, "--inputs"), self.model.num_inputs
+        kept = table.without_time(wanted)
+        if kept is not table:
+            print(f"retime: the first column of {path}, {table.names[0]!r}, is not an input.", file=sys.stderr)
+        if kept.rows.shape[1] != wanted:
+            raise ValueError(
+                f"--inputs: {path} has {kept.rows.shape[1]} columns; the model has {wanted} inputs, and takes one column for each."
+            )
+        return kept.rows
 
 
 def open_model(file: str, *, dt: float | None = None, family: str | None = None, **options: Any) -> Loaded:
@@ -46,8 +119,7 @@ def open_model(file: str, *, dt: float | None = None, family: str | None = None,
     if Path(file).suffix.lower() in NETLISTS:
         return _netlist(file, {"dt": dt, "family": family, **options})
     from retime.io import initial_states_of, load_recognized, read_arrays
-    from retime.io.renaming import renamed
-    from retime.io.selection import under
+    from retime.io.selection import renamed, under
 
     model, recognition = load_recognized(file, dt=dt, family=family, **options)
     text = (
@@ -81,62 +153,29 @@ def _netlist(file: str, options: dict[str, Any]) -> Loaded:
     return Loaded(file, model, f"{file}: read as {model!r}, by Kirchhoff's laws of the netlist.", np.zeros((0, 0)))
 
 
-def start(loaded: Loaded, z0: str | None, rows: Array | None = None) -> Array:
-    """Where an orbit begins: the state given (completed where the model knows how), else the file's first initial state that is
-    no fixed point, else the library's own choice, which is printed to stderr where it is not zeros."""
-    if z0 is not None:
-        return given_state(loaded, z0, "--z0")
-    n = loaded.model.num_states
-    if loaded.starts.shape[1:] == (n,):
-        moving = (z for z in loaded.starts if not loaded.model.is_at_rest(z, rows))
-        first = next(moving, None)
-        if first is not None:
-            return first
-    z, words = own_start(loaded.model, rows)
-    if words != "zeros":
-        print(f"retime: the orbit begins at {words}. Choose another start with --z0.", file=sys.stderr)
-    return z
-
-
-def base_point(loaded: Loaded, at: str | None) -> Array:
-    """A state to look at: the one given, else the file's first initial state, else zeros."""
-    if at is not None:
-        return given_state(loaded, at, "--at")
-    n = loaded.model.num_states
-    has_own = loaded.starts.shape[1:] == (n,) and len(loaded.starts) > 0
-    return loaded.starts[0] if has_own else np.zeros(n)
-
-
-def given_state(loaded: Loaded, text: str, option: str) -> Array:
-    """The state of an option, completed where the model knows how.
+def reading(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of reading that were given; tau and alpha as numbers, names as a mapping.
 
     Raises:
-        ValueError: not numbers. ShapeError: not as many as the model has states.
+        ValueError: not numbers.
     """
-    values = _parsed(text, option, [f"z{i + 1}" for i in range(loaded.model.num_states)])
-    with suppress(ShapeError):
-        return loaded.model.start(values)
-    raise ShapeError(f"{option} has {len(values)} numbers; the model has {loaded.model.num_states} states.")
+    found = {name: value for name, value in options.items() if value not in (None, False)}
+    for name in found.keys() & {"tau", "alpha"}:
+        values = numbers(found[name], f"--{name}")
+        found[name] = float(values[0]) if len(values) == 1 else values.tolist()
+    if "names" in found:
+        from retime.io.selection import parsed
+
+        found["names"] = parsed(found["names"])
+    return found
 
 
-def around(z: Array) -> Array:
-    """The state and 16 standard normal draws around it (seed 0), `(17, n)`: one state alone certifies nothing."""
-    return z + np.vstack([np.zeros(len(z)), np.random.default_rng(0).normal(size=(16, len(z)))])
-
-
-def numbers(text: str, count: int, option: str, meaning: str) -> Array:
-    """Numbers separated by commas.
+def numbers(text: str, option: str, names: list[str] | None = None) -> Array:
+    """Numbers separated by commas, or the only row (or column) of a table, of which columns of these names are taken.
 
     Raises:
-        ValueError: not numbers. ShapeError: not `count` of them.
+        ValueError: not numbers.
     """
-    values = _parsed(text, option)
-    if len(values) != count:
-        raise ShapeError(f"{option} has {len(values)} numbers; the model has {count} {meaning}.")
-    return values
-
-
-def _parsed(text: str, option: str, names: list[str] | None = None) -> Array:
     if Path(text).suffix in (".csv", ".tsv", ".txt", ".npy"):
         rows = read_table(Path(text), option).columns(names or []).rows
         if len(rows) > 1 and rows.shape[1] > 1:
@@ -148,68 +187,3 @@ def _parsed(text: str, option: str, names: list[str] | None = None) -> Array:
         raise ValueError(
             f"{option} is {text!r}; it must be numbers separated by commas, or a .csv or .npy file."
         ) from None
-
-
-def is_not_a_plrnn(loaded: Loaded) -> bool:
-    """Whether a map is smooth or linear: converted otherwise than region by region."""
-    model = loaded.model
-    return model.time.step is not None and (
-        not isinstance(model, PiecewiseAffineSystem) or isinstance(model, LinearSystem)
-    )
-
-
-def read_inputs(path: Path | None, loaded: Loaded) -> Array | None:
-    """Inputs `(steps, m)` from .npy or text; a first column of times is left out, which is said."""
-    if path is None:
-        return None
-    table = read_table(path, "--inputs")
-    kept = table.without_time(loaded.model.num_inputs)
-    if kept is not table:
-        print(f"retime: the first column of {path}, {table.names[0]!r}, is not an input.", file=sys.stderr)
-    wanted, found = loaded.model.num_inputs, kept.rows.shape[1]
-    if found != wanted:
-        raise ValueError(
-            f"--inputs: {path} has {found} columns; the model has {wanted} inputs, and takes one column for each."
-        )
-    return kept.rows
-
-
-def driven_orbit(path: Path | None, loaded: Loaded, steps: int | None, otherwise: int) -> tuple[Array | None, int]:
-    """The inputs, and the number of steps: what --steps says, else one per row of inputs, else `otherwise`.
-
-    Raises:
-        ValueError: fewer rows than steps.
-    """
-    rows = read_inputs(path, loaded)
-    if rows is None:
-        return None, otherwise if steps is None else steps
-    if steps is not None and steps > len(rows):
-        raise ValueError(
-            f"--steps is {steps}, but {path} has {len(rows)} rows, one for each step. Give more rows, or drop --steps."
-        )
-    return (rows, len(rows)) if steps is None or steps < 0 else (rows[:steps], steps)
-
-
-def is_stdout(path: Path | None) -> bool:
-    """Whether an output is "-", standard output."""
-    return str(path) == "-"
-
-
-def check_output(path: Path | None, suffixes: tuple[str, ...]) -> None:
-    """Refuse an output that could not be written before the work is done.
-
-    Raises:
-        ValueError: another suffix. FileNotFoundError: the folder does not exist.
-    """
-    if path is None:
-        return
-    if is_stdout(path):
-        if {".csv", ".json"} & set(suffixes):
-            return
-        raise ValueError(
-            "-o - is standard output, which takes text; a network is written as .npz, which is not. Name a file."
-        )
-    if path.suffix not in suffixes:
-        raise ValueError(f"-o is {str(path)!r}; it is written as {' or '.join(s for s in suffixes if s)}.")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"-o: the folder {path.parent} does not exist; create it first.")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from functools import singledispatch
+from typing import ClassVar
 
 import numpy as np
 
-from retime.convert.integrators import Integrator, Interchanges, RungeKutta, solve_step
+from retime.convert.integrators import Integrator, LinearMethod, RungeKutta, solve_step
 from retime.convert.tableaux import TRAPEZOID
 from retime.core.arguments import is_number
 from retime.core.arrays import Array, positive
@@ -16,10 +17,30 @@ from retime.core.readout import Readout
 from retime.core.system import System
 from retime.core.time import CONTINUOUS, Discrete
 from retime.models import LinearSystem
+from retime.models.linear import linear
+
+
+class _Bilinear(Integrator):
+    """s = (z - 1) / (h (alpha z + 1 - alpha)), h the warped dt."""
+
+    alpha: float
+    meaning: ClassVar[str] = "Frequencies are warped, the response to constants is kept."
+
+    def undo(self, model: LinearSystem) -> LinearSystem:
+        """The flow whose map this is: the transform the other way round.
+
+        Raises:
+            CertificateError: a pole at -(1 - alpha) / alpha, which is that of no flow.
+        """
+        return undo_bilinear(model, self.warped(model.dt), self.alpha)
+
+    def rational(self) -> tuple[Array, Array]:
+        """(1 + (1 - alpha) z) / (1 - alpha z)."""
+        return np.array([1.0, 1.0 - self.alpha]), np.array([1.0, -self.alpha])
 
 
 @dataclass(frozen=True)
-class GeneralizedBilinear(Integrator):
+class GeneralizedBilinear(_Bilinear, LinearMethod):
     """The generalized bilinear transform of a LinearSystem (SciPy's `gbt`).
 
     s = (z - 1) / (dt (alpha z + 1 - alpha))
@@ -34,7 +55,7 @@ class GeneralizedBilinear(Integrator):
     """
 
     alpha: float
-    interchanges: ClassVar[Interchanges] = "equilibrium"
+    _instead: ClassVar[str] = "Use Euler(), Tustin() or RungeKutta(IMPLICIT_EULER)."
 
     def __post_init__(self) -> None:
         if not is_number(self.alpha) or not 0 <= self.alpha <= 1:
@@ -47,44 +68,12 @@ class GeneralizedBilinear(Integrator):
         """2 for alpha = 1/2, else 1."""
         return 2 if self.alpha == 0.5 else 1
 
-    def discretize(self, model: System, dt: float) -> System:
-        """The map of one step, with a readout.
-
-        Raises:
-            TypeError: not a LinearSystem. ConvergenceError: alpha dt times a pole is 1.
-        """
-        if not isinstance(model, LinearSystem):
-            raise TypeError(
-                f"{self!r} takes a LinearSystem; {type(model).__name__} is none. Use Euler(), Tustin() or RungeKutta(IMPLICIT_EULER)."
-            )
+    def _step(self, model: LinearSystem, dt: float) -> LinearSystem:
         return bilinear(model, dt, self.alpha, dt)
-
-    def undo(self, model: LinearSystem) -> LinearSystem:
-        """The flow whose map this is.
-
-        Raises:
-            CertificateError: a pole at -(1 - alpha) / alpha, which is that of no flow.
-        """
-        return undo_bilinear(model, model.dt, self.alpha)
-
-    def amplification(self, z: Array) -> Array:
-        """|(1 + (1 - alpha) z) / (1 - alpha z)|."""
-        P, Q = self.rational()
-        z = np.asarray(z)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.abs((P[0] + P[1] * z) / (Q[0] + Q[1] * z))
-
-    def rational(self) -> tuple[Array, Array]:
-        """(1 + (1 - alpha) z) / (1 - alpha z)."""
-        return np.array([1.0, 1.0 - self.alpha]), np.array([1.0, -self.alpha])
-
-    def shifts_state(self, model: System) -> bool:
-        """Always."""
-        return True
 
 
 @dataclass(frozen=True)
-class Tustin(Integrator):
+class Tustin(_Bilinear):
     """The trapezoid rule: order 2, implicit, every decaying mode decays whatever dt.
 
     z_{k+1} = z_k + dt/2 (F(z_k, s_k) + F(z_{k+1}, s_k))
@@ -99,13 +88,20 @@ class Tustin(Integrator):
     """
 
     prewarp_frequency: float | None = None
+    alpha: ClassVar[float] = 0.5  # type: ignore[misc]
     order: ClassVar[float] = 2
-    interchanges: ClassVar[Interchanges] = "equilibrium"
 
     def __post_init__(self) -> None:
         if self.prewarp_frequency is not None:
             w = positive("prewarp_frequency", self.prewarp_frequency, "radians per model time")
             object.__setattr__(self, "prewarp_frequency", w)
+
+    @property
+    def meaning(self) -> str:  # type: ignore[override]
+        """What happens between the samples, for the certificate of a linear system."""
+        if self.prewarp_frequency is None:
+            return super().meaning
+        return f"The frequency response at {self.prewarp_frequency:g} rad per model time is kept; others are warped."
 
     def discretize(self, model: System, dt: float) -> System:
         """The map of one step.
@@ -113,19 +109,7 @@ class Tustin(Integrator):
         Raises:
             TypeError: `prewarp_frequency` for another model than a LinearSystem. ValueError: it is pi/dt or more.
         """
-        if isinstance(model, LinearSystem) and self.shifts_state(model):
-            return bilinear(model, self.warped(dt), 0.5, dt)
-        if self.prewarp_frequency is not None:
-            raise TypeError(f"`prewarp_frequency` is for a LinearSystem; {type(model).__name__} is none. Drop it.")
-        return _TRAPEZOID.discretize(model, dt)
-
-    def undo(self, model: LinearSystem) -> LinearSystem:
-        """The flow whose map this is: s = (2/dt) (z - 1)/(z + 1) the other way round.
-
-        Raises:
-            CertificateError: a pole at -1, which is that of no flow.
-        """
-        return undo_bilinear(model, self.warped(model.dt), 0.5)
+        return _trapezoid(model, self, dt)
 
     def warped(self, dt: float) -> float:
         """The step of the plain transform that keeps the frequency: 2 tan(w dt/2) / w; dt without one.
@@ -142,14 +126,6 @@ class Tustin(Integrator):
             )
         return float(2 * np.tan(w * dt / 2) / w)
 
-    def amplification(self, z: Array) -> Array:
-        """|(2 + z) / (2 - z)|."""
-        return _TRAPEZOID.amplification(z)
-
-    def rational(self) -> tuple[Array, Array]:
-        """(2 + z) / (2 - z)."""
-        return TRAPEZOID.rational()
-
     def slowed(self, factor: float) -> Integrator:
         """The frequency divided by the factor."""
         return self if self.prewarp_frequency is None else Tustin(self.prewarp_frequency / factor)
@@ -158,9 +134,9 @@ class Tustin(Integrator):
         """The states at both ends of the step."""
         return _TRAPEZOID.evaluated_at(model, dt, z, s)
 
-    def shifts_state(self, model: System) -> bool:
-        """Whether the model is a LinearSystem with a readout, or a frequency is kept."""
-        return isinstance(model, LinearSystem) and (model.readout is not None or self.prewarp_frequency is not None)
+    def shifts_state(self, model: LinearSystem) -> bool:
+        """Whether the model has a readout, or a frequency is kept."""
+        return model.readout is not None or self.prewarp_frequency is not None
 
     def __repr__(self) -> str:
         return "Tustin()" if self.prewarp_frequency is None else f"Tustin(prewarp_frequency={self.prewarp_frequency:g})"
@@ -169,16 +145,29 @@ class Tustin(Integrator):
 _TRAPEZOID = RungeKutta(TRAPEZOID)
 
 
+@singledispatch
+def _trapezoid(model: System, method: Tustin, dt: float) -> System:
+    if method.prewarp_frequency is not None:
+        linear(model, "`prewarp_frequency` is for", "Drop it.")
+    return _TRAPEZOID.discretize(model, dt)
+
+
+@_trapezoid.register
+def _(model: LinearSystem, method: Tustin, dt: float) -> System:
+    if not method.shifts_state(model):
+        return _TRAPEZOID.discretize(model, dt)
+    return bilinear(model, method.warped(dt), method.alpha, dt)
+
+
 def bilinear(model: LinearSystem, h: float, alpha: float, dt: float) -> LinearSystem:
     """s = (z - 1) / (h (alpha z + 1 - alpha)) in SciPy's coordinates, w = (I - alpha h A) z - alpha h (E s + b); the result has step dt."""
-    n, (B, offset) = model.num_states, output_of(model)
+    n, (B, offset, D) = model.num_states, model.output
     left = np.eye(n) - alpha * h * model.A
     columns = np.hstack([np.eye(n) + (1 - alpha) * h * model.A, h * model.E, h * model.b[:, None]])
     solved = solve_step(left, columns, dt)
-    A, E, b = solved[:, :n], solved[:, n:-1], solved[:, -1]
-    D = alpha * B @ E if model.D is None else model.D + alpha * B @ E
-    readout = with_output(model, np.linalg.solve(left.T, B.T).T, offset + alpha * B @ b)
-    return replace(model, A=A, b=b, E=E, D=D, readout=readout, time=Discrete(dt))
+    D, offset = D + alpha * B @ solved[:, n:-1], offset + alpha * B @ solved[:, -1]
+    readout = with_output(model, np.linalg.solve(left.T, B.T).T, offset)
+    return model.with_columns(solved, D=D, readout=readout, time=Discrete(dt))
 
 
 def undo_bilinear(model: LinearSystem, h: float, alpha: float) -> LinearSystem:
@@ -197,22 +186,14 @@ def undo_bilinear(model: LinearSystem, h: float, alpha: float) -> LinearSystem:
         raise CertificateError(
             f'A pole of the system is {pole:.6g}, where the transform has its pole: it belongs to no flow of finite rates. Use method="zoh".'
         )
-    columns = np.linalg.solve(M, np.hstack([model.A - np.eye(n), model.E, model.b[:, None]])) / h
-    A, E, b = columns[:, :n], columns[:, n:-1], columns[:, -1]
-    common: dict[str, Any] = {"A": A, "E": E, "b": b, "time": CONTINUOUS}
+    flow = model.with_columns(
+        np.linalg.solve(M, model.columns - np.eye(n, n + model.num_inputs + 1)) / h, time=CONTINUOUS
+    )
     if model.readout is None:
-        return replace(model, **common)
-    B, offset = output_of(model)
+        return flow
+    B, offset, D = model.output
     C = np.linalg.solve(M.T, B.T).T
-    D = (0 if model.D is None else model.D) - alpha * C @ model.E
-    return replace(model, **common, D=D, readout=with_output(model, C, offset - alpha * C @ model.b))
-
-
-def output_of(model: LinearSystem) -> tuple[Array, Array]:
-    """The readout (B, b); without one the states are the outputs."""
-    if model.readout is None:
-        return np.eye(model.num_states), np.zeros(model.num_states)
-    return model.readout.B, model.readout.b
+    return replace(flow, D=D - alpha * C @ model.E, readout=with_output(model, C, offset - alpha * C @ model.b))
 
 
 def with_output(model: LinearSystem, B: Array, b: Array) -> Readout:

@@ -97,7 +97,7 @@ def reproduces(flows: list[RegionFlow], name: str = "each region's flow reproduc
 
 def _autonomous(without: int, total: int) -> Condition:
     detail = f"{total - without} regions have an autonomous linear flow, {without} have none (time_varying)"
-    return Condition("each region has an autonomous linear flow", without == 0, float(-without or total), detail)
+    return Condition.of("each region has an autonomous linear flow", -without or total, detail)
 
 
 def _same_dimension(flows: list[RegionFlow]) -> Condition:
@@ -129,9 +129,7 @@ def decided(flow: PiecewiseAffineFlow, found: dict[bytes, RegionFlow], draws: in
         "minus the number of regions with multiple, or nearly multiple, eigenvalues on or beside the negative axis: a matrix within "
         "rounding of theirs belongs to another row of the table"
     )
-    return Condition(
-        "each status is decided beyond rounding", undecided == 0, float(-undecided), detail, required=False
-    )
+    return Condition.of("each status is decided beyond rounding", -undecided, detail, required=False)
 
 
 _ROUNDING = 2.0**-52  # of a product of two numbers

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from retime.convert.bilinear import GeneralizedBilinear, Tustin, output_of
 from retime.convert.certify import decided
 from retime.convert.holds import FirstOrderHold, ImpulseInvariant, ZeroOrderHold, delay_of
 from retime.convert.integrators import Integrator, neutral
@@ -27,20 +26,15 @@ EXACT = 1e-11  # error, relative to what it is an error of, below which an exact
 def certify_generator(model: LinearSystem, region: RegionFlow) -> Certificate:
     """What may be claimed of the flow that `MatrixLog` found for a linear map."""
     n, without = model.num_states, region.status is RegionStatus.TIME_VARYING
-    residual = Condition(
-        "sampling the flow gives the system back", region.reproduces, region.limit - region.residual,
-        f"{region.limit:.0e} minus the error of one step {region.residual:.1e}, relative",
-    )  # fmt: skip
-    finite = Condition(
-        "a flow of finite order exists", not without, -1.0 if without else 1.0,
-        "fails for poles at 0 in a Jordan block: a delay of two steps or more",
-    )  # fmt: skip
-    at_zero = region.status is RegionStatus.REGULARIZED
-    zero = Condition(
-        NO_POLE_AT_ZERO, not (at_zero or without), -1.0 if at_zero or without else 1.0,
-        f"such a pole is replaced by 2^-53, a very fast mode: a step is off by at most {region.bound:.1e} of the state",
-        required=False,
-    )  # fmt: skip
+    off = f"{region.limit:.0e} minus the error of one step {region.residual:.1e}, relative"
+    residual = Condition.of("sampling the flow gives the system back", region.limit - region.residual, off)
+    fails = "fails for poles at 0 in a Jordan block: a delay of two steps or more"
+    finite = Condition.of("a flow of finite order exists", -1.0 if without else 1.0, fails)
+    at_zero = without or region.status is RegionStatus.REGULARIZED
+    fast = (
+        f"such a pole is replaced by 2^-53, a very fast mode: a step is off by at most {region.bound:.1e} of the state"
+    )
+    zero = Condition.of(NO_POLE_AT_ZERO, -1.0 if at_zero else 1.0, fast, required=False)
     conditions = [residual, finite, _same_order(region, n), zero, _nyquist_of_map(region)]
     flow = PiecewiseAffineFlow(model, None, throw=False)
     beyond = decided(flow, {np.zeros(0, dtype=bool).tobytes(): region})
@@ -64,35 +58,32 @@ def certify_generator(model: LinearSystem, region: RegionFlow) -> Certificate:
 def certify_undone(model: LinearSystem, flow: LinearSystem, method: Integrator) -> Certificate:
     """What may be claimed of a flow whose map by another method than zero-order hold is the system."""
     error = _response_error(method.discretize(flow, model.dt), model)
-    back = Condition(
-        f"{method!r} gives the system back", error <= EXACT, EXACT - error,
-        f"{EXACT:.0e} minus the largest difference of the transfer functions around the poles, relative, {error:.1e}",
-    )  # fmt: skip
-    raised = flow.num_states - model.num_states
-    order = Condition(
-        "the order stays", raised == 0, float(-raised), "minus the number of states that were added", required=False
+    detail = (
+        f"{EXACT:.0e} minus the largest difference of the transfer functions around the poles, relative, {error:.1e}"
     )
-    claim = f"{method!r} with dt = {model.dt:.6g} makes the system of this flow: its transfer function is the same. {_meaning(method)}"
+    back = Condition.of(f"{method!r} gives the system back", EXACT - error, detail)
+    claim = (
+        f"{method!r} with dt = {model.dt:.6g} makes the system of this flow: its transfer function is the same. "
+        f"{method.meaning.format(method)}"
+    )
+    scope = "every input; from rest, or from the state in the method's coordinates"
     headline = f"Exact inverse of {method!r}: done again it gives the transfer function back to {error:.1e}."
-    conditions = (back, order, _nyquist(flow, model.dt))
-    return Certificate(
-        claim, "every input; from rest, or from the state in the method's coordinates", conditions, _SOURCE, headline
-    )
+    conditions = (back, _order_stays(model, flow), _nyquist(flow, model.dt))
+    return Certificate(claim, scope, conditions, _SOURCE, headline)
 
 
 def certify_sampled(flow: LinearSystem, step: LinearSystem, method: Integrator) -> Certificate:
     """What may be claimed of the map of one step of a linear flow."""
     dt = step.dt
-    found = _measured(flow, step, method, dt)
-    ratio = found.limit - found.error if np.isfinite(found.limit) else 1.0 - found.error
-    kept = Condition(found.name, ratio >= 0, ratio, found.detail)
-    added = step.num_states - flow.num_states
-    order = Condition(
-        "the order stays", added == 0, float(-added), "minus the number of states that were added", required=False
-    )
-    claim = f"{method!r} with dt = {dt:.6g}. {_meaning(method)}"
-    conditions = (kept, _stable(flow, dt, method), _nyquist(flow, dt), order)
-    return Certificate(claim, found.scope, conditions, _SOURCE, found.headline)
+    kept, scope, headline = _kept(flow, step, method, dt)
+    claim = f"{method!r} with dt = {dt:.6g}. {method.meaning.format(method)}"
+    conditions = (kept, _stable(flow, dt, method), _nyquist(flow, dt), _order_stays(flow, step))
+    return Certificate(claim, scope, conditions, _SOURCE, headline)
+
+
+def _order_stays(before: LinearSystem, after: LinearSystem) -> Condition:
+    added = abs(after.num_states - before.num_states)
+    return Condition.of("the order stays", -added, "minus the number of states that were added", required=False)
 
 
 _SOURCE = (
@@ -101,70 +92,39 @@ _SOURCE = (
 )
 
 
-class _Measured(NamedTuple):
-    name: str
-    error: float
-    limit: float
-    detail: str
-    scope: str
-    headline: str
+def _kept(flow: LinearSystem, step: LinearSystem, method: Any, dt: float) -> tuple[Condition, str, str]:
+    """What the method keeps of the flow; for which inputs; the headline."""
 
+    def exact(name: str, error: float, detail: str) -> Condition:
+        return Condition.of(name, EXACT - error, f"{EXACT:.0e} minus the {detail}")
 
-def _measured(flow: LinearSystem, step: LinearSystem, method: Integrator, dt: float) -> _Measured:
-    if isinstance(method, (ZeroOrderHold, FirstOrderHold)):
+    if isinstance(method, ZeroOrderHold | FirstOrderHold):
         error = _driven_error(flow, step, method, dt)
-        what = "straight lines between the samples" if isinstance(method, FirstOrderHold) else "held over each step"
-        late = "" if getattr(method, "delay", None) is None else ", delayed"
-        return _Measured(
-            "outputs equal those of the flow at the samples", error, EXACT,
-            f"{EXACT:.0e} minus the largest error {error:.1e}, relative, over {_length(step)} steps of a random input",
-            f"inputs that are {what}{late}",
-            f"Exact at every sample time for inputs that are {what}{late}: off by {error:.1e}.",
-        )  # fmt: skip
+        inputs = "inputs that are straight lines between the samples"
+        if isinstance(method, ZeroOrderHold):
+            inputs = f"inputs that are held over each step{'' if method.delay is None else ', delayed'}"
+        detail = f"largest error {error:.1e}, relative, over {_length(step)} steps of a random input"
+        headline = f"Exact at every sample time for {inputs}: off by {error:.1e}."
+        return exact("outputs equal those of the flow at the samples", error, detail), inputs, headline
     if isinstance(method, ImpulseInvariant):
         error = _impulse_error(flow, step, dt)
-        return _Measured(
-            "impulse responses are equal at the samples", error, EXACT,
-            f"{EXACT:.0e} minus the largest error {error:.1e}, relative, over {_length(step)} samples",
-            "impulses at sample times", f"Exact at the samples for impulses: off by {error:.1e}. For other inputs an approximation.",
-        )  # fmt: skip
+        detail = f"largest error {error:.1e}, relative, over {_length(step)} samples"
+        headline = f"Exact at the samples for impulses: off by {error:.1e}. For other inputs an approximation."
+        return exact("impulse responses are equal at the samples", error, detail), "impulses at sample times", headline
     off, upto = _frequency_error(flow, step, dt), f"up to a tenth of the sampling frequency (1/dt = {1 / dt:.4g})"
     approximate = f"An approximation of order {method.order:g}: the frequency response is off by {off:.1e} of its largest value {upto}."
     if isinstance(method, MatchedPoles):
         error = _map_error(flow, step, dt)
-        return _Measured(
-            "every pole s is at exp(s dt)", error, EXACT, f"{EXACT:.0e} minus the difference of A from exp(A dt), relative, {error:.1e}",
-            "poles, zeros and the gain at rest", f"Poles matched to {error:.1e}. {approximate}",
-        )  # fmt: skip
+        matched = exact("every pole s is at exp(s dt)", error, f"difference of A from exp(A dt), relative, {error:.1e}")
+        return matched, "poles, zeros and the gain at rest", f"Poles matched to {error:.1e}. {approximate}"
     if not method.shifts_state(flow):
-        return _Measured(
-            "the frequency response is near the flow's", off, float("inf"), f"1 minus the largest error {off:.1e}, relative, {upto}",
-            "inputs slow beside the step", approximate,
-        )  # fmt: skip
+        detail = f"1 minus the largest error {off:.1e}, relative, {upto}"
+        near = Condition.of("the frequency response is near the flow's", 1.0 - off, detail)
+        return near, "inputs slow beside the step", approximate
     error = _warped_error(flow, step, method, dt)
-    return _Measured(
-        "the response is the flow's at the frequency that the transform says", error, EXACT,
-        f"{EXACT:.0e} minus the largest error {error:.1e}, relative, at 16 frequencies", "input and output; the state is in other coordinates",
-        approximate,
-    )  # fmt: skip
-
-
-def _meaning(method: Integrator) -> str:
-    if isinstance(method, ZeroOrderHold):
-        return "The input is held from sample to sample."
-    if isinstance(method, FirstOrderHold):
-        return (
-            "The input is a straight line from sample to sample; state z - G2 s, readout and D as in SciPy and MATLAB."
-        )
-    if isinstance(method, ImpulseInvariant):
-        return "An impulse at a sample becomes an input of 1/dt for one sample."
-    if isinstance(method, MatchedPoles):
-        return "Zeros at infinity are at -1 but for one; the gain at rest is kept."
-    if isinstance(method, Tustin) and method.prewarp_frequency is not None:
-        return f"The frequency response at {method.prewarp_frequency:g} rad per model time is kept; others are warped."
-    if isinstance(method, (Tustin, GeneralizedBilinear)):
-        return "Frequencies are warped, the response to constants is kept."
-    return f"Order {method.order:g}; the input is held over the step; fixed points are kept."
+    name = "the response is the flow's at the frequency that the transform says"
+    detail = f"largest error {error:.1e}, relative, at 16 frequencies"
+    return exact(name, error, detail), "input and output; the state is in other coordinates", approximate
 
 
 def _same_order(region: RegionFlow, n: int) -> Condition:
@@ -194,18 +154,17 @@ def _stable(flow: LinearSystem, dt: float, method: Integrator) -> Condition:
     """Whether poles on the left become poles inside the unit circle."""
     w = flow.eigenvalues
     decaying = w[np.real(w) < -neutral(flow.A)]
-    h = method.warped(dt) if isinstance(method, Tustin) else dt
-    worst = float(method.amplification(h * decaying).max(initial=0.0))
+    worst = float(method.amplification(method.warped(dt) * decaying).max(initial=0.0))
     detail = f"1 minus the largest modulus of a pole that came from one of the {len(decaying)} decaying ones"
-    return Condition("what decays in the flow decays in the map", worst <= 1 + 1e-12, 1 + 1e-12 - worst, detail)
+    return Condition.of("what decays in the flow decays in the map", 1 + 1e-12 - worst, detail)
 
 
 def response(system: LinearSystem, points: Array) -> Array:
     """C (x I - A)^-1 E + D at complex points `(k,)`: `(k, p, m)`."""
-    B, _ = output_of(system)
+    B, _, D = system.output
     inner = points[:, None, None] * np.eye(system.num_states) - system.A
     right = np.broadcast_to(system.E, (len(points), *system.E.shape)).astype(complex)
-    return B @ np.linalg.solve(inner, right) + (0 if system.D is None else system.D)
+    return B @ np.linalg.solve(inner, right) + D
 
 
 def _relative(got: Array, wanted: Array) -> float:
@@ -229,7 +188,7 @@ def _frequency_error(flow: LinearSystem, step: LinearSystem, dt: float) -> float
 
 
 def _warped_error(flow: LinearSystem, step: LinearSystem, method: Any, dt: float) -> float:
-    h, alpha = (method.warped(dt), 0.5) if isinstance(method, Tustin) else (dt, method.alpha)
+    h, alpha = method.warped(dt), method.alpha
     z = np.exp(1j * np.pi * (np.arange(16) + 0.5) / 16)
     return _relative(response(step, z), response(flow, (z - 1) / (h * (alpha * z + 1 - alpha))))
 
@@ -247,7 +206,7 @@ def _length(step: LinearSystem) -> int:
 def _impulse_error(flow: LinearSystem, step: LinearSystem, dt: float) -> float:
     """dt C exp(A k dt) E by eighths of steps against the map's response to one sample of 1."""
     part, n, count = _eighth(flow, dt), flow.num_states, _length(step)
-    (B, _), z, x = output_of(flow), flow.E, step.E
+    (B, *_), z, x = flow.output, flow.E, step.E
     wanted, got = [dt * B @ z], [step.D]
     for _ in range(count):
         for _ in range(8):
@@ -274,8 +233,8 @@ def _driven_error(flow: LinearSystem, step: LinearSystem, method: Any, dt: float
     """Outputs of the flow, followed in pieces, against those of the map, from rest under a random input that begins at 0 (seed 0)."""
     (n, m), count = flow.E.shape, _length(step)
     s = np.vstack([np.zeros((1, m)), np.random.default_rng(0).normal(size=(count, m))])
-    z, w, _errors = np.zeros(n), np.zeros(step.num_states), []
-    (B, offset), D = output_of(flow), np.zeros((len(output_of(flow)[0]), m)) if flow.D is None else flow.D
+    z, w = np.zeros(n), np.zeros(step.num_states)
+    B, offset, D = flow.output
     late = np.zeros(m) if getattr(method, "delay", None) is None else delay_of(flow, method.delay)
     move = _follower(flow, dt, isinstance(method, FirstOrderHold), late)
     wanted, got = [], []

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
 
 from retime.convert.continuous import to_continuous
 from retime.convert.discrete import to_discrete
-from retime.convert.holds import ZeroOrderHold
+from retime.convert.holds import ZeroOrderHold, piecewise_affine
 from retime.convert.integrators import Integrator
 from retime.convert.linearization import linearize
 from retime.convert.methods import integrator
 from retime.convert.rescale import rescale_time
 from retime.core.arguments import system
-from retime.core.arrays import Array, positive, vector
+from retime.core.arrays import positive, vector
 from retime.core.certificate import Condition
 from retime.core.rendering import terminal_width, text_table
 from retime.core.result import Result
@@ -24,7 +25,7 @@ from retime.core.states import one_state
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import Continuous, Discrete
 from retime.core.tolerances import size_of
-from retime.models import LinearSystem, RateRNN
+from retime.models import LinearSystem
 
 PROCEDURES = ("rescale", "discretize", "linearize", "to_continuous")
 TOLERANCE = 1e-9  # relative difference below which the two orders count as the same
@@ -129,19 +130,23 @@ def interchange(
 
     Source: caruso2023; kalman1963 (pathological sampling); docs/theory/time.md.
     """
-    pair = (first, second)
+    pair, turned = (first, second), (second, first)
     if first not in PROCEDURES or second not in PROCEDURES or first == second:
         raise ValueError(
             f"`first`, `second` are {first!r}, {second!r}; they must be two different ones of {', '.join(PROCEDURES)}."
         )
     setting = _Setting(model, at, dt, factor, method, inputs, dt_rescaled)
-    key = frozenset(pair)
-    if key not in _PAIRS:
+    if pair not in _PAIRS and turned not in _PAIRS:
         raise ValueError(
             f'"to_continuous" is compared with "discretize" only, not with {(set(pair) - {"to_continuous"}).pop()!r}.'
         )
-    ordered, compare = _PAIRS[key]
-    return compare(setting, pair, ordered != pair)
+    compare = _PAIRS.get(pair) or _PAIRS[turned]
+    results, condition, controllability = compare(setting)
+    difference, size, rounding = _difference(setting, *results)
+    if pair not in _PAIRS:
+        results = results[::-1]
+    commutes = difference <= TOLERANCE * size + rounding
+    return Interchange(pair, results, difference, size, commutes, condition, controllability)
 
 
 class _Setting:
@@ -184,71 +189,53 @@ class _Setting:
         return to_discrete(model, dt, method=method or self.method).model
 
 
-def _rescale_discretize(x: _Setting, pair: tuple[str, str], is_turned: bool) -> Interchange:
-    k, wanted = x.factor, x.factor * x.dt
-    method = x.method.slowed(k)
-    results = (
-        x.discretized(rescale_time(x.model, k), x.dt_rescaled, method),
-        rescale_time(x.discretized(x.model, x.dt), k),
-    )
+_Compared = tuple[tuple[Any, Any], Condition, Condition | None]
+"""Both results, the condition under which they agree, and whether sampling keeps controllability."""
+
+
+def _rescale_discretize(x: _Setting) -> _Compared:
+    k, wanted, method = x.factor, x.factor * x.dt, x.method.slowed(x.factor)
+    slow_first = x.discretized(rescale_time(x.model, k), x.dt_rescaled, method)
     mismatch = abs(x.dt_rescaled / wanted - 1)
-    condition = Condition(
-        "the step is rescaled too: dt' = factor dt",
-        mismatch <= 1e-12,
-        1e-12 - mismatch,
-        "1e-12 minus the relative mismatch of the steps",
-    )
-    return _compared(x, pair, results, is_turned, condition)
+    name, detail = "the step is rescaled too: dt' = factor dt", "1e-12 minus the relative mismatch of the steps"
+    results = (slow_first, rescale_time(x.discretized(x.model, x.dt), k))
+    return results, Condition.of(name, 1e-12 - mismatch, detail), None
 
 
-def _rescale_linearize(x: _Setting, pair: tuple[str, str], is_turned: bool) -> Interchange:
-    k = x.factor
-    results = (x.linearized(rescale_time(x.model, k)), rescale_time(x.linearized(x.model), k))
-    condition = Condition("always: rescaling multiplies the field by a number", True, float("inf"), "no hypothesis")
-    return _compared(x, pair, results, is_turned, condition)
+def _rescale_linearize(x: _Setting) -> _Compared:
+    results = (x.linearized(rescale_time(x.model, x.factor)), rescale_time(x.linearized(x.model), x.factor))
+    return results, _always("always: rescaling multiplies the field by a number"), None
 
 
-def _linearize_discretize(x: _Setting, pair: tuple[str, str], is_turned: bool) -> Interchange:
+def _linearize_discretize(x: _Setting) -> _Compared:
     linear = x.linearized(x.model)
-    step = x.discretized(x.model, x.dt)
-    results = (x.discretized(linear, x.dt), x.linearized(step))
-    if not isinstance(results[0], LinearSystem):
-        results = (linearize(results[0], results[0].start(x.at, x.inputs), inputs=x.inputs), results[1])
-    return _compared(x, pair, results, is_turned, _base_point(x), _controllability(linear, results[0]))
+    results = (x.linearized(x.discretized(linear, x.dt)), x.linearized(x.discretized(x.model, x.dt)))
+    return results, _base_point(x), _controllability(linear, results[0])
+
+
+def _always(name: str) -> Condition:
+    return Condition.of(name, float("inf"), "no hypothesis")
 
 
 def _base_point(x: _Setting) -> Condition:
     """When discretizing by the method and linearizing agree at the base point."""
+    affine = piecewise_affine(x.model)
     if isinstance(x.model, LinearSystem):
-        return Condition("always: the system is linear", True, float("inf"), "no hypothesis")
+        return _always("always: the system is linear")
     if x.method.interchanges == "always":
-        return Condition(
-            f"always, at any base point: {x.method!r} is affine in the field", True, float("inf"), "no hypothesis"
-        )
+        return _always(f"always, at any base point: {x.method!r} is affine in the field")
     if x.method.interchanges == "never":
         name = f"never: {x.method!r} takes the whole matrix of the linearization as its linear part"
-        return Condition(name, False, -1.0, "pass ExponentialEuler(L) to keep the same linear part")
-    affine = _piecewise(x.model)
+        return Condition.of(name, -1.0, "pass ExponentialEuler(L) to keep the same linear part")
     if affine is not None and isinstance(x.method, ZeroOrderHold):
-        return Condition("always: the region is held over the step", True, float("inf"), "no hypothesis")
+        return _always("always: the region is held over the step")
     if affine is not None:
         return _one_region(x, affine)
     moved = x.dt * x.model.apply(x.at, x.inputs)
     speed, size = (float(np.abs(v).max(initial=0.0)) for v in (moved, x.at))
     bound = TOLERANCE * (1 + size)
-    return Condition(
-        "the base point is an equilibrium: F(base) = 0",
-        speed <= bound,
-        bound - speed,
-        f"{bound:.1e} minus dt |F(base)|",
-    )
-
-
-def _piecewise(model: System) -> PiecewiseAffineSystem | None:
-    """The model with the piecewise-affine capability, if it has one."""
-    if isinstance(model, RateRNN) and model.activation in ("relu", "linear"):
-        return model.piecewise_affine()
-    return model if isinstance(model, PiecewiseAffineSystem) else None
+    name = "the base point is an equilibrium: F(base) = 0"
+    return Condition.of(name, bound - speed, f"{bound:.1e} minus dt |F(base)|")
 
 
 def _one_region(x: _Setting, model: PiecewiseAffineSystem) -> Condition:
@@ -258,60 +245,50 @@ def _one_region(x: _Setting, model: PiecewiseAffineSystem) -> Condition:
     detail = (
         f"minus the number of evaluations of the field ({len(states)} in a step) outside the region of the base point"
     )
-    return Condition("the step stays in one region", moved == 0, float(-moved), detail)
+    return Condition.of("the step stays in one region", -moved, detail)
 
 
-def _there_and_back(x: _Setting, pair: tuple[str, str], is_turned: bool) -> Interchange:
+def _there_and_back(x: _Setting) -> _Compared:
     original, method = x.linearized(x.model), x._method or ZeroOrderHold()
-    dt = original.time.dt if isinstance(original.time, Discrete) else x.dt
-    if isinstance(original.time, Continuous):
-        sampled = x.discretized(original, dt, method)
-        results, flow = (to_continuous(sampled).model, original), original
-    else:
-        flow = to_continuous(original).model
-        results, sampled = (x.discretized(flow, dt, method), original), original
+    there, flow, sampled = _around(original.time, x, original, method)
+    dt = sampled.dt
     below = np.pi / dt - float(np.abs(np.imag(flow.eigenvalues)).max(initial=0.0))
-    name, detail = (
-        "every frequency is below the Nyquist rate: |Im(eigenvalue)| < pi / dt",
-        "pi / dt minus the largest |Im|, at the base point",
-    )
-    condition = Condition(name, below > 0, below, detail)
+    name = "every frequency is below the Nyquist rate: |Im(eigenvalue)| < pi / dt"
+    condition = Condition(name, below > 0, below, "pi / dt minus the largest |Im|, at the base point")
     if np.isfinite(method.order) or method.shifts_state(original):
-        condition = Condition(
-            "the discretization is exact", False, -1.0, f"{method!r} is not, state by state; use ZeroOrderHold()"
-        )
-    return _compared(x, pair, results, False, condition, _controllability(flow, sampled))
+        detail = f"{method!r} is not, state by state; use ZeroOrderHold()"
+        condition = Condition.of("the discretization is exact", -1.0, detail)
+    return (there, original), condition, _controllability(flow, sampled)
+
+
+@singledispatch
+def _around(time: Continuous, x: _Setting, flow: Any, method: Integrator) -> tuple[Any, Any, Any]:
+    """There and back; the flow and its samples."""
+    sampled = x.discretized(flow, x.dt, method)
+    return to_continuous(sampled).model, flow, sampled
+
+
+@_around.register
+def _(time: Discrete, x: _Setting, sampled: Any, method: Integrator) -> tuple[Any, Any, Any]:
+    flow = to_continuous(sampled).model
+    return x.discretized(flow, time.dt, method), flow, sampled
 
 
 def _controllability(flow: Any, sampled: Any) -> Condition | None:
-    if not (isinstance(flow, LinearSystem) and isinstance(sampled, LinearSystem)) or flow.num_inputs == 0:
+    if flow.num_inputs == 0:
         return None
     lost = [system.num_states - system.controllability_rank() for system in (flow, sampled)]
     detail = f"states out of reach: {lost[0]} of {flow.num_states} before, {lost[1]} of {sampled.num_states} after; the difference"
-    return Condition("sampling keeps controllability", lost[1] <= lost[0], float(lost[0] - lost[1]), detail)
+    return Condition.of("sampling keeps controllability", lost[0] - lost[1], detail)
 
 
-_PAIRS = {
-    frozenset(("rescale", "discretize")): (("rescale", "discretize"), _rescale_discretize),
-    frozenset(("rescale", "linearize")): (("rescale", "linearize"), _rescale_linearize),
-    frozenset(("linearize", "discretize")): (("linearize", "discretize"), _linearize_discretize),
-    frozenset(("discretize", "to_continuous")): (("discretize", "to_continuous"), _there_and_back),
+_PAIRS: dict[tuple[str, str], Callable[[_Setting], _Compared]] = {
+    ("rescale", "discretize"): _rescale_discretize,
+    ("rescale", "linearize"): _rescale_linearize,
+    ("linearize", "discretize"): _linearize_discretize,
+    ("discretize", "to_continuous"): _there_and_back,
+    ("to_continuous", "discretize"): _there_and_back,
 }
-
-
-def _compared(
-    x: _Setting,
-    pair: tuple[str, str],
-    results: tuple[Any, Any],
-    is_turned: bool,
-    condition: Condition,
-    controllability: Condition | None = None,
-) -> Interchange:
-    difference, size, rounding = _difference(x, *results)
-    if is_turned:
-        results = results[::-1]
-    commutes = difference <= TOLERANCE * size + rounding
-    return Interchange(pair, results, difference, size, commutes, condition, controllability)
 
 
 def _difference(x: _Setting, a: Any, b: Any) -> tuple[float, float, float]:
@@ -319,7 +296,7 @@ def _difference(x: _Setting, a: Any, b: Any) -> tuple[float, float, float]:
     infinite = (float("inf"), 0.0, 0.0)
     if type(a.time) is not type(b.time):
         return infinite
-    if isinstance(a, LinearSystem) and isinstance(b, LinearSystem):
+    if all(isinstance(system, LinearSystem) for system in (a, b)):
         if a.num_states != b.num_states:
             return infinite
         parts, rounding = [(a.A, b.A), (a.b, b.b), (a.E, b.E)], 0.0
@@ -327,11 +304,7 @@ def _difference(x: _Setting, a: Any, b: Any) -> tuple[float, float, float]:
         n = x.model.num_states
         z = np.vstack([x.at, x.at + np.random.default_rng(0).normal(size=(32, n))])
         s = np.broadcast_to(x.inputs, (len(z), len(x.inputs)))
-        moves = [_next(system, z, s)[:, :n] - (z if isinstance(a.time, Discrete) else 0.0) for system in (a, b)]
+        moves = [a.time.motion(system.apply(system.start(z, s), s)[:, :n], z) for system in (a, b)]
         parts, rounding = [tuple(moves)], 16 * np.finfo(float).eps * size_of(z)
     difference = max(float(np.abs(u - v).max(initial=0.0)) for u, v in parts)
     return difference, max(float(np.abs(u).max(initial=0.0)) for u, _ in parts), rounding
-
-
-def _next(system: System, z: Array, s: Array) -> Array:
-    return system.apply(system.start(z, s), s)

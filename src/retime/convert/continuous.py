@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import partial, singledispatch
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,7 @@ from retime.convert.certify_linear import certify_generator, certify_undone, ref
 from retime.convert.embeddings import EulerField, FormalLog, certify_embedding
 from retime.convert.holds import ZeroOrderHold
 from retime.convert.integrators import Euler, Integrator
-from retime.convert.linear_log import NO_FLOW, linear_flow, sampled_region
-from retime.convert.matrix_log import MatrixLog
+from retime.convert.matrix_log import NO_FLOW, MatrixLog, linear_flow, sampled_region
 from retime.convert.measure import probe
 from retime.convert.methods import field_method
 from retime.core.arguments import system
@@ -23,6 +22,7 @@ from retime.core.status import RegionStatus
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import Discrete
 from retime.models import LinearSystem, PiecewiseAffineFlow, RegionwiseMap
+from retime.models.linear import linear
 
 
 def to_continuous(
@@ -64,53 +64,80 @@ def to_continuous(
     boundary is crossed. Source: monfared2020; culver1966; docs/theory/conversion.md, docs/theory/time.md.
     """
     model = system("to_continuous", model, wanted="a retime model in discrete time, such as PLRNN")
-    method = field_method(method)
-    _check(model, method)
-    if isinstance(method, ZeroOrderHold) and method.delay is None:
-        method = MatrixLog()
-    if isinstance(method, Euler) and not isinstance(model, LinearSystem):
-        method = EulerField()
-    if isinstance(method, Integrator):
-        return _undone(model, method)
-    if isinstance(method, EulerField | FormalLog):
-        at = probe(model, states, inputs)
-        field = method.embed(model)
-        return Conversion(field, partial(certify_embedding, model, field, method, at))
-    if isinstance(model, RegionwiseMap):
-        return Conversion(model.flow, partial(certify_regions, model.flow))
-    return _by_regions(model, method if isinstance(method, MatrixLog) else MatrixLog(), throw)
-
-
-def _check(model: Any, method: Any) -> None:
     if not isinstance(model.time, Discrete):
         raise TypeError(
             f"{type(model).__name__} is in continuous time already; to_continuous takes a map (time=Discrete(dt))."
         )
-    is_regional = isinstance(model, (PiecewiseAffineSystem, RegionwiseMap))
-    if method is None and not is_regional:
+    return _converted(field_method(method), model, throw, states, inputs)
+
+
+@singledispatch
+def _converted(method: Any, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
+    raise TypeError(
+        f'`method` is {method!r}; it must be MatrixLog(), EulerField() or FormalLog(order), or a name such as "euler-field".'
+    )
+
+
+@_converted.register(type(None))
+@_converted.register(MatrixLog)
+def _(method: MatrixLog | None, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
+    return _exact(model, method, throw)
+
+
+@_converted.register(EulerField)
+@_converted.register(FormalLog)
+def _embedded(method: EulerField | FormalLog, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
+    at, field = probe(model, states, inputs), method.embed(model)
+    return Conversion(field, partial(certify_embedding, model, field, method, at))
+
+
+@_converted.register
+def _(method: Euler, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
+    if isinstance(model, LinearSystem):
+        return _undone(method, model)
+    return _embedded(EulerField(), model, throw, states, inputs)
+
+
+@_converted.register
+def _(method: Integrator, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
+    return _undone(method, linear(model, f"{method!r} is undone for", _FOR_MAPS))
+
+
+@_converted.register
+def _(method: ZeroOrderHold, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
+    model = linear(model, f"{method!r} is undone for", _FOR_MAPS)
+    return _exact(model, None, throw) if method.delay is None else _undone(method, model)
+
+
+_FOR_MAPS = "Use MatrixLog(), EulerField() or FormalLog(order)."
+
+
+@singledispatch
+def _exact(model: System, method: MatrixLog | None, throw: bool) -> Conversion:
+    if method is None:
         raise ValueError(
             f"{type(model).__name__} is smooth: in general no ODE of its dimension has it as its flow, so nothing exact can be the default. "
             "Choose method=EulerField() (Euler's step gives the map back) or method=FormalLog(order) (the flow approximates it)."
         )
-    if isinstance(method, Integrator) and not isinstance(method, Euler) and not isinstance(model, LinearSystem):
-        raise TypeError(
-            f"{method!r} is undone for a LinearSystem; {type(model).__name__} is none. Use MatrixLog(), EulerField() or FormalLog(order)."
-        )
-    if isinstance(method, MatrixLog) and not is_regional:
-        raise TypeError(
-            f"MatrixLog() takes a piecewise-affine map; {type(model).__name__} is smooth. Use EulerField() or FormalLog(order)."
-        )
-    if not isinstance(method, (MatrixLog, EulerField, FormalLog, Integrator, type(None))):
-        raise TypeError(
-            f'`method` is {method!r}; it must be MatrixLog(), EulerField() or FormalLog(order), or a name such as "euler-field".'
-        )
+    raise TypeError(
+        f"MatrixLog() takes a piecewise-affine map; {type(model).__name__} is smooth. Use EulerField() or FormalLog(order)."
+    )
 
 
-def _by_regions(model: Any, method: MatrixLog, throw: bool) -> Conversion:
-    flow = PiecewiseAffineFlow(model, method, throw)
-    if not isinstance(model, LinearSystem):
-        return Conversion(flow, partial(certify_regions, flow))
-    region = sampled_region(model, method)
+@_exact.register
+def _(model: RegionwiseMap, method: MatrixLog | None, throw: bool) -> Conversion:
+    return Conversion(model.flow, partial(certify_regions, model.flow))
+
+
+@_exact.register
+def _(model: PiecewiseAffineSystem, method: MatrixLog | None, throw: bool) -> Conversion:
+    flow = PiecewiseAffineFlow(model, method or MatrixLog(), throw)
+    return Conversion(flow, partial(certify_regions, flow))
+
+
+@_exact.register
+def _(model: LinearSystem, method: MatrixLog | None, throw: bool) -> Conversion:
+    flow, region = PiecewiseAffineFlow(model, method or MatrixLog(), throw), sampled_region(model, method)
     if region.status is not RegionStatus.TIME_VARYING:
         flow.region(np.zeros(0, dtype=bool))
         return Conversion(linear_flow(model, region), partial(certify_generator, model, region))
@@ -119,7 +146,7 @@ def _by_regions(model: Any, method: MatrixLog, throw: bool) -> Conversion:
     return Conversion(flow, partial(certify_generator, model, region))
 
 
-def _undone(model: Any, method: Integrator) -> Conversion:
+def _undone(method: Integrator, model: LinearSystem) -> Conversion:
     try:
         flow = method.undo(model)
     except CertificateError as error:

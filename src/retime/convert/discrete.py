@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import partial, singledispatch
 from typing import Any
 
 import numpy as np
@@ -52,25 +52,15 @@ def to_discrete(
 
     Source: caruso2023; hairer1993; docs/theory/time.md.
     """
-    wanted = "a system in continuous time"
-    model, dt = system("to_discrete", model, wanted=wanted), positive("dt", dt)
-    if not isinstance(model.time, Continuous):
-        raise TypeError(f"`model` is {model!r}; to_discrete takes {wanted}. For another step of a map use retime_to.")
-    method = integrator(method)
-    at = probe(model, states, inputs)
-    if isinstance(model, PiecewiseAffineFlow) and np.isfinite(method.order):
-        raise TypeError(
-            f"A converted flow has one field per region and no field of the state alone; {method!r} needs one. Use ZeroOrderHold()."
-        )
+    wanted, instead = "a system in continuous time", "For another step of a map use retime_to."
+    model = system("to_discrete", model, wanted=wanted, time=Continuous, instead=instead)
+    dt, method, at = positive("dt", dt), integrator(method), probe(model, states, inputs)
     step = method.discretize(model, dt)
-    return Conversion(step, partial(_certify, model, step, dt, method, at))
+    return Conversion(step, partial(_certify, step, model, dt, method, at))
 
 
-def _certify(model: System, step: Any, dt: float, method: Integrator, at: Probe) -> Certificate:
-    if isinstance(step, RegionwiseMap):
-        return _regionwise(model, step, dt, at)
-    if isinstance(model, LinearSystem) and isinstance(step, LinearSystem):
-        return certify_sampled(model, step, method)
+@singledispatch
+def _certify(step: System, model: System, dt: float, method: Integrator, at: Probe) -> Certificate:
     exact = np.isinf(method.order)
     conditions = [_decays(model, dt, method, at)]
     wanted = flow_over(model, at.states, at.inputs, dt)
@@ -78,10 +68,7 @@ def _certify(model: System, step: Any, dt: float, method: Integrator, at: Probe)
     error = relative_error(_applied(step, start, at.inputs)[:, : model.num_states], wanted.states)
     known = f"measured on {at.words}; the reference is known to {wanted.uncertainty:.1e}"
     if exact:
-        conditions.insert(
-            0,
-            at.condition("one step equals the flow with the input held", error <= EXACT, EXACT - error, known),
-        )
+        conditions.insert(0, at.condition("one step equals the flow with the input held", EXACT - error, known))
         claim = "The map equals the flow at every sample time when the input is held over each step."
         headline = f"Exact at every sample time with the input held: one step is off by {error:.1e}."
         return Certificate(claim, "every initial state and held input", tuple(conditions), _SOURCE, headline)
@@ -89,15 +76,14 @@ def _certify(model: System, step: Any, dt: float, method: Integrator, at: Probe)
     if not known_to <= max(0.1 * error, EXACT):
         claim = f"One step of {method!r} in place of the flow over dt = {dt:.6g}: order {method.order}. Its error was not measured."
         detail = f"not measured: the flow over one step is known to {known_to:.1e} of the state only"
-        unknown = Condition("the one-step error is below the size of the state", False, float("nan"), detail)
+        unknown = Condition.of("the one-step error is below the size of the state", float("nan"), detail)
         return Certificate(claim, "not measured", (unknown, *conditions), _SOURCE)
     claim = (
         f"One step of {method!r} in place of the flow over dt = {dt:.6g}: order {method.order}, one-step error {error:.2e} of the "
         f"state ({known}). Fixed points are kept."
     )
-    finite = at.condition(
-        "the one-step error is below the size of the state", error < 1, 1 - error, "1 minus that error"
-    )
+    name = "the one-step error is below the size of the state"
+    finite = at.condition(name, 1 - error, "1 minus that error", holds=error < 1)
     headline = f"An approximation of order {method.order:g}, not exact: one step is off by {error:.1e} of the state; fixed points are kept."
     return Certificate(claim, "each step; errors of an orbit add up", (finite, *conditions), _SOURCE, headline)
 
@@ -117,27 +103,26 @@ def _decays(model: System, dt: float, method: Integrator, at: Probe) -> Conditio
     """Whether modes that decay in the flow decay in the map, by the linearization at the states measured."""
     worst = max(method.largest_factor(J, model.linear_part, dt) for J in model.jacobian(at.states, at.inputs))
     detail = f"1 minus the largest factor per step of a decaying mode of the linearization, on {at.words}"
-    return at.condition("what decays in the flow decays in the map", worst <= 1.0 + 1e-12, 1.0 + 1e-12 - worst, detail)
+    return at.condition("what decays in the flow decays in the map", 1.0 + 1e-12 - worst, detail)
 
 
-def _regionwise(model: System, step: RegionwiseMap, dt: float, at: Probe) -> Certificate:
+@_certify.register
+def _(step: LinearSystem, model: LinearSystem, dt: float, method: Integrator, at: Probe) -> Certificate:
+    return certify_sampled(model, step, method)
+
+
+@_certify.register
+def _(step: RegionwiseMap, model: System, dt: float, method: Integrator, at: Probe) -> Certificate:
     """Region and input held: which of the states measured stay in their region for the step."""
     z = step.apply(at.states, at.inputs)
     stays = (step.pattern(at.states, at.inputs) == step.pattern(z, at.inputs)).all(axis=-1)
-    conditions = [
-        at.condition(
-            "the region at the end of the step is the one at its beginning",
-            bool(stays.all()),
-            float(stays.mean()) - 1.0,
-            f"minus the fraction of the states measured that change their region, on {at.words}",
-            required=False,
-        )
-    ]
+    name = "the region at the end of the step is the one at its beginning"
+    detail = f"minus the fraction of the states measured that change their region, on {at.words}"
+    conditions = [at.condition(name, float(stays.mean()) - 1.0, detail, required=False)]
     conditions.append(reproduces(list(step.flow.converted.values()), "each region's flow is known"))
-    raised = sum(r.auxiliary > 0 for r in step.flow.converted.values())
     if isinstance(model, PiecewiseAffineFlow) and dt != model.dt:
         detail = "minus the number of raised regions, whose auxiliary states begin every new step at 0"
-        conditions.append(Condition("no region was raised", raised == 0, float(-raised), detail))
+        conditions.append(Condition.of("no region was raised", -step.flow.num_raised, detail))
     claim = "With region and input held over each step the map equals the flow; it is the flow's own map on steps within one region."
     moved = f"{int((~stays).sum())} of the {len(stays)} steps measured leave their region"
     headline = f"Exact on every step that stays in its region ({moved}), with the input held."

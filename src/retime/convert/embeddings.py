@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from retime.convert.combine import combined
 from retime.convert.measure import Probe, flow_over, relative_error
-from retime.core.arrays import Array
 from retime.core.certificate import Certificate
 from retime.core.equation import Equation
 from retime.core.system import System
-from retime.core.time import CONTINUOUS
+from retime.core.time import CONTINUOUS, TimeBase
 from retime.models import DerivedSystem
-
-
-class Embedding(ABC):
-    """A method that makes a field of a map, or of another field."""
-
-    is_implicit: ClassVar[bool] = False
-    memory: ClassVar[int] = 0
-
-    @abstractmethod
-    def equation(self, base: System, dt: float) -> Equation:
-        """The field as a right-hand side."""
-
-    def start(self, base: System, dt: float, z: Array, s: Array | None) -> Array:
-        """z itself."""
-        return z
+from retime.models.derived import DerivingMethod
+from retime.models.piecewise import combined
 
 
 @dataclass(frozen=True)
-class EulerField(Embedding):
+class EulerField(DerivingMethod):
     """The field whose Euler step with the map's own dt is the map.
 
     dz/dt = (F(z, s) - z) / dt
@@ -51,14 +35,17 @@ class EulerField(Embedding):
         b = 1.0 / model.dt
         return combined(model, -b, b, CONTINUOUS, lambda: DerivedSystem(model, self, model.dt, time=CONTINUOUS))
 
+    def combined(self, made: DerivedSystem, a: float, b: float, time: TimeBase) -> System | None:
+        """The map itself for Euler's method with its own dt."""
+        return made.base if (a, b) == (1.0, made.dt_used) else super().combined(made, a, b, time)
+
     def equation(self, base: System, dt: float) -> Equation:
         """The field as a right-hand side."""
-        inner = base.equation
-        return Equation(_FormalField((1.0,), inner.function), {"inner": inner.parameters, "dt": np.float64(dt)})
+        return FormalLog(1).equation(base, dt)
 
 
 @dataclass(frozen=True)
-class FormalLog(Embedding):
+class FormalLog(DerivingMethod):
     """The formal logarithm of a map, cut off after `order` terms.
 
     dz/dt = (1/dt) sum_{j=1}^{order} (-1)^(j+1)/j Delta^j z
@@ -113,17 +100,11 @@ def certify_embedding(model: System, field: System, method: Any, at: Probe) -> C
     detail = (
         f"1e-9 minus the largest one-step error per 1 + |z|, {error:.2e}, on {at.words}; known to {got.uncertainty:.1e}"
     )
-    solution = at.condition(
-        "the field's solution over dt is the map", error <= 1e-9, 1e-9 - error, detail, required=False
-    )
+    solution = at.condition("the field's solution over dt is the map", 1e-9 - error, detail, required=False)
     if isinstance(method, EulerField):
         euler = relative_error(at.states + dt * field.apply(at.states, at.inputs), wanted)
-        step = at.condition(
-            "Euler's step with dt is the map",
-            euler <= 1e-12,
-            1e-12 - euler,
-            f"1e-12 minus the error {euler:.1e} on {at.words}",
-        )
+        detail = f"1e-12 minus the error {euler:.1e} on {at.words}"
+        step = at.condition("Euler's step with dt is the map", 1e-12 - euler, detail)
         claim = (
             f"Euler's method with dt = {dt:.6g} gives the map back, and fixed points are kept. The solution of the ODE is another "
             f"map: off by {error:.2e} of the state per step ({at.words})."
@@ -135,25 +116,12 @@ def certify_embedding(model: System, field: System, method: Any, at: Probe) -> C
     first, last = terms[0], terms[-1]
     euler = relative_error(flow_over(EulerField().embed(model), at.states, at.inputs, dt).states, wanted)
     idle = relative_error(at.states, wanted)
+    settles, detail = method.order == 1 or last < first, "first minus last term, largest over the states"
+    still = "what standing still is off by, minus the error"
     conditions = (
-        at.condition(
-            "the series settles",
-            method.order == 1 or last < first,
-            first - last,
-            "first minus last term, largest over the states",
-        ),
-        at.condition(
-            "nearer to the map than standing still",
-            error < idle,
-            idle - error,
-            "what standing still is off by, minus the error",
-        ),
-        at.condition(
-            "not farther than EulerField",
-            error <= euler,
-            euler - error,
-            "EulerField's error minus this one",
-        ),
+        at.condition("the series settles", first - last, detail, holds=settles),
+        at.condition("nearer to the map than standing still", idle - error, still, holds=error < idle),
+        at.condition("not farther than EulerField", euler - error, "EulerField's error minus this one"),
         solution,
     )
     claim = (

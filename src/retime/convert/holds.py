@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import singledispatch
 from typing import Any, ClassVar
 
 import numpy as np
 
-from retime.convert.bilinear import output_of, with_output
+from retime.convert.bilinear import with_output
 from retime.convert.generator import inputs_of
-from retime.convert.integrators import Integrator, Interchanges, exponential_factor, finite_step
-from retime.convert.linear_log import linear_flow, logarithm
+from retime.convert.integrators import Integrator, LinearMethod, finite_step
+from retime.convert.matrix_log import linear_flow, logarithm
 from retime.core.arrays import Array, real_array
 from retime.core.canonical import AffineRegions
 from retime.core.errors import CertificateError, ShapeError
@@ -20,6 +21,7 @@ from retime.core.status import RegionStatus
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import Discrete
 from retime.models import LinearSystem, PiecewiseAffineFlow, PiecewiseAffineRNN, RateRNN, RegionwiseMap
+from retime.models.linear import linear
 from retime.models.regionwise import OwnRegions
 
 
@@ -39,7 +41,7 @@ class ZeroOrderHold(Integrator):
 
     delay: Any = None
     order: ClassVar[float] = float("inf")
-    interchanges: ClassVar[Interchanges] = "equilibrium"
+    meaning: ClassVar[str] = "The input is held from sample to sample."
 
     def discretize(self, model: System, dt: float) -> System:
         """The map of one step.
@@ -47,22 +49,7 @@ class ZeroOrderHold(Integrator):
         Raises:
             TypeError: neither linear nor piecewise affine.
         """
-        if self.delay is not None:
-            return _held_late(model, dt, self.delay)
-        if isinstance(model, RateRNN) and model.activation in ("relu", "linear"):
-            model = model.piecewise_affine()
-        if isinstance(model, LinearSystem):
-            return _held(model, dt)
-        if isinstance(model, PiecewiseAffineFlow):
-            method = model.method if dt == model.dt else Resampled(model.method, model.dt)
-            return RegionwiseMap(PiecewiseAffineFlow(replace(model.map, time=Discrete(dt)), method, model.throw))
-        if isinstance(model, PiecewiseAffineSystem):
-            own = PiecewiseAffineRNN.of(model.canonical, time=Discrete(dt), readout=model.readout)
-            return RegionwiseMap(PiecewiseAffineFlow(own, OwnRegions()))
-        raise TypeError(
-            f"ZeroOrderHold is exact for linear and piecewise-affine systems; {type(model).__name__} is neither. Use RungeKutta, or "
-            "ExponentialEuler."
-        )
+        return _held(model, dt) if self.delay is None else _held_late(model, dt, self.delay)
 
     def undo(self, model: LinearSystem) -> LinearSystem:
         """By the matrix logarithm: `MatrixLog`.
@@ -76,15 +63,11 @@ class ZeroOrderHold(Integrator):
             )
         return linear_flow(model, logarithm(model))
 
-    def amplification(self, z: Array) -> Array:
-        """|exp(z)|."""
-        return exponential_factor(z)
-
     def slowed(self, factor: float) -> Integrator:
         """The delay times the factor."""
         return self if self.delay is None else ZeroOrderHold(factor * np.asarray(self.delay))
 
-    def shifts_state(self, model: System) -> bool:
+    def shifts_state(self, model: LinearSystem) -> bool:
         """With a delay: the state holds earlier inputs."""
         return self.delay is not None
 
@@ -99,7 +82,7 @@ class ZeroOrderHold(Integrator):
 
 
 @dataclass(frozen=True)
-class FirstOrderHold(Integrator):
+class FirstOrderHold(LinearMethod):
     """The exact flow of a LinearSystem whose input is a straight line from sample to sample.
 
     Phi = exp(A dt), G1 = integral_0^dt exp(A (dt - t)) dt E, G2 = integral_0^dt exp(A (dt - t)) t/dt dt E
@@ -109,26 +92,18 @@ class FirstOrderHold(Integrator):
     output. Started from w_0 = z_0 - G2 s_0.
     """
 
-    order: ClassVar[float] = float("inf")
-    interchanges: ClassVar[Interchanges] = "equilibrium"
+    meaning: ClassVar[str] = (
+        "The input is a straight line from sample to sample; state z - G2 s, readout and D as in SciPy and MATLAB."
+    )
+    _instead: ClassVar[str] = "Use ZeroOrderHold or RungeKutta."
 
-    def discretize(self, model: System, dt: float) -> System:
-        """The map of one step, with a readout.
-
-        Raises:
-            TypeError: not a LinearSystem.
-        """
-        if not isinstance(model, LinearSystem):
-            raise TypeError(
-                f"FirstOrderHold takes a LinearSystem; {type(model).__name__} is none. Use ZeroOrderHold or RungeKutta."
-            )
-        n, m = model.E.shape
+    def _step(self, model: LinearSystem, dt: float) -> LinearSystem:
+        (n, m), (B, b, D) = model.E.shape, model.output
         X = _exponential(model.A, np.hstack([model.E, model.b[:, None]]), dt)
         Phi, G1, offset, G2 = X[:, :n], X[:, n : n + m], X[:, n + m], X[:, n + m + 1 : n + 2 * m + 1]
-        readout = with_output(model, *output_of(model))
+        readout = with_output(model, B, b)
         with np.errstate(all="ignore"):
-            D = finite_step(readout.B @ G2 + (0 if model.D is None else model.D), dt)
-            E = finite_step(G1 - G2 + Phi @ G2, dt)
+            D, E = finite_step(B @ G2 + D, dt), finite_step(G1 - G2 + Phi @ G2, dt)
         return replace(model, A=Phi, b=offset, E=E, D=D, readout=readout, time=Discrete(dt))
 
     def undo(self, model: LinearSystem) -> LinearSystem:
@@ -141,55 +116,33 @@ class FirstOrderHold(Integrator):
         L = model.dt * region.W
         E = inputs_of(L, inputs_of(L, model.E)) / model.dt
         N, m = E.shape
-        ramps = _exponential(region.W, E, model.dt)[:, N + m :]
-        flow = linear_flow(model, replace(region, E=E), with_output(model, *output_of(model)))
-        return replace(flow, D=(0 if model.D is None else model.D) - flow.readout.B @ ramps)
-
-    def amplification(self, z: Array) -> Array:
-        """|exp(z)|."""
-        return exponential_factor(z)
-
-    def shifts_state(self, model: System) -> bool:
-        """Always: the state is z - G2 s."""
-        return True
+        ramps, (B, b, D) = _exponential(region.W, E, model.dt)[:, N + m :], model.output
+        flow = linear_flow(model, replace(region, E=E), with_output(model, B, b))
+        return replace(flow, D=D - flow.readout.B @ ramps)
 
 
 @dataclass(frozen=True)
-class ImpulseInvariant(Integrator):
+class ImpulseInvariant(LinearMethod):
     """The map whose response to an impulse is that of the flow at the samples, times dt (`impulse`).
 
     Phi = exp(A dt), E' = dt Phi E, D' = dt B E for a readout B z; for LinearSystems without feedthrough and offset.
     """
 
-    order: ClassVar[float] = float("inf")
-    interchanges: ClassVar[Interchanges] = "equilibrium"
+    meaning: ClassVar[str] = "An impulse at a sample becomes an input of 1/dt for one sample."
 
-    def discretize(self, model: System, dt: float) -> System:
-        """The map of one step, with a readout.
-
-        Raises:
-            TypeError: not a LinearSystem. ValueError: D or an offset is not zero.
-        """
-        if not isinstance(model, LinearSystem):
-            raise TypeError(f"ImpulseInvariant takes a LinearSystem; {type(model).__name__} is none.")
-        B, offset = output_of(model)
+    def _step(self, model: LinearSystem, dt: float) -> LinearSystem:
+        B, offset, D = model.output
         if np.any(model.b) or np.any(offset):
             raise ValueError(
                 "The system has an offset, which has no impulse response; shift the state to its fixed point first."
             )
-        if model.D is not None and np.any(model.D):
+        if np.any(D):
             raise ValueError(
                 "The system has a feedthrough D: its impulse response is an impulse itself. Use zoh, foh or tustin."
             )
         Phi = _exponential(model.A, model.E, dt)[:, : model.num_states]
-        return replace(
-            model,
-            A=Phi,
-            E=dt * Phi @ model.E,
-            D=dt * B @ model.E,
-            readout=with_output(model, B, offset),
-            time=Discrete(dt),
-        )
+        D, readout = dt * B @ model.E, with_output(model, B, offset)
+        return replace(model, A=Phi, E=dt * Phi @ model.E, D=D, readout=readout, time=Discrete(dt))
 
     def undo(self, model: LinearSystem) -> LinearSystem:
         """The flow whose map this is.
@@ -201,8 +154,7 @@ class ImpulseInvariant(Integrator):
         if region.status is RegionStatus.REGULARIZED:
             raise CertificateError("A pole is 0: no impulse response of a linear flow ends after one step.")
         E = np.linalg.solve(model.A, model.E) / model.dt
-        B, offset = output_of(model)
-        D = np.zeros((len(B), E.shape[1])) if model.D is None else model.D
+        B, offset, D = model.output
         wanted = model.dt * B @ E
         size = model.dt * np.outer(np.abs(B).sum(axis=1), np.abs(E).max(axis=0, initial=0.0))
         if np.any(np.abs(D - wanted) > 1e-9 * (size + np.abs(D))):
@@ -211,14 +163,6 @@ class ImpulseInvariant(Integrator):
             )
         E = np.vstack([E, np.zeros((region.auxiliary, E.shape[1]))])
         return replace(linear_flow(model, replace(region, E=E), with_output(model, B, offset)), D=None)
-
-    def amplification(self, z: Array) -> Array:
-        """|exp(z)|."""
-        return exponential_factor(z)
-
-    def shifts_state(self, model: System) -> bool:
-        """Always: an impulse moves the state before the sample."""
-        return True
 
 
 @dataclass(frozen=True)
@@ -282,9 +226,8 @@ def late_inputs(delay: Array, dt: float) -> tuple[Array, Array]:
 
 def _held_late(model: System, dt: float, delay: Any) -> LinearSystem:
     """Input j acts as s_{k-d-1} during the first r of step k and as s_{k-d} during the rest; earlier inputs are states."""
-    if not isinstance(model, LinearSystem):
-        raise TypeError(f"`delay` is for a LinearSystem; {type(model).__name__} is none. Delay the inputs yourself.")
-    (n, m), (B, offset) = model.E.shape, output_of(model)
+    model = linear(model, "`delay` is for", "Delay the inputs yourself.")
+    (n, m), (B, offset, D) = model.E.shape, model.output
     steps, rests = late_inputs(delay_of(model, delay), dt)
     ages = [
         np.flatnonzero(steps + (rests > 0) >= age) for age in range(1, int((steps + (rests > 0)).max(initial=0)) + 1)
@@ -293,12 +236,11 @@ def _held_late(model: System, dt: float, delay: Any) -> LinearSystem:
         (age + 1, int(j)): n + sum(map(len, ages[:age])) + i for age, row in enumerate(ages) for i, j in enumerate(row)
     }
     N, p = n + len(place), len(B)
-    D = np.zeros((p, m)) if model.D is None else model.D
     A, E, C, feed = np.zeros((N, N)), np.zeros((N, m)), np.hstack([B, np.zeros((p, N - n))]), np.zeros((p, m))
-    whole = _held(model, dt)
+    whole = _held_linear(model, dt)
     A[:n, :n] = whole.A
     for j in range(m):
-        late = _held(replace(model, E=model.E[:, [j]], D=None), dt - rests[j]).E[:, 0]
+        late = _held_linear(replace(model, E=model.E[:, [j]], D=None), dt - rests[j]).E[:, 0]
         for age, column in ((steps[j], late), (steps[j] + 1, whole.E[:, j] - late)):
             if age == 0:
                 E[:n, j] += column
@@ -318,7 +260,43 @@ def _held_late(model: System, dt: float, delay: Any) -> LinearSystem:
     )  # fmt: skip
 
 
-def _held(model: LinearSystem, dt: float) -> LinearSystem:
-    n, m = model.E.shape
-    X = finite_step(np.hstack(linear_step(dt * model.A, dt * np.hstack([model.E, model.b[:, None]]))), dt)
-    return replace(model, A=X[:, :n], b=X[:, n + m], E=X[:, n : n + m], time=Discrete(dt))
+@singledispatch
+def piecewise_affine(model: System) -> PiecewiseAffineSystem | None:
+    """The model with a canonical form, if it has one."""
+    return None
+
+
+@piecewise_affine.register
+def _(model: PiecewiseAffineSystem) -> PiecewiseAffineSystem | None:
+    return model
+
+
+@piecewise_affine.register
+def _(model: RateRNN) -> PiecewiseAffineSystem | None:
+    return model.piecewise_affine() if model.activation in ("relu", "linear") else None
+
+
+@singledispatch
+def _held(model: System, dt: float) -> System:
+    affine = piecewise_affine(model)
+    if affine is None:
+        raise TypeError(
+            f"ZeroOrderHold is exact for linear and piecewise-affine systems; {type(model).__name__} is neither. Use RungeKutta, or "
+            "ExponentialEuler."
+        )
+    own = PiecewiseAffineRNN.of(affine.canonical, time=Discrete(dt), readout=affine.readout)
+    return RegionwiseMap(PiecewiseAffineFlow(own, OwnRegions()))
+
+
+@_held.register
+def _(model: PiecewiseAffineFlow, dt: float) -> System:
+    method = model.method if dt == model.dt else Resampled(model.method, model.dt)
+    return RegionwiseMap(PiecewiseAffineFlow(replace(model.map, time=Discrete(dt)), method, model.throw))
+
+
+def _held_linear(model: LinearSystem, dt: float) -> LinearSystem:
+    X = finite_step(np.hstack(linear_step(dt * model.A, dt * model.columns[:, model.num_states :])), dt)
+    return model.with_columns(X, time=Discrete(dt))
+
+
+_held.register(LinearSystem, _held_linear)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import singledispatch
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.polynomial.polynomial import polyval
 
-from retime.convert.combine import combined
 from retime.convert.embeddings import EulerField
 from retime.convert.tableaux import EULER, HEUN, RungeKuttaStep, Tableau
 from retime.core.arrays import Array, state_matrix
@@ -18,32 +19,39 @@ from retime.core.errors import ConvergenceError
 from retime.core.system import PiecewiseAffineSystem, System
 from retime.core.time import Discrete
 from retime.models import DerivedSystem, LinearSystem, PiecewiseAffineRNN, RateRNN
+from retime.models.derived import DerivingMethod
+from retime.models.linear import linear
+from retime.models.piecewise import combined
 
 Interchanges = Literal["always", "equilibrium", "never"]
 
 
-class Integrator(ABC):
+class Integrator(DerivingMethod):
     """A method of `to_discrete`.
 
     Attributes:
         order: p; the error of one step is O(dt^(p + 1)), of an orbit over a fixed time O(dt^p). inf for an exact method.
         interchanges: at which base points discretizing and linearizing give the same: "always", "equilibrium", "never".
-        is_implicit: whether a step needs an equation to be solved.
-        memory: how many earlier derivatives the state carries besides z.
+        meaning: what happens between the samples of a linear system, in words (formatted with the method).
     """
 
     order: ClassVar[float]
-    interchanges: ClassVar[Interchanges]
-    is_implicit: ClassVar[bool] = False
-    memory: ClassVar[int] = 0
+    interchanges: ClassVar[Interchanges] = "equilibrium"
+    meaning: ClassVar[str] = "Order {0.order:g}; the input is held over the step; fixed points are kept."
 
-    @abstractmethod
     def discretize(self, model: System, dt: float) -> System:
-        """The map of one step."""
+        """The map of one step.
 
-    @abstractmethod
+        Raises:
+            TypeError: the method does not take the model, or the model has no right-hand side of the state alone.
+        """
+        return DerivedSystem(model, self, dt, time=Discrete(dt))
+
     def amplification(self, z: Array) -> Array:
-        """Largest modulus that one step multiplies a mode of dz/dt = lambda z by, at z = dt lambda (complex)."""
+        """Largest modulus that one step multiplies a mode of dz/dt = lambda z by, at z = dt lambda (complex): |R(z)|, or |exp(z)|."""
+        fraction = self.rational()
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            return np.exp(np.real(z)) if fraction is None else np.abs(polyval(z, fraction[0]) / polyval(z, fraction[1]))
 
     def largest_factor(self, J: Array, L: Array | None, dt: float) -> float:
         """Largest modulus that one step multiplies a decaying mode of dz/dt = J z by; L is the linear part of F, where it matters."""
@@ -54,14 +62,6 @@ class Integrator(ABC):
         """R = P / Q as coefficients of P and Q, constant first, for methods with a rational stability function; else None."""
         return None
 
-    def equation(self, base: System, dt: float) -> Equation:
-        """One step as a right-hand side, for methods whose result no family holds."""
-        raise TypeError(f"{self!r} has no right-hand side of its own.")
-
-    def start(self, base: System, dt: float, z: Array, s: Array | None) -> Array:
-        """The state that a multistep method starts from; z itself for the others."""
-        return z
-
     def slowed(self, factor: float) -> Integrator:
         """The method for the same system with time stretched; another one only where it holds rates of its own."""
         return self
@@ -70,9 +70,13 @@ class Integrator(ABC):
         """The states `(n,)` at which one step from z evaluates the right-hand side."""
         return [z]
 
-    def shifts_state(self, model: System) -> bool:
+    def shifts_state(self, model: LinearSystem) -> bool:
         """Whether the state of the map is another one than that of the flow (its outputs are the same)."""
         return False
+
+    def warped(self, dt: float) -> float:
+        """The step of the plain method that moves poles as this one does with dt."""
+        return dt
 
     def undo(self, model: LinearSystem) -> LinearSystem:
         """The linear flow whose map of one step is `model`; for the methods of control (`d2c`).
@@ -83,6 +87,28 @@ class Integrator(ABC):
         raise TypeError(
             f"{self!r} is not undone; a linear map goes back by zoh, foh, tustin, matched, impulse, euler, backward_diff or gbt:ALPHA."
         )
+
+
+class LinearMethod(Integrator, ABC):
+    """A method of control: of a LinearSystem it makes one with a readout, whose state is in other coordinates than that of the flow."""
+
+    order: ClassVar[float] = float("inf")
+    _instead: ClassVar[str] = ""
+
+    def discretize(self, model: System, dt: float) -> System:
+        """The map of one step, with a readout.
+
+        Raises:
+            TypeError: not a LinearSystem.
+        """
+        return self._step(linear(model, f"{type(self).__name__} takes", self._instead), dt)
+
+    @abstractmethod
+    def _step(self, model: LinearSystem, dt: float) -> LinearSystem: ...
+
+    def shifts_state(self, model: LinearSystem) -> bool:
+        """Always."""
+        return True
 
 
 @dataclass(frozen=True)
@@ -99,7 +125,6 @@ class RungeKutta(Integrator):
     """
 
     tableau: Tableau
-    interchanges: ClassVar[Interchanges] = "equilibrium"
 
     def __post_init__(self) -> None:
         tableau: Any = self.tableau
@@ -120,22 +145,16 @@ class RungeKutta(Integrator):
 
     def discretize(self, model: System, dt: float) -> System:
         """The map of one step; linear systems stay linear."""
-        if isinstance(model, LinearSystem):
-            return _linear_step(model, self.tableau, dt)
-        return DerivedSystem(model, self, dt, time=Discrete(dt))
+        return _runge_kutta(model, self, dt)
 
     def equation(self, base: System, dt: float) -> Equation:
         """One step as a right-hand side."""
-        inner = base.equation
-        p = {"inner": inner.parameters, "dt": np.float64(dt)}
-        return Equation(RungeKuttaStep(self.tableau, inner.function), p)
+        return RungeKuttaStep.of(self.tableau, base.equation, dt)
 
     def evaluated_at(self, model: System, dt: float, z: Array, s: Array) -> list[Array]:
         """The states of the stages."""
-        inner = model.equation
-        p = {"inner": inner.parameters, "dt": np.float64(dt)}
-        steps = [RungeKuttaStep(self.tableau, inner.function, stage) for stage in range(self.tableau.num_stages)]
-        return [evaluate(Equation(step, p), z, s) for step in steps]
+        stages = range(self.tableau.num_stages)
+        return [evaluate(RungeKuttaStep.of(self.tableau, model.equation, dt, k), z, s) for k in stages]
 
     def rational(self) -> tuple[Array, Array]:
         """R = P / Q as coefficients of P and Q, constant first."""
@@ -162,9 +181,7 @@ class Euler(Integrator):
 
     def discretize(self, model: System, dt: float) -> System:
         """The map of one step."""
-        if isinstance(model, DerivedSystem) and isinstance(model.method, EulerField) and model.dt_used == dt:
-            return model.base  # Euler's method with its own dt undoes EulerField
-        return combined(model, 1.0, dt, Discrete(dt), lambda: DerivedSystem(model, self, dt, time=Discrete(dt)))
+        return combined(model, 1.0, dt, Discrete(dt), lambda: super(Euler, self).discretize(model, dt))
 
     def undo(self, model: LinearSystem) -> LinearSystem:
         """A = (A_map - I) / dt, and so on."""
@@ -172,28 +189,30 @@ class Euler(Integrator):
 
     def equation(self, base: System, dt: float) -> Equation:
         """One step as a right-hand side."""
-        return RungeKutta(EULER).equation(base, dt)
-
-    def amplification(self, z: Array) -> Array:
-        """|1 + z|."""
-        return np.abs(1 + np.asarray(z))
+        return RungeKuttaStep.of(EULER, base.equation, dt)
 
     def rational(self) -> tuple[Array, Array]:
         """1 + z."""
         return EULER.rational()
 
 
-def _linear_step(model: LinearSystem, tableau: Tableau, dt: float) -> LinearSystem:
-    """One step of a tableau on dz/dt = A z + b + E s: every stage as a matrix acting on (z, s, 1)."""
-    n, m = model.E.shape
-    G = np.zeros((n + m + 1, n + m + 1))
-    G[:n] = dt * np.hstack([model.A, model.E, model.b[:, None]])
+@singledispatch
+def _runge_kutta(model: System, method: RungeKutta, dt: float) -> System:
+    return Integrator.discretize(method, model, dt)
+
+
+@_runge_kutta.register
+def _(model: LinearSystem, method: RungeKutta, dt: float) -> LinearSystem:
+    """Of dz/dt = A z + b + E s: every stage as a matrix acting on (z, s, 1)."""
+    n, tableau = model.num_states, method.tableau
+    G = np.zeros((n + model.num_inputs + 1,) * 2)
+    G[:n] = dt * model.columns
     stages: list[Array] = []
     for i, row in enumerate(tableau.A):
         Y = np.eye(len(G)) + G @ sum((a * X for a, X in zip(row, stages, strict=False) if a), np.zeros_like(G))
         stages.append(solve_step(np.eye(len(G)) - row[i] * G, Y, dt) if row[i] else Y)
     X = finite_step(np.eye(n, len(G)) + G[:n] @ sum(b * Y for b, Y in zip(tableau.b, stages, strict=True)), dt)
-    return replace(model, A=X[:, :n], b=X[:, -1], E=X[:, n : n + m], time=Discrete(dt))
+    return model.with_columns(X, time=Discrete(dt))
 
 
 def solve_step(M: Array, right: Array, dt: float) -> Array:
@@ -254,12 +273,7 @@ class ExponentialEuler(Integrator):
 
     def discretize(self, model: System, dt: float) -> System:
         """The map of one step."""
-        L = self.linear_of(model)
-        if isinstance(model, RateRNN) and self.linear is None:
-            return model.stepped(-np.expm1(-dt / np.asarray(model.tau)), Discrete(dt))
-        if isinstance(model, PiecewiseAffineSystem):
-            return _exponential_form(model, L, dt)
-        return DerivedSystem(model, self, dt, time=Discrete(dt))
+        return _exponential(model, self, dt)
 
     def equation(self, base: System, dt: float) -> Equation:
         """One step as a right-hand side."""
@@ -267,10 +281,6 @@ class ExponentialEuler(Integrator):
         X, phi = exponential_and_phi(L, dt)
         p = {"inner": inner.parameters, "X": X, "phi": phi, "L": L}
         return Equation(_ExponentialStep(inner.function), p)
-
-    def amplification(self, z: Array) -> Array:
-        """|exp(z)|, of a mode that is part of L."""
-        return exponential_factor(z)
 
     def largest_factor(self, J: Array, L: Array | None, dt: float) -> float:
         """Spectral radius of exp(dt L) + dt phi(dt L) (J - L) when every mode of J decays; else 0."""
@@ -313,12 +323,6 @@ def neutral(J: Array) -> float:
     return 100 * len(J) * np.finfo(float).eps * float(np.linalg.norm(J))
 
 
-def exponential_factor(z: Array) -> Array:
-    """|exp(z)| for complex z, inf where it overflows."""
-    with np.errstate(over="ignore"):
-        return np.exp(np.real(z))
-
-
 def exponential_and_phi(L: Array, dt: float) -> tuple[Array, Array]:
     """exp(dt L) and dt phi(dt L) = integral_0^dt exp(t L) dt, both `(n, n)`, from one exponential."""
     from scipy.linalg import expm
@@ -328,13 +332,33 @@ def exponential_and_phi(L: Array, dt: float) -> tuple[Array, Array]:
     return X[:n, :n], X[:n, n:]
 
 
-def _exponential_form(model: PiecewiseAffineSystem, L: Array, dt: float) -> System:
-    f = model.canonical
+@singledispatch
+def _exponential(model: System, method: ExponentialEuler, dt: float) -> System:
+    made = Integrator.discretize(method, model, dt)
+    method.linear_of(model)
+    return made
+
+
+@_exponential.register
+def _(model: RateRNN, method: ExponentialEuler, dt: float) -> System:
+    if method.linear is not None:
+        return _exponential.dispatch(System)(model, method, dt)
+    return model.stepped(-np.expm1(-dt / np.asarray(model.tau)), Discrete(dt))
+
+
+@_exponential.register
+def _(model: PiecewiseAffineSystem, method: ExponentialEuler, dt: float) -> System:
+    f, L = model.canonical, method.linear_of(model)
     X, phi = exponential_and_phi(L, dt)
-    A, common = X + phi @ (f.A - L), {"time": Discrete(dt), "readout": model.readout}
-    if isinstance(model, LinearSystem):
-        return replace(model, A=A, b=phi @ f.h1, E=phi @ f.C1, time=Discrete(dt))
-    return PiecewiseAffineRNN(A, phi @ f.W1, f.W2, phi @ f.h1, f.h2, phi @ f.C1, f.C2, **common)
+    parts = (X + phi @ (f.A - L), phi @ f.W1, f.W2, phi @ f.h1, f.h2, phi @ f.C1, f.C2)
+    return PiecewiseAffineRNN(*parts, time=Discrete(dt), readout=model.readout)
+
+
+@_exponential.register
+def _(model: LinearSystem, method: ExponentialEuler, dt: float) -> System:
+    L = method.linear_of(model)
+    X, phi = exponential_and_phi(L, dt)
+    return replace(model, A=X + phi @ (model.A - L), b=phi @ model.b, E=phi @ model.E, time=Discrete(dt))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -53,31 +55,31 @@ def linearize(model: System, at: Any, *, inputs: Any = None) -> Any:
         )
     states = np.atleast_2d(z)
     driven = np.broadcast_to(s, (len(states), model.num_inputs))
-    systems = (
-        _flows(model, states, driven) if isinstance(model, PiecewiseAffineFlow) else _tangents(model, states, driven)
-    )
+    systems = _tangents(model, states, driven)
     return systems[0] if z.ndim == 1 else tuple(systems)
 
 
+@singledispatch
 def _tangents(model: System, z: Array, s: Array) -> list[LinearSystem]:
     F, J, E = model.apply(z, s), model.jacobian(z, s), model.input_jacobian(z, s)
-    auxiliary = getattr(model, "auxiliary", 0)
     return [
-        LinearSystem(j, f - j @ a - e @ u, e, time=model.time, auxiliary=auxiliary, **_outputs(model, a, u))
+        LinearSystem(j, f - j @ a - e @ u, e, time=model.time, readout=model.readout and model.readout.tangent(a)[0])
         for f, j, e, a, u in zip(F, J, E, z, s, strict=True)
     ]
 
 
-def _outputs(model: System, z: Array, s: Array) -> dict[str, Any]:
-    """The readout and its direct feedthrough, each linear at z and s."""
-    D = getattr(model, "D", None)
+@_tangents.register
+def _(model: LinearSystem, z: Array, s: Array) -> list[LinearSystem]:
+    """Its own; the readout is linear at z and s, with the feedthrough that this gives."""
     if model.readout is None:
-        return {}
-    readout, G = model.readout.tangent(z, None if D is None else D @ s)
-    return {"readout": readout, "D": None if D is None else G @ D}
+        return [model] * len(z)
+    D = model.output[2]
+    tangents = [model.readout.tangent(a, D @ u) for a, u in zip(z, s, strict=True)]
+    return [replace(model, readout=readout, D=None if model.D is None else G @ D) for readout, G in tangents]
 
 
-def _flows(model: PiecewiseAffineFlow, z: Array, s: Array) -> list[LinearSystem]:
+@_tangents.register
+def _(model: PiecewiseAffineFlow, z: Array, s: Array) -> list[LinearSystem]:
     systems = []
     for a, r in zip(z, model.convert(model.pattern(z, s)), strict=True):
         if r.status is RegionStatus.TIME_VARYING:

@@ -7,20 +7,19 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from retime.convert.bilinear import output_of, with_output
-from retime.convert.integrators import Integrator, Interchanges, exponential_factor
-from retime.convert.linear_log import logarithm
+from retime.convert.bilinear import with_output
+from retime.convert.integrators import LinearMethod
+from retime.convert.matrix_log import logarithm
 from retime.core.arrays import Array
 from retime.core.balance import balancing
 from retime.core.errors import CertificateError, ConvergenceError
 from retime.core.exponential import linear_step
-from retime.core.system import System
 from retime.core.time import CONTINUOUS, Discrete, TimeBase
 from retime.models import LinearSystem
 
 
 @dataclass(frozen=True)
-class MatchedPoles(Integrator):
+class MatchedPoles(LinearMethod):
     """Matched poles and zeros of a LinearSystem with one input and one output (`matched`).
 
     z_i = exp(s_i dt) for every pole and every finite zero; of the r zeros at infinity r - 1 become zeros at -1, one stays at infinity.
@@ -31,15 +30,9 @@ class MatchedPoles(Integrator):
     """
 
     order: ClassVar[float] = 1
-    interchanges: ClassVar[Interchanges] = "equilibrium"
+    meaning: ClassVar[str] = "Zeros at infinity are at -1 but for one; the gain at rest is kept."
 
-    def discretize(self, model: System, dt: float) -> System:
-        """The map of one step, with a readout.
-
-        Raises:
-            TypeError: not a LinearSystem. ValueError: more than one input or output, or an offset. ConvergenceError: too many states
-            for double precision.
-        """
+    def _step(self, model: LinearSystem, dt: float) -> LinearSystem:
         given = zeros_poles_gain(model)
         zeros, poles, gain = self.mapped(given.zeros, given.poles, given.gain, dt)
         A = linear_step(dt * given.model.A, np.zeros((len(poles), 0)))[0]
@@ -85,14 +78,6 @@ class MatchedPoles(Integrator):
         at_rest = len(poles[poles == 1]) - len(kept[kept == 1])
         return new, places, _low(zeros, poles, gain, 1.0) / dt**at_rest / _low(new, places, 1.0, 0.0)
 
-    def amplification(self, z: Array) -> Array:
-        """|exp(z)|."""
-        return exponential_factor(z)
-
-    def shifts_state(self, model: System) -> bool:
-        """Always: the input acts on other combinations of the states."""
-        return True
-
 
 class ZerosPolesGain(NamedTuple):
     """A system with one input and one output: gain prod(x - zeros) / prod(x - poles)."""
@@ -108,15 +93,13 @@ class ZerosPolesGain(NamedTuple):
         return len(self.poles)
 
 
-def zeros_poles_gain(model: Any) -> ZerosPolesGain:
+def zeros_poles_gain(model: LinearSystem) -> ZerosPolesGain:
     """Zeros, poles and gain of a linear system with one input and one output.
 
     Raises:
-        TypeError: not a LinearSystem. ValueError: more than one input or output, an offset, or an output that no input reaches.
+        ValueError: more than one input or output, an offset, or an output that no input reaches.
     """
-    if not isinstance(model, LinearSystem):
-        raise TypeError(f"MatchedPoles takes a LinearSystem; {type(model).__name__} is none.")
-    B, offset = output_of(model)
+    B, offset, D = model.output
     if model.num_inputs != 1 or len(B) != 1:
         raise ValueError(
             f"The system has {model.num_inputs} inputs and {len(B)} outputs; poles and zeros are matched for one of each. Use zoh, foh or "
@@ -129,8 +112,7 @@ def zeros_poles_gain(model: Any) -> ZerosPolesGain:
     poles = at_rest_exactly(np.linalg.eigvals(model.A), model.time.neutral)
     x = _away(poles, model.A)
     inner = float((B @ np.linalg.solve(x * np.eye(len(poles)) - model.A, model.E))[0, 0])
-    D = 0.0 if model.D is None else float(model.D[0, 0])
-    D = 0.0 if abs(D) <= 1e-13 * abs(inner) else D  # rounding of a conversion, not a feedthrough
+    D = 0.0 if abs(D[0, 0]) <= 1e-13 * abs(inner) else float(D[0, 0])  # rounding of a conversion, not a feedthrough
     zeros = at_rest_exactly(transmission_zeros(model.A, model.E, B, D), model.time.neutral)
     x = _away(np.concatenate([zeros, poles]), model.A)
     value = (B @ np.linalg.solve(x * np.eye(len(poles)) - model.A, model.E))[0, 0] + D
@@ -196,7 +178,7 @@ def _with_zeros(model: LinearSystem, A: Array, poles: Array, zeros: Array, gain:
 
     E solves B (x_j I - A)^-1 E = response(x_j) - D at n + 1 points around the poles.
     """
-    n, (B, offset) = len(A), output_of(model)
+    n, (B, offset, _) = len(A), model.output
     D = gain if len(zeros) == len(poles) else 0.0
     center = float(np.real(poles.mean()))
     radius = 1.5 * float(np.abs(poles - center).max()) + 0.3 * _away(poles, A)
@@ -220,7 +202,7 @@ def _check_response(found: LinearSystem, poles: Array, zeros: Array, gain: float
     """
     w = np.geomspace(1e-3, 3.0, 24)
     points = 1j * w * _away(poles, found.A) if found.time == CONTINUOUS else np.exp(1j * w)
-    B, E = output_of(found)[0], found.E[:, 0]
+    B, E = found.output[0], found.E[:, 0]
     with np.errstate(all="ignore"):
         got = np.array([(B @ np.linalg.solve(x * np.eye(len(poles)) - found.A, E))[0] + found.D[0, 0] for x in points])
         wanted = gain * _fraction(points, zeros, poles)

@@ -15,10 +15,14 @@ from retime.convert.schur_log import log_by_schur
 from retime.core.arrays import Array
 from retime.core.balance import balancing, reachable
 from retime.core.canonical import AffineRegions
+from retime.core.errors import CertificateError
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
+from retime.core.readout import Readout
 from retime.core.region import RegionFlow
 from retime.core.status import RegionStatus
+from retime.core.time import CONTINUOUS
+from retime.models import LinearSystem, PiecewiseAffineFlow
 
 MEASURED = 5e-13  # what double precision measures above this is measured again exactly
 _CHUNK = 256
@@ -143,3 +147,39 @@ def _interpolated(M: Array, F: Array) -> Candidate:
     n = len(M)
     still = Generator(np.zeros((n, n)), np.eye(n), RegionStatus.TIME_VARYING, -np.inf, np.pi, np.eye(n))
     return Candidate(still, np.zeros_like(F), 0.0, 0.0)
+
+
+NO_FLOW = (
+    "The system has poles at 0 in a Jordan block (a nilpotent part of index > 1, such as a delay of two steps or more): no linear "
+    "differential equation of finite order has it as its samples."
+)
+
+
+def logarithm(model: LinearSystem) -> RegionFlow:
+    """The linear flow of a linear map, its order raised by one auxiliary state per unpaired negative eigenvalue.
+
+    Raises:
+        CertificateError: a nilpotent part of index > 1, or a flow that does not reproduce the map in double precision.
+    """
+    region = sampled_region(model)
+    if region.status is RegionStatus.TIME_VARYING:
+        raise CertificateError(NO_FLOW)
+    if not region.reproduces:
+        PiecewiseAffineFlow(model, MatrixLog()).region(np.zeros(0, dtype=bool))
+    return region
+
+
+def sampled_region(model: LinearSystem, method: MatrixLog | None = None) -> RegionFlow:
+    """What `MatrixLog` finds for the one region of a linear map, whatever its status."""
+    return PiecewiseAffineFlow(model, method or MatrixLog(), throw=False).region(np.zeros(0, dtype=bool))
+
+
+def linear_flow(model: LinearSystem, region: RegionFlow, readout: Readout | None = None) -> LinearSystem:
+    """A region as a LinearSystem with the readout of the map; without one, the map's own states are the outputs of a raised flow."""
+    readout = model.readout if readout is None else readout
+    if readout is None and region.auxiliary:
+        readout = Readout(np.eye(model.num_states))
+    if readout is not None:
+        readout = readout.widened(0, region.auxiliary)
+    auxiliary = model.auxiliary + region.auxiliary
+    return LinearSystem(region.W, region.h, region.E, time=CONTINUOUS, readout=readout, D=model.D, auxiliary=auxiliary)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, singledispatch
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from retime.core.errors import ShapeError
 from retime.core.start import distinct
 from retime.core.states import many_states
 from retime.core.system import System
-from retime.core.time import Continuous
+from retime.core.time import Continuous, Discrete
 from retime.core.tolerances import size_of, sizes_of
 from retime.models import LinearSystem
 
@@ -35,8 +35,11 @@ def flow_over(model: System, z: Array, s: Array, dt: float) -> Reference:
     Of a linear system by eight exponentials of dt/8; else by Dormand-Prince steps, halved until nothing changes; where these do
     not settle (a stiff system) by a stiffly accurate solver at two tolerances. Backend: JAX, Diffrax. Source: kidger2022.
     """
-    if isinstance(model, LinearSystem):
-        return _linear_flow(model, z, s, dt)
+    return _followed(model, z, s, dt)
+
+
+@singledispatch
+def _followed(model: System, z: Array, s: Array, dt: float) -> Reference:
     inner = model.equation
     p = {"inner": inner.parameters, "dt": np.float64(dt)}
     before, change = np.asarray(z), float("inf")
@@ -60,12 +63,13 @@ def flow_over(model: System, z: Array, s: Array, dt: float) -> Reference:
 SETTLED = 1e-9  # a change of the explicit reference below this is taken as its uncertainty
 
 
-def _linear_flow(model: LinearSystem, z: Array, s: Array, dt: float) -> Reference:
+@_followed.register
+def _(model: LinearSystem, z: Array, s: Array, dt: float) -> Reference:
     from scipy.linalg import expm
 
     n, m = model.E.shape
     G = np.zeros((n + m + 1, n + m + 1))
-    G[:n] = dt * np.hstack([model.A, model.E, model.b[:, None]])
+    G[:n] = dt * model.columns
     with np.errstate(all="ignore"):
         part, start = expm(G / 8), np.hstack([z, s, np.ones((len(z), 1))])
         end = start
@@ -129,11 +133,16 @@ class Probe(NamedTuple):
     inputs: Array
     words: str
 
-    def condition(self, name: str, holds: bool, margin: float, detail: str, *, required: bool = True) -> Condition:
-        """What was found on the states; one distinct state, often a fixed point, proves nothing, so that it does not hold."""
+    def condition(
+        self, name: str, margin: float, detail: str, *, holds: bool | None = None, required: bool = True
+    ) -> Condition:
+        """What was found on the states (`holds` None: where the margin is not negative).
+
+        One distinct state, often a fixed point, proves nothing, so that it does not hold.
+        """
         if len(distinct(self.states)) < 2:
             return Condition(name, False, float("nan"), f"not decided by one state: {detail}", required)
-        return Condition(name, bool(holds), margin, detail, required)
+        return Condition(name, bool(margin >= 0 if holds is None else holds), margin, detail, required)
 
 
 def probe(model: System, states: Any, inputs: Any = None) -> Probe:
@@ -148,18 +157,7 @@ def probe(model: System, states: Any, inputs: Any = None) -> Probe:
     if states is None:
         draws = np.random.default_rng(0).normal(size=(16, n + m))
         z, s = np.vstack([np.zeros(n), draws[:, :n]]), np.vstack([np.zeros(m), draws[:, n:]])
-        words = "the origin and 16 standard normal draws"
-        if isinstance(model.time, Continuous):
-            return Probe(z, s, words)
-        visited = np.vstack([_iterated(model, z, s, 5), _iterated(model, z, s, 50)])
-        kept = (np.abs(visited) < 1e100).all(axis=1)
-        if not kept.any():
-            return Probe(z, s, f"{words}, because the map leads away from them without bound")
-        count = len(distinct(visited[kept]))
-        if count < 2:
-            return Probe(z, s, f"{words}, because the map leads all of them to one state")
-        shown = f"{kept.sum()}" if count == kept.sum() else f"{count} distinct of {kept.sum()}"
-        return Probe(visited[kept], np.vstack([s, s])[kept], f"{shown} states 5 and 50 steps after {words}")
+        return _led(model.time, model, Probe(z, s, "the origin and 16 standard normal draws"))
     z = np.atleast_2d(real_array("states", many_states(states)))
     if z.ndim != 2 or z.shape[1] != n:
         raise ShapeError(f"`states` has shape {z.shape}; it must be (k, {n}), states to measure on.")
@@ -167,6 +165,26 @@ def probe(model: System, states: Any, inputs: Any = None) -> Probe:
     if s.shape != (len(z), m):
         raise ShapeError(f"`inputs` has shape {s.shape}; it must be ({len(z)}, {m}), one row per state.")
     return Probe(z, s, _given(z))
+
+
+@singledispatch
+def _led(time: Continuous, model: System, at: Probe) -> Probe:
+    """Draws, or where a map leads them."""
+    return at
+
+
+@_led.register
+def _(time: Discrete, model: System, at: Probe) -> Probe:
+    z, s, words = at
+    visited = np.vstack([_iterated(model, z, s, 5), _iterated(model, z, s, 50)])
+    kept = (np.abs(visited) < 1e100).all(axis=1)
+    if not kept.any():
+        return Probe(z, s, f"{words}, because the map leads away from them without bound")
+    count = len(distinct(visited[kept]))
+    if count < 2:
+        return Probe(z, s, f"{words}, because the map leads all of them to one state")
+    shown = f"{kept.sum()}" if count == kept.sum() else f"{count} distinct of {kept.sum()}"
+    return Probe(visited[kept], np.vstack([s, s])[kept], f"{shown} states 5 and 50 steps after {words}")
 
 
 def _given(z: Array) -> str:

@@ -13,8 +13,6 @@ from retime.convert.tableaux import DORMAND_PRINCE, EULER, RungeKuttaStep
 from retime.core.arrays import Array
 from retime.core.equation import Equation, evaluate
 from retime.core.system import System
-from retime.core.time import Discrete
-from retime.models import DerivedSystem
 
 _ADAMS = {
     1: (1.0,),
@@ -59,7 +57,7 @@ class AdamsBashforth(Integrator):
 
     def discretize(self, model: System, dt: float) -> System:
         """The map of one step; with one step it is Euler's method."""
-        return Euler().discretize(model, dt) if self.steps == 1 else DerivedSystem(model, self, dt, time=Discrete(dt))
+        return Euler().discretize(model, dt) if self.steps == 1 else super().discretize(model, dt)
 
     def equation(self, base: System, dt: float) -> Equation:
         """One step as a right-hand side."""
@@ -74,9 +72,7 @@ class AdamsBashforth(Integrator):
     def start(self, base: System, dt: float, z: Array, s: Array | None) -> Array:
         """(z, F at times -dt, -2 dt, ...)."""
         inner, s = base.equation, np.zeros(base.num_inputs) if s is None else np.asarray(s, dtype=np.float64)
-        back = Equation(
-            RungeKuttaStep(DORMAND_PRINCE, inner.function), {"inner": inner.parameters, "dt": np.float64(-dt)}
-        )
+        back = RungeKuttaStep.of(DORMAND_PRINCE, inner, -dt)
         state, earlier = z, z
         for _ in range(self.memory):
             earlier = evaluate(back, earlier, s)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
 
-from retime.convert.combine import combined
-from retime.convert.embeddings import Embedding
 from retime.convert.holds import Resampled
 from retime.core.arguments import system
 from retime.core.arrays import positive
@@ -17,7 +16,8 @@ from retime.core.equation import Equation
 from retime.core.system import System
 from retime.core.time import Continuous, Discrete
 from retime.models import DerivedSystem, PiecewiseAffineFlow, RegionwiseMap
-from retime.models.piecewise import combined_form
+from retime.models.derived import DerivingMethod
+from retime.models.piecewise import combined, combined_form
 from retime.models.regionwise import OwnRegions
 
 
@@ -42,30 +42,57 @@ def rescale_time(model: System, factor: float) -> System:
     Source: caruso2023, section on rescaling; docs/theory/time.md.
     """
     model, factor = system("rescale_time", model), positive("factor", factor, "dimensionless")
-    if isinstance(model, PiecewiseAffineFlow) and isinstance(model.method, OwnRegions):
+    return _rescaled(model, factor)
+
+
+@singledispatch
+def _rescaled(model: System, factor: float) -> System:
+    return _by_time(model.time, model, factor)
+
+
+@_rescaled.register
+def _(model: PiecewiseAffineFlow, factor: float) -> System:
+    if isinstance(model.method, OwnRegions):
         return replace(model, map=combined_form(model.map, 0.0, 1.0 / factor, Discrete(model.dt * factor)))
-    if isinstance(model, PiecewiseAffineFlow):
-        return replace(model, map=rescale_time(model.map, factor), method=_stretched(model.method, factor))
-    if isinstance(model, RegionwiseMap):
-        return RegionwiseMap(rescale_time(model.flow, factor))  # type: ignore[arg-type]
-    if isinstance(model, DerivedSystem) and isinstance(model.time, Discrete):
-        base, method = rescale_time(model.base, factor), model.method.slowed(factor)
-        return replace(
-            model, base=base, method=method, dt_used=model.dt_used * factor, time=Discrete(model.dt * factor)
-        )
-    if isinstance(model.time, Discrete):
-        return replace(model, time=Discrete(model.time.dt * factor))
-    return combined(model, 0.0, 1.0 / factor, Continuous(), lambda: _stretch(model, factor))
+    return replace(model, map=_rescaled(model.map, factor), method=_stretched(model.method, factor))
 
 
-def _stretch(model: System, factor: float) -> System:
-    if isinstance(model, DerivedSystem) and isinstance(model.method, Stretch):
-        return rescale_time(model.base, model.method.factor * factor)
+@_rescaled.register
+def _(model: RegionwiseMap, factor: float) -> System:
+    return RegionwiseMap(_rescaled(model.flow, factor))  # type: ignore[arg-type]
+
+
+@singledispatch
+def _by_time(time: Discrete, model: System, factor: float) -> System:
+    return replace(_slowed(model, factor), time=Discrete(time.dt * factor))
+
+
+@_by_time.register
+def _(time: Continuous, model: System, factor: float) -> System:
+    return combined(model, 0.0, 1.0 / factor, time, lambda: _stretch(model, factor))
+
+
+@singledispatch
+def _slowed(model: System, factor: float) -> System:
+    """What a map was made of, slower."""
+    return model
+
+
+@_slowed.register
+def _(model: DerivedSystem, factor: float) -> System:
+    base, method = _rescaled(model.base, factor), model.method.slowed(factor)
+    return replace(model, base=base, method=method, dt_used=model.dt_used * factor)
+
+
+def _stretch(model: Any, factor: float) -> System:
+    method = getattr(model, "method", None)
+    if isinstance(method, Stretch):
+        return _rescaled(model.base, method.factor * factor)
     return DerivedSystem(model, Stretch(factor), 1.0, time=Continuous())
 
 
 @dataclass(frozen=True)
-class Stretch(Embedding):
+class Stretch(DerivingMethod):
     """dz/dt = F(z, s) / factor: what `rescale_time` makes of a vector field."""
 
     factor: float

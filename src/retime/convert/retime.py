@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import partial
+from functools import partial, singledispatch
 from typing import Any
 
 from retime.convert.continuous import to_continuous
@@ -69,12 +69,15 @@ def _usual(model: System, method: Any) -> Integrator:
     return RungeKutta(RK4) if isinstance(method, FormalLog) else ZeroOrderHold()
 
 
+@singledispatch
 def _raised(new: System) -> tuple[Condition, ...]:
-    if not isinstance(new, RegionwiseMap):
-        return ()
-    raised = sum(r.auxiliary > 0 for r in new.flow.converted.values())
+    return ()
+
+
+@_raised.register
+def _(new: RegionwiseMap) -> tuple[Condition, ...]:
     detail = "minus the number of raised regions: their auxiliary states begin every new step at 0, those of the flow every old step"
-    return (Condition("no region met was raised", raised == 0, float(-raised), detail, required=False),)
+    return (Condition.of("no region met was raised", -new.flow.num_raised, detail, required=False),)
 
 
 def _certify(model: System, new: System, method: Any, integrator: Integrator, at: Probe) -> Certificate:
@@ -84,9 +87,8 @@ def _certify(model: System, new: System, method: Any, integrator: Integrator, at
     how = f"{method or 'MatrixLog()'!s}, then {integrator!r}"
     if abs(float(ratio) * model.dt / new.dt - 1) > 1e-9 or max(old_steps, new_steps) > MOST_STEPS:
         detail = "not measured: the steps have no common multiple within 1,000 steps"
-        return Certificate(
-            f"dt = {new.dt:.6g} by {how}.", "not measured", (Condition(name, False, float("nan"), detail),)
-        )
+        unknown = Condition.of(name, float("nan"), detail)
+        return Certificate(f"dt = {new.dt:.6g} by {how}.", "not measured", (unknown,))
     wanted, got = at.states, new.start(at.states, at.inputs)
     for _ in range(old_steps):
         wanted = model.apply(wanted, at.inputs)
@@ -96,8 +98,9 @@ def _certify(model: System, new: System, method: Any, integrator: Integrator, at
     span = f"{new_steps} steps of dt = {new.dt:.6g} against {old_steps} of dt = {model.dt:.6g}"
     detail = f"1e-9 minus the largest difference per 1 + |z|, {error:.2e}, on {at.words}"
     claim = f"The map with dt = {new.dt:.6g} by {how}: off by {error:.2e} of the state ({span}, {at.words})."
-    same = at.condition(name, error <= 1e-9, 1e-9 - error, detail, required=False)
-    near = at.condition("the difference is below the size of the state", error < 1, 1 - error, "1 minus the difference")
+    same = at.condition(name, 1e-9 - error, detail, required=False)
+    below = "the difference is below the size of the state"
+    near = at.condition(below, 1 - error, "1 minus the difference", holds=error < 1)
     exact = "Exact at common sample times" if error <= 1e-9 else "An approximation, not exact"
     headline = f"{exact}: both maps differ by {error:.1e} of the state after {span}."
     conditions = (near, same, *_raised(new))

@@ -30,11 +30,14 @@ class Measured(NamedTuple):
     residual: float
     step: ExactStep | None = None
 
+    @property
+    def is_time_varying(self) -> bool:
+        """Whether part of the state is interpolated."""
+        return self.generator.status is RegionStatus.TIME_VARYING
+
     def rank(self, tolerance: float) -> tuple[bool, int, float]:
         """Good residuals first, then few auxiliary states. What is interpolated has no residual: there it is what was read as zero."""
-        miss = self.residual
-        if self.generator.status is RegionStatus.TIME_VARYING:
-            miss = max(miss, self.generator.dropped)
+        miss = max(self.residual, self.generator.dropped) if self.is_time_varying else self.residual
         return miss > 5 * tolerance * many(len(self.generator.target)), len(self.generator.L), miss
 
 
@@ -58,14 +61,11 @@ def log_by_schur(
 def _smaller(M: Array, tried: list[Measured], best: Measured, weights: Array) -> Measured | None:
     """One with fewer states than the best that double precision only seems to measure as worse."""
     size = len(best.generator.L)
-    for x in sorted(
-        (x for x in tried if len(x.generator.L) < size and x.residual <= _SEEMING), key=lambda x: x.residual
-    ):
-        step = exact_step(x.generator)
-        if step is not None and x.generator.status is not RegionStatus.TIME_VARYING:
-            exact = _improved(Measured(x.generator, residual_of_map(step, x.generator, M, weights), step), M, weights)
-            if exact.residual <= STRICT * many(len(weights)):
-                return exact
+    seeming = [x for x in tried if len(x.generator.L) < size and x.residual <= _SEEMING and not x.is_time_varying]
+    for x in sorted(seeming, key=lambda x: x.residual):
+        exact = _exactly(x, M, weights)
+        if exact.step is not None and exact.residual <= STRICT * many(len(weights)):
+            return exact
     return None
 
 
@@ -74,22 +74,22 @@ def _exactly_measured(M: Array, tried: list[Measured], weights: Array, tolerance
     near = sorted((x for x in tried if np.isfinite(x.residual)), key=lambda x: (len(x.generator.L), x.residual))
     found: list[Measured] = []
     for x in [x for x in near if x.residual <= _NEAR] or sorted(near, key=lambda x: x.residual)[:1]:
-        step = exact_step(x.generator)
-        if step is not None:
-            x = _improved(Measured(x.generator, residual_of_map(step, x.generator, M, weights), step), M, weights)
+        x = _exactly(x, M, weights)
         found.append(x)
-        L, is_linear = x.generator.L, x.generator.status is not RegionStatus.TIME_VARYING
-        if is_linear and x.residual <= min(8 * step_rounding(L, np.zeros((len(L), 0)), len(weights)), LOOSE):
+        L = x.generator.L
+        if not x.is_time_varying and x.residual <= min(
+            8 * step_rounding(L, np.zeros((len(L), 0)), len(weights)), LOOSE
+        ):
             return x
-    return min(
-        found,
-        key=lambda x: (x.generator.status is RegionStatus.TIME_VARYING and x.rank(tolerance)[0], x.rank(tolerance)),
-        default=None,
-    )
+    return min(found, key=lambda x: (x.is_time_varying and x.rank(tolerance)[0], x.rank(tolerance)), default=None)
 
 
-def _improved(x: Measured, M: Array, weights: Array) -> Measured:
-    """By Newton steps on exp(L) = target with the error measured exactly, as long as they help."""
+def _exactly(x: Measured, M: Array, weights: Array) -> Measured:
+    """Measured exactly, where that can be done, and improved by Newton steps on exp(L) = target as long as they help."""
+    step = exact_step(x.generator)
+    if step is None:
+        return x
+    x = Measured(x.generator, residual_of_map(step, x.generator, M, weights), step)
     for _ in range(3):
         step = x.step
         change = None if step is None else newton_step(x.generator.L, step.error_of_map(x.generator.target))

@@ -95,10 +95,8 @@ def max_stable_dt(model: System, method: Integrator | str, *, at: Any, inputs: A
 
     Source: hairer1996, section IV.2.
     """
-    wanted = "a system in continuous time"
-    model, method = system("max_stable_dt", model, wanted=wanted), integrator(method)
-    if not isinstance(model.time, Continuous):
-        raise TypeError(f"`model` is {model!r}; max_stable_dt takes {wanted}.")
+    model = system("max_stable_dt", model, wanted="a system in continuous time", time=Continuous)
+    method = integrator(method)
     at = vector("at", one_state(at), model.num_states, " one entry per state")
     J = model.jacobian(at, model._input(None if inputs is None else vector("inputs", inputs), "inputs"))
     if isinstance(method, ExponentialEuler):

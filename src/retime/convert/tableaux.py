@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from retime.core.arrays import Array, real_array
+from retime.core.equation import Equation
 from retime.core.errors import ShapeError
 
 
@@ -141,6 +142,11 @@ class RungeKuttaStep:
     tableau: Tableau
     inner: Callable[[Any, Any, Any, Any], Any]
     stage: int | None = None
+
+    @classmethod
+    def of(cls, tableau: Tableau, field: Equation, dt: float, stage: int | None = None) -> Equation:
+        """One step dt of a field, or the state of one of its stages."""
+        return Equation(cls(tableau, field.function, stage), {"inner": field.parameters, "dt": np.float64(dt)})
 
     def __call__(self, xp: Any, p: Any, z: Any, s: Any) -> Any:
         """z_{k+1}, or the state of one stage; NaN where an implicit stage has no solution that Newton's method finds."""

@@ -48,8 +48,10 @@ def activation(f: Any, size: int) -> Activation:
         ValueError: an unknown name. TypeError: neither a name nor a function. ShapeError: not elementwise.
     """
     if callable(f):
-        if isinstance(f, np.ufunc):
-            f = _as_traceable(f)
+        if isinstance(f, np.ufunc):  # the function of jax.numpy with the same name, where there is one
+            import jax.numpy as jnp
+
+            f = getattr(jnp, f.__name__, f)
         return Activation(UserFunction(f, (size,), (size,), "activation"))
     if not isinstance(f, str):
         raise TypeError(f"`activation` is {f!r}; it must be a name ({', '.join(ACTIVATIONS)}) or a function.")
@@ -59,10 +61,3 @@ def activation(f: Any, size: int) -> Activation:
             f"`activation` is {f!r}; it must be one of {', '.join(ACTIVATIONS)}, or a function of an array (jax.numpy or NumPy)."
         )
     return Activation(name)
-
-
-def _as_traceable(f: np.ufunc) -> Any:
-    """The function of jax.numpy with the same name as a NumPy one, where there is one."""
-    import jax.numpy as jnp
-
-    return getattr(jnp, f.__name__, f)

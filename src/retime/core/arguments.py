@@ -16,18 +16,28 @@ from retime.core.states import box_around, many_states
 from retime.core.system import System, initial_states
 
 
-def system(verb: str, value: Any, name: str = "model", wanted: str = "a retime model or a converted flow") -> Any:
+def system(
+    verb: str,
+    value: Any,
+    name: str = "model",
+    wanted: str = "a retime model or a converted flow",
+    time: type = object,
+    instead: str = "",
+) -> Any:
     """The model that an argument is, or that a `Conversion` holds.
 
     Args:
-        verb: which asks, for the message. value: what came. name: of the argument. wanted: what the verb takes, in words.
+        verb: which asks, for the message. value: what came. name: of the argument. wanted: what the verb takes, in words. time: its time
+            base. instead: what to do with a model of another time base.
 
     Raises:
-        TypeError: no model.
+        TypeError: no model, or one of another time base.
     """
     model = value.model if isinstance(value, Conversion) else value
     if not isinstance(model, System):
         raise TypeError(f"`{name}` is {type(model).__name__}; {verb} takes {wanted}.")
+    if not isinstance(model.time, time):
+        raise TypeError(f"`{name}` is {model!r}; {verb} takes {wanted}.{instead and ' ' + instead}")
     return model
 
 

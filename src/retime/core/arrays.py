@@ -16,26 +16,9 @@ _CURE = {
     "inputs": ": fill or drop the missing rows",
     "values": ": fill or drop the missing rows",
 } | dict.fromkeys(
-    [
-        "A",
-        "W",
-        "W1",
-        "W2",
-        "h",
-        "h1",
-        "h2",
-        "C",
-        "b",
-        "E",
-        "W_rec",
-        "W_in",
-        "slopes",
-        "thresholds",
-        "readout B",
-        "readout b",
-    ],
+    ["A", "W", "W1", "W2", "h", "h1", "h2", "C", "b", "E", "W_rec", "W_in", "slopes", "thresholds", "readout B", "readout b"],
     " (if it is a trained weight, training has diverged: load an earlier checkpoint)",
-)
+)  # fmt: skip
 
 
 def real_array(name: str, value: Any) -> Array:

@@ -28,6 +28,11 @@ class Condition(Result):
     detail: str = ""
     required: bool = True
 
+    @classmethod
+    def of(cls, name: str, margin: float, detail: str = "", *, required: bool = True) -> Condition:
+        """A condition that holds where its margin is not negative."""
+        return cls(name, bool(margin >= 0), float(margin), detail, required)
+
 
 @dataclass(frozen=True)
 class Certificate(Result):

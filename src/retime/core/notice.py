@@ -7,8 +7,6 @@ import os
 import sys
 from typing import Any
 
-__all__ = ["notify"]
-
 _log = logging.getLogger("retime")
 _said: set[tuple[Any, ...]] = set()
 
@@ -30,7 +28,7 @@ def notify(message: str, about: Any = None, *, once: bool = True) -> None:
     if _log.hasHandlers():
         _log.warning(message)
     else:
-        print(message, file=sys.stdout if _is_notebook() else sys.stderr)
+        print(message, file=sys.stdout if is_notebook() else sys.stderr)
 
 
 def _state_of(about: Any) -> tuple[Any, ...]:
@@ -42,7 +40,7 @@ def _state_of(about: Any) -> tuple[Any, ...]:
     return () if found is None else (os.path.abspath(about), found.st_mtime_ns)
 
 
-def _is_notebook() -> bool:
+def is_notebook() -> bool:
     """Whether a Jupyter kernel runs this process: IPython is there already, and its shell belongs to a kernel."""
     get = getattr(sys.modules.get("IPython"), "get_ipython", None)
     return getattr(get() if get is not None else None, "kernel", None) is not None

@@ -6,7 +6,9 @@ import html
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+from retime.core.notice import is_notebook
 
 FIRST_LINE, NEXT_LINE = 10.0, 30.0  # seconds of work before the first line where no bar can be drawn, and between lines
 _Advance = Callable[..., None]
@@ -19,15 +21,10 @@ def progress(label: str, total: int) -> AbstractContextManager[_Advance]:
     first 10 seconds, then one line, and one every 30 seconds.
     """
     if total < 2:
-        return _silent()
+        return nullcontext(lambda count, note="": None)
     if sys.stderr is not None and sys.stderr.isatty():
         return _in_terminal(label, total)
-    return _in_notebook(label, total) if _is_notebook() else _in_lines(label, total)
-
-
-@contextmanager
-def _silent() -> Iterator[_Advance]:
-    yield lambda count, note="": None
+    return _in_notebook(label, total) if is_notebook() else _in_lines(label, total)
 
 
 @contextmanager
@@ -42,13 +39,6 @@ def _in_terminal(label: str, total: int) -> Iterator[_Advance]:
             bar.update(task, advance=count, description=f"{label} {note}".rstrip())
 
         yield advance
-
-
-def _is_notebook() -> bool:
-    """Whether a Jupyter kernel runs this process: it shows what IPython displays."""
-    shell = sys.modules.get("IPython")
-    running = None if shell is None else shell.get_ipython()
-    return running is not None and getattr(running, "kernel", None) is not None
 
 
 @contextmanager

@@ -126,7 +126,10 @@ class Readout:
         return hash((self.B.shape, self.activation, self.rate))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _made, ({f.name: getattr(self, f.name) for f in fields(self)},)
+        return made, (
+            Readout,
+            {f.name: getattr(self, f.name) for f in fields(self)},
+        )
 
     def __repr__(self) -> str:
         z = "z" if self.threshold is None else "z - threshold"
@@ -169,5 +172,6 @@ def _checked(name: str, value: Any, known: dict[str, Any]) -> str:
     return found
 
 
-def _made(parameters: dict[str, Any]) -> Readout:
-    return Readout(**parameters)
+def made(cls: Any, parameters: dict[str, Any]) -> Any:
+    """An object made anew from its parameters, as copies and pickles are."""
+    return cls(**parameters)

@@ -122,7 +122,7 @@ class RegionFlow(Result):
         rounding; False where that cannot be decided. Otherwise frequencies above the Nyquist rate pi/dt fit the same
         samples: that is a statement about the data.
         """
-        from retime.core.jordan import is_unique_logarithm
+        from retime.core.frechet import is_unique_logarithm
 
         if self.status is not RegionStatus.PRINCIPAL:
             return False

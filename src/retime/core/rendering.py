@@ -89,6 +89,8 @@ def plain(value: Any) -> Any:
         return [plain(v) for v in value]
     if isinstance(value, np.generic):
         return plain(value.item())
+    if isinstance(value, str):  # a status, too
+        return str(value)
     if isinstance(value, complex):
         return plain([value.real, value.imag])
     if isinstance(value, float) and not np.isfinite(value):
@@ -114,15 +116,18 @@ def dataframe(records: Sequence[dict[str, Any]]) -> Any:
     return pandas.DataFrame(list(records))
 
 
-def write_csv(records: Sequence[dict[str, Any]], path: str | Path, columns: Sequence[str] = ()) -> Path:
+def write_csv(records: Sequence[dict[str, Any]], path: Any, columns: Sequence[str] = ()) -> Any:
     """Flat dictionaries as a table of comma-separated values with a header, written whole or not at all.
 
     Args:
-        records: one per row. path: the file. columns: the header, for a table that may have no rows; else that of the first record.
+        records: one per row. path: the file, or a stream that is open for text. columns: the header, for a table that may have no rows;
+            else that of the first record.
     """
-    names = list(columns or (records[0] if records else ()))
-    with replace_atomically(Path(path)) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, names)
+    if hasattr(path, "write"):
+        table = csv.DictWriter(path, list(columns or (records[0] if records else ())), lineterminator="\n")
         table.writeheader()
         table.writerows(records)
+        return path
+    with replace_atomically(Path(path)) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        write_csv(records, file, columns)
     return Path(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import fields
 from html import escape
@@ -9,6 +10,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
+from retime.core.arrays import Array
+from retime.core.files import replace_atomically
 from retime.core.rendering import dataframe, html_table, plain, text_table, write_csv
 
 
@@ -58,13 +63,35 @@ class Result:
         """
         return dataframe(self.records())
 
-    def to_csv(self, path: str | Path) -> Path:
-        """The `records` as comma-separated values with a header; the file is written whole or not at all.
+    def to_csv(self, path: Any) -> Any:
+        """The `records` as comma-separated values with a header, into a file, written whole or not at all, or an open stream of text.
 
         Raises:
             TypeError: the result is no table. OSError: the folder does not exist or cannot be written.
         """
         return write_csv(self.records(), path, self._columns())
+
+    def save(self, path: str | Path) -> Path:
+        """Write the numbers to a file, whole or not at all: `.json` holds `to_dict`, `.csv` the `records`, `.npz` the arrays.
+
+        Raises:
+            ValueError: another suffix. TypeError: `.csv` of a result that is no table. OSError: the folder cannot be written.
+        """
+        path = Path(path)
+        if path.suffix not in (".json", ".csv", ".npz"):
+            raise ValueError(f"`path` is {str(path)!r}; a {type(self).__name__} is written as .json, .csv or .npz.")
+        if path.suffix == ".csv":
+            return self.to_csv(path)
+        with replace_atomically(path) as temporary, temporary.open("wb") as file:
+            if path.suffix == ".npz":
+                np.savez(file, allow_pickle=False, **self._arrays())
+            else:
+                file.write(json.dumps(self.to_dict(), allow_nan=False).encode())
+        return path
+
+    def _arrays(self) -> dict[str, Array]:
+        """What `.npz` holds: the arrays of the data, and its strings."""
+        return {k: np.asarray(x) for k, x in self._data().items() if isinstance(x, (np.ndarray, str))}
 
     def _columns(self) -> Sequence[str]:
         """The header of `records`, for results that may have no rows."""

@@ -18,13 +18,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from retime.core.arrays import Array, real_array, refuse_masked
-from retime.core.canonical import PiecewiseAffineForm
+from retime.core.canonical import MOST_BOUNDARIES, PiecewiseAffineForm, SwitchedForm, every_pattern
 from retime.core.equation import Equation, evaluate, jacobians
 from retime.core.errors import ShapeError
 from retime.core.reachability import Box
-from retime.core.readout import as_readout
+from retime.core.readout import as_readout, made
 from retime.core.states import one_state
-from retime.core.switched import MOST_BOUNDARIES, SwitchedForm, every_pattern
 from retime.core.time import Continuous, Discrete, TimeBase, time_base
 from retime.core.tolerances import size_of
 
@@ -168,7 +167,7 @@ class System(ABC):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies and pickles are made anew from the parameters, checked and read-only again."""
-        return _made, (type(self), {f.name: getattr(self, f.name) for f in fields(self) if f.init})
+        return made, (type(self), {f.name: getattr(self, f.name) for f in fields(self) if f.init})
 
     def __hash__(self) -> int:
         return hash((type(self).__name__, self.num_states, self.num_inputs, self.time))
@@ -189,19 +188,19 @@ class System(ABC):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PiecewiseAffineSystem(System):
-    """Capability: a canonical form `z' = A z + W1 relu(W2 z + C2 s + h2) + C1 s + h1`.
+class RegionSystem(System):
+    """Affine in each region between boundaries: sizes, patterns, `step` or `field` and derivatives follow from its form."""
 
-    Implement `_canonical`; `step` or `field`, patterns and regions follow.
-    """
+    boundary: ClassVar[str] = "boundaries"
+    """What its bits belong to."""
 
     @abstractmethod
     def _canonical(self) -> PiecewiseAffineForm:
-        """The family's canonical form."""
+        """The form: boundaries, and what the system is in each region."""
 
     @cached_property
     def canonical(self) -> PiecewiseAffineForm:
-        """The canonical form that every algorithm works on."""
+        """The form that every algorithm works on."""
         return self._canonical()
 
     @property
@@ -216,19 +215,8 @@ class PiecewiseAffineSystem(System):
 
     @property
     def num_units(self) -> int:
-        """q, the number of ReLU units (bits of a pattern)."""
+        """q, the number of bits of a pattern: of ReLU units, or of other boundaries."""
         return self.canonical.num_units
-
-    @property
-    def linear_part(self) -> Array | None:
-        """A of the canonical form `(n, n)`."""
-        return self.canonical.A
-
-    @cached_property
-    def equation(self) -> Equation:
-        """The canonical form as a pure function for JAX."""
-        f = self.canonical
-        return Equation(_canonical_function, {k: getattr(f, k) for k in ("A", "W1", "W2", "h1", "h2", "C1", "C2")})
 
     def pattern(self, z: Array, s: Array | None = None) -> Array:
         """Bits `(..., q)`: which units are on at states `(..., n)`."""
@@ -247,11 +235,32 @@ class PiecewiseAffineSystem(System):
         return self.canonical.input_jacobian(*_unmasked(z, s))
 
     def _details(self) -> list[str]:
-        return [f"{self.num_units} ReLU units"]
+        return [f"{self.num_units} {self.boundary}"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SwitchedSystem(System):
+class PiecewiseAffineSystem(RegionSystem):
+    """Capability: a canonical form `z' = A z + W1 relu(W2 z + C2 s + h2) + C1 s + h1`.
+
+    Implement `_canonical`; `step` or `field`, patterns and regions follow.
+    """
+
+    boundary: ClassVar[str] = "ReLU units"
+
+    @property
+    def linear_part(self) -> Array | None:
+        """A of the canonical form `(n, n)`."""
+        return self.canonical.A
+
+    @cached_property
+    def equation(self) -> Equation:
+        """The canonical form as a pure function for JAX."""
+        f = self.canonical
+        return Equation(_canonical_function, {k: getattr(f, k) for k in ("A", "W1", "W2", "h1", "h2", "C1", "C2")})
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SwitchedSystem(RegionSystem):
     """Capability: affine in each region, where neighbors need not join: `z' = M_d z + c_d + E_d s`, d the bits (W2 z + C2 s + h2) > 0.
 
     Implement `_boundaries` and `_region`; `step` or `field`, patterns and Jacobians follow. As a flow it switches where the state
@@ -266,26 +275,9 @@ class SwitchedSystem(System):
     def _region(self, pattern: Array) -> tuple[Array, Array, Array]:
         """M `(n, n)`, c `(n,)` and E `(n, m)` of the region with bits `(q,)`."""
 
-    @cached_property
-    def canonical(self) -> SwitchedForm:
-        """The boundaries, and the regions between them."""
+    def _canonical(self) -> PiecewiseAffineForm:
         W2, h2, C2 = (np.array(x, dtype=np.float64) for x in self._boundaries())
         return SwitchedForm.of(W2, h2, C2, self._region)
-
-    @property
-    def num_states(self) -> int:
-        """n, the length of the state z."""
-        return self.canonical.num_states
-
-    @property
-    def num_inputs(self) -> int:
-        """m, the length of the input s."""
-        return self.canonical.num_inputs
-
-    @property
-    def num_units(self) -> int:
-        """q, the number of bits of a pattern."""
-        return self.canonical.num_units
 
     @cached_property
     def equation(self) -> Equation:
@@ -301,27 +293,6 @@ class SwitchedSystem(System):
             )
         regions = f.regions(every_pattern(f.num_units))
         return Equation(_switched_function, {"W2": f.W2, "C2": f.C2, "h2": f.h2, **regions._asdict()})
-
-    def pattern(self, z: Array, s: Array | None = None) -> Array:
-        """Bits `(..., q)` at states `(..., n)`."""
-        return self.canonical.pattern(*_unmasked(z, s))
-
-    def apply(self, z: Array, s: Array | None = None) -> Array:
-        """F(z, s), which is z_{k+1} or dz/dt, for states `(..., n)` and inputs `(..., m)` (None: zero)."""
-        z, s = self._states(z), self._input(s)
-        M, c, E = self.canonical.regions_at(z, s)
-        return np.einsum("...ij,...j->...i", M, z) + c + np.einsum("...ij,...j->...i", E, s)
-
-    def jacobian(self, z: Array, s: Array | None = None) -> Array:
-        """The matrices M `(..., n, n)` of the regions of states `(..., n)`."""
-        return self.canonical.regions_at(self._states(z), self._input(s)).M
-
-    def input_jacobian(self, z: Array, s: Array | None = None) -> Array:
-        """The matrices E `(..., n, m)` of the regions of states `(..., n)`."""
-        return self.canonical.regions_at(self._states(z), self._input(s)).E
-
-    def _details(self) -> list[str]:
-        return [f"{self.num_units} boundaries"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -358,10 +329,6 @@ def _unmasked(z: Any, s: Any) -> tuple[Any, Any]:
     refuse_masked("z", z)
     refuse_masked("s", s)
     return z, s
-
-
-def _made(cls: Any, parameters: dict[str, Any]) -> Any:
-    return cls(**parameters)
 
 
 def _last_axis(name: str, value: Any, length: int, meaning: str) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from retime.core.arrays import Array, positive
 
+SMALLEST = 2.0**-53  # what a multiplier 0 is replaced by when it becomes a rate
 NEUTRAL = 1e-12  # distance from the unit circle within which a multiplier neither grows nor decays
 
 
@@ -25,6 +27,12 @@ class Discrete:
     """What is 0 at rest, in symbols."""
     name: ClassVar[str] = "discrete"
     """The kind of time, in a word."""
+    rest: ClassVar[str] = "fixed point"
+    """What a state at rest is called."""
+    has_flips: ClassVar[bool] = True
+    """Whether an eigenvalue can turn its direction over: a multiplier near -1."""
+    turning: ClassVar[str] = "Neimark-Sacker"
+    """The bifurcation at which a complex pair begins to grow."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dt", positive("dt", self.dt))
@@ -65,8 +73,28 @@ class Discrete:
         return G + np.eye(G.shape[-1])
 
     def scale(self, rate: Any) -> Any:
-        """The size of a motion beside a state of size 1; `rate` is that of a flow."""
+        """The size of a motion beside a state of size 1; `rate` is that of a flow, or what measures it."""
         return 1.0
+
+    def pair(self, w: complex) -> str:
+        """A complex pair on the unit circle in words."""
+        return f"multipliers exp(+-{abs(np.angle(w)):.6g} i)"
+
+    def rates(self, w: Array) -> Array:
+        """The rates, principal, of a flow with these multipliers; a multiplier 0 counts as 2^-53."""
+        return np.log(np.where(w == 0, SMALLEST, w)) / self.dt
+
+    def of_rates(self, rates: Array) -> Array:
+        """The multipliers of a step of a flow with these rates."""
+        return np.exp(rates * self.dt)
+
+    def wrapped(self, F: Array, wrap: Callable[[Array], Array]) -> Array:
+        """The right-hand side, or a motion, with angles wrapped: a step may take them around."""
+        return wrap(F)
+
+    def advanced(self, right: Callable[[Array], Array], z: Array, h: Any) -> Array:
+        """States a little later: a step on."""
+        return right(z)
 
 
 @dataclass(frozen=True)
@@ -81,6 +109,12 @@ class Continuous:
     """What is 0 at rest, in symbols."""
     name: ClassVar[str] = "continuous"
     """The kind of time, in a word."""
+    rest: ClassVar[str] = "point of rest"
+    """What a state at rest is called."""
+    has_flips: ClassVar[bool] = False
+    """Whether an eigenvalue can turn its direction over."""
+    turning: ClassVar[str] = "Hopf"
+    """The bifurcation at which a complex pair begins to grow."""
 
     @property
     def step(self) -> float | None:
@@ -118,7 +152,28 @@ class Continuous:
 
     def scale(self, rate: Any) -> Any:
         """The size of a motion beside a state of size 1: the rate."""
-        return rate
+        return rate() if callable(rate) else rate
+
+    def pair(self, w: complex) -> str:
+        """A complex pair on the imaginary axis in words."""
+        return f"rates +-{abs(w.imag):.6g} i"
+
+    def rates(self, w: Array) -> Array:
+        """The eigenvalues, which are rates."""
+        return w
+
+    def of_rates(self, rates: Array) -> Array:
+        """The rates, which are eigenvalues."""
+        return rates
+
+    def wrapped(self, F: Array, wrap: Callable[[Array], Array]) -> Array:
+        """The field as it is: a velocity is no angle."""
+        return F
+
+    def advanced(self, right: Callable[[Array], Array], z: Array, h: Any) -> Array:
+        """States a little later: after a step h of Heun's method."""
+        f = right(z)
+        return z + h / 2 * (f + right(z + h * f))
 
 
 CONTINUOUS = Continuous()

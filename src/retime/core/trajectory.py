@@ -106,19 +106,19 @@ class Trajectory(Result):
                 rows.append({"time": t, **member, **numbered("z", z), **numbered("x", x)})
         return rows
 
+    def _arrays(self) -> dict[str, Array]:
+        """Also the switches; of a batch those of member k as `switch_times.k`."""
+        found = {"status": np.array(str(self.status)), "message": np.array(self.message)}
+        for name in ("times", "states", "outputs", "patterns", "switch_times", "switch_units", "sliding"):
+            value = getattr(self, name)
+            members = {f"{name}.{k}": x for k, x in enumerate(value)} if isinstance(value, tuple) else {name: value}
+            found |= {} if value is None else members
+        return found
+
     def _data(self) -> dict[str, Any]:
-        return {
-            "times": self.times,
-            "states": self.states,
-            "outputs": self.outputs,
-            "patterns": np.asarray(self.patterns).astype(int),
-            "switch_times": self.switch_times,
-            "switch_units": self.switch_units,
-            "status": str(self.status),
-            "status_time": self.status_time,
-            "message": self.message,
-            "tolerance": self.tolerance,
-        }
+        names = ("times", "states", "outputs", "switch_times", "switch_units", "status_time", "message", "tolerance")
+        patterns = np.asarray(self.patterns).astype(int)
+        return {name: getattr(self, name) for name in names} | {"patterns": patterns, "status": str(self.status)}
 
     def _title(self) -> str:
         shape = " x ".join(map(str, self.states.shape[1:]))

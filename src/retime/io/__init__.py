@@ -15,15 +15,14 @@ from retime.core.errors import ModelFileError
 from retime.core.notice import notify
 from retime.io.arrays import FileArrays
 from retime.io.check import agrees, check_of, other_readings
-from retime.io.control import from_control, to_control
 from retime.io.export import KerasNetwork, KerasWeights, TorchWeights, to_keras, to_torch
 from retime.io.families import recognize, start_of
 from retime.io.formats import read_arrays
-from retime.io.named import ALIASES, INITIAL_STATES, Recognition
+from retime.io.linear_forms import from_control, to_control
+from retime.io.named import ALIASES, INITIAL_STATES, Recognition, leaf
 from retime.io.native import HEADER, save, unpack, with_dt
 from retime.io.objects import arrays_of
-from retime.io.renaming import renamed
-from retime.io.selection import under, without_rates
+from retime.io.selection import renamed, under, without_rates
 
 
 def load(
@@ -163,22 +162,18 @@ def initial_states_of(file: FileArrays, num_states: int | None = None) -> Array:
         return own[None]
     for name in INITIAL_STATES:
         for key, cells in file.cells.items():
-            if _leaf(key) == name:
+            if leaf(key) == name:
                 return np.array([np.asarray(c, dtype=np.float64).reshape(-1) for c in cells])
         for key, array in file.arrays.items():
-            if _leaf(key) == name and array.size:
+            if leaf(key) == name and array.size:
                 return _rows(file, key, np.asarray(array, dtype=np.float64), n)
     return np.zeros((0, 0))
 
 
-def _leaf(name: str) -> str:
-    return name.replace("/", ".").rpartition(".")[2]
-
-
 def _length_of_state(file: FileArrays) -> int | None:
     """n by the arrays, before a model is made of them; None where they do not say."""
-    sizes = [x.size for name, x in file.arrays.items() if _leaf(name) in ("h", "h1") and x.size]
-    square = [len(x) for name, x in file.arrays.items() if _leaf(name) in ("A", "W_rec") and x.ndim == 2]
+    sizes = [x.size for name, x in file.arrays.items() if leaf(name) in ("h", "h1") and x.size]
+    square = [len(x) for name, x in file.arrays.items() if leaf(name) in ("A", "W_rec") and x.ndim == 2]
     return next(iter([*sizes, *square]), None)
 
 

@@ -15,8 +15,6 @@ import numpy as np
 
 from retime.core.errors import ModelFileError
 
-__all__ = ["FileArrays", "KerasLayer", "OnnxGraph", "OnnxNode"]
-
 MAX_OBJECTS = 100_000
 """Objects visited in one file: far above any model, far below what a file of crossing references can ask for."""
 
@@ -25,6 +23,9 @@ MAX_EXPANSION = 1100
 
 FREE_BYTES = 2**26
 """Bytes that even the smallest file may expand to."""
+
+NO_FILE = 2**40
+"""Bytes of an object in memory, which has its size already: no limit."""
 
 NOT_READ = "not read: "
 """How the note on an entry that was left out begins."""

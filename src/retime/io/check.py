@@ -16,7 +16,8 @@ from retime.core.time import Continuous
 from retime.io.objects import as_numbers
 from retime.io.recurrent import num_outputs, reorder_gates
 
-__all__ = ["TOLERANCE", "agrees", "check_of", "other_readings"]
+Reading = tuple[str, Callable[[], System]]
+"""Another model of the same arrays: the words for `load`, and what makes it."""
 
 TOLERANCE = 1e-4
 """Largest difference that counts as agreement, relative to the largest output: float32 and some hundred steps."""
@@ -135,7 +136,7 @@ def agrees(
     checks: Sequence[Check],
     model: System,
     name: str,
-    others: Sequence[tuple[str, Callable[[], System]]],
+    others: Sequence[Reading],
     known: str = "",
 ) -> tuple[str, bool]:
     """A note on the agreement, and whether every other reading of the arrays that was tried is excluded by it.
@@ -172,9 +173,7 @@ def agrees(
     )
 
 
-def _agreement(
-    check: Check, others: Sequence[tuple[str, Callable[[], System]]], error: float, limit: float
-) -> tuple[str, bool]:
+def _agreement(check: Check, others: Sequence[Reading], error: float, limit: float) -> tuple[str, bool]:
     found = _fitting(check, others, limit)
     note = f"It gives the outputs of `check` to {error:.1e} (outputs up to {check.scale:.2g})."
     if found:
@@ -182,7 +181,7 @@ def _agreement(
     return note, not found
 
 
-def _fitting(check: Check, others: Sequence[tuple[str, Callable[[], System]]], limit: float) -> list[tuple[str, float]]:
+def _fitting(check: Check, others: Sequence[Reading], limit: float) -> list[tuple[str, float]]:
     """Those of the readings that agree, with their errors."""
     found = []
     for words, make in others:
@@ -231,9 +230,9 @@ _GATE_ORDERS = {
 }
 
 
-def _variants(model: Any) -> list[tuple[str, Callable[[], System]]]:
+def _variants(model: Any) -> list[Reading]:
     """The model with weights transposed, gates in another order, or another place of the reset gate."""
-    found: list[tuple[str, Callable[[], System]]] = []
+    found: list[Reading] = []
     for name in ("W_rec", "W_in", "W", "A"):
         array = getattr(model, name, None)
         if not isinstance(array, np.ndarray) or array.ndim != 2 or array.shape[1] == 0 or len(array) % array.shape[1]:
@@ -246,11 +245,12 @@ def _variants(model: Any) -> list[tuple[str, Callable[[], System]]]:
         )
     if model.family in _GATE_ORDERS:
         order, words = _GATE_ORDERS[model.family]
-        found.append((words, lambda: _reordered(model, order)))
+        new = {k: reorder_gates(getattr(model, k), order) for k in ("W_rec", "W_in", "b_rec", "b_in")}
+        found.append((words, lambda: replace(model, **new)))
     return found
 
 
-def _variants_of(others: Sequence[tuple[str, Callable[[], System]]]) -> list[tuple[str, Callable[[], System]]]:
+def _variants_of(others: Sequence[Reading]) -> list[Reading]:
     """The same of other readings; those that cannot be made have none."""
     found = []
     for words, make in others:
@@ -263,7 +263,3 @@ def _transposed(array: Array) -> Array:
     """Each block of a matrix of stacked square blocks transposed."""
     n = array.shape[1]
     return np.concatenate([block.T for block in np.split(array, len(array) // n)])
-
-
-def _reordered(model: Any, order: tuple[int, ...]) -> System:
-    return replace(model, **{k: reorder_gates(getattr(model, k), order) for k in ("W_rec", "W_in", "b_rec", "b_in")})

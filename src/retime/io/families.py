@@ -16,13 +16,12 @@ from retime.core.time import Continuous, Discrete, TimeBase
 from retime.io.arrays import FileArrays
 from retime.io.folding import folded
 from retime.io.keras_layers import read_layers
-from retime.io.named import ALIASES, Named, Recognition, held, own_readout, size
+from retime.io.named import ALIASES, Named, Recognition, held, leaf, own_readout, size
 from retime.io.onnx_graph import read_graph
 from retime.io.published import LEAKY, published
 from retime.io.recurrent import num_outputs
 from retime.io.state_dict import (
     RECURRENT_FAMILIES,
-    has_recurrent_weights,
     is_recurrent_name,
     learned_start,
     read_state_dict,
@@ -116,8 +115,7 @@ def _check_needed(file: FileArrays) -> None:
     """An entry that could not be read, under a name that models use, is not left out: the rest would be another network."""
     known = {alias for name, aliases in ALIASES.items() if name != "dt" for alias in aliases}
     for name, message in file.refused.items():
-        leaf = name.replace("/", ".").rpartition(".")[2]
-        if leaf in known or is_recurrent_name(leaf):
+        if leaf(name) in known or is_recurrent_name(leaf(name)):
             raise ModelFileError(message)
 
 
@@ -147,7 +145,7 @@ def _fitting(found: Named) -> str:
     for name, parameters in _SIGNATURES:
         if all(p in found for p in parameters):
             return name
-    if has_recurrent_weights(found):
+    if "W_rec" in found and "W_in" in found:
         return "stacked_rnn"
     raise ModelFileError(
         f"{found.file.path}: no family fits. Known are A, W, h (plrnn); A, W1, W2, h1, h2 (shallow_plrnn); A, W, h, slopes, "
@@ -219,7 +217,7 @@ def _plrnn(found: Named, given: bool) -> tuple[dict[str, Any], Recognition]:
                 f"The file cannot tell whether `h` is added or is a threshold; with {' and '.join(f'`{x}`' for x in markers)} beside it, as "
                 "covariances of the noise, the older form is likely."
             )
-    return _parameters(found) | shared, _recognition("plrnn", reason, () if given else others, notes)
+    return _parameters(found) | shared, Recognition("plrnn", reason, () if given else others, tuple(notes))
 
 
 _THRESHOLD_FORM = 'family="dendritic_plrnn" (`h` a threshold, the form of 2017: z\' = A z + W max(z - h, 0))'
@@ -234,10 +232,6 @@ def _parameters(found: Named) -> dict[str, Any]:
     return {"A": A.reshape(-1) if is_line else A, "W": found["W"], "h": found["h"]}
 
 
-def _recognition(family: str, reason: str, others: tuple[str, ...], notes: list[str]) -> Recognition:
-    return Recognition(family, reason, others, tuple(notes))
-
-
 def _alrnn(found: Named, given: bool) -> tuple[dict[str, Any], Recognition]:
     found.require("alrnn", "A", "W", "h")
     shared, notes = _shared(found)
@@ -246,12 +240,12 @@ def _alrnn(found: Named, given: bool) -> tuple[dict[str, Any], Recognition]:
         shared["readout"] = (np.eye(p, n), np.zeros(p))
         notes[-1] = f"Outputs are the first {p} states; `B` only sets initial states in such files (z_1 = x_1 B)."
     reason = found.names("A", "W", "h")
-    return _parameters(found) | shared, _recognition("alrnn", reason, (), notes)
+    return _parameters(found) | shared, Recognition("alrnn", reason, (), tuple(notes))
 
 
 def _continuous(found: Named, given: bool) -> tuple[dict[str, Any], Recognition]:
     parameters, recognition = _plrnn(found, True)
-    return parameters, _recognition("continuous_plrnn", recognition.reason, (), list(recognition.notes))
+    return parameters, Recognition("continuous_plrnn", recognition.reason, (), recognition.notes)
 
 
 def _shallow(found: Named, given: bool) -> tuple[dict[str, Any], Recognition]:
@@ -259,7 +253,9 @@ def _shallow(found: Named, given: bool) -> tuple[dict[str, Any], Recognition]:
     found.require("shallow_plrnn", *names)
     shared, notes = _shared(found)
     others = () if given else ("its clipped form (clipped=True)",)
-    return {k: found[k] for k in names} | shared, _recognition("shallow_plrnn", found.names(*names), others, notes)
+    return {k: found[k] for k in names} | shared, Recognition(
+        "shallow_plrnn", found.names(*names), others, tuple(notes)
+    )
 
 
 def _dendritic(found: Named, given: bool) -> tuple[dict[str, Any], Recognition]:
@@ -277,7 +273,7 @@ def _dendritic(found: Named, given: bool) -> tuple[dict[str, Any], Recognition]:
     else:
         thresholds = found["thresholds"]
     parameters |= {"slopes": found["slopes"], "thresholds": thresholds}
-    return parameters | shared, _recognition("dendritic_plrnn", found.names(*names), (), notes)
+    return parameters | shared, Recognition("dendritic_plrnn", found.names(*names), (), tuple(notes))
 
 
 def _columns(found: Named, n: int) -> Array:
@@ -301,7 +297,7 @@ def _threshold_form(found: Named, parameters: dict[str, Any], n: int) -> tuple[d
     if len(markers) > 1:
         notes.append(f"{' and '.join(markers)} are taken for covariances of the noise.")
     notes.insert(0, "`h` is read as the thresholds (the form of 2017): z' = A z + W max(z - h, 0).")
-    return parameters | shared, _recognition("dendritic_plrnn", found.names("A", "W", "h"), (), notes)
+    return parameters | shared, Recognition("dendritic_plrnn", found.names("A", "W", "h"), (), tuple(notes))
 
 
 def _linear(found: Named, given: bool) -> tuple[dict[str, Any], Recognition]:
@@ -310,7 +306,7 @@ def _linear(found: Named, given: bool) -> tuple[dict[str, Any], Recognition]:
     readout = own_readout(found)
     if readout is not None:
         parameters["readout"] = readout
-    return parameters, _recognition("linear", found.names("A", "b", "E"), (), [])
+    return parameters, Recognition("linear", found.names("A", "b", "E"), (), ())
 
 
 def _by_field_names(found: Named, family: str) -> tuple[dict[str, Any], Recognition]:
@@ -322,7 +318,7 @@ def _by_field_names(found: Named, family: str) -> tuple[dict[str, Any], Recognit
         wanted = ", ".join(f"`{name}`" for name in missing)
         raise ModelFileError(f"{found.file.path}: family {family} needs {wanted}; the file holds {held(found.file)}.")
     reason = ", ".join(f"`{name}` {size(array)}" for name, array in parameters.items())
-    return parameters | {"readout": own_readout(found)}, _recognition(family, reason, (), [])
+    return parameters | {"readout": own_readout(found)}, Recognition(family, reason, (), ())
 
 
 _BUILDERS: Mapping[str, Callable[[Named, bool], tuple[dict[str, Any], Recognition]]] = {

@@ -1,6 +1,8 @@
 """From a weights file to named arrays: which reader it is for, by its content; and what is said of files that none is for.
 
-`read_arrays` looks at the bytes, not at the suffix, and no reader executes anything that a file holds.
+`read_arrays` looks at the bytes, not at the suffix, and no reader executes anything that a file holds. A reader, `read_*`, takes the path of
+an existing file and returns a `FileArrays` of its format (Keras with `layers` in network order and arrays named "layer.weight", ONNX with the
+`graph`); what is wrong with the file is a `ModelFileError`.
 """
 
 from __future__ import annotations
@@ -12,8 +14,6 @@ from pathlib import Path
 
 from retime.core.errors import ModelFileError
 from retime.io.arrays import SUPPORTED, FileArrays, reading, refusal
-
-__all__ = ["read_arrays", "read_here"]
 
 
 def read_arrays(path: str | Path) -> FileArrays:
@@ -93,6 +93,8 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 _SAVE_TORCH = "Load it in a current PyTorch and run torch.save(model.state_dict(), path)."
 
+_EXPECTED = f"one of the supported formats ({SUPPORTED})"
+
 _REFUSED_STARTS = (
     (b"\x93NUMPY", "a NumPy .npy file, one array without a name", "Save named arrays with numpy.savez."),
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "Run git lfs pull."),
@@ -118,21 +120,16 @@ def _reader_of_content(path: Path, head: bytes) -> Callable[[Path], FileArrays]:
     if head.startswith(_HDF5[:4]) or head[512:520] == _HDF5:
         return _reader_of_hdf5(path)
     if path.suffix == ".pb":
-        raise _saved_model(path)
+        found, remedy = (
+            "a TensorFlow graph (SavedModel), which is a program",
+            "Load it in Keras and run model.save('model.keras').",
+        )
+        raise refusal(path, expected=_EXPECTED, found=found, remedy=remedy)
     if _is_onnx(path, head):
         return onnx.read_onnx
     if head[8:9] == b"{" or path.suffix == ".safetensors":
         return safetensors.read_safetensors
     raise _unsupported(path, head)
-
-
-def _saved_model(path: Path) -> ModelFileError:
-    return refusal(
-        path,
-        expected=f"one of the supported formats ({SUPPORTED})",
-        found="a TensorFlow graph (SavedModel), which is a program",
-        remedy="Load it in Keras and run model.save('model.keras').",
-    )
 
 
 def _is_onnx(path: Path, head: bytes) -> bool:
@@ -145,34 +142,33 @@ _ONNX_FIELDS = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72)
 
 
 def _unsupported(path: Path, head: bytes) -> ModelFileError:
-    expected = f"one of the supported formats ({SUPPORTED})"
     for start, found, remedy in _REFUSED_STARTS:
         if head.startswith(start):
-            return refusal(path, expected=expected, found=found, remedy=remedy)
+            return refusal(path, expected=_EXPECTED, found=found, remedy=remedy)
     if path.suffix == ".bson" or head[4:8] in (b"\x03mod", b"\x03_ba"):
         found, remedy = (
             "a BSON file (Julia's BSON.jl), which may hold code",
             "In Julia: using JLD2; jldsave(path; A=..., W=..., h=...).",
         )
-        return refusal(path, expected=expected, found=found, remedy=remedy)
+        return refusal(path, expected=_EXPECTED, found=found, remedy=remedy)
     if head[257:262] == b"ustar":
-        return refusal(path, expected=expected, found="a tar archive (PyTorch before 0.1.10)", remedy=_SAVE_TORCH)
+        return refusal(path, expected=_EXPECTED, found="a tar archive (PyTorch before 0.1.10)", remedy=_SAVE_TORCH)
     found = f"unknown content that starts with {head[:8]!r}, under the suffix {path.suffix or '(none)'}"
     remedy = "If it is a MATLAB v4 or text file, save it with -v7; else export the weights to one of these."
-    return refusal(path, expected=expected, found=found, remedy=remedy)
+    return refusal(path, expected=_EXPECTED, found=found, remedy=remedy)
 
 
 def _reader_of_zip(path: Path) -> Callable[[Path], FileArrays]:
-    from retime.io import keras, npz, torch
+    from retime.io import archive, keras, torch
 
-    with reading(path, "zip archive (PyTorch, NumPy or Keras)"), zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    with reading(path, "zip archive (PyTorch, NumPy or Keras)"), zipfile.ZipFile(path) as file:
+        names = file.namelist()
     if any(name.rpartition("/")[2] in ("data.pkl", "constants.pkl") for name in names):
         return torch.read_torch
     if "config.json" in names:
         return keras.read_keras_v3
     if any(name.endswith(".npy") for name in names):
-        return npz.read_npz
+        return archive.read_npz
     raise refusal(
         path,
         expected="a zip archive written by PyTorch, NumPy or Keras",

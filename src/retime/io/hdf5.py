@@ -5,7 +5,6 @@ Links to other files or names are not followed. The HDF5 library itself may cras
 
 from __future__ import annotations
 
-import io
 import mmap
 import struct
 from collections.abc import Iterator
@@ -15,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from retime.io.archive import Bytes
 from retime.io.arrays import MAX_EXPANSION, ArrayCollector
-
-__all__ = ["attribute", "children", "is_plain", "open_hdf5", "read_dataset"]
 
 
 @contextmanager
@@ -27,40 +25,13 @@ def open_hdf5(source: Path | bytearray) -> Iterator[Any]:
 
     if isinstance(source, bytearray):
         _check_heaps(source)
-        with h5py.File(_Bytes(source), "r") as file:
+        with h5py.File(Bytes(source), "r") as file:
             yield file
         return
     with source.open("rb") as content, mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ) as data:
         _check_heaps(data)
     with h5py.File(source, "r") as file:
         yield file
-
-
-class _Bytes(io.RawIOBase):
-    """Bytes as a file, without a copy of them."""
-
-    def __init__(self, data: bytearray) -> None:
-        self._data, self._place = memoryview(data), 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._place
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: len(self._data)}[whence]
-        self._place = max(base + offset, 0)
-        return self._place
-
-    def readinto(self, target: Any) -> int:
-        part = self._data[self._place : self._place + len(target)]
-        target[: len(part)] = part
-        self._place += len(part)
-        return len(part)
 
 
 def _check_heaps(data: Any) -> None:

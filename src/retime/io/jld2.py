@@ -10,20 +10,12 @@ import numpy as np
 from retime.io.arrays import ArrayCollector, FileArrays, reading
 from retime.io.hdf5 import children, open_hdf5, read_dataset
 
-__all__ = ["read_jld2"]
-
 
 def read_jld2(path: Path) -> FileArrays:
     """Read the arrays of a JLD2 file, in the shapes that Julia shows.
 
     Groups, structs and named tuples are flattened with "."; a vector of arrays goes to `cells`; an entry of another
     kind is left out with a note in the metadata.
-
-    Args:
-        path: an existing file.
-
-    Returns:
-        A `FileArrays` of format "jld2".
 
     Raises:
         ModelFileError: damaged, or an array is complex.

@@ -15,12 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from retime.core.errors import ModelFileError
 from retime.io.archive import read_member
-from retime.io.arrays import FREE_BYTES, ArrayCollector, FileArrays, KerasLayer, reading, refusal, widen_bfloat16
+from retime.io.arrays import (
+    FREE_BYTES,
+    NO_FILE,
+    ArrayCollector,
+    FileArrays,
+    KerasLayer,
+    reading,
+    refusal,
+    widen_bfloat16,
+)
 from retime.io.hdf5 import attribute, children, open_hdf5, read_dataset
-
-__all__ = ["keras_arrays", "read_keras_h5", "read_keras_v3"]
 
 _SAVE = "Save the whole model with model.save('model.keras')."
 
@@ -28,19 +34,14 @@ _SAVE = "Save the whole model with model.save('model.keras')."
 def read_keras_h5(path: Path) -> FileArrays:
     """Read a whole-model HDF5 file, written by `model.save` of Keras 1, 2 or 3.
 
-    Args:
-        path: an existing file.
-
-    Returns:
-        A `FileArrays` of format "keras-h5", with its `layers` in network order and `arrays` named "layer.weight".
-
     Raises:
         ModelFileError: damaged, or with weights only (the layers' classes and activations are not in such a file).
     """
     collector = ArrayCollector(path, "keras-h5")
     with reading(path, "Keras HDF5 file"), open_hdf5(path) as file:
         if "model_config" not in file.attrs or "model_weights" not in file:
-            raise _weights_only(path)
+            found = "weights only: the layers' classes are missing"
+            raise refusal(path, expected="a whole Keras model (configuration and weights)", found=found, remedy=_SAVE)
         for key in ("keras_version", "backend"):
             if key in file.attrs:
                 collector.add_text(key, attribute(file, key))
@@ -62,7 +63,7 @@ def keras_arrays(
         entries: the configuration of each layer. weights: by layer, the path and the value of each.
         outputs: the configuration of a functional model's outputs; None for any other.
     """
-    collector = ArrayCollector(path, "keras-object", _NO_FILE)
+    collector = ArrayCollector(path, "keras-object", NO_FILE)
     layers = []
     for entry in entries:
         name = _layer_name(entry)
@@ -71,14 +72,6 @@ def keras_arrays(
         values = (collector.real(f"{name}.{key}", x) for key, (_, x) in zip(short, weights.get(name, ()), strict=True))
         layers.append(_described(entry, name, dict(zip(short, values, strict=True))))
     return _finish(collector, layers, {"config": {"output_layers": outputs}})
-
-
-_NO_FILE = 2**40
-
-
-def _weights_only(path: Path) -> ModelFileError:
-    expected = "a whole Keras model (configuration and weights)"
-    return refusal(path, expected=expected, found="weights only: the layers' classes are missing", remedy=_SAVE)
 
 
 def _finish(collector: ArrayCollector, layers: list[KerasLayer], config: Mapping[str, Any]) -> FileArrays:
@@ -194,12 +187,6 @@ def _weight(collector: ArrayCollector, name: str, dataset: Any) -> np.ndarray:
 def read_keras_v3(path: Path) -> FileArrays:
     """Read a `.keras` archive: the configuration as JSON, the weights as HDF5.
 
-    Args:
-        path: an existing file.
-
-    Returns:
-        A `FileArrays` of format "keras-v3", with its `layers` in network order and `arrays` named "layer.weight".
-
     Raises:
         ModelFileError: damaged, without weights, or of a model that is neither Sequential nor functional.
     """
@@ -230,7 +217,8 @@ def _members_v3(collector: ArrayCollector) -> tuple[Mapping[str, Any], bytearray
 def _layer_groups(group: Any, entries: list[Mapping[str, Any]]) -> dict[str, Any]:
     """The group of each layer, by the name that it carries or by its place among those of its class."""
     folder = next((group[key] for key in ("layers", "_layer_checkpoint_dependencies") if key in group), {})
-    named = {_carried_name(child): child for _, child in children(folder)} if folder else {}
+    parts = [child for _, child in children(folder)] if folder else []
+    named = {attribute(x["vars"], "name"): x for x in parts if "vars" in x}
     seen: Counter[str] = Counter()
     groups = {}
     for entry in entries:
@@ -240,10 +228,6 @@ def _layer_groups(group: Any, entries: list[Mapping[str, Any]]) -> dict[str, Any
         name = _layer_name(entry)
         groups[name] = named.get(name) or folder.get(numbered)
     return groups
-
-
-def _carried_name(group: Any) -> str | None:
-    return attribute(group["vars"], "name") if "vars" in group else None
 
 
 def _snake_case(name: str) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from retime.core.errors import ModelFileError
-from retime.io.affine import Affine
 from retime.io.arrays import FileArrays, KerasLayer
 from retime.io.keras import class_of
+from retime.io.recurrent import Affine
 
 _INACTIVE = (
     "ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "InputLayer", "Masking",

@@ -13,7 +13,6 @@ from retime.core.errors import ModelFileError
 from retime.core.readout import Readout
 from retime.core.system import System
 from retime.core.time import TimeBase
-from retime.io.affine import fed_through, read_through
 from retime.io.arrays import FileArrays, KerasLayer
 from retime.io.keras_kinds import (
     HEADS,
@@ -27,7 +26,7 @@ from retime.io.keras_kinds import (
     kind,
 )
 from retime.io.named import Recognition
-from retime.io.recurrent import Layer, elman, gated, network, reorder_gates
+from retime.io.recurrent import Layer, elman, fed_through, gated, network, read_through, reorder_gates
 
 _MASKS = ("NotEqual", "Any")
 """Operations that Keras 3 writes into a functional model to make the mask of a Masking layer."""

@@ -231,3 +231,40 @@ def _zeros_poles_gain(found: LinearSystem) -> tuple[Array, Array, float]:
     from retime.convert.matched import zeros_poles_gain
 
     return zeros_poles_gain(found)[1:]
+
+
+# LinearSystem <-> control.StateSpace, inputs and outputs kept.
+
+
+def from_control(system: Any) -> LinearSystem:
+    """A `control.StateSpace` (or what `control.ss` accepts) as a LinearSystem with its readout.
+
+    z' = A z + B u, y = C z + D u  becomes  A = A, b = 0, E = B, readout = (C, 0), D = D.
+
+    Args:
+        system: state space or transfer function with dt = 0 (continuous) or dt > 0 (discrete).
+
+    Returns:
+        LinearSystem in the same time base.
+
+    Raises:
+        MissingDependencyError: python-control is not installed. ValueError: dt is unspecified (None or True).
+    """
+    return _control(python_control().ss(system), None).system
+
+
+def to_control(system: LinearSystem, *, like: Any = None) -> Any:
+    """A LinearSystem as `control.StateSpace`; without a readout the outputs are the states.
+
+    Args:
+        system: the system.
+        like: a `control` system whose names (of the system, its states, inputs and outputs) the result takes; None: python-control's own.
+
+    Raises:
+        MissingDependencyError: python-control is not installed. TypeError: not a LinearSystem. ValueError: it has an
+        offset, which a state space cannot hold.
+    """
+    ct = python_control()
+    if not isinstance(system, LinearSystem):
+        raise TypeError(f"`system` is {type(system).__name__}; a control.StateSpace holds a LinearSystem only.")
+    return ct.ss(*matrices(system), _step(system)) if like is None else labeled(system, like)

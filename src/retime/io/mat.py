@@ -16,8 +16,6 @@ import numpy as np
 from retime.io.arrays import MAX_EXPANSION, ArrayCollector, FileArrays, reading
 from retime.io.hdf5 import attribute, children, open_hdf5, read_dataset
 
-__all__ = ["read_mat_v5", "read_mat_v73"]
-
 _REAL = "Save the real and the imaginary parts as two arrays."
 _FULL = "Run full(...) on it in MATLAB and save again."
 _PLAIN = "Convert it in MATLAB to plain arrays, structs or char, and save again."
@@ -28,12 +26,6 @@ def read_mat_v5(path: Path) -> FileArrays:
 
     Structs are flattened with ".", cells of numbers go to `cells`, chars to the metadata. The decoder is our own:
     SciPy's is fast but reads outside its memory, and may crash, where a byte of the file is wrong.
-
-    Args:
-        path: an existing file.
-
-    Returns:
-        A `FileArrays` of format "mat-v5".
 
     Raises:
         ModelFileError: damaged, or an entry is complex, sparse, or an object of a MATLAB class.
@@ -79,10 +71,6 @@ class _Matrix:
     @property
     def is_complex(self) -> bool:
         return bool(self.flags & 8)
-
-    @property
-    def is_logical(self) -> bool:
-        return bool(self.flags & 2)
 
 
 def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
@@ -213,7 +201,7 @@ def _array_v5(collector: ArrayCollector, name: str, matrix: _Matrix) -> np.ndarr
     """MATLAB stores small whole numbers in narrow types; the class says what they are."""
     kind, body = _part(matrix.parts)
     stored = np.frombuffer(body, f"{matrix.order}{_STORED[kind]}") if body else np.empty(0)
-    dtype = np.dtype("?" if matrix.is_logical else _CLASSES[matrix.kind])
+    dtype = np.dtype("?" if matrix.flags & 2 else _CLASSES[matrix.kind])
     collector.reserve(name, stored.size * dtype.itemsize)
     return np.array(stored.reshape(matrix.shape, order="F"), dtype=dtype, order="C")
 
@@ -231,12 +219,6 @@ def read_mat_v73(path: Path) -> FileArrays:
     """Read a MATLAB v7.3 file (HDF5, `save -v7.3`).
 
     The same entries under the same names and shapes as from a v5 file.
-
-    Args:
-        path: an existing file.
-
-    Returns:
-        A `FileArrays` of format "mat-v7.3".
 
     Raises:
         ModelFileError: damaged, or an entry is complex, sparse, or an object of a MATLAB class.
@@ -312,15 +294,11 @@ def _array_v73(collector: ArrayCollector, name: str, node: Any, kind: str) -> np
     if kind not in _DTYPES:
         raise collector.unreadable(name, f"a variable of class `{kind or 'unknown'}`", _PLAIN)
     if attribute(node, "MATLAB_empty", 0):  # the values are the dimensions then
-        return _empty_v73(collector, name, value, kind)
+        shape = tuple(int(size) for size in value.ravel())
+        if 0 not in shape:
+            raise collector.refuse(name, f"an array marked empty with the shape {shape}", "Save it again.")
+        return np.zeros(shape, _DTYPES[kind])
     return np.asarray(value).T.astype(_DTYPES[kind] if kind == "logical" else value.dtype)
-
-
-def _empty_v73(collector: ArrayCollector, name: str, dims: np.ndarray, kind: str) -> np.ndarray:
-    shape = tuple(int(size) for size in dims.ravel())
-    if 0 not in shape:
-        raise collector.refuse(name, f"an array marked empty with the shape {shape}", "Save it again.")
-    return np.zeros(shape, _DTYPES[kind])
 
 
 def _text_v73(collector: ArrayCollector, name: str, node: Any) -> str:

@@ -7,8 +7,6 @@ from typing import Any
 
 from retime.io.arrays import FileArrays
 
-__all__ = ["function_on", "is_embedding", "notes_on_functions", "notes_on_modules", "said_nonlinearity"]
-
 
 def said_nonlinearity(file: FileArrays, weight: str) -> str:
     """The word tanh or relu, where the module that has this weight is an `nn.RNN` or `nn.RNNCell` and says so; else empty."""

@@ -214,6 +214,16 @@ _TRAINING = re.compile(
 )
 
 
+def dotted(name: str) -> str:
+    """The name with dots between its parts, whatever the format has there."""
+    return name.replace("/", ".")
+
+
+def leaf(name: str) -> str:
+    """The last part of a name."""
+    return dotted(name).rpartition(".")[2]
+
+
 def size(array: Array) -> str:
     """The shape as text: 3x2, 3, scalar."""
     return "x".join(map(str, array.shape)) or "scalar"

@@ -90,7 +90,8 @@ def save(model: System, path: str | Path) -> Path:
 def _pack(model: Any, place: str, arrays: dict[str, Array]) -> dict[str, Any]:
     """The header's entry for a model whose arrays go under `place`; they are added to `arrays`."""
     _check_storable(model, place)
-    entry: dict[str, Any] = {"family": model.family, "time": _pack_time(model), "options": {}, "models": {}}
+    time = {"dt": model.time.dt} if isinstance(model.time, Discrete) else {"continuous": True}
+    entry: dict[str, Any] = {"family": model.family, "time": time, "options": {}, "models": {}}
     for f in fields(model):
         value = getattr(model, f.name)
         if not f.init or f.name in ("time", *_TAKEN.get(model.family, ())):
@@ -137,10 +138,6 @@ def _function_message(where: str) -> str:
         f"`{where}` is a Python function, which a file cannot store (nothing in a file is executed). Save the parameters of the "
         "function with numpy.savez and build the model again after loading them."
     )
-
-
-def _pack_time(model: System) -> dict[str, Any]:
-    return {"dt": model.time.dt} if isinstance(model.time, Discrete) else {"continuous": True}
 
 
 def _pack_option(value: Any, where: str) -> Any:

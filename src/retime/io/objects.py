@@ -16,14 +16,10 @@ from typing import Any
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.io.arrays import ArrayCollector, FileArrays, reading, refusal
+from retime.io.arrays import NO_FILE, ArrayCollector, FileArrays, reading, refusal
 from retime.io.keras import keras_arrays
 from retime.io.pickle_machine import Opaque, Unread
 from retime.io.tree import collect, describe
-
-__all__ = ["arrays_of", "as_numbers"]
-
-_NO_FILE = 2**40  # bytes: an object in memory has its size already
 
 
 def arrays_of(value: Any) -> FileArrays:
@@ -41,7 +37,7 @@ def arrays_of(value: Any) -> FileArrays:
     """
     path = Path(type(value).__name__)
     if isinstance(value, Mapping):
-        collector = ArrayCollector(path, "object", _NO_FILE)
+        collector = ArrayCollector(path, "object", NO_FILE)
         collect(collector, _tree(value, set()))
     elif hasattr(value, "get_config") and hasattr(value, "weights"):  # with PyTorch below Keras these are modules too
         return _of_keras(path, value)
@@ -128,7 +124,7 @@ _SCRIPTED = ("mode", "nonlinearity")
 
 
 def _of_module(path: Path, module: Any) -> ArrayCollector:
-    collector = ArrayCollector(path, "object", _NO_FILE)
+    collector = ArrayCollector(path, "object", NO_FILE)
     collect(collector, _tree(module.state_dict(), set()))
     for name, part in module.named_modules():
         kind = type(part)
@@ -146,15 +142,13 @@ def _of_keras(path: Path, value: Any) -> FileArrays:
     with reading(path, "Keras model or layer with its weights"):
         layers = list(value.layers) if hasattr(value, "layers") else [value]
         entries, outputs, remarks = _model_entries(value) if hasattr(value, "layers") else ([_entry(value)], None, ())
-        weights = {layer.name: [(_place(w), _values(w)) for w in layer.weights] for layer in layers}
+        weights = {
+            layer.name: [(str(getattr(w, "path", w.name)), _values(w)) for w in layer.weights] for layer in layers
+        }
         if not any(weights.values()):
             remedy = "Call it on inputs once, then load it."
             raise refusal(path, expected="a built Keras model or layer", found="no weights yet", remedy=remedy)
         return replace(keras_arrays(path, entries, weights, outputs), remarks=remarks)
-
-
-def _place(variable: Any) -> str:
-    return str(getattr(variable, "path", variable.name))
 
 
 def _values(variable: Any) -> Any:

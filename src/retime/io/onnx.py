@@ -11,10 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from retime.core.errors import MissingDependencyError, ModelFileError
+from retime.core.errors import MissingDependencyError
 from retime.io.arrays import ArrayCollector, FileArrays, OnnxGraph, OnnxNode, reading, refusal, widen_bfloat16
-
-__all__ = ["read_onnx"]
 
 _TYPES = {
     1: ("<f4", "float_data"), 2: ("u1", "int32_data"), 3: ("i1", "int32_data"), 4: ("<u2", "int32_data"),
@@ -34,12 +32,6 @@ _EXTERNAL = (
 
 def read_onnx(path: Path) -> FileArrays:
     """Read the weights (initializers and constants) and the graph of an ONNX file.
-
-    Args:
-        path: an existing file.
-
-    Returns:
-        A `FileArrays` of format "onnx", with its `graph`.
 
     Raises:
         ModelFileError: damaged, or its weights are sparse, or in a file that is missing, too short, or not in the same folder.
@@ -132,7 +124,8 @@ def _array(collector: ArrayCollector, name: str, tensor: Any) -> np.ndarray:
         collector.reserve(name, count * np.dtype(code).itemsize)
     values = _read_apart(collector, name, tensor, code, count) if _is_apart(tensor) else _elements(tensor, code, typed)
     if values.size != count:
-        raise _incomplete(collector, name, shape, values.size)
+        found = f"shape {shape} declared, {values.size} elements present"
+        raise collector.refuse(name, found, "Save it again.")
     values = values.reshape(shape)
     return widen_bfloat16(values) if tensor.data_type == 16 else values
 
@@ -166,7 +159,3 @@ def _read_apart(collector: ArrayCollector, name: str, tensor: Any, code: str, co
         raise refusal(collector.path, expected=f"all of `{name}`", found=found, remedy=_EXTERNAL)
     collector.take_from(path, name, size)
     return np.fromfile(path, code, count, offset=offset)
-
-
-def _incomplete(collector: ArrayCollector, name: str, shape: tuple[int, ...], present: int) -> ModelFileError:
-    return collector.refuse(name, f"shape {shape} declared, {present} elements present", "Save it again.")

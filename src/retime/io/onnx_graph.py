@@ -16,13 +16,12 @@ from retime.core.errors import ModelFileError
 from retime.core.readout import Readout
 from retime.core.system import System
 from retime.core.time import TimeBase
-from retime.io.affine import fed_through, read_through
 from retime.io.arrays import FileArrays, OnnxGraph, OnnxNode
 from retime.io.keras_layers import check_family
 from retime.io.named import Recognition
 from retime.io.onnx_path import Path, path_to
 from retime.io.onnx_view import SUPPORTED, GraphView, moved_axes, output_axes, trace
-from retime.io.recurrent import Layer, elman, gated, network, reorder_gates
+from retime.io.recurrent import Layer, elman, fed_through, gated, network, read_through, reorder_gates
 
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 _ACTIVATIONS = {"RNN": ("tanh",), "GRU": ("sigmoid", "tanh"), "LSTM": ("sigmoid", "tanh", "tanh")}
@@ -258,18 +257,8 @@ def _origins(view: GraphView, name: str) -> list[OnnxNode | None]:
 
 
 _SPREADING = (
-    "Cast",
-    "Concat",
-    "Expand",
-    "Gather",
-    "Identity",
-    "Reshape",
-    "Slice",
-    "Squeeze",
-    "Tile",
-    "Transpose",
-    "Unsqueeze",
-)
+    "Cast", "Concat", "Expand", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze",
+)  # fmt: skip
 
 
 def _is_zero(view: GraphView, name: str) -> bool:

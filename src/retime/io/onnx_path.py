@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.io.affine import Affine
 from retime.io.arrays import OnnxNode
 from retime.io.onnx_view import RECURRENT, SELECTING, GraphView, moved_axes, output_axes, trace
+from retime.io.recurrent import Affine
 
 _ELEMENTWISE = ("Add", "Sub", "Mul", "Div")
 _FUNCTIONS = {

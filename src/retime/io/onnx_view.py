@@ -101,21 +101,13 @@ def _slice(view: GraphView, node: OnnxNode, x: list[Array]) -> Array:
     return x[0][tuple(index)]
 
 
-def _unsqueeze(view: GraphView, node: OnnxNode, x: list[Array]) -> Array:
-    return np.expand_dims(x[0], view.axes(node) or ())
-
-
-def _reshape(view: GraphView, node: OnnxNode, x: list[Array]) -> Array:
-    return x[0].reshape([x[0].shape[k] if d == 0 else int(d) for k, d in enumerate(x[1])])
-
-
 _FOLDS: Mapping[str, Callable[[GraphView, OnnxNode, list[Array]], Array]] = {
     "Identity": lambda view, node, x: x[0],
     "Cast": lambda view, node, x: x[0],
     "Transpose": lambda view, node, x: x[0].transpose(node.attributes.get("perm")),
     "Squeeze": lambda view, node, x: x[0].squeeze(view.axes(node)),
-    "Unsqueeze": _unsqueeze,
-    "Reshape": _reshape,
+    "Unsqueeze": lambda view, node, x: np.expand_dims(x[0], view.axes(node) or ()),
+    "Reshape": lambda view, node, x: x[0].reshape([x[0].shape[k] if d == 0 else int(d) for k, d in enumerate(x[1])]),
     "Concat": lambda view, node, x: np.concatenate(x, node.attributes.get("axis", 0)),
     "Slice": _slice,
 }

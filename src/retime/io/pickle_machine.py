@@ -7,6 +7,8 @@ module is imported, no attribute is looked up and no object of another class exi
 
 from __future__ import annotations
 
+import io
+import os
 import pickletools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -16,10 +18,8 @@ from typing import IO, Any, cast
 import numpy as np
 
 from retime.core.errors import ModelFileError
+from retime.io.archive import Bytes
 from retime.io.arrays import NOT_MADE, refusal
-from retime.io.pickle_source import source_of
-
-__all__ = ["Buildable", "Function", "Opaque", "PendingArray", "PickleMachine", "Unread", "kind_of"]
 
 _LONG_TEXT = 2**16
 
@@ -166,7 +166,7 @@ class PickleMachine:
     def run(self, program: bytes | bytearray | memoryview | IO[bytes]) -> Any:
         """The object that the program describes: bytes, or an open file from its beginning; `end` is the number of its bytes up to the
         end of the instructions."""
-        source = source_of(program)
+        source = Source(program)
         self._left = 2**20 + 2 * source.size
         for count, (instruction, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], source))):
             if count > MAX_INSTRUCTIONS:
@@ -216,14 +216,6 @@ class PickleMachine:
         value = self._stack[-1]
         is_long = isinstance(value, str) and len(value) > _LONG_TEXT
         self._memo[len(self._memo) if index is None else index] = Opaque("builtins.str") if is_long else value
-
-    def recall(self, index: int) -> None:
-        """Push a value that was kept."""
-        self.push(self._memo[index])
-
-    def repeat(self, _: Any) -> None:
-        """Push the topmost value again."""
-        self.push(self._stack[-1])
 
     def append(self, items: list[Any]) -> None:
         """Extend the list below."""
@@ -281,12 +273,12 @@ class PickleMachine:
         else:
             raise self.refuse(f"a call of a {kind_of(function)}")
 
-    def instance(self, arguments: list[Any]) -> None:
-        """An object by its class and arguments on the stack (protocols 0 and 1)."""
-        self.call(arguments[0] if arguments else None, tuple(arguments[1:]))
+    def make(self, cls: Any = None, *arguments: Any) -> None:
+        """An object by its class and its arguments."""
+        self.call(cls, arguments)
 
     def instance_of(self, name: str) -> None:
-        """The same, with the class in the instruction."""
+        """An object by its class, in the instruction, and its arguments on the stack (protocol 0)."""
         arguments = self.take_marked()
         self.global_name(name)
         self.call(self.take(1)[0], tuple(arguments))
@@ -310,6 +302,29 @@ class PickleMachine:
         self.push(self.storages.find(identifier))
 
 
+class Source:
+    """Bytes, or an open file, with the `place` that was reached; it is asked for no more than its `size`."""
+
+    def __init__(self, program: bytes | bytearray | memoryview | IO[bytes]) -> None:
+        if isinstance(program, (bytes, bytearray, memoryview)):
+            self._file, self.size = io.BufferedReader(Bytes(program)), len(program)
+        else:
+            self._file, self.size = program, os.fstat(program.fileno()).st_size
+
+    @property
+    def place(self) -> int:
+        """Bytes read up to now."""
+        return self._file.tell()
+
+    def read(self, count: int) -> bytes:
+        """So many bytes, or those that are left."""
+        return self._file.read(min(count, self.size - self.place))
+
+    def readline(self) -> bytes:
+        """A line with its end."""
+        return self._file.readline()
+
+
 def _is_plain_key(key: Any) -> bool:
     plain = (str, int, float, bytes, type(None))
     return isinstance(key, plain) or (isinstance(key, tuple) and all(isinstance(k, plain) for k in key))
@@ -326,7 +341,7 @@ _INSTRUCTIONS: dict[str, _Action] = {
     **dict.fromkeys(_CONSTANTS, PickleMachine.push),
     **dict.fromkeys(("PROTO", "FRAME"), lambda machine, _: None),
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), PickleMachine.remember),
-    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), PickleMachine.recall),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda machine, index: machine.push(machine._memo[index])),
     "NONE": lambda machine, _: machine.push(None),
     "NEWTRUE": lambda machine, _: machine.push(True),
     "NEWFALSE": lambda machine, _: machine.push(False),
@@ -337,7 +352,7 @@ _INSTRUCTIONS: dict[str, _Action] = {
     "MARK": PickleMachine.mark,
     "POP": lambda machine, _: machine.take(1),
     "POP_MARK": lambda machine, _: machine.take_marked(),
-    "DUP": PickleMachine.repeat,
+    "DUP": lambda machine, _: machine.push(machine._stack[-1]),
     "TUPLE": lambda machine, _: machine.push(tuple(machine.take_marked())),
     "TUPLE1": lambda machine, _: machine.push(tuple(machine.take(1))),
     "TUPLE2": lambda machine, _: machine.push(tuple(machine.take(2))),
@@ -355,7 +370,7 @@ _INSTRUCTIONS: dict[str, _Action] = {
     "REDUCE": lambda machine, _: machine.call(*machine.take(2)),
     "NEWOBJ": lambda machine, _: machine.call(*machine.take(2)),
     "NEWOBJ_EX": lambda machine, _: machine.call(*machine.take(3)[:2]),
-    "OBJ": lambda machine, _: machine.instance(machine.take_marked()),
+    "OBJ": lambda machine, _: machine.make(*machine.take_marked()),
     "INST": PickleMachine.instance_of,
     "BUILD": PickleMachine.build,
     "BINPERSID": PickleMachine.persistent,

@@ -11,8 +11,6 @@ import numpy as np
 
 from retime.io.pickle_machine import Buildable, Function, PendingArray, PickleMachine, Unread
 
-__all__ = ["numpy_global"]
-
 _NUMBERS = re.compile(r"[<>=|]?(b1|\?|[iufc](1|2|4|8|16))")
 
 
@@ -75,13 +73,11 @@ def _scalar(machine: PickleMachine, dtype: Any, data: Any = b"") -> Any:
     return Unread("a complex number") if value.dtype.kind == "c" else value.item()
 
 
-def _from_buffer(machine: PickleMachine, data: Any, dtype: Any, shape: Any, order: Any = "C") -> np.ndarray | Unread:
-    return _filled(machine, data, dtype, shape, order)
-
-
 _FUNCTIONS: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy.core.multiarray", "_reconstruct"): lambda machine, *_: _Array(),
     ("numpy.core.multiarray", "scalar"): _scalar,
-    ("numpy.core.numeric", "_frombuffer"): _from_buffer,
+    ("numpy.core.numeric", "_frombuffer"): lambda machine, data, dtype, shape, order="C": _filled(
+        machine, data, dtype, shape, order
+    ),
     ("numpy", "dtype"): lambda machine, code, *_: _DType(code),
 }

@@ -24,8 +24,6 @@ import numpy as np
 from retime.core.errors import ModelFileError
 from retime.io.arrays import FREE_BYTES, MAX_EXPANSION, FileArrays, KerasLayer, refusal
 
-__all__ = ["read_apart", "serve"]
-
 IDLE = 60.0
 """Seconds without work after which the process ends."""
 

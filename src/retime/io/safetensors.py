@@ -12,8 +12,6 @@ import numpy as np
 
 from retime.io.arrays import FREE_BYTES, ArrayCollector, FileArrays, reading, widen_bfloat16
 
-__all__ = ["read_safetensors"]
-
 _DTYPES = {
     "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4", "U64": "<u8",
     "I64": "<i8", "F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8",
@@ -24,12 +22,6 @@ def read_safetensors(path: Path) -> FileArrays:
     """Read the tensors of a safetensors file; its `__metadata__` goes to the metadata.
 
     The decoder is our own: each tensor is read straight into its array, where the `safetensors` library holds three copies.
-
-    Args:
-        path: an existing file.
-
-    Returns:
-        A `FileArrays` of format "safetensors".
 
     Raises:
         ModelFileError: damaged, or a tensor that lies outside the file or over another one; complex, or of fewer than 16 bits.

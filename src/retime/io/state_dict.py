@@ -18,11 +18,10 @@ from retime.core.errors import ModelFileError
 from retime.core.readout import Readout
 from retime.core.system import System
 from retime.core.time import TimeBase
-from retime.io.affine import Affine, read_through
 from retime.io.arrays import FileArrays
 from retime.io.modules import function_on, is_embedding, notes_on_modules, said_nonlinearity
 from retime.io.named import Named, Recognition, held, own_readout, size
-from retime.io.recurrent import Layer, gated, network
+from retime.io.recurrent import Affine, Layer, gated, network, read_through
 
 FAMILIES_BY_GATES = {1: ("tanh_rnn", "relu_rnn", "leaky_rnn", "rate_rnn"), 3: ("gru",), 4: ("lstm",)}
 RECURRENT_FAMILIES = (*(name for names in FAMILIES_BY_GATES.values() for name in names), "stacked_rnn")
@@ -73,11 +72,6 @@ def learned_start(file: FileArrays) -> str | None:
 
 
 _STARTS = ("h0", "h_0", "hidden0", "init_hidden", "h_init")
-
-
-def has_recurrent_weights(found: Named) -> bool:
-    """Whether recurrent and input weights are among the arrays."""
-    return "W_rec" in found and "W_in" in found
 
 
 def read_state_dict(
@@ -345,13 +339,7 @@ def _are_one_after_the_other(names: list[str]) -> bool:
     return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
-_ORDERED = (
-    "torch-zip",
-    "torch-legacy",
-    "pickle",
-    "object",
-    "npz",
-)  # formats that keep the order in which the modules were made
+_ORDERED = ("torch-zip", "torch-legacy", "pickle", "object", "npz")  # keep the order in which the modules were made
 
 _ENCODERS = ("embed", "enc", "in_proj", "input")
 

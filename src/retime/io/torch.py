@@ -18,8 +18,6 @@ from retime.io.pickle_machine import Opaque, PickleMachine, kind_of
 from retime.io.torch_pickle import ElementType, Storage, refuse_checkpoint, torch_global
 from retime.io.tree import collect
 
-__all__ = ["Storages", "itemsize", "named_tensors", "read_torch"]
-
 
 def read_torch(path: Path) -> FileArrays:
     """Read the tensors of a PyTorch checkpoint; nested dictionaries are flattened with ".".
@@ -27,12 +25,6 @@ def read_torch(path: Path) -> FileArrays:
     Strided views, shared storages and sparse tensors are resolved into separate arrays. Strings and numbers in dictionaries
     (an epoch, a learning rate) go to the metadata. Other objects are passed by, with their names in the metadata; a whole module
     and a TorchScript archive are read as their state dict, with what their layers say of themselves.
-
-    Args:
-        path: an existing file.
-
-    Returns:
-        A `FileArrays` of format "torch-zip".
 
     Raises:
         ModelFileError: damaged, or without a named tensor. Nothing of it is run.
@@ -80,6 +72,13 @@ class Storages:
         self.collector, self.order = collector, order
         self._given: set[str] = set()
 
+    def parts(self, identifier: Any, length: int) -> Any:
+        """What follows "storage" in a persistent id: type, key, device, number of elements, ..."""
+        is_one = isinstance(identifier, tuple) and len(identifier) == length and identifier[0] == "storage"
+        if not is_one or not isinstance(identifier[1], ElementType) or not isinstance(identifier[2], str):
+            raise refuse_checkpoint(self.collector.path, "a persistent id that names no storage")
+        return identifier[1:]
+
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Zeros, for a sparse tensor."""
         self.collector.reserve("a sparse tensor", math.prod(shape) * dtype.itemsize)
@@ -125,14 +124,10 @@ class _ZipStorages(Storages):
 
     def find(self, identifier: Any) -> Storage:
         """The storage of a persistent id ("storage", type, key, device, number of elements)."""
-        if not isinstance(identifier, tuple) or len(identifier) != 5 or identifier[0] != "storage":
-            raise refuse_checkpoint(self.collector.path, "a persistent id that names no storage")
-        _, element, key, _, count = identifier
-        if not (isinstance(element, ElementType) and isinstance(key, str) and isinstance(count, int)):
-            raise refuse_checkpoint(self.collector.path, "a persistent id that names no storage")
+        element, key, _, count = self.parts(identifier, 5)
         data = self._bytes(key)
         present = len(data) // itemsize(element)
-        if not 0 <= count <= present:
+        if not isinstance(count, int) or not 0 <= count <= present:
             found = f"storage {key!r} declared with {count} elements of {element.name}, {present} present"
             raise refuse_checkpoint(self.collector.path, found)
         return Storage(key, element, memoryview(data)[: count * itemsize(element)])

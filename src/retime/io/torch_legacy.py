@@ -15,8 +15,6 @@ from retime.io.pickle_numpy import numpy_global
 from retime.io.torch import Storages, itemsize, named_tensors
 from retime.io.torch_pickle import ElementType, Storage, refuse_checkpoint, torch_global
 
-__all__ = ["is_legacy", "is_pickle", "read_pickle", "read_torch_legacy"]
-
 
 def is_legacy(head: bytes) -> bool:
     """Whether a file begins with the pickle of PyTorch's magic number, of whatever protocol."""
@@ -33,12 +31,6 @@ def is_pickle(head: bytes, suffix: str) -> bool:
 def read_pickle(path: Path) -> FileArrays:
     """Read the NumPy arrays of a plain pickle, as data.
 
-    Args:
-        path: an existing file.
-
-    Returns:
-        A `FileArrays` of format "pickle".
-
     Raises:
         ModelFileError: damaged, or without a named array. Nothing of it is run.
     """
@@ -50,12 +42,6 @@ def read_pickle(path: Path) -> FileArrays:
 
 def read_torch_legacy(path: Path) -> FileArrays:
     """Read the tensors of a checkpoint of PyTorch before 1.6 (or of `_use_new_zipfile_serialization=False`).
-
-    Args:
-        path: an existing file.
-
-    Returns:
-        A `FileArrays` of format "torch-legacy".
 
     Raises:
         ModelFileError: damaged, or without a named tensor. Nothing of it is run.
@@ -95,11 +81,7 @@ class _LegacyStorages(Storages):
         class of ("module", class, file, source)."""
         if isinstance(identifier, tuple) and len(identifier) == 4 and identifier[0] == "module":
             return identifier[1] if isinstance(identifier[1], Opaque) else Opaque("module")
-        if not isinstance(identifier, tuple) or len(identifier) != 6 or identifier[0] != "storage":
-            raise refuse_checkpoint(self.collector.path, "a persistent id that names no storage")
-        _, element, key, _, _, part = identifier
-        if not (isinstance(element, ElementType) and isinstance(key, str)):
-            raise refuse_checkpoint(self.collector.path, "a persistent id that names no storage")
+        element, key, _, _, part = self.parts(identifier, 6)
         self._types[key] = element
         first, count = (0, None) if part is None else part[1:]
         data = self._data.get(key, memoryview(b""))[first * itemsize(element) :]

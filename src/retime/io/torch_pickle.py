@@ -14,8 +14,6 @@ from retime.io.arrays import refusal
 from retime.io.pickle_machine import Function, PickleMachine, Unread
 from retime.io.pickle_numpy import numpy_global
 
-__all__ = ["ElementType", "Storage", "refuse_checkpoint", "torch_global"]
-
 _SAVE = "Load it in PyTorch and run torch.save(model.state_dict(), path)."
 
 
@@ -124,18 +122,6 @@ def _places(machine: PickleMachine, starts: np.ndarray, inner: np.ndarray, is_by
     return (inner, outer) if is_by_column else (outer, inner)
 
 
-def _layout(machine: PickleMachine, name: Any) -> str:
-    return str(name)
-
-
-def _quantized(machine: PickleMachine, *_: Any) -> Unread:
-    return Unread("a quantized tensor, whose values are codes; call .dequantize() before saving")
-
-
-def _meta(machine: PickleMachine, *_: Any) -> Unread:
-    return Unread("a tensor on the device meta, without values")
-
-
 def _rebuild_subclass(machine: PickleMachine, function: Any, kind: Any, arguments: Any, state: Any = None) -> Any:
     """`torch._tensor._rebuild_from_type_v2`: the tensor, without its class."""
     machine.call(function, arguments)
@@ -144,6 +130,10 @@ def _rebuild_subclass(machine: PickleMachine, function: Any, kind: Any, argument
 
 def _data(machine: PickleMachine, data: Any, *_: Any) -> Any:
     return data
+
+
+def _unread(found: str) -> Callable[..., Unread]:
+    return lambda machine, *_: Unread(found)
 
 
 _FUNCTIONS: dict[tuple[str, str], Callable[..., Any]] = {
@@ -158,9 +148,11 @@ _FUNCTIONS: dict[tuple[str, str], Callable[..., Any]] = {
     ("torch._utils", "_rebuild_tensor_v3"): _rebuild_typed_tensor,
     ("torch._utils", "_rebuild_sparse_tensor"): _rebuild_sparse,
     ("torch._utils", "_rebuild_sparse_csr_tensor"): _rebuild_sparse,
-    ("torch._utils", "_rebuild_qtensor"): _quantized,
-    ("torch._utils", "_rebuild_meta_tensor_no_storage"): _meta,
+    ("torch._utils", "_rebuild_qtensor"): _unread(
+        "a quantized tensor, whose values are codes; call .dequantize() before saving"
+    ),
+    ("torch._utils", "_rebuild_meta_tensor_no_storage"): _unread("a tensor on the device meta, without values"),
     ("torch._tensor", "_rebuild_from_type"): _rebuild_subclass,
     ("torch._tensor", "_rebuild_from_type_v2"): _rebuild_subclass,
-    ("torch.serialization", "_get_layout"): _layout,
+    ("torch.serialization", "_get_layout"): lambda machine, name: str(name),
 }

@@ -14,8 +14,6 @@ from retime.io.arrays import ArrayCollector
 from retime.io.named import is_parameter, is_rate
 from retime.io.pickle_machine import Opaque, PendingArray, Unread
 
-__all__ = ["collect", "describe", "join"]
-
 _TRAINING = ("torch.optim", "numpy.random", "random.", "torch.utils.data")
 """Objects whose arrays belong to training."""
 

@@ -1,13 +1,15 @@
 """Tasks, training, and reconstruction of dynamical systems from recordings."""
 
-from retime.learn.forcing import GeneralizedForcing, SparseForcing
+from retime.learn.forcing import AdaptiveForcing, GeneralizedForcing, SparseForcing
 from retime.learn.networks import Start
 from retime.learn.reconstruction import fit
+from retime.learn.regularization import ManifoldAttractor
 from retime.learn.result import Fit
 from retime.learn.tasks import AddingProblem, Batch, CopyMemory, Digits, FlipFlop, PulseLogic, Task, TimedPulse
 from retime.learn.training import train
 
 __all__ = [
+    "AdaptiveForcing",
     "AddingProblem",
     "Batch",
     "CopyMemory",
@@ -15,6 +17,7 @@ __all__ = [
     "Fit",
     "FlipFlop",
     "GeneralizedForcing",
+    "ManifoldAttractor",
     "PulseLogic",
     "SparseForcing",
     "Start",

@@ -1,13 +1,14 @@
-"""Loss and gradient of almost-linear networks under teacher forcing, by hand: one pass forward, one back, for sixteen sequences at a time.
+"""Loss and gradient of almost-linear networks under teacher forcing, by hand: one pass forward, one back, for sixteen windows at a time.
 
-    y_t = z_t + f_t (x_t - z_t) in the first N states, z_{t+1} = A y_t + W phi(y_t) + h,   L = sum_t mean (z_{t+1} - x_{t+1})^2 / T
+    y_t = z_t + f_t (x_t - z_t) in the first N states, z_{t+1} = A y_t + W phi(y_t) + C s_t + h,   L = sum_t sum w_t (z_t - x_t)^2
 
 phi passes the last P states through the ReLU. With l_t = dL/dz_t,
 
-    dL/dy_t = A l_{t+1} + phi'(y_t) W^T l_{t+1},   l_t = (1 - f_t) dL/dy_t + 2 (z_t - x_t) / (N T b) in the first N states
-    dL/dW = sum l_{t+1} phi(y_t)^T,   dL/dA = sum l_{t+1} y_t,   dL/dh = sum l_{t+1}
+    dL/dy_t = A l_{t+1} + phi'(y_t) W^T l_{t+1},   l_t = (1 - f_t) dL/dy_t + 2 w_t (z_t - x_t) in the first N states
+    dL/d[W C] = sum l_{t+1} [phi(y_t) s_t]^T,   dL/dA = sum l_{t+1} y_t,   dL/dh = sum l_{t+1}
 
-Arrays have the sequences last, so that one instruction acts on several of them; W acts four rows at a time.
+Derived in docs/theory/learning.md. Arrays have the windows last, so that one instruction acts on several of them; a product takes five
+columns at a time.
 """
 
 from __future__ import annotations
@@ -18,133 +19,160 @@ from typing import Any
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.core.kernel import kernel
+from retime.core.kernel import kernel, subroutine
+from retime.learn.lanes import LANES, add, load, multiply, multiply_add, spread, store, subtract, where_positive
+from retime.learn.windows import Windows
 
-LANES = 16  # sequences at a time
-ROWS = 4  # of W at a time: states are filled up with zeros to a multiple
+COLUMNS = 5  # of a matrix at a time: they are filled up with zeros to a multiple
+
+
+@subroutine
+def add_product(M: Array, p: Array, out: Array) -> None:
+    """out `(r, 16)` += M `(r, c)` p `(c, 16)`, c a multiple of five."""
+    for j in range(0, p.shape[0], 5):
+        p0, p1, p2, p3, p4 = load(p, j), load(p, j + 1), load(p, j + 2), load(p, j + 3), load(p, j + 4)
+        for i in range(out.shape[0]):
+            v = multiply_add(spread(M[i, j]), p0, load(out, i))
+            v = multiply_add(spread(M[i, j + 1]), p1, v)
+            v = multiply_add(spread(M[i, j + 2]), p2, v)
+            v = multiply_add(spread(M[i, j + 3]), p3, v)
+            store(out, i, multiply_add(spread(M[i, j + 4]), p4, v))
 
 
 @kernel
-def run_forward(A: Array, W: Array, h: Array, low: Array, x: Array, f: Array, Z: Array, Y: Array, F: Array) -> None:
-    """Z `(n, T + 1, 16)` from Z[:, 0]; Y, F `(n, T, 16)`: forced states and phi of them. x, f `(N, T + 1, 16)`.
+def run_forward(
+    A: Array,
+    WC: Array,
+    h: Array,
+    low: Array,
+    x: Array,
+    f: Array,
+    s: Array,
+    z: Array,
+    p: Array,
+    F: Array,
+    Y: Array,
+    Z: Array,
+) -> None:
+    """From z `(n, 16)`, which is overwritten: F `(n + m, T, 16)`, phi of forced states and inputs; Y `(P, T, 16)`, the last forced states
+    before the ReLU; Z `(N, T + 1, 16)`, observed states. WC `(n, c)`, p `(c, 16)`: room. x, f `(N, T + 1, 16)`, s `(m, T + 1, 16)`.
 
     low `(n,)`: slope of phi below zero, 1 for linear states and 0 for ReLU units.
     """
-    n, T, N, zero = Y.shape[0], Y.shape[1], x.shape[0], h.dtype.type(0)
+    n, T, N, m = z.shape[0], F.shape[1], x.shape[0], s.shape[0]
+    before, rows = n - Y.shape[0], F.shape[1] + 1
+    for i in range(N):
+        store(Z, i * rows, load(z, i))
     for t in range(T):
-        for i in range(n):
-            for b in range(16):
-                Y[i, t, b] = Z[i, t, b]
         for i in range(N):
-            for b in range(16):
-                Y[i, t, b] += f[i, t, b] * (x[i, t, b] - Z[i, t, b])
+            free = load(z, i)
+            store(z, i, multiply_add(load(f, i * rows + t), subtract(load(x, i * rows + t), free), free))
+        for i in range(before, n):
+            store(Y, (i - before) * T + t, load(z, i))
         for i in range(n):
-            a, c, slope = A[i], h[i], low[i]
-            for b in range(16):
-                y = Y[i, t, b]
-                F[i, t, b] = y if y > zero else slope * y
-                Z[i, t + 1, b] = a * y + c
-        for j in range(n):
-            for i in range(0, n, 4):
-                w0, w1, w2, w3 = W[i, j], W[i + 1, j], W[i + 2, j], W[i + 3, j]
-                for b in range(16):
-                    p = F[j, t, b]
-                    Z[i, t + 1, b] += w0 * p
-                    Z[i + 1, t + 1, b] += w1 * p
-                    Z[i + 2, t + 1, b] += w2 * p
-                    Z[i + 3, t + 1, b] += w3 * p
+            y = load(z, i)
+            phi = where_positive(y, y, multiply(spread(low[i]), y))
+            store(F, i * T + t, phi)
+            store(p, i, phi)
+            store(z, i, multiply_add(spread(A[i]), y, spread(h[i])))
+        for i in range(m):
+            drive = load(s, i * rows + t)
+            store(F, (n + i) * T + t, drive)
+            store(p, n + i, drive)
+        add_product(WC, p, z)
+        for i in range(N):
+            store(Z, i * rows + t + 1, load(z, i))
 
 
 @kernel
 def run_back(
     A: Array,
-    W: Array,
-    low: Array,
+    WT: Array,
     x: Array,
     f: Array,
     weight: Array,
-    Z: Array,
+    F: Array,
     Y: Array,
+    Z: Array,
+    g: Array,
     G: Array,
-    state: Array,
+    l: Array,
     sums: Array,
-) -> float:
-    """Sum of weight (z - x)^2; G `(n, T, 16)`: dL/dz_{t+1}; state `(n, 16)`: dL/dz_0; sums `(2, n, 16)`: dL/dA and dL/dh of each sequence."""
-    n, T, N, zero, two = Y.shape[0], Y.shape[1], x.shape[0], A.dtype.type(0), A.dtype.type(2)
-    loss = 0.0
+) -> None:
+    """G `(n, T, 16)`: dL/dz_{t+1}; l `(n, 16)`: dL/dz_0; sums `(2 n + 1, 16)`: dL/dA, dL/dh and loss of each window.
+
+    WT `(n, c)`: W transposed; g `(c, 16)`: room.
+    """
+    n, T, N, nothing, two = l.shape[0], G.shape[1], x.shape[0], spread(A.dtype.type(0)), spread(A.dtype.type(2))
+    before, rows, loss = n - Y.shape[0], T + 1, nothing
     for i in range(n):
-        for b in range(16):
-            state[i, b] = sums[0, i, b] = sums[1, i, b] = zero
+        store(l, i, nothing)
+        store(sums, i, nothing)
+        store(sums, n + i, nothing)
     for t in range(T - 1, -1, -1):
-        for i in range(n):
-            for b in range(16):
-                G[i, t, b] = state[i, b]
         for i in range(N):
-            for b in range(16):
-                e = Z[i, t + 1, b] - x[i, t + 1, b]
-                g = weight[i, t + 1, b] * e
-                loss += g * e
-                G[i, t, b] += two * g
+            at = i * rows + t + 1
+            e = subtract(load(Z, at), load(x, at))
+            w = multiply(load(weight, at), e)
+            loss = multiply_add(w, e, loss)
+            store(l, i, multiply_add(two, w, load(l, i)))
         for i in range(n):
-            for b in range(16):
-                sums[0, i, b] += G[i, t, b] * Y[i, t, b]
-                sums[1, i, b] += G[i, t, b]
-                state[i, b] = zero
-        for i in range(n):
-            for j in range(0, n, 4):
-                w0, w1, w2, w3 = W[i, j], W[i, j + 1], W[i, j + 2], W[i, j + 3]
-                for b in range(16):
-                    g = G[i, t, b]
-                    state[j, b] += w0 * g
-                    state[j + 1, b] += w1 * g
-                    state[j + 2, b] += w2 * g
-                    state[j + 3, b] += w3 * g
-        for j in range(n):
-            a, slope = A[j], low[j]
-            for b in range(16):
-                kept = state[j, b] if Y[j, t, b] > zero else slope * state[j, b]
-                state[j, b] = kept + a * G[j, t, b]
-        for j in range(N):
-            for b in range(16):
-                state[j, b] -= f[j, t, b] * state[j, b]
-    return loss
+            v = load(l, i)
+            y = load(F, i * T + t) if i < before else load(Y, (i - before) * T + t)
+            store(sums, i, multiply_add(v, y, load(sums, i)))
+            store(sums, n + i, add(load(sums, n + i), v))
+            store(G, i * T + t, v)
+            store(g, i, v)
+            store(l, i, nothing)
+        add_product(WT, g, l)
+        for i in range(before):
+            store(l, i, multiply_add(spread(A[i]), load(g, i), load(l, i)))
+        for i in range(before, n):
+            kept = where_positive(load(Y, (i - before) * T + t), load(l, i), nothing)
+            store(l, i, multiply_add(spread(A[i]), load(g, i), kept))
+        for i in range(N):
+            v = load(l, i)
+            store(l, i, subtract(v, multiply(load(f, i * rows + t), v)))
+    store(sums, 2 * n, loss)
 
 
 @dataclass
 class Adjoint:
-    """Room for sequences of one shape.
+    """Room for windows of one shape.
 
     Args:
-        n: states. P: ReLU units, the last ones. N: observed states, the first ones. T: steps. dtype: of all arrays.
+        n: states. P: ReLU units, the last ones. N: observed states, the first ones. m: inputs. T: steps. dtype: of all arrays.
     """
 
     n: int
     P: int
     N: int
+    m: int
     T: int
     dtype: Any
 
     def __post_init__(self) -> None:
-        self.rows = -(-self.n // ROWS) * ROWS
-        shape = (self.rows, self.T, LANES)
-        self.Y, self.F, self.G = (np.zeros(shape, self.dtype) for _ in range(3))
-        self.Z = np.zeros((self.rows, self.T + 1, LANES), self.dtype)
-        self.state, self.sums = np.zeros((self.rows, LANES), self.dtype), np.zeros((2, self.rows, LANES), self.dtype)
-        self.A, self.h = np.zeros(self.rows, self.dtype), np.zeros(self.rows, self.dtype)
-        self.W, self.low = np.zeros((self.rows, self.rows), self.dtype), np.ones(self.rows, self.dtype)
-        self.low[self.n - self.P : self.n] = 0.0
+        n, T, columns = self.n, self.T, -(-(self.n + self.m) // COLUMNS) * COLUMNS
+        rows = -(-n // COLUMNS) * COLUMNS
+        shapes = {
+            "F": (n + self.m, T, LANES), "G": (n, T, LANES), "Y": (self.P, T, LANES), "Z": (self.N, T + 1, LANES),
+            "z": (n, LANES), "l": (n, LANES), "p": (columns, LANES), "g": (rows, LANES), "sums": (2 * n + 1, LANES),
+            "WC": (n, columns), "WT": (n, rows),
+        }  # fmt: skip
+        self.room = {k: np.zeros(shape, self.dtype) for k, shape in shapes.items()}
+        self.low = np.ones(n, self.dtype)
+        self.low[n - self.P :] = 0.0
 
     def gradient(
-        self, A: Array, W: Array, h: Array, z0: Array, forced: Array, x: Array, f: Array, weight: Array
-    ) -> tuple[float, Array, Array, Array, Array]:
-        """Loss, and its derivatives by A `(n,)`, W `(n, n)`, h `(n,)` and z0 `(n, 16)`.
-
-        forced: data that force `(N, T + 1, 16)`. x: data that are wanted, f: forcing, weight: of each squared error, of that shape.
-        """
-        n = self.n
-        self.A[:n], self.h[:n], self.W[:n, :n], self.Z[:n, 0] = A, h, W, z0
-        run_forward(self.A, self.W, self.h, self.low, forced, f, self.Z, self.Y, self.F)
-        loss = run_back(self.A, self.W, self.low, x, f, weight, self.Z, self.Y, self.G, self.state, self.sums)
-        dW = self.G.reshape(self.rows, -1) @ self.F.reshape(self.rows, -1).T
-        dA, dh = self.sums.sum(axis=2)
-        return loss, dA[:n], dW[:n, :n], dh[:n], self.state[:n]
+        self, A: Array, W: Array, C: Array, h: Array, z0: Array, windows: Windows
+    ) -> tuple[float, Array, Array, Array, Array, Array]:
+        """Loss, and its derivatives by A `(n,)`, W `(n, n)`, C `(n, m)`, h `(n,)` and z0 `(n, 16)`, of sixteen windows."""
+        n, r, w = self.n, self.room, windows
+        r["WC"][:, :n], r["WC"][:, n : n + self.m], r["WT"][:, :n], r["z"][:] = W, C, W.T, z0
+        run_forward(A, r["WC"], h, self.low, w.forced, w.strength, w.inputs, r["z"], r["p"], r["F"], r["Y"], r["Z"])
+        run_back(
+            A, r["WT"], w.wanted, w.strength, w.weight, r["F"], r["Y"], r["Z"], r["g"], r["G"], r["l"], r["sums"]
+        )  # fmt: skip
+        dWC = r["G"].reshape(n, -1) @ r["F"].reshape(n + self.m, -1).T
+        sums = r["sums"].sum(axis=1)
+        return float(sums[-1]), sums[:n], dWC[:, :n], dWC[:, n:], sums[n:-1], r["l"]

@@ -36,8 +36,13 @@ class Checkpoint:
         """
         arrays: Any = {f"leaf_{k}": np.asarray(x) for k, x in enumerate(leaves)}
         text = json.dumps({"run": self.run, **record})
-        with replace_atomically(self.path) as new, new.open("wb") as file:
-            np.savez(file, record=np.frombuffer(text.encode(), dtype=np.uint8), **arrays)
+        try:
+            with replace_atomically(self.path) as new, new.open("wb") as file:
+                np.savez(file, record=np.frombuffer(text.encode(), dtype=np.uint8), **arrays)
+        except OSError as error:
+            was = "the last one is as it was" if self.path.exists() else "training did not start"
+            reason = error.strerror or error
+            raise type(error)(f"the checkpoint {self.path} cannot be written ({reason}); {was}.") from error
 
     def read(self, like: Sequence[Array]) -> tuple[list[Array], dict[str, Any]] | None:
         """The arrays, of the shapes and kinds of `like`, and the record; None where there is no file yet.

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from retime.core.arguments import is_number
 from retime.core.arrays import Array
 
 
@@ -72,3 +73,36 @@ class GeneralizedForcing:
         f = np.full(steps, first + (last - first) * share)
         f[:1] = 1.0
         return f
+
+
+@dataclass(frozen=True)
+class AdaptiveForcing:
+    """Generalized forcing as strong as the network's growth of errors asks for, measured while it is trained.
+
+    alpha = 1 - 1 / sigma where sigma > 1, else 0;   sigma: the largest over the windows of the norm of the mean Jacobian along a window
+
+    With this alpha the product of the forced Jacobians neither explodes nor vanishes. A larger value is taken at once; to a smaller one
+    alpha goes by a part 1 - decay at each measurement. It begins at 1, so that forcing is annealed.
+
+    Args:
+        every: updates between two measurements. decay: in [0, 1].
+
+    Raises:
+        ValueError: out of range.
+
+    Source: hess2023 (adaptive GTF, arithmetic mean of Jacobians).
+    """
+
+    every: int = 25
+    decay: float = 0.95
+
+    def __post_init__(self) -> None:
+        if isinstance(self.every, bool) or not isinstance(self.every, (int, np.integer)) or self.every < 1:
+            raise ValueError(f"`every` is {self.every!r}; it must be a whole number >= 1.")
+        if not is_number(self.decay) or not 0.0 <= self.decay <= 1.0:
+            raise ValueError(f"`decay` is {self.decay!r}; it must be a number from 0 to 1.")
+
+    def next(self, alpha: float, sigma: float) -> float:
+        """alpha after a measurement."""
+        wanted = max(0.0, 1.0 - 1.0 / sigma) if np.isfinite(sigma) and sigma > 0.0 else 1.0
+        return wanted if wanted > alpha else self.decay * alpha + (1.0 - self.decay) * wanted

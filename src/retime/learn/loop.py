@@ -64,11 +64,17 @@ class Loop:
     label: str = "training"
 
     def run(self, parameters: Any, optimizer_state: Any) -> tuple[Progress, TrainingStatus]:
-        """Train from there, or from the checkpoint; the status says how it ended."""
+        """Train from there, or from the checkpoint; the status says how it ended.
+
+        Raises:
+            ValueError: to go on, but no checkpoint. OSError: it cannot be written; the last one stays.
+        """
+        if self.resume and self.checkpoint is None:
+            raise ValueError("`resume` is True, but there is no `checkpoint` to go on from; give its file.")
         p = self._begin(Progress((parameters, optimizer_state), parameters))
         if p.step == 0 and not p.history:
             self._check(p)
-            self._save(p)  # says before the work starts when it cannot be written
+        self._save(p)  # says before the work starts when it cannot be written
         status = TrainingStatus.COMPLETED
         deadline = work_seconds() + self.time_limit
         saved = time.monotonic()

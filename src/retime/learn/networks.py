@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
 from retime.core.arguments import whole
 from retime.core.arrays import Array
+from retime.core.errors import ShapeError
 from retime.core.system import SmoothSystem, System
+from retime.core.time import Continuous
 from retime.models import (
     GRU,
     LSTM,
@@ -69,6 +71,7 @@ class Network:
     Args:
         family: its name, as in `load(family=...)`. n, m, p: states, inputs, outputs.
         options: `num_relu`, `num_hidden`, `num_bases`, `clipped`, `alpha`, `tau`, `activation`, `form`, as the family has them.
+        like: a model of the family, whose weights are where it starts and whose other fields stay; None for new weights.
     """
 
     family: str
@@ -76,20 +79,22 @@ class Network:
     m: int
     p: int
     options: Mapping[str, Any] = field(default_factory=dict)
+    like: System | None = None
 
     def initial(self, rng: np.random.Generator, start: Start) -> Parameters:
-        """The free parameters, and the readout B `(p, n)`, b `(p,)`."""
+        """The free parameters, and the readout B `(p, n)`, b `(p,)`: those of `like` where there is one."""
+        given = {} if self.like is None else _weights(self.like)
         n, p = self.n, self.p
         groups = np.zeros((n, p))
         groups[np.arange(n), np.arange(n) % p] = rng.choice([-1.0, 1.0], size=n)
         groups /= np.maximum(np.linalg.norm(groups, axis=0), 1e-300)
-        own = _FAMILIES[self.family].initial(self, rng, start, groups)
+        own = given or _FAMILIES[self.family].initial(self, rng, start, groups)
         size = np.sqrt(p / n)
         remembers = start.weights == "memory"
         B = 1.2 * size * groups.T if remembers else rng.normal(size=(p, n)) * size
         if self.family == "lstm":
             B = np.hstack([B, np.zeros((p, n))])
-        return {**own, "readout_B": B, "readout_b": np.zeros(p)}
+        return {"readout_B": B, "readout_b": np.zeros(p), **own}
 
     @property
     def num_states(self) -> int:
@@ -99,12 +104,14 @@ class Network:
     @property
     def step(self) -> Step:
         """z_{k+1} of batches."""
-        return _FAMILIES[self.family].step(self)
+        return _FAMILIES[self.family].step(self) if self.family in _FAMILIES else _by_equation(self.like)
 
     def model(self, parameters: Parameters, time: Any) -> System:
         """The network as a model, in 64 bits."""
         own = {k: np.asarray(v, dtype=np.float64) for k, v in parameters.items()}
         readout = own.pop("readout_B"), own.pop("readout_b")
+        if self.like is not None:
+            return replace(self.like, **own, readout=readout)
         return _FAMILIES[self.family].model(self, own, readout=readout, time=time)
 
     def outputs(self, parameters: Parameters, z: Any) -> Any:
@@ -113,12 +120,15 @@ class Network:
 
 
 def network(family: Any, num_states: int, m: int, p: int, options: Mapping[str, Any]) -> Network:
-    """The family by name, or of a model, with checked options.
+    """The family by name, or a model whose training goes on, with checked options.
 
     Raises:
-        ValueError: an unknown family, an option that it does not take, or one that it needs.
+        ValueError: an unknown family, an option that it does not take, or one that it needs. ShapeError: a model of other sizes than the task.
+        TypeError: a model that cannot be trained.
     """
-    if family not in _FAMILIES:
+    if isinstance(family, System):
+        return _network_like(family, m, p, options)
+    if not isinstance(family, str) or family not in _FAMILIES:
         raise ValueError(f"`family` is {family!r}; it must be one of {', '.join(sorted(_FAMILIES))}.")
     known = _FAMILIES[family].options
     given = {k: v for k, v in options.items() if v is not None}
@@ -134,6 +144,61 @@ def network(family: Any, num_states: int, m: int, p: int, options: Mapping[str, 
             f"alrnn needs `num_relu`, a whole number from 0 to {num_states}: how many units pass the ReLU."
         )
     return Network(family, int(num_states), m, p, {**known, **given})
+
+
+def _network_like(model: System, m: int, p: int, options: Mapping[str, Any]) -> Network:
+    name = type(model).__name__
+    if given := [k for k, v in options.items() if v is not None]:
+        raise ValueError(f"`{given[0]}` is an option of a family by name; the {name} that is given has its own.")
+    if model.num_inputs != m:
+        raise ShapeError(f"`family` is a {name} of {model.num_inputs} inputs; the task has {m}.")
+    linear = model.readout is None or model.readout.is_linear
+    if not linear or model.num_outputs not in (0, p):
+        raise ShapeError(f"`family` is a {name} with {model.readout!r}; the task has {p} outputs, x = B z + b.")
+    _weights(model)
+    known = _FAMILIES[model.family].options if model.family in _FAMILIES else {}
+    n = model.num_states // 2 if model.family == "lstm" else model.num_states
+    return Network(model.family, n, m, p, {k: getattr(model, k) for k in known if hasattr(model, k)}, model)
+
+
+def _weights(model: System) -> Parameters:
+    """The weights of a model that are trained, by the names of its fields.
+
+    Raises:
+        TypeError: it is a flow (but for a RateRNN, trained as its Euler step), or what its equation computes from are not its fields.
+    """
+    name, own = type(model).__name__, {f.name for f in fields(model)}
+    if isinstance(model.time, Continuous) and not isinstance(model, RateRNN):
+        raise TypeError(f"`family` is a {name} in continuous time; train takes maps, and a RateRNN by its Euler step.")
+    if model.family in _FAMILIES:
+        names = [
+            k for k in ("W_rec", "W_in", "b", "b_rec", "b_in", "A", "W", "h", "W1", "W2", "h1", "h2", "C") if k in own
+        ]
+        names += [k for k in ("slopes", "thresholds") if k in own]
+    else:
+        names = list(model.equation.parameters) if isinstance(model, SmoothSystem) else []
+    found = {k: getattr(model, k, None) for k in names}
+    if "A" in found:
+        A = np.asarray(found["A"])
+        diagonal = np.diag(A)
+        if np.any(np.diag(diagonal) != A):
+            raise TypeError(f"`A` of the {name} is not diagonal; train takes a diagonal A.")
+        found["A"] = diagonal
+    if not found or not all(isinstance(v, np.ndarray) for v in found.values()):
+        raise TypeError(
+            f"`family` is {model!r}, which has no weights to train: its equation must compute from arrays that are its fields."
+        )
+    if model.readout is not None:
+        found |= {"readout_B": model.readout.B, "readout_b": model.readout.b}
+    return found
+
+
+def _by_equation(like: Any) -> Step:
+    import jax
+    import jax.numpy as jnp
+
+    function = like.equation.function
+    return lambda p, z, s: jax.vmap(lambda z, s: function(jnp, p, z, s))(z, s)
 
 
 class _Family(ABC):
@@ -167,8 +232,10 @@ class _Elman(_Family):
         self.cls, self.options = cls, options
 
     def initial(self, net: Network, rng: np.random.Generator, start: Start, groups: Array) -> Parameters:
-        W = start.recurrent(rng, net.n, groups)
-        return {"W_rec": W, "W_in": _inputs(net, rng, start, groups), "b": np.zeros(net.n)}
+        W, b = start.recurrent(rng, net.n, groups), np.zeros(net.n)
+        if self.cls is ReluRNN and start.weights == "memory":
+            W, b = _rivals(rng, groups, start.gain)
+        return {"W_rec": W, "W_in": _inputs(net, rng, start, groups), "b": b}
 
     def step(self, net: Network) -> Step:
         import jax
@@ -177,16 +244,34 @@ class _Elman(_Family):
         f = jax.nn.relu if relu else jax.numpy.tanh
         if not options:
             return lambda p, z, s: f(z @ p["W_rec"].T + s @ p["W_in"].T + p["b"])
-        alpha = options["alpha"] if "alpha" in options else 1.0 / np.asarray(options["tau"])
+        leak = np.asarray(options["alpha"] if "alpha" in options else 1.0 / np.asarray(options["tau"]))
         f = _activation(options["activation"])
-        if options["form"] == "rate":
-            return lambda p, z, s: (1 - alpha) * z + alpha * f(z @ p["W_rec"].T + s @ p["W_in"].T + p["b"])
-        return lambda p, z, s: (1 - alpha) * z + alpha * (f(z) @ p["W_rec"].T + s @ p["W_in"].T + p["b"])
+
+        def step(p: Parameters, z: Any, s: Any) -> Any:
+            alpha = leak.astype(z.dtype)
+            if options["form"] == "rate":
+                return (1 - alpha) * z + alpha * f(z @ p["W_rec"].T + s @ p["W_in"].T + p["b"])
+            return (1 - alpha) * z + alpha * (f(z) @ p["W_rec"].T + s @ p["W_in"].T + p["b"])
+
+        return step
 
     def model(self, net: Network, own: Parameters, **common: Any) -> System:
         if self.cls is RateRNN:
             common.pop("time")
         return self.cls(**own, **net.options, **common)
+
+
+def _rivals(rng: np.random.Generator, groups: Array, gain: float) -> tuple[Array, Array]:
+    """W and b of ReLU units, which cannot change sign: each group is two rivals, of which the one that is on keeps the other off.
+
+    u = relu(0.8 u - v + 0.2), v = relu(0.8 v - u + 0.2) has the stable points (1, 0) and (0, 1).
+    """
+    n = len(groups)
+    u, v = (np.maximum(x, 0.0) for x in (groups, -groups))
+    parts = [(x, x / np.maximum(np.sum(x > 0, axis=0), 1)) for x in ((u > 0) * 1.0, (v > 0) * 1.0)]
+    (u, mean_u), (v, mean_v) = parts
+    W = 0.8 * (u @ mean_u.T + v @ mean_v.T) - (u @ mean_v.T + v @ mean_u.T)
+    return gain * W + 0.1 * rng.normal(size=(n, n)) / np.sqrt(n), 0.2 * (u + v).sum(axis=1)
 
 
 def _activation(name: str) -> Callable[[Any], Any]:
@@ -219,7 +304,7 @@ class _Gated(_Family):
         import jax.numpy as jnp
 
         n, m, rows = net.n, net.m, self.gates * net.n
-        blank: SmoothSystem = self.cls(np.zeros((rows, n)), np.zeros((rows, m)), np.zeros(rows), np.zeros(rows))
+        blank = net.like or self.cls(np.zeros((rows, n)), np.zeros((rows, m)), np.zeros(rows), np.zeros(rows))
         function, names = blank.equation.function, blank.equation.parameters.keys()
 
         def step(p: Parameters, z: Any, s: Any) -> Any:

@@ -21,6 +21,7 @@ class Fit(Result):
             was measured.
         metrics: of `model` on held-out trials or data.
         status: see `TrainingStatus`. message: why it ended, where it is not completed. seconds: of work.
+        initial: the network before training, where `train` made it; None of `fit`.
     """
 
     model: System
@@ -29,6 +30,7 @@ class Fit(Result):
     status: TrainingStatus
     message: str = ""
     seconds: float = field(default=0.0, compare=False)
+    initial: System | None = field(default=None, compare=False)
 
     _plot: ClassVar[str] = "training"
 

@@ -15,6 +15,7 @@ from retime.core.arrays import Array, positive, real_array
 from retime.core.clock import work_seconds
 from retime.core.equation import double_precision
 from retime.core.errors import ShapeError
+from retime.core.system import System
 from retime.core.time import Discrete
 from retime.learn.checkpoint import Checkpoint
 from retime.learn.loop import Loop, dtype_of, ending
@@ -28,13 +29,13 @@ HELD_OUT = 2**31  # seeds of held-out trials begin here
 def train(
     task: Task,
     *,
-    family: str = "tanh_rnn",
-    num_states: int = 100,
+    family: Any = "tanh_rnn",
+    num_states: int | None = None,
     updates: int = 1000,
     batch_size: int = 64,
     seed: int | None = 0,
     optimizer: Any = None,
-    learning_rate: float = 3e-4,
+    learning_rate: Any = None,
     clip: float = 1.0,
     initial: str = "memory",
     gain: float = 1.0,
@@ -60,9 +61,12 @@ def train(
     Args:
         task: a task of `retime.learn`, or any object with `batch(num, seed)`, `num_inputs` and `num_outputs`.
         family: tanh_rnn, relu_rnn, leaky_rnn, rate_rnn, gru, lstm, plrnn, alrnn, shallow_plrnn, dendritic_plrnn. A RateRNN is trained as
-            what Euler's method makes of it, with a step of 1 (`tau`, in steps).
-        num_states: units. updates: gradient steps. batch_size: trials of each. seed: of the start and of all trials.
+            what Euler's method makes of it, with a step of 1 (`tau`, in steps). Or a model, whose training goes on from its weights: of these
+            families, or of any whose `equation` computes from arrays that are its fields.
+        num_states: units, 100 by default; a model has its own.
+        updates: gradient steps. batch_size: trials of each. seed: of the start and of all trials.
         optimizer: an Optax transformation; None for Adam with `learning_rate`, the gradient's norm clipped at `clip`.
+        learning_rate: a number or an Optax schedule; None for 3e-4, and 1e-3 of the gated families.
         initial: "memory", "orthogonal", "normal" or "identity" recurrent weights, times `gain`; see `learn.Start`.
         signs: `(n,)` of +1 and -1: all weights *from* a unit keep its sign (Dale's law); Elman and rate families.
         state_noise: standard deviation of noise added to the state at every step of training.
@@ -88,18 +92,19 @@ def train(
     for name, value in (counts if patience is None else counts | {"patience": patience}).items():
         whole(name, value, 1)
     dtype_of(dtype)
-    for name, value in {"learning_rate": learning_rate, "clip": clip, "gain": gain}.items():
+    rate = {} if callable(learning_rate) or learning_rate is None else {"learning_rate": learning_rate}
+    for name, value in {**rate, "clip": clip, "gain": gain}.items():
         positive(name, value, "see the docstring")
     for name, value in {"state_noise": state_noise, "weight_decay": weight_decay, "rate_penalty": rate_penalty}.items():
         amount(name, value)
     seed, limit = seed_of(seed), seconds(time_limit)
-    net = network(family, num_states, task.num_inputs, task.num_outputs, options)
-    job = _Job(task, net, Start(initial, gain), batch_size, seed, dtype, optimizer, learning_rate, clip, _signs(signs, net),
+    net = network(family, _units(family, num_states), task.num_inputs, task.num_outputs, options)
+    job = _Job(task, net, Start(initial, gain), batch_size, seed, dtype, optimizer, _rate(learning_rate, net), clip, _signs(signs, net),
                state_noise, weight_decay, rate_penalty, held_out)  # fmt: skip
     begun = work_seconds()
     with double_precision():
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint), job.identity)
-        loop = Loop(job.update, job.check, updates, every, patience, kept, resume, limit, f"training {family}")
+        loop = Loop(job.update, job.check, updates, every, patience, kept, resume, limit, f"training {net.family}")
         parameters = job.parameters()
         progress, status = loop.run(parameters, job.rule.init(parameters))
         metrics = job.check(progress.best)
@@ -112,7 +117,23 @@ def train(
         status,
         ending(status, progress.step, updates),
         work_seconds() - begun,
+        net.model(parameters, Discrete(1.0)),
     )
+
+
+def _rate(learning_rate: Any, net: Network) -> Any:
+    gated = net.family in ("gru", "lstm")
+    return learning_rate if learning_rate is not None else 1e-3 if gated else 3e-4
+
+
+def _units(family: Any, num_states: int | None) -> int:
+    if not isinstance(family, System):
+        return 100 if num_states is None else num_states
+    if num_states not in (None, family.num_states):
+        raise ValueError(
+            f"`num_states` is {num_states}; `family` is a {type(family).__name__} of {family.num_states} states. Drop it."
+        )
+    return family.num_states
 
 
 def _signs(signs: Any, net: Network) -> Array | None:
@@ -137,7 +158,7 @@ class _Job:
     seed: int
     dtype: str
     optimizer: Any
-    learning_rate: float
+    learning_rate: Any
     clip: float
     signs: Array | None
     state_noise: float
@@ -152,7 +173,6 @@ class _Job:
             "batch_size",
             "seed",
             "dtype",
-            "learning_rate",
             "clip",
             "state_noise",
             "weight_decay",
@@ -161,7 +181,15 @@ class _Job:
         )
         signs = None if self.signs is None else self.signs.tolist()
         own = {"task": repr(self.task), "network": repr(self.net), "start": repr(self.start), "signs": signs}
-        return {**own, "optimizer": self.optimizer is None, **{k: getattr(self, k) for k in numbers}}
+        if self.net.like is not None:
+            own["weights"] = [float(np.abs(v).sum()) for v in self.parameters().values()]
+        rate = "a schedule" if callable(self.learning_rate) else self.learning_rate
+        return {
+            **own,
+            "optimizer": self.optimizer is None,
+            **{k: getattr(self, k) for k in numbers},
+            "learning_rate": rate,
+        }
 
     @cached_property
     def rule(self) -> Any:

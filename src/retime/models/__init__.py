@@ -38,27 +38,3 @@ FAMILIES = {
     )
 }
 """Families that are their parameters, by the name that files and `load(family=...)` use."""
-
-__all__ = [
-    "FAMILIES",
-    "GRU",
-    "LSTM",
-    "PLRNN",
-    "AlmostLinearRNN",
-    "ContinuousPLRNN",
-    "DendriticPLRNN",
-    "DerivedSystem",
-    "HopfieldNetwork",
-    "LeakyRNN",
-    "LinearSystem",
-    "Map",
-    "PiecewiseAffineFlow",
-    "PiecewiseAffineRNN",
-    "RateRNN",
-    "RegionwiseMap",
-    "ReluRNN",
-    "ShallowPLRNN",
-    "StackedRNN",
-    "TanhRNN",
-    "VectorField",
-]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,19 +15,31 @@ from retime.core.system import SmoothSystem, System
 from retime.core.time import Continuous, Discrete, TimeBase
 
 
-class DerivingMethod(Protocol):
-    """A method that makes the right-hand side of one system from that of another."""
+class DerivingMethod:
+    """A method that makes the right-hand side of one system from that of another.
 
-    is_implicit: bool
-    memory: int  # how many earlier derivatives the state carries besides z
+    Attributes:
+        is_implicit: whether an equation has to be solved.
+        memory: how many earlier derivatives the state carries besides z.
+    """
+
+    is_implicit: ClassVar[bool] = False
+    memory: ClassVar[int] = 0
 
     def equation(self, base: System, dt: float) -> Equation:
-        """The new right-hand side."""
-        ...
+        """The new right-hand side, for methods whose result no family holds."""
+        raise TypeError(f"{self!r} has no right-hand side of its own.")
 
     def start(self, base: System, dt: float, z: Array, s: Array | None) -> Array:
         """The state `(..., n (1 + memory))` from states `(..., n)`."""
-        ...
+        return z
+
+    def combined(self, made: DerivedSystem, a: float, b: float, time: TimeBase) -> System | None:
+        """What a z + b F(z, s) of a system that this method made is, where it is known."""
+        if a == 0 and isinstance(time, Continuous) and isinstance(made.base.time, Discrete):
+            slower = replace(made.base, time=Discrete(made.base.dt / b))
+            return replace(made, base=slower, dt_used=made.dt_used / b, time=time)
+        return None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,6 +67,7 @@ class DerivedSystem(SmoothSystem):
 
     def __post_init__(self) -> None:
         readout = self.base.readout if self.readout is None else self.readout
+        _ = self.base.equation  # which the method needs
         n, N = self.base.num_states, self.num_states
         if n < N and readout is not None and np.shape(_matrix(readout))[1] == n:
             narrow = as_readout(readout, n)
@@ -96,10 +109,7 @@ class DerivedSystem(SmoothSystem):
         return self._states(z)
 
     def _combined(self, a: float, b: float, time: TimeBase) -> System | None:
-        if a == 0 and isinstance(time, Continuous) and isinstance(self.base.time, Discrete):
-            slower = replace(self.base, time=Discrete(self.base.time.dt / b))
-            return replace(self, base=slower, dt_used=self.dt_used / b, time=time)
-        return None
+        return self.method.combined(self, a, b, time)
 
     def _details(self) -> list[str]:
         return [repr(self.method), f"of {type(self.base).__name__}"]

@@ -21,14 +21,17 @@ from retime.models.relu import ReluRNN, elman_parameters
 Form = Literal["current", "rate"]
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class _Units(SmoothSystem):
-    """What all of them share: the sizes."""
-
-    _f: Activation
+    """What all of them share: the weights."""
 
     W_rec: Any
     W_in: Any
     b: Any
+
+    def __post_init__(self) -> None:
+        self._set(**elman_parameters(self.W_rec, self.W_in, self.b))
+        self._finish()
 
     @property
     def num_states(self) -> int:
@@ -43,6 +46,32 @@ class _Units(SmoothSystem):
     @property
     def _weights(self) -> dict[str, Any]:
         return {"W_rec": weights(self.W_rec), "W_in": self.W_in, "b": self.b}
+
+
+class _Leaking(_Units):
+    """Units with a leak: the state relaxes to a drive."""
+
+    _f: Activation
+
+    activation: Any
+    form: Form
+
+    def _check(self, **leak: Any) -> None:
+        """The leak, and f under its own name (no synonym) with what it stands for."""
+        if self.form not in ("current", "rate"):
+            raise ValueError(f'`form` is {self.form!r}; it must be "current" (W f(z)) or "rate" (f(W z)).')
+        found = activation(self.activation, self.num_states)
+        self._set(activation=found.f if isinstance(found.f, str) else self.activation, _f=found, **leak)
+
+    def _driven(self, inputs: Box) -> Box:
+        """The values of f(W z + W_in s + b), or of W f(z) + W_in s + b for all z."""
+        limits = self._f.limits(self.num_states)
+        if self.form == "rate":
+            return limits
+        return limits.mapped(np.asarray(self.W_rec), self.b).plus(inputs.mapped(self.W_in, np.zeros(self.num_states)))
+
+    def _details(self) -> list[str]:
+        return [str(self.activation), self.form]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -67,27 +96,19 @@ class TanhRNN(_Units):
 
     family: ClassVar[str] = "tanh_rnn"
 
-    W_rec: Any
-    W_in: Any
-    b: Any
-
-    def __post_init__(self) -> None:
-        self._set(**elman_parameters(self.W_rec, self.W_in, self.b))
-        self._finish()
-
     def reachable(self, inputs: Box) -> Box:
         """[-1, 1] for a map; no bound for a flow, which integrates tanh."""
         return Box.of(-1.0, 1.0, self.num_states) if isinstance(self.time, Discrete) else super().reachable(inputs)
 
     def _equation(self) -> Equation:
-        return Equation(_Elman(Activation("tanh")), self._weights)
+        return Equation(_Driven(Activation("tanh"), "rate"), self._weights)
 
     def _combined(self, a: float, b: float, time: TimeBase) -> System | None:
         return _as_rate(self, a, b, time, 1.0, "tanh", "rate")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LeakyRNN(_Units):
+class LeakyRNN(_Leaking):
     """Leaky recurrent network in discrete time: what Euler's method makes of a rate network.
 
     z_{k+1} = (1 - alpha) z_k + alpha (W_rec f(z_k) + W_in s_k + b)      (form="current": z is the input current, f(z) the rate)
@@ -109,25 +130,20 @@ class LeakyRNN(_Units):
 
     family: ClassVar[str] = "leaky_rnn"
 
-    W_rec: Any
-    W_in: Any
-    b: Any
     _: KW_ONLY
     alpha: Any
     activation: Any = "tanh"
     form: Form = "current"
 
     def __post_init__(self) -> None:
-        self._set(**elman_parameters(self.W_rec, self.W_in, self.b))
-        alpha = per_unit("alpha", self.alpha, self.num_states, "the leak, dt / tau")
-        self._set(alpha=alpha, form=checked_form(self.form), **_named(self.activation, self.num_states))
-        self._finish()
+        super().__post_init__()
+        self._check(alpha=per_unit("alpha", self.alpha, self.num_states, "the leak, dt / tau"))
         if isinstance(self.time, Continuous):
             raise ValueError("`time` is Continuous(); a LeakyRNN steps. For a differential equation use RateRNN.")
 
     def reachable(self, inputs: Box) -> Box:
         """Where the drive lies, f(...) or W f(z) + W_in s + b; wider for alpha between 1 and 2, no bound beyond."""
-        return relaxed(_drive_box(self, inputs), np.broadcast_to(np.asarray(self.alpha), self.num_states))
+        return relaxed(self._driven(inputs), np.broadcast_to(np.asarray(self.alpha), self.num_states))
 
     def _equation(self) -> Equation:
         return Equation(_Leaky(self._f, self.form), self._weights | {"alpha": np.array(self.alpha)})
@@ -135,12 +151,9 @@ class LeakyRNN(_Units):
     def _combined(self, a: float, b: float, time: TimeBase) -> System | None:
         return _as_rate(self, a, b, time, self.alpha, self.activation, self.form)
 
-    def _details(self) -> list[str]:
-        return [str(self.activation), self.form]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RateRNN(_Units):
+class RateRNN(_Leaking):
     """Rate network in continuous time.
 
     tau dz/dt = -z + W_rec f(z) + W_in s + b        (form="current": z is the input current, f(z) the rate)
@@ -162,9 +175,6 @@ class RateRNN(_Units):
 
     family: ClassVar[str] = "rate_rnn"
 
-    W_rec: Any
-    W_in: Any
-    b: Any
     _: KW_ONLY
     tau: Any
     activation: Any = "tanh"
@@ -172,16 +182,14 @@ class RateRNN(_Units):
     time: TimeBase = CONTINUOUS
 
     def __post_init__(self) -> None:
-        self._set(**elman_parameters(self.W_rec, self.W_in, self.b))
-        tau = per_unit("tau", self.tau, self.num_states, "the time constant")
-        self._set(tau=tau, form=checked_form(self.form), **_named(self.activation, self.num_states))
-        self._finish()
+        super().__post_init__()
+        self._check(tau=per_unit("tau", self.tau, self.num_states, "the time constant"))
         if isinstance(self.time, Discrete):
             raise ValueError(f"`time` is {self.time}; a RateRNN flows. For a map use TanhRNN, LeakyRNN or to_discrete.")
 
     def reachable(self, inputs: Box) -> Box:
         """Where the drive lies that the state relaxes to, f(...) or W f(z) + W_in s + b."""
-        return _drive_box(self, inputs)
+        return self._driven(inputs)
 
     def _equation(self) -> Equation:
         return Equation(_Rate(self._f, self.form), self._weights | {"tau": np.array(self.tau)})
@@ -220,37 +228,17 @@ class RateRNN(_Units):
         alpha = np.asarray(alpha, dtype=np.float64)
         common = {"time": time, "readout": self.readout}
         if self.form == "rate" and np.abs(alpha - 1.0).max() <= 4 * np.finfo(float).eps:
-            elman = (
-                {"tanh": TanhRNN, "relu": ReluRNN}.get(self.activation) if isinstance(self.activation, str) else None
-            )
+            elman = {"tanh": TanhRNN, "relu": ReluRNN}.get(self._f.f)  # type: ignore[arg-type]
             if elman is not None:
                 return elman(self.W_rec, self.W_in, self.b, **common)
             alpha = np.ones_like(alpha)
-        return LeakyRNN(
-            self.W_rec, self.W_in, self.b, alpha=alpha, activation=self.activation, form=self.form, **common
-        )
+        kept = {"activation": self.activation, "form": self.form}
+        return LeakyRNN(self.W_rec, self.W_in, self.b, alpha=alpha, **kept, **common)
 
     def _combined(self, a: float, b: float, time: TimeBase) -> System | None:
         if isinstance(time, Continuous):
             return replace(self, tau=np.asarray(self.tau) / b) if a == 0 else None
         return self.stepped(b / np.asarray(self.tau), time) if a == 1 else None
-
-    def _details(self) -> list[str]:
-        return [str(self.activation), self.form]
-
-
-def _drive_box(model: Any, inputs: Box) -> Box:
-    """The values of f(W z + W_in s + b), or of W f(z) + W_in s + b for all z."""
-    limits = model._f.limits(model.num_states)
-    if model.form == "rate":
-        return limits
-    return limits.mapped(np.asarray(model.W_rec), model.b).plus(inputs.mapped(model.W_in, np.zeros(model.num_states)))
-
-
-def _named(f: Any, size: int) -> dict[str, Any]:
-    """The field `activation` under its own name (not a synonym), and what it stands for."""
-    found = activation(f, size)
-    return {"activation": found.f if isinstance(found.f, str) else f, "_f": found}
 
 
 def _as_rate(model: Any, a: float, b: float, time: TimeBase, alpha: Any, f: Any, form: Form) -> RateRNN | None:
@@ -262,21 +250,13 @@ def _as_rate(model: Any, a: float, b: float, time: TimeBase, alpha: Any, f: Any,
 
 
 @dataclass(frozen=True)
-class _Elman:
-    f: Activation
-
-    def __call__(self, xp: Any, p: Any, z: Any, s: Any) -> Any:
-        return self.f(xp, product(p["W_rec"], z) + p["W_in"] @ s + p["b"])
-
-
-@dataclass(frozen=True)
 class _Driven:
     """G: W f(z) + U s + b, or f(W z + U s + b)."""
 
     f: Activation
     form: Form
 
-    def drive(self, xp: Any, p: Any, z: Any, s: Any) -> Any:
+    def __call__(self, xp: Any, p: Any, z: Any, s: Any) -> Any:
         if self.form == "rate":
             return self.f(xp, product(p["W_rec"], z) + p["W_in"] @ s + p["b"])
         return product(p["W_rec"], self.f(xp, z)) + p["W_in"] @ s + p["b"]
@@ -285,13 +265,13 @@ class _Driven:
 @dataclass(frozen=True)
 class _Leaky(_Driven):
     def __call__(self, xp: Any, p: Any, z: Any, s: Any) -> Any:
-        return (1.0 - p["alpha"]) * z + p["alpha"] * self.drive(xp, p, z, s)
+        return (1.0 - p["alpha"]) * z + p["alpha"] * super().__call__(xp, p, z, s)
 
 
 @dataclass(frozen=True)
 class _Rate(_Driven):
     def __call__(self, xp: Any, p: Any, z: Any, s: Any) -> Any:
-        return (self.drive(xp, p, z, s) - z) / p["tau"]
+        return (super().__call__(xp, p, z, s) - z) / p["tau"]
 
 
 def per_unit(name: str, value: Any, size: int, meaning: str) -> Any:
@@ -306,14 +286,3 @@ def per_unit(name: str, value: Any, size: int, meaning: str) -> Any:
     if not (array > 0).all():
         raise ValueError(f"`{name}` holds {array.min()}; {meaning}, must be positive.")
     return float(array.reshape(())) if array.size == 1 and array.shape != (size,) else array
-
-
-def checked_form(form: Any) -> Form:
-    """ "current" or "rate".
-
-    Raises:
-        ValueError: anything else.
-    """
-    if form not in ("current", "rate"):
-        raise ValueError(f'`form` is {form!r}; it must be "current" (W f(z)) or "rate" (f(W z)).')
-    return form

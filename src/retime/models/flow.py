@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
@@ -12,6 +13,7 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.canonical import AffineRegions, PiecewiseAffineForm
 from retime.core.certificate import Certificate, Condition
+from retime.core.equation import Equation
 from retime.core.errors import CertificateError
 from retime.core.region import RegionFlow
 from retime.core.status import RegionStatus
@@ -27,8 +29,32 @@ class RegionMethod(Protocol):
         ...
 
 
+class OfRegions(System):
+    """What a flow by regions and its map share: the boundaries are those of the map that was converted."""
+
+    @property
+    @abstractmethod
+    def canonical(self) -> PiecewiseAffineForm:
+        """The canonical form whose patterns name the regions."""
+
+    @property
+    def num_states(self) -> int:
+        """n, without auxiliary states."""
+        return self.canonical.num_states
+
+    @property
+    def num_inputs(self) -> int:
+        """m."""
+        return self.canonical.num_inputs
+
+    @property
+    def num_units(self) -> int:
+        """q, the number of bits of a pattern."""
+        return self.canonical.num_units
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class PiecewiseAffineFlow(System):
+class PiecewiseAffineFlow(OfRegions):
     """dz/dt = W_d z + h_d + E_d s, d the pattern of the region; each region is converted on demand and once.
 
     The region is read at the sample times and held for one step (`switching="clock"`: equals the map at k dt, for every
@@ -61,21 +87,6 @@ class PiecewiseAffineFlow(System):
         return self.map.canonical
 
     @property
-    def num_states(self) -> int:
-        """n, without auxiliary states."""
-        return self.map.num_states
-
-    @property
-    def num_inputs(self) -> int:
-        """m."""
-        return self.map.num_inputs
-
-    @property
-    def num_units(self) -> int:
-        """q, the number of bits of a pattern."""
-        return self.map.num_units
-
-    @property
     def dt(self) -> float:
         """The step of the map, and the sample clock of `switching="clock"`."""
         return self.map.dt
@@ -84,6 +95,22 @@ class PiecewiseAffineFlow(System):
     def converted(self) -> dict[bytes, RegionFlow]:
         """The regions converted up to now; keys are `pattern.tobytes()` of the bool pattern."""
         return dict(self._regions)
+
+    @property
+    def num_raised(self) -> int:
+        """How many of these have auxiliary states."""
+        return sum(r.auxiliary > 0 for r in self._regions.values())
+
+    @property
+    def equation(self) -> Equation:  # type: ignore[override]
+        """None of the state alone.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(
+            "A converted flow has one field per region and no field of the state alone, which the method needs. Use ZeroOrderHold()."
+        )
 
     def is_at_rest(self, z: Array, inputs: Array | None = None) -> bool:
         """Whether z `(n,)` is a fixed point of the map under every row of `inputs`."""
@@ -164,29 +191,27 @@ _NO_FLOW = Condition("zero eigenvalues are semisimple", False, -1.0, "minus the 
 def _refuse_time_varying(flows: Sequence[RegionFlow], patterns: Array) -> None:
     for flow, d in zip(flows, patterns, strict=True):
         if flow.status is RegionStatus.TIME_VARYING:
-            region = _named(d)
             raise CertificateError(
-                f"{region} {_NILPOTENT if np.isfinite(flow.margin) else _UNKNOWN}: no autonomous linear ODE reaches its map. "
+                f"{_named(d)} {_NILPOTENT if np.isfinite(flow.margin) else _UNKNOWN}: no autonomous linear ODE reaches its map. "
                 "Convert with to_continuous(model, throw=False) to interpolate that part in time; the flow then still equals the "
                 "map at the sample times.",
-                Certificate("the region has an autonomous linear flow", region, (_NO_FLOW,)),
+                Certificate("the region has an autonomous linear flow", _named(d), (_NO_FLOW,)),
             )
 
 
 def _refuse_unreached(flows: Sequence[RegionFlow], patterns: Array) -> None:
     for flow, d in zip(flows, patterns, strict=True):
         if not flow.reproduces:
-            region = _named(d)
-            condition = Condition(
-                "the region's flow reproduces its map", False, flow.limit - flow.residual,
+            claim, detail = (
+                "the region's flow reproduces its map",
                 f"{flow.limit:.0e} minus the residual {flow.residual:.1e}",
-            )  # fmt: skip
+            )
             raise CertificateError(
-                f"{region}: one step of the flow that was found ({flow.status}) is {flow.residual:.1e} of the map away from it, more than "
-                f"{flow.limit:.0e}: the logarithm is too ill-conditioned for double precision (nearly defective or nearly "
+                f"{_named(d)}: one step of the flow that was found ({flow.status}) is {flow.residual:.1e} of the map away from it, more "
+                f"than {flow.limit:.0e}: the logarithm is too ill-conditioned for double precision (nearly defective or nearly "
                 "singular matrix, or states measured in very different units). Sample with a smaller dt, or convert with "
                 "to_continuous(model, throw=False) and read the residual in the certificate.",
-                Certificate("the region's flow reproduces its map", region, (condition,)),
+                Certificate(claim, _named(d), (Condition.of(claim, flow.limit - flow.residual, detail),)),
             )
 
 

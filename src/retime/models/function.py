@@ -14,13 +14,15 @@ from retime.core.system import SmoothSystem
 from retime.core.time import CONTINUOUS, Continuous, Discrete, TimeBase
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class _Given(SmoothSystem):
     """A right-hand side that is a function of the user's."""
 
     f: Any
     num_states: Any = 0  # here because the capability's are abstract properties
     num_inputs: Any = 0
-    jacobian_of: Any
+    _: KW_ONLY
+    jacobian_of: Any = None
 
     def _check(self) -> None:
         n, m = _count("num_states", self.num_states, 1), _count("num_inputs", self.num_inputs, 0)
@@ -30,11 +32,9 @@ class _Given(SmoothSystem):
         self._finish()
         self._set(_function=UserFunction(self.f, sizes, (n,)))
         own = self.jacobian_of
-        self._set(
-            _own_jacobian=None
-            if own is None
-            else UserFunction(own, (n, m)[: takes(own, "jacobian_of", promised)], (n, n))
-        )
+        if own is not None:
+            own = UserFunction(own, (n, m)[: takes(own, "jacobian_of", promised)], (n, n))
+        self._set(_own_jacobian=own)
 
     def _equation(self) -> Equation:
         return Equation(_Apply(self._function), {})  # type: ignore[attr-defined]
@@ -75,12 +75,6 @@ class Map(_Given):
 
     family: ClassVar[str] = "map"
 
-    f: Any
-    num_states: Any = 0
-    num_inputs: Any = 0
-    _: KW_ONLY
-    jacobian_of: Any = None
-
     def __post_init__(self) -> None:
         self._check()
         if isinstance(self.time, Continuous):
@@ -103,11 +97,7 @@ class VectorField(_Given):
 
     family: ClassVar[str] = "vector_field"
 
-    f: Any
-    num_states: Any = 0
-    num_inputs: Any = 0
     _: KW_ONLY
-    jacobian_of: Any = None
     time: TimeBase = CONTINUOUS
 
     def __post_init__(self) -> None:

@@ -16,25 +16,37 @@ from retime.core.system import SmoothSystem
 from retime.core.time import Discrete
 
 
-def gated_parameters(W_rec: Any, W_in: Any, b_rec: Any, b_in: Any, gates: int, cell: str) -> dict[str, Array]:
-    """W_rec `(g H, H)`, W_in `(g H, m)`, b_rec, b_in `(g H,)` with g stacked gates, checked."""
-    W_rec = matrix("W_rec", W_rec, (None, None))
-    rows, H = W_rec.shape
-    if H == 0 or rows != gates * H:
-        raise ShapeError(
-            f"`W_rec` has shape {W_rec.shape}; {cell} of {H} units needs ({gates * H}, {H}): {gates} gates, stacked as in PyTorch."
-        )
-    because = f", {gates} gates of {H} units"
-    return {
-        "W_rec": W_rec,
-        "W_in": matrix("W_in", W_in, (rows, None), because),
-        "b_rec": vector("b_rec", b_rec, rows, because),
-        "b_in": vector("b_in", b_in, rows, because),
-    }
+@dataclass(frozen=True, eq=False, repr=False)
+class _Gated(SmoothSystem):
+    """Stacked gates: W_rec `(g H, H)`, W_in `(g H, m)`, b_rec, b_in `(g H,)`; `_gates` is g and how the cell is called."""
+
+    _gates: ClassVar[tuple[int, str]]
+
+    W_rec: Any
+    W_in: Any
+    b_rec: Any
+    b_in: Any
+
+    def __post_init__(self) -> None:
+        W_rec, (gates, cell) = matrix("W_rec", self.W_rec, (None, None)), self._gates
+        rows, H = W_rec.shape
+        if H == 0 or rows != gates * H:
+            raise ShapeError(
+                f"`W_rec` has shape {W_rec.shape}; {cell} of {H} units needs ({gates * H}, {H}): {gates} gates, stacked as in PyTorch."
+            )
+        because = f", {gates} gates of {H} units"
+        biases = {name: vector(name, getattr(self, name), rows, because) for name in ("b_rec", "b_in")}
+        self._set(W_rec=W_rec, W_in=matrix("W_in", self.W_in, (rows, None), because), **biases)
+        self._finish()
+
+    @property
+    def num_inputs(self) -> int:
+        """m."""
+        return self.W_in.shape[1]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class GRU(SmoothSystem):
+class GRU(_Gated):
     """Gated recurrent unit.
 
     r = logistic(W_r s + b_in_r + R_r z + b_rec_r)                       reset gate
@@ -59,28 +71,19 @@ class GRU(SmoothSystem):
     """
 
     family: ClassVar[str] = "gru"
+    _gates: ClassVar[tuple[int, str]] = (3, "a GRU")
 
-    W_rec: Any
-    W_in: Any
-    b_rec: Any
-    b_in: Any
     _: KW_ONLY
     reset_after: bool = True
 
     def __post_init__(self) -> None:
-        self._set(**gated_parameters(self.W_rec, self.W_in, self.b_rec, self.b_in, 3, "a GRU"))
+        super().__post_init__()
         self._set(reset_after=bool(self.reset_after))
-        self._finish()
 
     @property
     def num_states(self) -> int:
         """H, the number of units."""
         return self.W_rec.shape[1]
-
-    @property
-    def num_inputs(self) -> int:
-        """m."""
-        return self.W_in.shape[1]
 
     def reachable(self, inputs: Box) -> Box:
         """[-1, 1] for a map, whose new state lies between the old one and tanh; no bound for a flow."""
@@ -92,7 +95,7 @@ class GRU(SmoothSystem):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LSTM(SmoothSystem):
+class LSTM(_Gated):
     """Long short-term memory. The state is (h, c): the H outputs first, then the H cells.
 
     i = logistic(W_i s + b_in_i + R_i h + b_rec_i)       input gate
@@ -117,25 +120,12 @@ class LSTM(SmoothSystem):
     """
 
     family: ClassVar[str] = "lstm"
-
-    W_rec: Any
-    W_in: Any
-    b_rec: Any
-    b_in: Any
-
-    def __post_init__(self) -> None:
-        self._set(**gated_parameters(self.W_rec, self.W_in, self.b_rec, self.b_in, 4, "an LSTM"))
-        self._finish()
+    _gates: ClassVar[tuple[int, str]] = (4, "an LSTM")
 
     @property
     def num_states(self) -> int:
         """2 H: outputs and cells."""
         return 2 * self.W_rec.shape[1]
-
-    @property
-    def num_inputs(self) -> int:
-        """m."""
-        return self.W_in.shape[1]
 
     def reachable(self, inputs: Box) -> Box:
         """h in [-1, 1], and c in between the limits of i g / (1 - f) for gates that h and the inputs can open; no bound for a flow."""

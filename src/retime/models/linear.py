@@ -47,11 +47,8 @@ class LinearSystem(PiecewiseAffineSystem):
     def __post_init__(self) -> None:
         A = state_matrix("A", self.A)
         n = len(A)
-        b, E = (
-            vector("b", self.b, n, " one entry per state"),
-            matrix("E", self.E, (n, None), f", one row per state ({n})"),
-        )
-        self._set(A=A, b=b, E=E)
+        E = matrix("E", self.E, (n, None), f", one row per state ({n})")
+        self._set(A=A, b=vector("b", self.b, n, " one entry per state"), E=E)
         self._finish()
         if self.D is not None and self.readout is None:
             raise ShapeError("`D` was given without a readout; give readout=(B, b), x = B z + b + D s.")
@@ -64,6 +61,23 @@ class LinearSystem(PiecewiseAffineSystem):
         n, m = self.E.shape
         none, C2 = np.zeros(0), np.zeros((0, m))
         return PiecewiseAffineForm(self.A, np.zeros((n, 0)), np.zeros((0, n)), self.b, none, self.E, C2)
+
+    @property
+    def columns(self) -> Array:
+        """[A, E, b] `(n, n + m + 1)`, which act on (z, s, 1)."""
+        return np.hstack([self.A, self.E, self.b[:, None]])
+
+    def with_columns(self, X: Array, **changes: Any) -> LinearSystem:
+        """The system with the matrices X = [A, E, b] `(n, n + m + 1)` and other changes."""
+        n = self.num_states
+        return replace(self, A=X[:, :n], E=X[:, n:-1], b=X[:, -1], **changes)
+
+    @property
+    def output(self) -> tuple[Array, Array, Array]:
+        """B `(p, n)`, b `(p,)`, D `(p, m)`; without a readout the states are the outputs."""
+        n, m = self.E.shape
+        B, b = (np.eye(n), np.zeros(n)) if self.readout is None else (self.readout.B, self.readout.b)
+        return B, b, np.zeros((len(B), m)) if self.D is None else self.D
 
     def outputs(self, states: Array, inputs: Array | None = None) -> Array | None:
         """x = B z + b_out + D s for states `(..., n)` and inputs `(..., m)` (None: zero)."""
@@ -82,7 +96,7 @@ class LinearSystem(PiecewiseAffineSystem):
     def eigenvalues(self) -> Array:
         """Eigenvalues of A `(n,)`, complex, slowest first: 1 / model time (continuous), multipliers per step (discrete)."""
         w = np.linalg.eigvals(self.A).astype(complex)
-        w = w[np.argsort(-(np.abs(w) if isinstance(self.time, Discrete) else np.real(w)), kind="stable")]
+        w = w[np.argsort(-self.time.sizes(w), kind="stable")]
         w.setflags(write=False)
         return w
 
@@ -124,7 +138,7 @@ class LinearSystem(PiecewiseAffineSystem):
 
     def observability_rank(self, tolerance: float = 1e-10) -> int:
         """Rank of (B, B A, B A^2, ...): n when the outputs determine the state (without a readout, always n)."""
-        return reachable_dimension(self.A.T, self._seen.T, tolerance)
+        return reachable_dimension(self.A.T, self.output[0].T, tolerance)
 
     def controllability_gramian(self) -> Array:
         """P `(n, n)` with A P + P A^T + E E^T = 0 (continuous) or A P A^T - P + E E^T = 0 (discrete).
@@ -140,14 +154,24 @@ class LinearSystem(PiecewiseAffineSystem):
         Raises:
             ValueError: a mode does not decay, so that the Gramian is infinite.
         """
-        return gramian(self.A.T, self._seen.T, isinstance(self.time, Discrete), self.is_stable)
-
-    @property
-    def _seen(self) -> Array:
-        return np.eye(self.num_states) if self.readout is None else self.readout.B
+        return gramian(self.A.T, self.output[0].T, isinstance(self.time, Discrete), self.is_stable)
 
     def _combined(self, a: float, b: float, time: TimeBase) -> System | None:
         return replace(self, A=a * np.eye(self.num_states) + b * self.A, b=b * self.b, E=b * self.E, time=time)
 
     def _details(self) -> list[str]:
         return [f"{self.auxiliary} of them auxiliary"] if self.auxiliary else []
+
+
+def linear(model: Any, claim: str, instead: str = "") -> LinearSystem:
+    """`model` itself when it is a LinearSystem.
+
+    Args:
+        model: what came. claim: what takes a LinearSystem, for the message. instead: what to do with another model.
+
+    Raises:
+        TypeError: another model.
+    """
+    if not isinstance(model, LinearSystem):
+        raise TypeError(f"{claim} a LinearSystem; {type(model).__name__} is none.{instead and ' ' + instead}")
+    return model

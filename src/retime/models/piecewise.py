@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -68,6 +69,17 @@ class PiecewiseAffineRNN(PiecewiseAffineSystem):
 
     def _combined(self, a: float, b: float, time: TimeBase) -> System | None:
         return combined_form(self, a, b, time)
+
+
+def combined(model: System, a: float, b: float, time: TimeBase, otherwise: Callable[[], System]) -> System:
+    """The system with right-hand side a z + b F(z, s): of the model's family, in canonical form, else `otherwise()`.
+
+    What Euler's method, its inverse and rescaling have in common.
+    """
+    own = model._combined(a, b, time)
+    if own is None and isinstance(model, PiecewiseAffineSystem):
+        return combined_form(model, a, b, time)
+    return otherwise() if own is None else own
 
 
 def combined_form(model: PiecewiseAffineSystem, a: float, b: float, time: TimeBase) -> PiecewiseAffineSystem:

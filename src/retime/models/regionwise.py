@@ -12,9 +12,8 @@ from retime.core.arrays import Array
 from retime.core.canonical import AffineRegions, PiecewiseAffineForm
 from retime.core.region import RegionFlow
 from retime.core.status import RegionStatus
-from retime.core.system import System
 from retime.core.time import Discrete
-from retime.models.flow import PiecewiseAffineFlow
+from retime.models.flow import OfRegions, PiecewiseAffineFlow
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class OwnRegions:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RegionwiseMap(System):
+class RegionwiseMap(OfRegions):
     """The map of a piecewise-affine flow whose region and input are read at each sample and held for one step.
 
     z_{k+1} = exp(W_d dt) z_k + integral_0^dt exp(W_d t) dt (h_d + E_d s_k),   d the region of (z_k, s_k)
@@ -54,21 +53,6 @@ class RegionwiseMap(System):
     def canonical(self) -> PiecewiseAffineForm:
         """The form whose patterns name the regions (not the map's own)."""
         return self.flow.canonical
-
-    @property
-    def num_states(self) -> int:
-        """n."""
-        return self.flow.num_states
-
-    @property
-    def num_inputs(self) -> int:
-        """m."""
-        return self.flow.num_inputs
-
-    @property
-    def num_units(self) -> int:
-        """q, the number of bits of a pattern."""
-        return self.flow.num_units
 
     def pattern(self, z: Array, s: Array | None = None) -> Array:
         """Bits `(..., q)` of the regions of states `(..., n)`."""

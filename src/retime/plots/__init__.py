@@ -1,26 +1,34 @@
 """result -> matplotlib Axes. Colors and fonts follow the current style; nothing global is changed."""
 
-from retime.plots.basins import basins
+from retime.plots.basins import attractor, basins
 from retime.plots.cycles import cycle, cycles
 from retime.plots.learning import task, training
+from retime.plots.networks import connectivity, population, trial, weight_spectrum, weights
 from retime.plots.orbits import errors, phase_plane, stability_region, state_space, time_series
 from retime.plots.overview import analysis
-from retime.plots.parameters import bifurcation_diagram, stability_map
-from retime.plots.points import fixed_points
-from retime.plots.regions import region_map, transition_graph
-from retime.plots.spectra import exponents, multipliers, spectrum
+from retime.plots.parameters import bifurcation_diagram, branch, stability_map
+from retime.plots.points import fixed_points, fixed_set
+from retime.plots.regions import boundary_distance, region_map, transition_graph
+from retime.plots.spectra import exponents, multipliers, power_spectra, spectrum
 
 __all__ = [
     "analysis",
+    "attractor",
     "basins",
     "bifurcation_diagram",
+    "boundary_distance",
+    "branch",
+    "connectivity",
     "cycle",
     "cycles",
     "errors",
     "exponents",
     "fixed_points",
+    "fixed_set",
     "multipliers",
     "phase_plane",
+    "population",
+    "power_spectra",
     "region_map",
     "spectrum",
     "stability_map",
@@ -30,4 +38,7 @@ __all__ = [
     "time_series",
     "training",
     "transition_graph",
+    "trial",
+    "weight_spectrum",
+    "weights",
 ]

@@ -10,11 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
-from retime.plots.coordinates import coordinates, slice_name
+from retime.plots.coordinates import coordinates, known, slice_name
 
 if TYPE_CHECKING:
     from retime.analysis.basins.result import Attractor, Basins
 
+from retime.plots.space import Space, room
 from retime.plots.style import LEGEND, color_list, ink, legend, new_axes
 
 
@@ -61,6 +62,33 @@ def basins(result: Basins, *, units: Any = None, ax: Axes | None = None) -> Axes
     return ax
 
 
+def attractor(result: Attractor, *, units: Any = None, ax: Any = None) -> Any:
+    """An attractor in state space: a point, a cycle whose points are joined in their order, or samples of a bounded set.
+
+    Args:
+        result: a part of what `find_basins` found.
+        units: one to three indices of states; None: up to three states, or the principal components of the points.
+        ax: where to draw (a 3-d Axes for three coordinates); None makes a new figure.
+
+    Returns:
+        the Axes.
+
+    Raises:
+        ValueError: an attractor without points ("diverged", "undecided"), or units that do not exist.
+    """
+    if not len(result.points):
+        raise ValueError(f"The attractor {result.name!r} has no points, so there is nothing to draw.")
+    shown = coordinates(result.points.shape[1], most=room(ax), units=units, cloud=result.points)
+    space, z, name = Space(ax, shown), shown.of(result.points), result.name.replace("_", " ")
+    is_cycle, is_flow = result.kind == "cycle", isinstance(result.period, float)
+    if is_cycle:
+        space.line(z[[*range(len(z)), 0]], color="C0", lw=1.6 if is_flow else 0.8, label=name if is_flow else None)
+    if not (is_cycle and is_flow):
+        space.dots(z, "o" if is_cycle or len(z) == 1 else ".", "C0", 5 if is_cycle or len(z) == 1 else 2, name)
+    space.finish()
+    return space.ax
+
+
 def _basincolor_list(attractors: Sequence[Attractor]) -> list[Any]:
     """The color cycle for attractors, grays for what left or did not settle."""
     gray = {"diverged": "0.85", "undecided": "0.5"}
@@ -85,9 +113,8 @@ def _axis(plane: Any, k: int) -> str:
 
 
 def _starts(ax: Axes, result: Basins, units: Any, colors: list[Any]) -> None:
-    about, n = result.searched, result.starts.shape[1]
-    known = {} if about is None else {"readout": about.outputs, "num_outputs": about.num_outputs}
-    shown = coordinates(n, most=2, units=units, **known)
+    n = result.starts.shape[1]
+    shown = coordinates(n, most=2, units=units, **known(result.searched))
     if len(shown) != min(n, 2):
         raise ValueError(f"`units` has {len(shown)} entries; basins are drawn in {min(n, 2)} coordinates.")
     for k, color in enumerate(colors):

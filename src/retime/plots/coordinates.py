@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from retime.analysis.view import constant_input
+from retime.core.arguments import system
 from retime.core.arrays import Array
+from retime.core.searched import Searched
 from retime.core.states import finite_rows
 from retime.core.status import TrajectoryStatus
 from retime.core.trajectory import Trajectory
@@ -107,6 +110,19 @@ def components(states: Array, most: int) -> Coordinates | None:
     unit = "%" if kept == 3 else "% of variance"  # the label of an axis in space has little room
     names = tuple(f"PC {k + 1} ({100 * x:{'.0f' if x >= 0.1 else '.1f'}} {unit})" for k, x in enumerate(share[:kept]))
     return Coordinates(lambda x: (np.asarray(x) - middle) @ V, names, axes=V, base=middle)
+
+
+def subject(verb: str, searched: Searched | None, model: Any, inputs: Any) -> Searched | None:
+    """The system of a result, and its input: those given, a `Conversion` standing for its model, else those that the result holds."""
+    if model is None:
+        return searched
+    model = system(verb, model)
+    return Searched(model, constant_input(model, inputs))
+
+
+def known(about: Searched | None) -> dict[str, Any]:
+    """What `coordinates` is to be told of a system's outputs."""
+    return {} if about is None else {"readout": about.outputs, "num_outputs": about.num_outputs}
 
 
 def of_trajectory(path: Trajectory, *, most: int, units: Any, outputs: bool | None, least: int = 2) -> Coordinates:

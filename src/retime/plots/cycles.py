@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retime.analysis.view import constant_input
 from retime.core.arrays import Array
 from retime.core.errors import CertificateError
 from retime.core.searched import Searched
-from retime.plots.coordinates import Coordinates, coordinates
+from retime.plots.coordinates import Coordinates, coordinates, known, subject
 from retime.plots.space import Space, room
 from retime.plots.style import COLORS, color_list, period_name
 
@@ -86,15 +85,14 @@ def cycles(
 def _drawn(
     shown: list[Cycle], units: Any, outputs: bool | None, model: Any, inputs: Any, ax: Any, left: int = 0
 ) -> Any:
-    about = shown[0].searched if model is None else Searched(model, constant_input(model, inputs))
+    about = subject("cycles", shown[0].searched, model, inputs)
     if outputs and about is None:
         raise ValueError(
             "This copy of the cycle does not hold its system; pass the system that was searched as `model=`."
         )
     orbits = [_one_period(c, about) for c in shown]
-    known = {} if about is None else {"readout": about.outputs, "num_outputs": about.num_outputs}
     n, most = shown[0].points.shape[1], room(ax)
-    seen = coordinates(n, most=most, units=units, outputs=outputs, cloud=np.concatenate(orbits), **known)
+    seen = coordinates(n, most=most, units=units, outputs=outputs, cloud=np.concatenate(orbits), **known(about))
     space = Space(ax, seen if len(seen) > 1 else _delayed(seen))
     periods = list(dict.fromkeys(c.period for c in shown))
     colors = dict(zip(periods, color_list(len(periods)), strict=True)) if len(shown) > 1 else {}

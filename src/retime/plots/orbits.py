@@ -10,6 +10,7 @@ from matplotlib.colors import Normalize
 
 from retime.analysis.comparison.orbits import Comparison
 from retime.convert import StabilityRegion
+from retime.core.arguments import system
 from retime.core.arrays import Array
 from retime.core.states import one_state
 from retime.core.time import CONTINUOUS
@@ -100,7 +101,8 @@ def phase_plane(
     Raises:
         TypeError: the model is a map (it has no field: convert it first). ValueError: units that do not exist.
     """
-    if getattr(model, "time", None) != CONTINUOUS:
+    model = system("phase_plane", model)
+    if model.time != CONTINUOUS:
         raise TypeError(f"{type(model).__name__} is a map and has no field; pass `to_continuous(model).model`.")
     ax = new_axes(ax)
     trajectory, samples = (None if path is None else in_view(path) for path in (trajectory, samples))

@@ -72,7 +72,7 @@ def analysis(result: Analysis, *, units: Any = None, outputs: bool | None = None
     places = [place for r, width in enumerate(rows) for place in grid[r].subgridspec(1, width)]
     for draw, place in zip(panels, places, strict=True):
         draw(figure.add_subplot(place, projection="3d" if draw is panels[0] and len(space) == 3 else None))
-    figure.suptitle(fill(_sentence(result.behavior), int(LETTERS * figure.get_figwidth())))
+    figure.suptitle(fill(result.behavior[:1].upper() + result.behavior[1:], int(LETTERS * figure.get_figwidth())))
     return list(figure.axes)
 
 
@@ -89,7 +89,3 @@ def _rows(count: int) -> list[int]:
     """Numbers of panels in rows of up to three, as equal as can be; each row is as wide as the figure."""
     rows = -(-count // 3)
     return [count // rows + (k < count % rows) for k in range(rows)]
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

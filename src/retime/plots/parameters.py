@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 
 from retime.core.arrays import Array
-from retime.plots.coordinates import Coordinates, coordinates
+from retime.plots.coordinates import Coordinates, coordinates, known
 
 if TYPE_CHECKING:
     from retime.analysis.branches.grid import StabilityMap
@@ -78,21 +78,34 @@ def bifurcation_diagram(
     for event in scan.events:
         y = shown.of(np.atleast_2d(event.point))[:, 0]
         marker = EVENTS.get(event.kind, "P")
-        ax.plot(
-            np.full(len(y), event.value),
-            y,
-            marker,
-            ms=6,
-            color=ink(),
-            mfc=ax.get_facecolor(),
-            zorder=3,
-        )
+        ax.plot(np.full(len(y), event.value), y, marker, ms=6, color=ink(), mfc=ax.get_facecolor(), zorder=3)
     ends = {"xlim": (scan.values[0], scan.values[-1])} if len(scan.values) > 1 else {}
     ax.set(xlabel=scan.parameter, ylabel=shown.labels[0], **ends)
     _keep_in_view(ax, np.concatenate([*kept, np.zeros(0)]), np.concatenate([*every, np.zeros(0)]))
     _far_events(ax, scan, shown)
     _scan_legend(ax, scan, colors)
     return ax
+
+
+def branch(result: Branch, *, unit: int | None = None, ax: Axes | None = None) -> Axes:
+    """One branch of a scan over its parameter, drawn as `bifurcation_diagram` draws all of them.
+
+    Args:
+        result: a part of what `scan` found. unit: the state that is drawn; None: the first of up to three, or the first principal component.
+        ax: where to draw; None makes a new figure.
+
+    Returns:
+        the Axes.
+
+    Raises:
+        ValueError: a unit that does not exist.
+    """
+    from retime.analysis.branches.result import Scan
+    from retime.core.status import SearchStatus
+
+    found, none = SearchStatus.HEURISTIC, np.zeros(len(result.values), dtype=bool)
+    alone = Scan(result.values, (result,), (), result.parameter, none, None, found, "")
+    return bifurcation_diagram(alone, unit=unit, ax=ax)
 
 
 def stability_map(result: StabilityMap, *, quantity: str = "period", ax: Axes | None = None) -> Axes:
@@ -120,14 +133,8 @@ def stability_map(result: StabilityMap, *, quantity: str = "period", ax: Axes | 
     proper = iter(color_list(sum(k not in special for k in found)))
     colors = [special[k][1] if k in special else next(proper) for k in found]
     place = np.vectorize(found.index)(numbers)
-    image = ax.pcolormesh(
-        *map(_edges, result.values),
-        place.T,
-        cmap=ListedColormap(colors),
-        vmin=-0.5,
-        vmax=len(found) - 0.5,
-        rasterized=True,
-    )
+    style = {"cmap": ListedColormap(colors), "vmin": -0.5, "vmax": len(found) - 0.5, "rasterized": True}
+    image = ax.pcolormesh(*map(_edges, result.values), place.T, **style)
     bar = ax.figure.colorbar(image, ax=ax, ticks=range(len(found)))
     bar.ax.set_yticklabels([special[k][0] if k in special else str(k) for k in found])
     bar.minorticks_off()
@@ -138,11 +145,9 @@ def stability_map(result: StabilityMap, *, quantity: str = "period", ax: Axes | 
 
 
 def _coordinate(scan: Scan, n: int, unit: int | None, outputs: bool | None) -> Coordinates:
-    about = scan.searched
-    known = {} if about is None else {"readout": about.outputs, "num_outputs": about.num_outputs}
     cloud = np.concatenate([b.points.reshape(-1, n) for b in scan.branches] or [np.zeros((0, n))])
     units = None if unit is None else (unit,)
-    return coordinates(n, most=1, units=units, outputs=outputs, least=1, cloud=cloud, **known)
+    return coordinates(n, most=1, units=units, outputs=outputs, least=1, cloud=cloud, **known(scan.searched))
 
 
 def _keep_in_view(ax: Axes, kept: Array, every: Array) -> None:

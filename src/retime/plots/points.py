@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retime.analysis.view import affine_view, constant_input
+from retime.analysis.view import affine_view
 from retime.core.arrays import Array
 from retime.core.searched import Searched
+from retime.core.tolerances import size_of
 from retime.core.trajectory import Trajectory
-from retime.plots.coordinates import Coordinates, coordinates, in_view
+from retime.plots.coordinates import Coordinates, coordinates, in_view, known, subject
 from retime.plots.polygons import clipped
 from retime.plots.space import Space, room
 from retime.plots.style import COLORS, STABLE, UNSTABLE
@@ -62,7 +63,7 @@ def fixed_points(
     """
     if not (len(result) or len(result.continua) or len(result.slow_points) or trajectory is not None):
         raise ValueError(f"There is no fixed point to draw ({result.message}).")
-    about = result.searched if model is None else Searched(model, constant_input(model, inputs))
+    about = subject("fixed_points", result.searched, model, inputs)
     trajectory = None if trajectory is None else in_view(trajectory)
     shown = _coordinates(result, about, units, outputs, trajectory, room(ax))
     space = Space(ax, shown)
@@ -96,8 +97,7 @@ def _coordinates(
     if outputs and about is None and result.outputs is not None:
         raise ValueError("This copy of the result does not hold its system; pass it as `model=` to draw outputs.")
     cloud = np.concatenate([result.points, result.slow_points]) if path is None else path.states
-    known = {} if about is None else {"readout": about.outputs, "num_outputs": about.num_outputs}
-    return coordinates(result.points.shape[1], most=most, units=units, outputs=outputs, cloud=cloud, **known)
+    return coordinates(result.points.shape[1], most=most, units=units, outputs=outputs, cloud=cloud, **known(about))
 
 
 def _ranges(values: Array) -> Array:
@@ -115,6 +115,29 @@ def _slow_points(space: Space, result: FixedPoints, rest: Array) -> None:
     left = result.outside + int((~near).sum())
     if left:
         space.mention(f"{left} slow point{'s' * (left != 1)} far outside, not drawn")
+
+
+def fixed_set(result: FixedSet, *, units: Any = None, ax: Any = None) -> Any:
+    """A line or plane of fixed points: a piece around its point, in the directions in which it continues.
+
+    Args:
+        result: one of `FixedPoints.continua`.
+        units: one to three indices of states; None: up to three states, or the principal components of the piece.
+        ax: where to draw (a 3-d Axes for three coordinates); None makes a new figure.
+
+    Returns:
+        the Axes.
+
+    Raises:
+        ValueError: units that do not exist.
+    """
+    scale = size_of(result.point)
+    ends = scale * np.concatenate([result.directions.T, -result.directions.T])
+    space = Space(ax, coordinates(len(result.point), most=room(ax), units=units, cloud=result.point + ends))
+    space.dots(space.coordinates.of(result.point[None]), "o", "C2", 5, "point of the set")
+    _continuum(space, result, scale / PIECE, None)
+    space.finish()
+    return space.ax
 
 
 def _is_near(slow: Array, rest: Array) -> Array:

@@ -9,16 +9,18 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyArrowPatch, Polygon
 
 from retime.analysis.view import constant_input
+from retime.core.arguments import system
 from retime.core.arrays import Array, vector
 from retime.core.states import one_state
 from retime.plots.coordinates import indices, slice_name
 from retime.plots.polygons import centroid, clipped
 
 if TYPE_CHECKING:
+    from retime.analysis.regions.boundaries import BoundaryDistance
     from retime.analysis.regions.enumeration import Regions
     from retime.analysis.regions.visits import VisitedRegions
 
-from retime.plots.style import COLORS, ink, new_axes
+from retime.plots.style import COLORS, ink, legend, new_axes
 
 LONG_PATTERN = 12  # more bits than this are not written out; the index of the region stands for them
 HEIGHT = 3.1  # of a graph, in radii of its circle
@@ -71,6 +73,37 @@ def transition_graph(visits: VisitedRegions, *, num_regions: int = 12, ax: Axes 
     return ax
 
 
+def boundary_distance(result: BoundaryDistance, *, ax: Axes | None = None) -> Axes:
+    """The distance of every sample to the nearest boundary over time, the smallest one marked.
+
+    Args:
+        result: from `boundary_distance`. ax: where to draw; None makes a new figure.
+
+    Returns:
+        the Axes.
+
+    Raises:
+        ValueError: no unit has a boundary.
+    """
+    if not np.isfinite(result.smallest):
+        raise ValueError("No unit has a boundary, so there is no distance to draw.")
+    ax = new_axes(ax)
+    ax.semilogy(result.times, result.distances, lw=1.0)
+    unit = int(result.units[result.where])
+    ax.plot(
+        result.times[result.where[0]],
+        result.smallest,
+        "o",
+        ms=6,
+        color=ink(),
+        mfc="none",
+        label=f"smallest: unit {unit}",
+    )
+    ax.set(xlabel="time", ylabel="distance to the nearest boundary")
+    legend(ax)
+    return ax
+
+
 def region_map(
     regions: Regions,
     *,
@@ -103,6 +136,7 @@ def region_map(
     n, about = regions.box.shape[0], regions.searched
     if model is None and about is not None:
         model, inputs = about.model, about.inputs if inputs is None else inputs
+    model = None if model is None else system("region_map", model)
     if n > 2 and model is None:
         raise ValueError(f"The regions have {n} states; pass `model=` (and `units`) for a plane through them.")
     if model is not None and (model.num_states, model.canonical.num_units) != (n, regions.patterns.shape[1]):
@@ -164,18 +198,8 @@ def _beside(ax: Axes, z: Array, distance: float, text: str) -> None:
     x, y = z if z.any() else (0.0, -1.0)
     across = "center" if abs(x) < 0.2 else ("left" if x > 0 else "right")
     along = "center" if abs(y) < 0.4 else ("bottom" if y > 0 else "top")
-    offset = (distance * x, distance * y)
-    ax.annotate(
-        text,
-        tuple(z),
-        offset,
-        textcoords="offset points",
-        ha=across,
-        va=along,
-        fontsize="x-small",
-        linespacing=1.0,
-        zorder=4,
-    )
+    style = {"ha": across, "va": along, "fontsize": "x-small", "linespacing": 1.0, "zorder": 4}
+    ax.annotate(text, tuple(z), (distance * x, distance * y), textcoords="offset points", **style)
 
 
 class _Plane:

@@ -9,7 +9,7 @@ from matplotlib.patches import Polygon
 
 from retime.core.arrays import Array
 from retime.plots.coordinates import Coordinates
-from retime.plots.style import ink, legend, new_space, roomy
+from retime.plots.style import legend, new_space, roomy
 
 
 class Space:
@@ -92,10 +92,6 @@ class Space:
     def background(self) -> Any:
         """The color that an open marker is filled with."""
         return self.ax.get_facecolor()
-
-    def ink(self) -> Any:
-        """The color of text and edges."""
-        return ink()
 
 
 def room(ax: Any) -> int:

@@ -15,20 +15,21 @@ from retime.core.arrays import Array
 if TYPE_CHECKING:
     from retime.analysis.cycles.result import Cycle
     from retime.analysis.exponents.result import LyapunovSpectrum
-    from retime.analysis.fixed_points.find import FixedPoints
+    from retime.analysis.fixed_points.result import FixedPoint, FixedPoints
+    from retime.analysis.reconstruction.spectral import SpectralDistance
 
 from retime.plots.style import COLORS, LEGEND, STABLE, UNSTABLE, color_list, legend, new_axes, period_name
 
 HUGE = 20.0  # largest modulus from which multipliers are drawn on a logarithmic radius
 
 
-def spectrum(result: FixedPoints, *, ax: Axes | None = None) -> Axes:
-    """Eigenvalues of all fixed points in the complex plane, with the unit circle (maps) or the imaginary axis (flows).
+def spectrum(result: FixedPoints | FixedPoint, *, ax: Axes | None = None) -> Axes:
+    """Eigenvalues of fixed points, or of one of them, in the complex plane, with the unit circle (maps) or the imaginary axis (flows).
 
     Filled where the point is stable; up to ten points have a color each.
 
     Args:
-        result: from `find_fixed_points`.
+        result: from `find_fixed_points`, or a point of it.
         ax: where to draw; None makes a new figure.
 
     Returns:
@@ -37,18 +38,20 @@ def spectrum(result: FixedPoints, *, ax: Axes | None = None) -> Axes:
     Raises:
         ValueError: there is no fixed point.
     """
-    if not len(result):
-        raise ValueError(f"There is no fixed point, so there are no eigenvalues to draw ({result.message}).")
+    found: Any = result
+    points = [*found] if hasattr(found, "__len__") else [found]
+    if not len(points):
+        raise ValueError(f"There is no fixed point, so there are no eigenvalues to draw ({found.message}).")
     ax = new_axes(ax)
-    few, seen = len(result) <= COLORS, set()
-    ring = min(2.0, 12.0 / max(len(result) - 1, 1))  # equal eigenvalues of several points stay visible as rings
-    for k, w in enumerate(result.eigenvalues):
-        w = w[np.isfinite(w)]
-        stable = bool(result.stable[k])
+    few, seen = len(points) <= COLORS, set()
+    ring = min(2.0, 12.0 / max(len(points) - 1, 1))  # equal eigenvalues of several points stay visible as rings
+    for k, x in enumerate(points):
+        w = x.eigenvalues[np.isfinite(x.eigenvalues)]
+        stable = bool(x.stable)
         color = f"C{k}" if few else (STABLE if stable else UNSTABLE)
-        label = f"{k}: {result.kinds[k]}" if few else ("stable" if stable else "unstable")
+        label = f"{x.index}: {x.kind}" if few else ("stable" if stable else "unstable")
         fill = color if stable else "none"
-        size = 4.0 + ring * (len(result) - 1 - k) if few else 2.5
+        size = 4.0 + ring * (len(points) - 1 - k) if few else 2.5
         ax.plot(w.real, w.imag, "o", ms=size, color=color, mfc=fill, label=None if label in seen else label)
         seen.add(label)
     if result.dt is None:
@@ -97,6 +100,25 @@ def multipliers(cycles: Sequence[Cycle], *, logarithmic: bool | None = None, ax:
         radial.circles(ax)
     ax.set_aspect("equal", adjustable="datalim" if radial is None else "box")
     _period_legend(ax, cycles, colors)
+    return ax
+
+
+def power_spectra(result: SpectralDistance, *, ax: Axes | None = None) -> Axes:
+    """Both smoothed power spectra over frequency, one color per dimension: the reference solid, the generated series dashed.
+
+    Args:
+        result: from `spectral_distance`. ax: where to draw; None makes a new figure.
+
+    Returns:
+        the Axes.
+    """
+    ax = new_axes(ax)
+    for k, color in enumerate(color_list(len(result.distances))):
+        name = f"dimension {k + 1}, distance {result.distances[k]:.3g}"
+        ax.semilogy(result.frequencies, result.reference_spectrum[:, k], color=color, label=name)
+        ax.semilogy(result.frequencies, result.generated_spectrum[:, k], "--", color=color)
+    ax.set(xlabel="frequency", ylabel="share of the power")
+    legend(ax)
     return ax
 
 
@@ -181,21 +203,10 @@ class _Radius:
         step = max(1, (self.high - self.low) // 6)
         decades = sorted({0, *range(-step, self.low, -step), *range(step, self.high + 1, step)})
         for d in decades:
-            strong = d == 0
-            ax.add_patch(
-                Circle(
-                    (0, 0), d - self.low, fill=False, lw=0.8 if strong else 0.4, ec="0.5" if strong else "0.8", zorder=0
-                )
-            )
-            ax.text(
-                0.0,
-                d - self.low,
-                f"$10^{{{d}}}$" if d else "1",
-                ha="center",
-                va="bottom",
-                fontsize="x-small",
-                color="0.5",
-            )
+            style = {"lw": 0.8, "ec": "0.5"} if d == 0 else {"lw": 0.4, "ec": "0.8"}
+            ax.add_patch(Circle((0, 0), d - self.low, fill=False, zorder=0, **style))
+            place: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": "x-small", "color": "0.5"}
+            ax.text(0.0, d - self.low, f"$10^{{{d}}}$" if d else "1", **place)
         edge = 1.22 * (self.high - self.low)
         ax.set(xlim=(-edge, edge), ylim=(-edge, edge), xticks=[], yticks=[])
         ax.set(xlabel=r"angle and $\log_{10}$ modulus of $\lambda$")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from retime.core.arrays import Array
 from retime.core.kernel import subroutine
 from retime.simulation.arrays import FormArrays
-from retime.simulation.record import INITIAL, NOISE, RESOLVE, SLIDING, Record, Scratch
+from retime.simulation.record import NOISE, Record, Scratch
 from retime.simulation.roots import NONE, first_negative
 
 
 @subroutine
 def first_event(f: FormArrays, r: Record, w: Scratch, n: int, degree: int, tau: float, rows: int) -> tuple[float, int]:
     """Where in (0, 1] the first unit leaves its side, and which; rows q and q + 1 of w.p are the ends of sliding."""
-    q, sliding = len(f.h2), r.integers[SLIDING]
+    q, sliding = len(f.h2), r.at.sliding
     preactivation_series(f, w, n, degree, tau, 0, q)
     best, which = NONE, -1
     for i in range(rows):
@@ -79,7 +79,7 @@ def _leaves(
 def mark_boundaries(r: Record, w: Scratch, degree: int, x: float, q: int) -> None:
     """Units whose preactivation at the end of the piece is within rounding of zero are carried as zero."""
     for i in range(q):
-        if i == r.integers[SLIDING] or r.follows[i] != 0:
+        if i == r.at.sliding or r.follows[i] != 0:
             continue
         value, size, power = 0.0, 0.0, 1.0
         for k in range(degree + 1):
@@ -90,7 +90,7 @@ def mark_boundaries(r: Record, w: Scratch, degree: int, x: float, q: int) -> Non
         dead = size == 0.0 and r.on_boundary[i] == 1
         r.on_boundary[i] = near
         if near and not dead:
-            r.integers[RESOLVE] = 1
+            r.at.resolve = 1
 
 
 @subroutine
@@ -101,14 +101,14 @@ def accept(r: Record, n: int, same: bool) -> None:
     if not same:
         for i in range(n, 2 * n):
             r.y[i] = 0.0
-    r.integers[RESOLVE] = r.integers[INITIAL] = 0
+    r.at.resolve = r.at.initial = 0
 
 
 @subroutine
 def consistent(f: FormArrays, data: Array, n: int, N: int, keep: bool, r: Record, w: Scratch, bits: Array) -> bool:
     """Whether each unit on its boundary moves to the side that `bits` says, under the field of `data`."""
     for i in range(len(bits)):
-        if r.on_boundary[i] and i != r.integers[SLIDING]:
+        if r.on_boundary[i] and i != r.at.sliding:
             sign = direction(f, data, n, N, keep, r, w, i)
             if (sign > 0) != (bits[i] == 1):
                 return False

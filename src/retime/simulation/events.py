@@ -22,31 +22,15 @@ from retime.simulation.crossings import accept, consistent, first_event, mark_bo
 from retime.simulation.iterate import LIMIT, find_region
 from retime.simulation.record import (
     ACCUMULATE,
-    BREATH,
     BUFFER_FULL,
     DECIDE,
     DIVERGED,
     DONE,
-    EVENTS,
-    FRESH,
-    INITIAL,
-    LAST,
-    MARK,
-    MARK_TIME,
-    MEMBER,
     NEED_REGION,
-    NEXT_TIME,
     NO_FLOW,
     NOISE,
-    NONUNIQUE_TIME,
     PAUSED,
-    PIECE,
-    RESOLVE,
     SLIDE,
-    SLIDES,
-    SLIDING,
-    SWITCHES,
-    TIME,
     Drive,
     Record,
     Scratch,
@@ -72,18 +56,18 @@ def advance_members(
     r: Record,
     w: Scratch,
 ) -> int:
-    """Run members r.integers[MEMBER] .. r.integers[LAST] - 1 of z0 `(b, n)` one after the other; return why it stopped.
+    """Run members r.at.member .. r.at.last - 1 of z0 `(b, n)` one after the other; return why it stopped.
 
     out `(T, b, n)`, patterns `(T, b, q)`. DONE: all are finished; otherwise the current member stopped there.
     """
     while True:
-        if r.integers[FRESH]:
-            _begin(f, drive, times, z0[r.integers[MEMBER]], r)
+        if r.at.fresh:
+            _begin(f, drive, times, z0[r.at.member], r)
         code = _advance(f, t, drive, times, out, patterns, r, w)
         if code != DONE:
             return code
         finish_member(r)
-        if r.integers[MEMBER] >= r.integers[LAST]:
+        if r.at.member >= r.at.last:
             return DONE
 
 
@@ -94,11 +78,11 @@ def _begin(f: FormArrays, drive: Drive, times: Array, z0: Array, r: Record) -> N
     for i in range(n):
         r.y[i], r.y[n + i] = z0[i], 0.0
         r.sizes[i], r.sizes[n + i] = abs(z0[i]), 0.0
-    r.integers[NEXT_TIME] = r.integers[PIECE] = r.integers[FRESH] = 0
-    r.integers[SLIDING] = -1
-    r.integers[RESOLVE] = r.integers[INITIAL] = 1
-    r.integers[MARK] = r.integers[EVENTS]
-    r.reals[TIME], r.reals[NONUNIQUE_TIME], r.reals[MARK_TIME] = times[0], np.nan, -np.inf
+    r.at.next_time = r.at.piece = r.at.fresh = 0
+    r.at.sliding = -1
+    r.at.resolve = r.at.initial = 1
+    r.at.mark = r.at.events
+    r.at.time, r.at.nonunique_time, r.at.mark_time = times[0], np.nan, -np.inf
     for i in range(len(f.h2)):
         r.entered[i], r.on_boundary[i], r.bits[i] = 2, 0, 0
     read_pattern_near(f, drive, r, n)
@@ -110,16 +94,16 @@ def _advance(
 ) -> int:
     """Move the current member through affine pieces."""
     n, q = out.shape[2], len(f.h2)
-    while r.integers[NEXT_TIME] < len(times):
-        if r.integers[SLIDING] >= 0:
+    while r.at.next_time < len(times):
+        if r.at.sliding >= 0:
             return SLIDE
-        r.integers[BREATH] -= 1
-        if r.integers[BREATH] < 0:
+        r.at.breath -= 1
+        if r.at.breath < 0:
             return PAUSED
-        if r.integers[SWITCHES] + 2 * q >= len(r.switch_times) or r.integers[SLIDES] + 2 >= len(r.slides):
+        if r.at.switches + 2 * q >= len(r.switch_times) or r.at.slides + 2 >= len(r.slides):
             return BUFFER_FULL
         read_input(drive, r, w.s)
-        if r.integers[RESOLVE]:
+        if r.at.resolve:
             code = _confirm(f, t, r, w, n)
             if code != DONE:
                 return code
@@ -128,7 +112,7 @@ def _advance(
             return _ask(r, r.bits)
         N = n + t.extra[region]
         offset(t.data[region], N, w.s, w.v[0], w.v[1])
-        span = piece_end(drive, r, times) - r.reals[TIME]
+        span = piece_end(drive, r, times) - r.at.time
         tau, degree = affine_series(
             t.data[region], N, t.data[region][N + 1 + w.s.shape[1] :], w.v[0], w.v[1], r.y, max(span, 0.0), w.c
         )
@@ -161,18 +145,18 @@ def finish_piece(
     event: float,
 ) -> bool:
     """Write the samples of the piece, move state and time to its end or to the event; False when not finite."""
-    n, x, now, member = out.shape[2], min(event, 1.0), r.reals[TIME], r.integers[MEMBER]
+    n, x, now, member = out.shape[2], min(event, 1.0), r.at.time, r.at.member
     after = now + x * tau
     if event > 1.0 and tau >= span:
         after = piece_end(drive, r, times)
-    k = r.integers[NEXT_TIME]
+    k = r.at.next_time
     while k < len(times) and times[k] <= after:
         at = (times[k] - now) / tau if tau > 0.0 else 0.0
         evaluate(w.c, degree, n, min(max(at, 0.0), 1.0), out[k, member])
         for i in range(len(r.bits)):
             patterns[k, member, i] = r.bits[i]
         k += 1
-    r.integers[NEXT_TIME], r.reals[TIME] = k, after
+    r.at.next_time, r.at.time = k, after
     evaluate(w.c, degree, N, x, r.y)
     largest = 0.0
     for i in range(n):
@@ -189,17 +173,17 @@ def finish_piece(
 @subroutine
 def next_piece(f: FormArrays, drive: Drive, times: Array, r: Record, n: int) -> None:
     """Go to the next piece of the input, unless the horizon is reached, and read the pattern there."""
-    if drive.ends[r.integers[PIECE]] >= times[-1]:
+    if drive.ends[r.at.piece] >= times[-1]:
         return
-    r.integers[PIECE] += 1
+    r.at.piece += 1
     read_pattern_near(f, drive, r, n)
 
 
 @subroutine
 def read_pattern_near(f: FormArrays, drive: Drive, r: Record, n: int) -> None:
     """Read the pattern at the present state and input; a unit within rounding of its boundary is carried as zero."""
-    piece, member = r.integers[PIECE], r.integers[MEMBER] if drive.values.shape[1] > 1 else 0
-    now = r.reals[TIME] - drive.starts[piece]
+    piece, member = r.at.piece, r.at.member if drive.values.shape[1] > 1 else 0
+    now = r.at.time - drive.starts[piece]
     s = np.empty((2, drive.values.shape[2]))
     read_input(drive, r, s)
     find_followers(f, s, r.follows)
@@ -219,12 +203,12 @@ def read_pattern_near(f: FormArrays, drive: Drive, r: Record, n: int) -> None:
             noise = 100 * NOISE * size
         near = abs(g) <= noise
         r.on_boundary[i] = near
-        if r.integers[INITIAL]:
+        if r.at.initial:
             r.bits[i] = g > 0.0
-        elif not near and r.bits[i] != (g > 0.0) and i != r.integers[SLIDING]:
+        elif not near and r.bits[i] != (g > 0.0) and i != r.at.sliding:
             switch(r, i)
-        if near or r.integers[SLIDING] >= 0:
-            r.integers[RESOLVE] = 1
+        if near or r.at.sliding >= 0:
+            r.at.resolve = 1
 
 
 @subroutine
@@ -232,7 +216,7 @@ def _follow(r: Record, i: int) -> None:
     """Give a unit that follows the side of its leader, which comes before it."""
     r.on_boundary[i] = 0
     bit = bit_of_follower(r.follows, r.bits, i)
-    if r.integers[INITIAL]:
+    if r.at.initial:
         r.bits[i] = bit
     elif r.bits[i] != bit:
         flip(r, i)
@@ -241,7 +225,7 @@ def _follow(r: Record, i: int) -> None:
 @subroutine
 def _confirm(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int) -> int:
     """Accept the pattern if every unit on its boundary moves to the side its bit says; else leave it to `decide`."""
-    if r.integers[INITIAL]:
+    if r.at.initial:
         for i in range(len(r.bits)):
             if r.on_boundary[i]:
                 return DECIDE

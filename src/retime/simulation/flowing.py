@@ -126,17 +126,12 @@ class SwitchedFlow(Motion):
             return self.model.jacobian(z, s)
         return self.model.region(self.model.pattern(z, s)).W[: len(z), : len(z)]
 
-    def held_input(self, s: Array, count: int) -> Any:
-        """One piece: no step ends at a sample for the input's sake."""
-        return Inputs(np.zeros(1), s[None]) if len(s) else None
-
 
 @dataclass(frozen=True, eq=False)
 class SmoothFlow(Motion):
     """A smooth flow: solved by Diffrax."""
 
     is_solved: ClassVar[bool] = True
-    is_compiled: ClassVar[bool] = True
 
     @property
     def clock(self) -> Clock:
@@ -180,7 +175,3 @@ class SmoothFlow(Motion):
         drive, held = self.drive(inputs, times, len(z))
         solver = checked_solver(accuracy["solver"])
         return times, diffrax_runs(self.model, z, times, drive, solver, accuracy["tolerance"]), held
-
-    def held_input(self, s: Array, count: int) -> Any:
-        """One piece: no step ends at a sample for the input's sake."""
-        return Inputs(np.zeros(1), s[None]) if len(s) else None

@@ -141,15 +141,7 @@ def horizon_of(motion: Any, steps: Any, times: Any, transient: Any) -> Horizon:
         raise ValueError("`times` holds one time; exponents are measured between its first and its last: give two.")
     length = (times[-1] - times[0]) / dt if in_steps else float(times[-1] - times[0])
     skipped = _skipped(transient, round(length) if in_steps else length)
-    if not motion.is_stepped:
-        return Horizon(0, times, skipped * dt if in_steps else skipped, float(times[0]))
-    count = int(np.floor(sample_phases(times, dt)[-1]))
-    skip = count // 10 if transient is None else int(skipped) if in_steps else int(np.ceil(skipped / dt - SNAP))
-    if count - skip < 1:
-        raise ValueError(
-            f"`times` hold {count} steps of dt = {dt:.6g}, {skip} of them transient; at least one must be left to measure."
-        )
-    return Horizon(count, times, skip, float(times[0]))
+    return motion.measured(times, skipped * dt if in_steps else skipped, transient is None)
 
 
 def _skipped(transient: Any, length: float) -> float:

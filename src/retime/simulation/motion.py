@@ -7,9 +7,13 @@ one, derive from `Motion` or `Steps` (moving.py), implement what is abstract, an
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from retime.core.canonical import PiecewiseAffineForm
 from retime.core.system import PiecewiseAffineSystem, SwitchedSystem, System
 from retime.core.time import Discrete
 from retime.models import PiecewiseAffineFlow, RegionwiseMap
+from retime.models.regionwise import OwnRegions
 from retime.simulation.flowing import SmoothFlow, SwitchedFlow, converted_regions, own_regions
 from retime.simulation.moving import Motion, Steps
 from retime.simulation.stepping import AffineSteps, HeldFlow, SmoothSteps, SwitchedSteps
@@ -18,13 +22,46 @@ __all__ = [
     "AffineSteps",
     "HeldFlow",
     "Motion",
+    "Shown",
     "SmoothFlow",
     "SmoothSteps",
     "Steps",
     "SwitchedFlow",
     "SwitchedSteps",
     "motion_of",
+    "shown_regions",
 ]
+
+
+class Shown(NamedTuple):
+    """Regions that a system shows: affine maps or fields.
+
+    Attributes:
+        form: the canonical form.
+        step: the time of one of its steps, None for fields. dt: the step of the system itself, None for flows.
+        held: for a map made by holding regions of a flow, that flow: its multipliers are those of the held regions.
+    """
+
+    form: PiecewiseAffineForm
+    step: float | None
+    dt: float | None
+    held: PiecewiseAffineFlow | None = None
+
+
+def shown_regions(model: System) -> Shown | None:
+    """The regions of a system that has a canonical form; None for smooth ones, and for those whose regions need not join."""
+    dt = model.time.step
+    if isinstance(model, PiecewiseAffineSystem):
+        return Shown(model.canonical, dt, dt)
+    if isinstance(model, RegionwiseMap):
+        shown = shown_regions(model.flow)
+        return None if shown is None else shown._replace(dt=model.dt, held=model.flow)
+    if isinstance(model, PiecewiseAffineFlow):
+        if isinstance(model.method, OwnRegions):  # a network in continuous time, whose regions are held for a step
+            return Shown(model.canonical, None, None)
+        step = getattr(model.method, "dt", model.dt)  # a resampled flow was made with the step of its own map
+        return Shown(model.canonical, step, None, None if step == model.dt else model)
+    return None
 
 
 def motion_of(model: System, switching: str | None = None) -> Motion:

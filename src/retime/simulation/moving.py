@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,9 +11,10 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.canonical import PiecewiseAffineForm
+from retime.core.inputs import Inputs
 from retime.core.system import System
 from retime.core.time import Discrete, TimeBase
-from retime.simulation.horizon import Clock, rows_of
+from retime.simulation.horizon import SNAP, Clock, Horizon, rows_of, sample_phases
 from retime.simulation.run import Runs
 
 Followed = tuple[Array, Runs, Array]
@@ -30,7 +32,8 @@ class Motion(ABC):
         is_event_driven: whether it is followed from switch to switch, which may come as often as they like.
         has_equation: whether its step is one function that JAX differentiates.
         is_compiled: whether its programs are compiled anew for every size of a batch.
-        has_choice: whether `switching` is to be chosen.
+        rest_period: the period of what is at rest: one step of a map, no time of a flow; its type is that of periods.
+        density: neighboring states of an orbit that tell about as much as one does: samples of a flow are correlated.
     """
 
     model: Any
@@ -40,6 +43,8 @@ class Motion(ABC):
     is_event_driven: ClassVar[bool] = False
     has_equation: ClassVar[bool] = False
     horizon: ClassVar[str] = "duration"
+    rest_period: ClassVar[float] = 0.0
+    density: ClassVar[int] = 4
 
     @property
     def has_choice(self) -> bool:
@@ -82,13 +87,22 @@ class Motion(ABC):
         """dF/dz `(n, n)` at one state."""
         return self.model.jacobian(z, s)
 
-    def span(self, steps: int, duration: Any) -> dict[str, Any]:
-        """The horizon as `simulate` takes it: so many steps, or the ends of so much model time."""
-        return {"times": [0.0, duration]}
+    def span(self, steps: int, duration: Any, samples: int = 1) -> dict[str, Any]:
+        """The horizon as `simulate` takes it: so many steps, or so much model time with its ends and what lies between samples."""
+        return {"times": np.linspace(0.0, duration, samples + 1)}
+
+    def measured(self, times: Array, skipped: float, is_default: bool) -> Horizon:
+        """What is measured of an orbit over `times`: all but its first `skipped` (model time), or what that is by default."""
+        return Horizon(0, times, skipped, float(times[0]))
+
+    def late(self, steps: int, count: int, time: float, rate: Callable[[], float]) -> dict[str, Any]:
+        """The horizon of an orbit whose last `count` states are looked at: after a transient of so many steps, or of `time` in units
+        of 1 / rate and as long again for the states."""
+        return {"times": np.concatenate([[0.0], (time + time * np.arange(count) / count) / rate()])}
 
     def held_input(self, s: Array, count: int) -> Any:
-        """A constant input `(m,)` for `count` steps, or intervals of time."""
-        return np.tile(s, (count, 1)) if len(s) else None
+        """A constant input `(m,)` for `count` steps; of a flow one piece, so that no step ends at a sample for the input's sake."""
+        return Inputs(np.zeros(1), s[None]) if len(s) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +111,35 @@ class Steps(Motion):
 
     is_stepped: ClassVar[bool] = True
     horizon: ClassVar[str] = "steps"
+    rest_period: ClassVar[float] = 1
+    density: ClassVar[int] = 1
 
-    def span(self, steps: int, duration: Any) -> dict[str, Any]:
+    def span(self, steps: int, duration: Any, samples: int = 1) -> dict[str, Any]:
         """The horizon as `simulate` takes it: so many steps."""
         return {"steps": steps}
+
+    def held_input(self, s: Array, count: int) -> Any:
+        """A constant input `(m,)` for `count` steps."""
+        return np.tile(s, (count, 1)) if len(s) else None
+
+    def measured(self, times: Array, skipped: float, is_default: bool) -> Horizon:
+        """What is measured of an orbit over `times`, in whole steps.
+
+        Raises:
+            ValueError: none is left.
+        """
+        dt = self.clock.dt
+        count = int(np.floor(sample_phases(times, dt)[-1]))
+        skip = count // 10 if is_default else int(np.ceil(skipped / dt - SNAP))
+        if count - skip < 1:
+            raise ValueError(
+                f"`times` hold {count} steps of dt = {dt:.6g}, {skip} of them transient; at least one must be left to measure."
+            )
+        return Horizon(count, times, skip, float(times[0]))
+
+    def late(self, steps: int, count: int, time: float, rate: Callable[[], float]) -> dict[str, Any]:
+        """The horizon of an orbit whose last `count` states are looked at: after a transient of so many steps."""
+        return {"steps": steps + count - 1}
 
     @property
     def clock(self) -> Clock:

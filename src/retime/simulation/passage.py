@@ -1,4 +1,7 @@
-"""How an orbit passes the boundaries of its regions, and how its end moves with its start."""
+"""How an orbit passes the boundaries of its regions, and how its end moves with its start; what it follows along a boundary.
+
+Source: filippov1988; docs/theory/flows.md.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from retime.core.arrays import Array
 from retime.simulation import saltation
 from retime.simulation.arrays import form_arrays
 from retime.simulation.boundaries import set_side
-from retime.simulation.filippov import Sides, filippov
-from retime.simulation.motion import motion_of
+from retime.simulation.motion import Motion, motion_of
 from retime.simulation.trajectories import simulate
+from retime.simulation.variational import SAMPLES, Flown, SmoothFlow
 
 AT_ONCE = 1e-9  # share of a time within which an orbit that begins on a boundary begins to slide
 
@@ -46,19 +49,42 @@ class Mode(NamedTuple):
     slider: int
 
 
+def derived(motion: Motion, s: Array) -> StateSwitchedFlow | SmoothFlow | None:
+    """The flow of a motion under a constant input `(m,)` together with its derivative, by which orbits are closed; None of steps."""
+    if motion.is_solved:
+        return SmoothFlow(motion.model, s)
+    return StateSwitchedFlow(motion.model, s) if motion.is_event_driven else None
+
+
 class StateSwitchedFlow:
     """The flow of a piecewise-affine system whose region follows the state, with a constant input s `(m,)`, and its derivative."""
 
-    def __init__(self, model: Any, s: Array, switching: str | None) -> None:
+    def __init__(self, model: Any, s: Array) -> None:
         self.model, self.s = model, s
         self.arrays = form_arrays(model.canonical)
         self.motion: Any = motion_of(model, "state")
-        self.switching: Any = switching if model.takes_switching else None
 
-    def run(self, z: Array, length: float) -> Any:
-        """The simulated orbit from z, at its end."""
-        held = self.motion.held_input(self.s, 1)
-        return simulate(self.model, z, times=[0.0, length], inputs=held, switching=self.switching)
+    def run(self, z: Array, length: float, samples: int = 1) -> Any:
+        """The simulated orbit from z, at its end, or at so many samples."""
+        held, rule = self.motion.held_input(self.s, 1), self.motion.switching
+        return simulate(self.model, z, inputs=held, switching=rule, **self.motion.span(0, length, samples))
+
+    def orbit(self, z: Array, duration: float, *, sign: float = 1.0, tolerance: float | None = None) -> Array:
+        """States `(SAMPLES + 1, n)` of the orbit from z `(n,)`, exact and forwards; NaN from where it ends early."""
+        return self.run(z, duration, SAMPLES).states
+
+    def after(self, z: Array, duration: float) -> Flown | None:
+        """The orbit from z `(n,)` with its derivative; None where it ends early."""
+        p = self.passage(z, duration)
+        return None if p is None else Flown(self.orbit(z, duration), p.derivative, p.rate)
+
+    def rate(self, z: Array) -> Array:
+        """dz/dt at states `(..., n)`."""
+        return self.motion.right(z, self.s)
+
+    def jacobian(self, z: Array) -> Array:
+        """The matrix `(n, n)` of the region that holds z, auxiliary states apart."""
+        return self.motion.jacobian(z, self.s)
 
     def passage(self, z: Array, length: float, unit: int = -1) -> Passage | None:
         """Follow the flow and its derivative; None where it ends early, or touches a boundary without crossing it.
@@ -207,3 +233,21 @@ def turns(
 def _parallel(rows: Array) -> bool:
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return bool((np.abs(np.abs(unit @ unit[0]) - 1) < 1e-12).all())
+
+
+class Sides(NamedTuple):
+    """The fields of the two sides of a boundary, without auxiliary states: W `(n, n)`, h `(n,)` where the unit is off and on."""
+
+    W_off: Array
+    h_off: Array
+    W_on: Array
+    h_on: Array
+
+
+def filippov(sides: Sides, normal: Array, z: Array) -> tuple[Array, Array]:
+    """The field alpha f+ + (1 - alpha) f- `(n,)` at z, alpha = a- / (a- - a+), a the speed along `normal`, and its derivative `(n, n)`."""
+    off, on = sides.W_off @ z + sides.h_off, sides.W_on @ z + sides.h_on
+    below, above = normal @ off, normal @ on
+    alpha = below / (below - above)
+    change = ((1.0 - alpha) * (normal @ sides.W_off) + alpha * (normal @ sides.W_on)) / (below - above)
+    return off + alpha * (on - off), sides.W_off + alpha * (sides.W_on - sides.W_off) + np.outer(on - off, change)

@@ -5,7 +5,7 @@ Loops are written out: array expressions inside kernels cost seconds of compilat
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,10 +17,15 @@ from retime.simulation.taylor import ROWS
 # what `advance`, `decide` and `slide` return
 DONE, NEED_REGION, BUFFER_FULL, DIVERGED, UNDEFINED, NO_FLOW, ACCUMULATE, DECIDE, SLIDE, PAUSED = range(10)
 
-# entries of Record.integers
-NEXT_TIME, PIECE, SLIDING, RESOLVE, SWITCHES, INITIAL, SLIDES, MARK, MEMBER, LAST, FRESH, EVENTS, BREATH = range(13)
-# entries of Record.reals
-TIME, NONUNIQUE_TIME, MARK_TIME, SLIDE_START = range(4)
+NOW = np.dtype(
+    [(x, np.int64) for x in ("member", "last", "fresh", "next_time", "piece", "sliding", "resolve", "initial", "switches", "slides")]
+    + [(x, np.int64) for x in ("events", "mark", "breath")]
+    + [(x, np.float64) for x in ("time", "mark_time", "slide_start", "nonunique_time")]
+)  # fmt: skip
+"""Where a simulation is: the member of its batch and the last one, whether it has not begun; the next sample, the piece of the input; the
+unit along whose boundary it slides (-1: none), whether its pattern is to be confirmed, and is that of an initial state; how many switches
+and slides are booked; events, and how many there were at `mark_time`; pieces that may follow before the kernel comes back, `PAUSED`; the
+time, when sliding began, and when another solution was found."""
 
 NOISE = 64 * 2.0**-52  # rounding of a preactivation, relative to its terms
 MANY = 10_000  # switches and decisions within one instant that count as accumulation
@@ -33,7 +38,7 @@ class Record(NamedTuple):
     bits `(q,)`: the pattern. entered `(q,)`: the pattern of the region that the auxiliary states belong to.
     on_boundary `(q,)`: leaders carried as exactly zero. follows `(q,)`: see `find_followers`. want `(q,)`: the pattern to add to the table
     on `NEED_REGION`.
-    integers, reals: the counters above; BREATH: pieces that may follow before the kernel comes back, `PAUSED`.
+    at: a `NOW`.
     switch_times, switch_units: buffers. slides `(., 3)`: start, end, unit of each sliding interval. ends `(b, 2)`:
     where each member's switches and slides end in the buffers.
     """
@@ -45,8 +50,7 @@ class Record(NamedTuple):
     on_boundary: Array
     follows: Array
     want: Array
-    integers: Array
-    reals: Array
+    at: Any
     switch_times: Array
     switch_units: Array
     slides: Array
@@ -97,36 +101,36 @@ def scratch(num_states: int, num_units: int, num_inputs: int) -> Scratch:
 @kernel
 def finish_member(r: Record) -> None:
     """Note where the member's switches end and go to the next member."""
-    k = r.integers[MEMBER]
-    if r.integers[SLIDING] >= 0:
+    k = r.at.member
+    if r.at.sliding >= 0:
         note_slide(r)
-    r.ends[k, 0], r.ends[k, 1] = r.integers[SWITCHES], r.integers[SLIDES]
-    r.integers[MEMBER] = k + 1
-    r.integers[FRESH] = 1
+    r.ends[k, 0], r.ends[k, 1] = r.at.switches, r.at.slides
+    r.at.member = k + 1
+    r.at.fresh = 1
 
 
 @subroutine
 def note_slide(r: Record) -> None:
     """Book the sliding interval that ends now."""
-    k = r.integers[SLIDES]
-    r.slides[k, 0], r.slides[k, 1], r.slides[k, 2] = r.reals[SLIDE_START], r.reals[TIME], r.integers[SLIDING]
-    r.integers[SLIDES] = k + 1
-    r.integers[SLIDING] = -1
+    k = r.at.slides
+    r.slides[k, 0], r.slides[k, 1], r.slides[k, 2] = r.at.slide_start, r.at.time, r.at.sliding
+    r.at.slides = k + 1
+    r.at.sliding = -1
 
 
 @subroutine
 def read_input(drive: Drive, r: Record, s: Array) -> None:
     """s[0] = the input now, s[1] = its slope."""
-    piece, member = r.integers[PIECE], r.integers[MEMBER] if drive.values.shape[1] > 1 else 0
+    piece, member = r.at.piece, r.at.member if drive.values.shape[1] > 1 else 0
     for j in range(s.shape[1]):
         s[1, j] = drive.slopes[piece, member, j]
-        s[0, j] = drive.values[piece, member, j] + s[1, j] * (r.reals[TIME] - drive.starts[piece])
+        s[0, j] = drive.values[piece, member, j] + s[1, j] * (r.at.time - drive.starts[piece])
 
 
 @subroutine
 def piece_end(drive: Drive, r: Record, times: Array) -> float:
     """Where the input's piece or the horizon ends."""
-    return min(drive.ends[r.integers[PIECE]], times[-1])
+    return min(drive.ends[r.at.piece], times[-1])
 
 
 @subroutine
@@ -141,19 +145,19 @@ def switch(r: Record, i: int) -> None:
 @subroutine
 def flip(r: Record, i: int) -> None:
     """Flip one unit and note when; to be confirmed before the next piece."""
-    k = r.integers[SWITCHES]
-    r.switch_times[k], r.switch_units[k] = r.reals[TIME], i
-    r.integers[SWITCHES] = k + 1
-    r.integers[EVENTS] += r.follows[i] == 0  # a switch of several units is one event
+    k = r.at.switches
+    r.switch_times[k], r.switch_units[k] = r.at.time, i
+    r.at.switches = k + 1
+    r.at.events += r.follows[i] == 0  # a switch of several units is one event
     r.bits[i] = 1 - r.bits[i]
-    r.integers[RESOLVE] = 1
+    r.at.resolve = 1
 
 
 @subroutine
 def accumulates(r: Record) -> bool:
     """Whether very many switches and decisions have happened while time stood still."""
-    if r.integers[EVENTS] - r.integers[MARK] < MANY:
+    if r.at.events - r.at.mark < MANY:
         return False
-    stuck = r.reals[TIME] - r.reals[MARK_TIME] <= 1e-9 * max(1.0, abs(r.reals[TIME]))
-    r.integers[MARK], r.reals[MARK_TIME] = r.integers[EVENTS], r.reals[TIME]
+    stuck = r.at.time - r.at.mark_time <= 1e-9 * max(1.0, abs(r.at.time))
+    r.at.mark, r.at.mark_time = r.at.events, r.at.time
     return stuck

@@ -270,8 +270,8 @@ class StateJob:
         seen = 0
         with progress("simulating", len(self.times)) as advance:
             for r in _event_driven(self, 0, 1):
-                advance(int(r.integers[record.NEXT_TIME]) - seen)
-                seen = int(r.integers[record.NEXT_TIME])
+                advance(int(r.at.next_time) - seen)
+                seen = int(r.at.next_time)
                 yield r
         self._finish()
 
@@ -289,11 +289,11 @@ def _event_driven(job: StateJob, first: int, last: int) -> Iterator[record.Recor
     """Run members first..last - 1; the kernel comes back for regions, longer buffers, the rare decisions, and for a pause."""
     n, q, m = job.z0.shape[1], len(job.f.h2), job.drive.values.shape[2]
     r, w = _record(n, q, len(job.z0), first, last), record.scratch(n, q, m)
-    r.integers[record.BREATH] = job.breath
+    r.at.breath = job.breath
     data = (job.times, job.runs.states, job.runs.patterns)
     began = (0, 0)
-    while r.integers[record.MEMBER] < last:
-        done = int(r.integers[record.MEMBER])
+    while r.at.member < last:
+        done = int(r.at.member)
         code = advance_members(job.f, job.table.arrays, job.drive, job.times, job.z0, *data[1:], r, w)
         if code in (record.DECIDE, record.SLIDE):
             code = _undecided(job, r, w, code)
@@ -302,12 +302,12 @@ def _event_driven(job: StateJob, first: int, last: int) -> Iterator[record.Recor
         elif code == record.BUFFER_FULL:
             r = _longer(r)
         elif code == record.PAUSED:
-            r.integers[record.BREATH] = job.breath
+            r.at.breath = job.breath
             yield r
         elif code not in (record.DECIDE, record.DONE):
             _note_end(job.runs, r, code)
             record.finish_member(r)
-        for member in range(done, int(r.integers[record.MEMBER])):
+        for member in range(done, int(r.at.member)):
             began = _collect(job, r, member, began)
 
 
@@ -329,8 +329,8 @@ def _undecided(job: StateJob, r: record.Record, w: record.Scratch, code: int) ->
 
 
 def _record(n: int, q: int, members: int, first: int, last: int) -> record.Record:
-    integers = np.zeros(13, dtype=np.int64)
-    integers[record.MEMBER], integers[record.LAST], integers[record.FRESH] = first, last, 1
+    at = np.zeros(1, record.NOW).view(np.recarray)[0]
+    at.member, at.last, at.fresh = first, last, 1
     size = max(256, 8 * q)
     bits, entered, on_boundary, want = (np.zeros(q, dtype=np.uint8) for _ in range(4))
     return record.Record(
@@ -341,8 +341,7 @@ def _record(n: int, q: int, members: int, first: int, last: int) -> record.Recor
         on_boundary,
         np.zeros(q, dtype=np.int64),
         want,
-        integers,
-        np.zeros(4),
+        at,
         np.zeros(size),
         np.zeros(size, dtype=np.int64),
         np.zeros((64, 3)),
@@ -366,13 +365,13 @@ def _collect(job: StateJob, r: record.Record, member: int, began: tuple[int, int
 
 
 def _note_end(runs: Runs, r: record.Record, code: int) -> None:
-    member, status = int(r.integers[record.MEMBER]), _STATUS[code]
-    runs.states[r.integers[record.NEXT_TIME] :, member] = np.nan
-    stop_member(runs, member, status[0], r.reals[record.TIME], status[1])
+    member, status = int(r.at.member), _STATUS[code]
+    runs.states[r.at.next_time :, member] = np.nan
+    stop_member(runs, member, status[0], r.at.time, status[1])
 
 
 def _note_nonunique(runs: Runs, r: record.Record) -> None:
-    time = r.reals[record.NONUNIQUE_TIME]
+    time = r.at.nonunique_time
     if np.isfinite(time):
         message = "both fields leave the boundary; the side that the map reads there was followed"
-        stop_member(runs, int(r.integers[record.MEMBER]), TrajectoryStatus.NONUNIQUE, time, message)
+        stop_member(runs, int(r.at.member), TrajectoryStatus.NONUNIQUE, time, message)

@@ -64,9 +64,7 @@ class Flight(NamedTuple):
 
 REACH_QR = 6.0  # orthonormalize when alpha * time exceeds this: growth rates differ by at most about twice alpha
 SLIDE_STEP = 0.02  # ||W|| times the Runge-Kutta step on a sliding piece: error about 1e-9 per 1 / ||W||
-SLIDE_STEPS = (
-    32  # of a sliding piece, at least: ||W||, balanced, does not bound how fast states drive each other along a chain
-)
+SLIDE_STEPS = 32  # of a sliding piece, at least: ||W||, balanced, does not bound how fast states drive each other
 
 
 @kernel
@@ -295,12 +293,8 @@ def _sliding_piece(e: Field, code: Array, n: int, t: float, span: float, piece: 
     norm = max(minus[n + e.extra[code[MINUS]] + 2 + m, 0], plus[n + e.extra[code[PLUS]] + 2 + m, 0])
     steps = max(int(np.ceil(norm * span / SLIDE_STEP)), SLIDE_STEPS)
     h = span / steps
-    X, Z, k, total = (
-        np.zeros((p + 1, 2 * n)),
-        np.zeros((p + 1, 2 * n)),
-        np.zeros((p + 1, 2 * n)),
-        np.zeros((p + 1, 2 * n)),
-    )
+    X, Z = np.zeros((p + 1, 2 * n)), np.zeros((p + 1, 2 * n))
+    k, total = np.zeros((p + 1, 2 * n)), np.zeros((p + 1, 2 * n))
     for step in range(steps):
         for j in range(p + 1):
             for i in range(n):

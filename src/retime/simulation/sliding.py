@@ -26,25 +26,14 @@ from retime.simulation.events import finish_piece, next_piece
 from retime.simulation.iterate import find_region
 from retime.simulation.record import (
     ACCUMULATE,
-    BREATH,
     BUFFER_FULL,
     DECIDE,
     DIVERGED,
     DONE,
-    EVENTS,
-    INITIAL,
     NEED_REGION,
-    NEXT_TIME,
     NO_FLOW,
     NOISE,
-    NONUNIQUE_TIME,
     PAUSED,
-    RESOLVE,
-    SLIDE_START,
-    SLIDES,
-    SLIDING,
-    SWITCHES,
-    TIME,
     UNDEFINED,
     Drive,
     Record,
@@ -70,7 +59,7 @@ def decide(f: FormArrays, t: TableArrays, drive: Drive, n: int, r: Record, w: Sc
         DONE, NEED_REGION (r.want), NO_FLOW, ACCUMULATE, or UNDEFINED when neither exists.
     """
     read_input(drive, r, w.s)
-    r.integers[EVENTS] += 1
+    r.at.events += 1
     if accumulates(r):
         return ACCUMULATE
     units = np.flatnonzero(r.on_boundary)
@@ -80,7 +69,7 @@ def decide(f: FormArrays, t: TableArrays, drive: Drive, n: int, r: Record, w: Sc
         code = _try_all(f, t, r, w, n, units, trial)
     if code == UNDEFINED and len(units) <= MOST:
         return _start_sliding(f, t, r, w, n, units, trial)
-    if code == DONE and r.integers[INITIAL] and 0 < len(units) <= 3:
+    if code == DONE and r.at.initial and 0 < len(units) <= 3:
         code = _note_other_solutions(f, t, r, w, n, units, trial)
     if code == DONE:
         _adopt(r, trial, _bounces(f, t, r, trial))
@@ -158,7 +147,7 @@ def _note_other_solutions(
             return code
         found += code == DONE
     if found > 1:
-        r.reals[NONUNIQUE_TIME] = r.reals[TIME]
+        r.at.nonunique_time = r.at.time
     return DONE
 
 
@@ -166,17 +155,17 @@ def _note_other_solutions(
 def _adopt(r: Record, trial: Array, twice: bool) -> None:
     """Make `trial` the pattern; a flip booked at this very time is taken back, or noted again if it happened `twice`."""
     for i in range(len(trial)):
-        if r.integers[INITIAL]:
+        if r.at.initial:
             r.bits[i] = trial[i]
         if r.bits[i] == trial[i]:
             continue
-        k = r.integers[SWITCHES] - 1
-        while k >= 0 and r.switch_times[k] == r.reals[TIME] and r.switch_units[k] != i:
+        k = r.at.switches - 1
+        while k >= 0 and r.switch_times[k] == r.at.time and r.switch_units[k] != i:
             k -= 1
-        if not twice and k >= 0 and r.switch_times[k] == r.reals[TIME]:
-            for j in range(k, r.integers[SWITCHES] - 1):
+        if not twice and k >= 0 and r.switch_times[k] == r.at.time:
+            for j in range(k, r.at.switches - 1):
                 r.switch_times[j], r.switch_units[j] = r.switch_times[j + 1], r.switch_units[j + 1]
-            r.integers[SWITCHES] -= 1
+            r.at.switches -= 1
             r.bits[i] = trial[i]
         else:
             flip(r, i)
@@ -194,7 +183,7 @@ def _start_sliding(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int,
             _set_bits(r.follows, trial, others, word)
             code = _slides(f, t, r, w, n, unit, others, trial)
             if code == DONE:
-                r.reals[SLIDE_START] = r.reals[TIME]
+                r.at.slide_start = r.at.time
                 _adopt(r, trial, False)
                 r.on_boundary[unit] = 0
                 accept(r, n, False)
@@ -207,9 +196,9 @@ def _start_sliding(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int,
 def _slides(
     f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, unit: int, others: Array, trial: Array
 ) -> int:
-    """DONE (and r.integers[SLIDING] = unit) if both fields point at the boundary and the other units move to their sides."""
-    q, before = len(f.h2), r.integers[SLIDING]
-    r.integers[SLIDING] = unit
+    """DONE (and r.at.sliding = unit) if both fields point at the boundary and the other units move to their sides."""
+    q, before = len(f.h2), r.at.sliding
+    r.at.sliding = unit
     code, tau = _series(f, t, r, w, n, trial, 1.0)
     if code == DONE:
         fits = w.p[q, 0] >= 0.0 and w.p[q + 1, 0] >= 0.0 and w.p[q, 0] + w.p[q + 1, 0] > 0.0
@@ -219,7 +208,7 @@ def _slides(
         if fits:
             return DONE
         code = UNDEFINED
-    r.integers[SLIDING] = before
+    r.at.sliding = before
     return code
 
 
@@ -241,18 +230,18 @@ def slide(
 ) -> int:
     """Move the current member along the boundary until sliding ends, the horizon is reached, or a region is needed."""
     n, q = out.shape[2], len(f.h2)
-    while r.integers[NEXT_TIME] < len(times):
-        if r.integers[SWITCHES] + 2 * q >= len(r.switch_times) or r.integers[SLIDES] + 2 >= len(r.slides):
+    while r.at.next_time < len(times):
+        if r.at.switches + 2 * q >= len(r.switch_times) or r.at.slides + 2 >= len(r.slides):
             return BUFFER_FULL
-        r.integers[BREATH] -= 1
-        if r.integers[BREATH] < 0:
+        r.at.breath -= 1
+        if r.at.breath < 0:
             return PAUSED
         read_input(drive, r, w.s)
-        if r.integers[RESOLVE]:
+        if r.at.resolve:
             code = _go_on(f, t, r, w, n)
             if code != DONE:
                 return code
-        span = max(piece_end(drive, r, times) - r.reals[TIME], 0.0)
+        span = max(piece_end(drive, r, times) - r.at.time, 0.0)
         code, tau = _series(f, t, r, w, n, r.bits, span)
         if code != DONE:
             return code
@@ -274,7 +263,7 @@ def slide(
 @subroutine
 def _go_on(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int) -> int:
     """Another unit has reached its boundary, or the input has jumped: slide on if that is consistent, else DECIDE."""
-    unit = r.integers[SLIDING]
+    unit = r.at.sliding
     others = np.flatnonzero(r.on_boundary)
     others = others[others != unit]
     trial = r.bits.copy()
@@ -287,7 +276,7 @@ def _go_on(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int) -> int:
                 break
     if code == DONE:
         _adopt(r, trial, False)
-        r.integers[RESOLVE] = 0
+        r.at.resolve = 0
     if code == UNDEFINED:
         _end(r, r.bits[unit] == 1)
         return DECIDE
@@ -297,12 +286,12 @@ def _go_on(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int) -> int:
 @subroutine
 def _end(r: Record, plus: bool) -> None:
     """Stop sliding towards the given side, to be confirmed by `decide`."""
-    unit = r.integers[SLIDING]
+    unit = r.at.sliding
     note_slide(r)
     r.on_boundary[unit] = 1
     if (r.bits[unit] == 1) != plus:
         switch(r, unit)
-    r.integers[RESOLVE] = 1
+    r.at.resolve = 1
 
 
 @subroutine
@@ -313,7 +302,7 @@ def _series(f: FormArrays, t: TableArrays, r: Record, w: Scratch, n: int, bits: 
     while the solution slides. Fields are taken at auxiliary states 0. The step is cut so that the last two coefficients
     are at rounding level (an estimate: the field is rational, not affine).
     """
-    unit, q = r.integers[SLIDING], len(f.h2)
+    unit, q = r.at.sliding, len(f.h2)
     trial, sides = bits.copy(), np.zeros(2, dtype=np.int64)
     for side in range(2):
         set_unit(r.follows, trial, unit, side)

@@ -178,7 +178,7 @@ class _Job:
         z, drive, jumps = self.states[start - 1, member], self.drive, None
         if isinstance(drive, Drive):
             drive, jumps = _pieces_within(drive, times, member)
-        ts = _padded_times(times[1:])
+        ts = np.append(times[1:], np.full(_room(len(times) - 1) - len(times) + 1, times[-1]))  # the last one repeated
         run = _solver()
         e = self.equation
         found, code, end = run(
@@ -220,7 +220,7 @@ def checked_solver(solver: Any) -> Any:
     check_installed()
     import diffrax
 
-    from retime.simulation.dopri8 import UnrolledDopri8
+    from retime.simulation.steps import UnrolledDopri8
 
     solver = UnrolledDopri8() if solver is None else solver
     if not isinstance(solver, diffrax.AbstractAdaptiveSolver):
@@ -233,11 +233,6 @@ def checked_solver(solver: Any) -> Any:
 def _room(count: int) -> int:
     """The next power of four, at least 64: so few lengths are compiled."""
     return 1 << max(6, 2 * (((count - 1).bit_length() + 1) // 2))
-
-
-def _padded_times(ts: Array) -> Array:
-    """Sample times, the last one repeated."""
-    return np.append(ts, np.full(_room(len(ts)) - len(ts), ts[-1]))
 
 
 def _pieces_within(drive: Drive, times: Array, member: int) -> tuple[Drive, Array | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,16 +18,23 @@ from retime.simulation.products import numbered
 from retime.simulation.run import Runs, clock_runs, map_runs, table_runs
 
 
-def _by_region(patterns: Array, matrices: Callable[[Array], Array], n: int) -> tuple[Array, Array]:
-    """The matrices of the distinct patterns `(T, q)`, and for every row which one."""
-    if len(patterns) == 0:
-        return np.zeros((0, n, n)), np.zeros(0, dtype=np.int64)
-    index, first = numbered(patterns.view(np.uint8))
-    return matrices(patterns[first]), index
+class RegionSteps(Steps):
+    """A map with one step matrix per region."""
+
+    @abstractmethod
+    def region_matrices(self, patterns: Array) -> Array:
+        """Step matrices `(r, n, n)` of regions `(r, q)`."""
+
+    def step_matrices(self, states: Array, patterns: Array, rows: Array) -> tuple[Array, Array]:
+        """One matrix per region."""
+        if len(patterns) == 0:
+            return np.zeros((0, *states.shape[1:] * 2)), np.zeros(0, dtype=np.int64)
+        index, first = numbered(patterns.view(np.uint8))
+        return self.region_matrices(patterns[first]), index
 
 
 @dataclass(frozen=True, eq=False)
-class AffineSteps(Steps):
+class AffineSteps(RegionSteps):
     """A piecewise-affine map: compiled iteration."""
 
     has_equation: ClassVar[bool] = True
@@ -36,13 +43,13 @@ class AffineSteps(Steps):
         """Orbits from z `(b, n)` with inputs `(steps + 1, 1 or b, m)`."""
         return map_runs(self.model.canonical, z, self.model.dt, rows)
 
-    def step_matrices(self, states: Array, patterns: Array, rows: Array) -> tuple[Array, Array]:
-        """One matrix per region."""
-        return _by_region(patterns, lambda d: self.model.canonical.regions(d).M, states.shape[1])
+    def region_matrices(self, patterns: Array) -> Array:
+        """Those of the form."""
+        return self.model.canonical.regions(patterns).M
 
 
 @dataclass(frozen=True, eq=False)
-class SwitchedSteps(Steps):
+class SwitchedSteps(RegionSteps):
     """A map that is affine in each region: regions looked up by pattern."""
 
     def runs(self, z: Array, rows: Array) -> Runs:
@@ -55,9 +62,9 @@ class SwitchedSteps(Steps):
 
         return table_runs(form, RegionTable(form.num_units, provide), z, self.model.dt * np.arange(len(rows)), rows)[0]
 
-    def step_matrices(self, states: Array, patterns: Array, rows: Array) -> tuple[Array, Array]:
-        """One matrix per region."""
-        return _by_region(patterns, lambda d: self.model.canonical.regions(d).M, states.shape[1])
+    def region_matrices(self, patterns: Array) -> Array:
+        """Those of the form."""
+        return self.model.canonical.regions(patterns).M
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +89,7 @@ class SmoothSteps(Steps):
 
 
 @dataclass(frozen=True, eq=False)
-class HeldFlow(Steps):
+class HeldFlow(RegionSteps):
     """Regions and inputs of a flow held from sample to sample: at any time of the flow itself, or its map at the samples."""
 
     flow: PiecewiseAffineFlow
@@ -111,10 +118,9 @@ class HeldFlow(Steps):
         """Orbits from z `(b, n)` with inputs `(steps + 1, 1 or b, m)`."""
         return clock_runs(self.flow, z, 0.0, np.arange(len(rows)), rows)
 
-    def step_matrices(self, states: Array, patterns: Array, rows: Array) -> tuple[Array, Array]:
-        """One matrix per region."""
-        n = states.shape[1]
-        return _by_region(patterns, lambda d: np.array([r.transition[:, 1 : 1 + n] for r in self.flow.convert(d)]), n)
+    def region_matrices(self, patterns: Array) -> Array:
+        """Those of the flow's regions over a step."""
+        return np.array([r.transition[:, 1 : 1 + self.flow.num_states] for r in self.flow.convert(patterns)])
 
     def follow(self, z: Array, steps: Any, times: Any, inputs: Any, **accuracy: Any) -> Followed:
         """Orbits from z `(b, n)`."""

@@ -15,9 +15,7 @@ TINY = 2.0**-900  # the smallest scale: below it a remainder is nothing, so that
 ROWS = DEGREE + 3  # of an array that holds a series: its coefficients, the scales of the states, and one row of work
 ENOUGH = 12.0  # a theta up to which scales need not be raised: the bound of the remainder is then below its first term
 SWEEPS, ATTEMPTS = 64, 64
-STRICT = (
-    3  # attempts with the scales of an eighth of the step; then those of half a step, which short steps always meet
-)
+STRICT = 3  # attempts with the scales of an eighth of the step; then of half a step, which short steps always meet
 
 
 @subroutine

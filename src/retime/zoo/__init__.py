@@ -11,7 +11,7 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.time import Discrete
-from retime.models import PLRNN, AlmostLinearRNN, RateRNN, ReluRNN
+from retime.models import GRU, PLRNN, AlmostLinearRNN, RateRNN, ReluRNN, TanhRNN
 from retime.zoo import systems
 
 
@@ -70,14 +70,25 @@ def addition_inputs(steps: int, first: int, second: int, seed: int = 0) -> Array
     return s
 
 
+def _stored(name: str) -> tuple[Any, Array]:
+    """A network that scripts/train_zoo.py wrote: every field of its family, its readout, and a start."""
+    with files("retime.zoo").joinpath("weights", f"{name}.npz").open("rb") as stream, np.load(stream) as w:
+        cls: Any = {c.family: c for c in (GRU, PLRNN, AlmostLinearRNN, ReluRNN, TanhRNN)}[str(w["family"])]
+        about = ("family", "dt", "z0", "record", "readout_B", "readout_b")
+        own = {k: w[k][()] for k in w.files if k not in about}
+        readout = (w["readout_B"], w["readout_b"])
+        own |= {k: v.item() for k, v in own.items() if np.ndim(v) == 0}  # counts and switches
+        return cls(**own, time=Discrete(float(w["dt"])), readout=readout), w["z0"]
+
+
 def _trained(name: str) -> tuple[PLRNN, Array]:
     with files("retime.zoo").joinpath("weights", f"{name}.npz").open("rb") as stream, np.load(stream) as w:
         model = PLRNN(w["A"], w["W"], w["h"], time=Discrete(float(w["dt"])), readout=(w["B"], w["b"]))
         return model, w["z0"]
 
 
-def _flipflop() -> tuple[RateRNN, Array]:
-    with files("retime.zoo").joinpath("weights", "flipflop.npz").open("rb") as stream, np.load(stream) as w:
+def _flip_flop_rate() -> tuple[RateRNN, Array]:
+    with files("retime.zoo").joinpath("weights", "flip_flop_rate.npz").open("rb") as stream, np.load(stream) as w:
         readout = (w["B"], w["b_out"])
         return RateRNN(w["W_rec"], w["W_in"], w["b"], tau=float(w["tau"]), readout=readout), np.zeros(len(w["b"]))
 
@@ -108,6 +119,11 @@ def _relu() -> tuple[ReluRNN, Array]:
 
 
 _ENTRIES = {
+    "adding": (
+        lambda: _stored("adding"),
+        "GRU of 32 units that adds the two marked numbers of a sequence of 50.",
+        "Trained by this project: scripts/train_zoo.py adding.",
+    ),
     "chua": (
         systems.chua_system,
         "Chua's circuit (15.6, 28, -1.142857, -0.71429) as a vector field. Chaotic, piecewise linear.",
@@ -134,15 +150,30 @@ _ENTRIES = {
         "Two units solve the addition problem: a line attractor sums the marked inputs.",
         "Weights as in Monfared & Durstewitz 2020.",
     ),
-    "flipflop": (
-        _flipflop,
+    "flip_flop": (
+        lambda: _stored("flip_flop"),
+        "100 tanh units that keep three bits: eight stable points, outputs at the corners of a cube.",
+        "Trained by this project: scripts/train_zoo.py flip_flop.",
+    ),
+    "flip_flop_relu": (
+        lambda: _stored("flip_flop_relu"),
+        "100 ReLU units that keep three bits: pairs of rival groups, of which the one that is on keeps the other off.",
+        "Trained by this project: scripts/train_zoo.py flip_flop_relu.",
+    ),
+    "flip_flop_rate": (
+        _flip_flop_rate,
         "Rate network of 12 tanh units in continuous time with three memories of one bit: 8 stable states, switched by pulses.",
         "Trained by this project: scripts/train_flip_flop.py --seed 0.",
+    ),
+    "vanderpol_alrnn": (
+        lambda: _stored("vanderpol_alrnn"),
+        "Almost-linear network of 12 units, 6 of them ReLU, fitted to the van der Pol oscillator (mu = 2), dt = 0.1. Limit cycle.",
+        "Trained by this project: scripts/train_zoo.py vanderpol_alrnn.",
     ),
     "lorenz": (
         lambda: _trained("lorenz"),
         "PLRNN of 24 units trained on the Lorenz-63 system (10, 28, 8/3), dt = 0.04; outputs are x, y, z. Chaotic.",
-        "Trained by this project: scripts/train_zoo.py --system lorenz --seed 0.",
+        "Trained by this project before `retime.fit` was; its script is in the history of the repository.",
     ),
     "relu": (
         _relu,
@@ -157,7 +188,7 @@ _ENTRIES = {
     "vanderpol": (
         lambda: _trained("vanderpol"),
         "PLRNN of 12 units trained on the van der Pol oscillator (mu = 2), dt = 0.1; outputs are x and dx/dt. Limit cycle.",
-        "Trained by this project: scripts/train_zoo.py --system vanderpol --seed 1.",
+        "Trained by this project before `retime.fit` was; its script is in the history of the repository.",
     ),
 }
 

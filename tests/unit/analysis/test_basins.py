@@ -7,9 +7,12 @@ import pytest
 import retime as rt
 from retime.analysis.basins import dynamics, find
 from retime.analysis.basins.bounded_sets import Family, drifts
+from retime.analysis.basins.endings import Known
 from retime.analysis.basins.find import find_basins
-from retime.analysis.basins.result import Plane, wilson
+from retime.analysis.basins.result import Plane
+from retime.analysis.basins.settling import Settling
 from retime.core.errors import ShapeError
+from retime.core.patience import Patience
 
 
 def scalar_plrnn(A, W, h):
@@ -332,7 +335,7 @@ def interrupting(name, first, monkeypatch):
     monkeypatch.setattr(module, name, interrupted)
 
 
-@pytest.mark.parametrize("name", ["_drawn", "simulate", "_attractor"])
+@pytest.mark.parametrize("name", ["drawn", "simulate", "_attractor"])
 def test_ctrl_c_at_any_time_returns_a_result(monkeypatch, name):
     interrupting(name, 1, monkeypatch)
     found = find_basins(bistable(), (-4, 4), num=20, steps=40)
@@ -372,9 +375,10 @@ def test_the_clock_is_looked_at_while_a_state_switched_flow_is_followed(monkeypa
 
 def test_pieces_of_the_horizon_join_to_the_whole_orbit():
     flow = rt.to_continuous(scalar_plrnn(0.5, 0.2, 1.0)).model
-    whole_box = dynamics.dynamics_of(flow, np.array([[-6.0, 6.0]]), None, 100.0, None, "state", 1)
+    box, rules = np.array([[-6.0, 6.0]]), (Settling(), Patience())
+    whole_box = dynamics.dynamics_of(flow, box, None, 100.0, None, "state", 1, *rules)
     z = np.linspace(-6, 6, 20)[:, None]
-    window, stopped, late = whole_box.advance(z, np.inf)
+    window, stopped, late = whole_box.advance(z)
     whole = rt.simulate(flow, z, times=np.linspace(0, 25, dynamics.SAMPLES + 1), switching="state")
     assert not stopped.any()
     assert not late.any()
@@ -389,8 +393,9 @@ def test_the_same_seed_gives_the_same_labels():
 
 def test_wilson_has_the_published_value():
     # 15 of 148: the interval of Newcombe (1998), table I, method 3
-    assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
-    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    known = Known("bounded", np.zeros((0, 1)))
+    assert find._attractor(known, 15, 148, int).interval == pytest.approx((0.0624, 0.1605), abs=5e-5)
+    assert find._attractor(known, 0, 20, int).interval == pytest.approx((0.0, 0.1611), abs=5e-5)
 
 
 def test_no_time_leaves_everything_undecided():
@@ -483,3 +488,26 @@ def test_a_place_that_orbits_pass_slowly_is_not_solved_for_as_a_point():
     found = find_basins(model, (-2, 2), num=40, steps=400)
     assert kinds(found) == ["fixed_point"]
     assert found.attractors[0].points[0, 0] == pytest.approx((0.6 + 1e-7) / 0.55, abs=1e-12)
+
+
+def test_the_rules_of_settling_are_turned_and_kept_in_the_result():
+    slow = rt.LinearSystem(
+        [0.99], [0.0], np.zeros((1, 0))
+    )  # 100 steps leave a third of a distance, 2,100 leave 1e-9 of it
+    assert kinds(find_basins(slow, (-1, 1), num=5, steps=100)) == ["fixed_point"]
+    found = find_basins(slow, (-1, 1), num=5, steps=100, settling=Settling(extensions=()))
+    assert kinds(found) == ["undecided"]
+    assert found.to_dict()["settling"] == Settling(extensions=()).to_dict()
+    assert "Within 100 steps" in found.message
+    still = Settling(rest=1e-5, neutral=1e-5)
+    assert kinds(find_basins(rt.LinearSystem([1 - 1e-6], [0.0], np.zeros((1, 0))), (-1, 1), num=5, settling=still)) == [
+        "neutral"
+    ]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"arrived": -1.0}, {"neutral": "small"}, {"orbits": 1}, {"extensions": (0,)}, {"doublings": 1.5}]
+)
+def test_rules_of_settling_are_checked(wrong):
+    with pytest.raises(ValueError, match=f"`{next(iter(wrong))}` is .*must be"):
+        Settling(**wrong)

@@ -368,3 +368,10 @@ def test_starts_and_inputs_of_the_wrong_size_are_refused():
 def test_maps_take_no_switching():
     with pytest.raises(ValueError, match="`switching` is 'state'"):
         rt.find_cycles(tent(), 3, switching="state")
+
+
+def test_a_network_whose_regions_are_held_is_refused_in_words():
+    network = rt.ContinuousPLRNN([-1.0, -1.0], [[0.0, -4.0], [4.0, 1.5]], [1.0, 0.5])
+    held = rt.to_discrete(network, 0.1, method=rt.ZeroOrderHold()).model
+    with pytest.raises(TypeError, match="its steps are affine in each region, but no ReLU network"):
+        rt.find_cycles(held, 5)

@@ -88,7 +88,7 @@ def test_derivative_across_jumping_fields_is_that_of_finite_differences(data, na
     model = rt.load(data / f"{name}_plrnn.mat", dt=0.1)
     flow = rt.to_continuous(model).model
     z = rt.simulate(model, np.full(10, 0.1), steps=2000).states[-1]
-    passage = StateSwitchedFlow(flow, np.zeros(0), "state").passage(z, length)
+    passage = StateSwitchedFlow(flow, np.zeros(0)).passage(z, length)
     assert len(passage.times) >= 3
     raised = [r.auxiliary > 0 for r in flow.convert(passage.patterns)]
     assert any(raised) == (name == "lorenz")
@@ -206,7 +206,7 @@ def test_a_cycle_whose_sliding_ends_in_a_raised_region_is_closed():
     ends = [int(np.argmin(np.abs(c.switch_times - t))) for t in c.sliding[:, 1]]
     assert any(flow.region(c.patterns[k]).auxiliary for k in ends)
     assert np.abs(c.multipliers - 1).min() < 1e-9
-    passage = StateSwitchedFlow(flow, np.zeros(0), "state").passage(z, 5.0)
+    passage = StateSwitchedFlow(flow, np.zeros(0)).passage(z, 5.0)
     sides = [rt.simulate(flow, z + e * np.eye(4), times=[0, 5.0], switching="state").states[-1] for e in (1e-6, -1e-6)]
     assert np.abs((sides[0] - sides[1]).T / 2e-6 - passage.derivative).max() < 1e-7
 

@@ -212,6 +212,32 @@ def test_ctrl_c_returns_what_was_found(monkeypatch):
     assert len(found.points) == 3
 
 
+def test_thresholds_of_the_search_are_used_and_kept():
+    model = rt.VectorField(lambda z: z - z**3, 1)
+    coarse = rt.Multistart(same=0.6, apart=1.0)
+    found = rt.find_fixed_points(model, multistart=coarse)
+    assert len(found) < len(rt.find_fixed_points(model)) == 3
+    assert found.multistart is coarse
+    assert repr(coarse) == "Multistart(same=0.6, apart=1.0)"
+    assert found.to_dict()["multistart"]["apart"] == 1.0
+    ghost = rt.VectorField(lambda z: z**2 + 1e-3, 1)
+    assert len(rt.find_fixed_points(ghost).slow_points) == 1
+    assert len(rt.find_fixed_points(ghost, multistart=rt.Multistart(slow=1e-30)).slow_points) == 0
+    none = rt.find_fixed_points(model, starts=[[0.4]], num_starts=1, multistart=rt.Multistart(iterations=1))
+    assert len(none) == 0
+
+
+def test_a_threshold_that_is_none_is_refused():
+    with pytest.raises(ValueError, match=r"`iterations` is 1\.5; it must be a whole number >= 1"):
+        rt.Multistart(iterations=1.5)
+    with pytest.raises(ValueError, match="`same` is 'near'"):
+        rt.Multistart(same="near")
+    linear = rt.PLRNN([0.5], [[0.1]], [1.0])
+    assert rt.find_fixed_points(linear).multistart is None
+    with pytest.raises(ValueError, match="`multistart` is for smooth systems"):
+        rt.find_fixed_points(linear, multistart=rt.Multistart())
+
+
 def test_starts_of_another_size_are_refused():
     with pytest.raises(ShapeError, match=r"`starts` has shape \(2, 2\); it must be \(k, 3\)"):
         search_smooth(rt.VectorField(lorenz, 3), NONE, starts=np.zeros((2, 2)))

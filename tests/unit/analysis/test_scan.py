@@ -8,7 +8,6 @@ import pytest
 from scipy.optimize import brentq
 
 import retime as rt
-from retime.analysis.branches import by_arclength
 from retime.analysis.branches.by_pattern import Follower
 from retime.analysis.branches.curve import Curve
 from retime.analysis.branches.scanning import scan
@@ -498,10 +497,10 @@ def test_a_change_of_stability_that_is_not_located_is_an_event_as_wide_as_its_in
 
 
 @pytest.mark.slow
-def test_a_point_that_leaves_for_infinity_is_seen_early_and_said(monkeypatch):
+def test_a_point_that_leaves_for_infinity_is_seen_early_and_said():
     # Henon map: a z^2 + (1 - b) z - 1 = 0; at a = 0 one of the points is at infinity
-    monkeypatch.setattr(by_arclength, "MOST_STEPS", 500)
-    found = scan(rt.Map(henon, 2, num_inputs=1), "inputs[0]", np.linspace(-0.2, 0.5, 15))
+    short = rt.Arclength(steps=500)
+    found = scan(rt.Map(henon, 2, num_inputs=1), "inputs[0]", np.linspace(-0.2, 0.5, 15), continuation=short)
     lost = [e for e in found.events if e.kind == "degenerate"]
     assert len(lost) == 2
     for e in lost:
@@ -510,6 +509,22 @@ def test_a_point_that_leaves_for_infinity_is_seen_early_and_said(monkeypatch):
     assert [e.kind for e in found.events if e not in lost] == ["saddle-node", "flip"]
     assert found.events[0].value == pytest.approx(-0.1225, abs=FOLD)
     assert found.events[-1].value == pytest.approx(0.3675, abs=FOLD)
+
+
+def test_thresholds_of_the_continuation_are_used_and_kept():
+    unit = rt.TanhRNN([[0.5]], None, [0.1])
+    found = scan(unit, "b[0]", [0.0, 0.5, 1.0], continuation=rt.Arclength(steps=1))
+    assert found.events[0].message == "the branch was followed for 1 steps and left"
+    assert found.to_dict()["continuation"]["steps"] == 1
+    assert repr(found.continuation) == "Arclength(steps=1)"
+    usual = scan(unit, "b[0]", [0.0, 0.5, 1.0])
+    assert not usual.events
+    assert usual.continuation == rt.Arclength()
+    assert scan(tent(0.5, -0.5), "h[0]", [0.0, 1.0]).continuation is None
+    with pytest.raises(ValueError, match=r"`continuation` is Arclength\(steps=1\), for smooth systems; PLRNN is"):
+        scan(tent(0.5, -0.5), "h[0]", [0.0, 1.0], continuation=rt.Arclength(steps=1))
+    with pytest.raises(ValueError, match=r"`window` is 0\.0; it must be a positive finite number"):
+        rt.Arclength(window=0.0)
 
 
 def henon(z, s):

@@ -20,7 +20,7 @@ def bits(model, states):
 @pytest.fixture(scope="module")
 def built():
     """The network, its memories, and its circuit of transistors."""
-    model = rt.zoo.load("flipflop")
+    model = rt.zoo.load("flip_flop_rate")
     points = memories(model)
     return model, points, rt.to_circuit(model, level="transistor", states=points)
 

@@ -1,8 +1,11 @@
 """Certificates, conversions, statuses and files written in place."""
 
+import json
+
 import numpy as np
 import pytest
 
+import retime as rt
 from retime.core.certificate import Certificate, Condition
 from retime.core.files import replace_atomically
 from retime.core.rendering import html_table, plain, text_table
@@ -53,3 +56,21 @@ def test_failed_write_leaves_the_old_file_and_no_other(tmp_path):
         interrupted()
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
     assert path.read_text() == "old"
+
+
+def test_trajectories_and_comparisons_are_files(tmp_path):
+    model = rt.PLRNN([0.5, 0.4], [[0.0, -1.0], [0.9, 0.0]], [0.5, -0.25])
+    path = rt.simulate(model, [[0.3, 0.1], [1.0, 1.0]], steps=20)
+    c = rt.compare(model, rt.to_continuous(model), [0.3, 0.1], steps=5, switching="state")
+    with np.load(path.save(tmp_path / "path.npz")) as found:
+        assert np.array_equal(found["states"], path.states)
+        assert np.array_equal(found["switch_times.1"], path.switch_times[1])
+        assert found["status"] == "completed"
+    with np.load(c.save(tmp_path / "c.npz")) as found:
+        assert np.array_equal(found["state_one_step_error"], c.one_step_error)
+    table = np.genfromtxt(c.save(tmp_path / "c.csv"), delimiter=",", names=True)
+    assert np.array_equal(table["state_orbit_error"], c.orbit_error)
+    assert json.loads(c.save(tmp_path / "c.json").read_text()) == c.to_dict()
+    with pytest.raises(ValueError, match=r"c\.txt.*is written as \.json, \.csv or \.npz"):
+        c.save(tmp_path / "c.txt")
+    assert len(list(tmp_path.iterdir())) == 4

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from retime.core.balance import balancing
+from retime.core.start import distinct
 from retime.core.tolerances import same_point, size_of, sizes_of
 
 
@@ -22,3 +24,13 @@ def test_points_are_the_same_relative_to_their_size(scale):
 
 def test_what_is_not_a_number_is_no_point():
     assert not same_point(np.array([np.nan]), np.array([np.nan]), 1e-8)
+
+
+def test_states_are_told_apart_from_a_millionth_of_their_size_on():
+    assert distinct(np.array([[0.0], [3e-7], [3e-6]])).tolist() == [0, 2]
+
+
+def test_units_of_states_are_changed_from_a_factor_of_64_on():
+    near, far = balancing(np.array([[[0.0, 20.0], [1.0, 0.0]], [[0.0, 200.0], [1.0, 0.0]]]))
+    assert near.tolist() == [1.0, 1.0]
+    assert far.max() / far.min() > 1.0

@@ -5,7 +5,7 @@ import pytest
 from scipy.io import savemat
 
 import retime as rt
-from retime.io.renaming import parsed
+from retime.io.selection import parsed
 
 n, m, p = 4, 2, 3
 OWN = {

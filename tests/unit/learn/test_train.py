@@ -137,3 +137,72 @@ def test_a_task_of_the_wrong_shape_is_refused():
 
     with pytest.raises(rt.ShapeError, match=r"a batch of `task` has inputs \(8, 60, 1\), targets \(8, 60, 1\)"):
         train(Wrong(), **QUICK)
+
+
+def test_a_disk_that_is_full_keeps_the_last_checkpoint_and_says_so(tmp_path):
+    resource = pytest.importorskip("resource", reason="limits of file sizes are POSIX")
+    file = tmp_path / "run"
+    train(SMALL, **(QUICK | {"updates": 3}), checkpoint=file)
+    before = file.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"cannot be written \(File too large\); the last one is as it was"):
+            train(SMALL, **QUICK, checkpoint=file, resume=True)
+        with pytest.raises(OSError, match=r"cannot be written \(File too large\); training did not start"):
+            train(SMALL, **QUICK, checkpoint=tmp_path / "new")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_to_go_on_needs_a_checkpoint():
+    with pytest.raises(ValueError, match="`resume` is True, but there is no `checkpoint`"):
+        train(SMALL, **QUICK, resume=True)
+
+
+@pytest.mark.parametrize("family", ["rate_rnn", "lstm", "alrnn"])
+def test_training_goes_on_from_a_model(family):
+    settings = QUICK | {"updates": 1, "every": 1}
+    first = train(SMALL, family=family, **settings, dtype="float64", **OPTIONS.get(family, {}))
+    settings.pop("num_states")
+    second = train(SMALL, family=first.model, **settings, dtype="float64")
+    assert type(second.model) is type(first.model)
+    assert second.history[0]["loss"] == pytest.approx(first.metrics["loss"], rel=1e-12)
+    assert second.history[1]["loss"] != second.history[0]["loss"]
+
+
+def test_any_model_whose_equation_computes_from_its_fields_can_be_trained(rng):
+    before = rt.GRU(
+        rng.normal(size=(12, 4)) / 2, rng.normal(size=(12, 1)), np.zeros(12), np.zeros(12), reset_after=False
+    )
+    fit = train(SMALL, family=before, updates=2, batch_size=4, held_out=8)
+    assert not fit.model.reset_after
+    assert np.any(fit.model.W_rec != before.W_rec)
+    other = rt.HopfieldNetwork(np.eye(3), np.zeros(3), rng.normal(size=(3, 1)))
+    with pytest.raises(TypeError, match="in continuous time; train takes maps"):
+        train(SMALL, family=other)
+    with pytest.raises(TypeError, match="has no weights to train"):
+        train(SMALL, family=rt.Map(lambda z, s: 0.5 * z + s, 1, 1))
+    with pytest.raises(rt.ShapeError, match="GRU of 1 inputs; the task has 2"):
+        train(rt.learn.AddingProblem(), family=before)
+    with pytest.raises(ValueError, match="`num_states` is 5; `family` is a GRU of 4 states"):
+        train(SMALL, family=before, num_states=5)
+
+
+def test_rates_may_follow_a_schedule():
+    import optax
+
+    more = QUICK | {"batch_size": 16}
+    fit = train(SMALL, **more, learning_rate=optax.cosine_decay_schedule(1e-3, 6))
+    assert fit.status == "completed"
+    assert fit.history[-1]["loss"] != train(SMALL, **more, learning_rate=1e-3).history[-1]["loss"]
+
+
+def test_rivals_hold_one_bit_of_relu_units_from_the_start(rng):
+    net = network("relu_rnn", 8, 1, 1, {})
+    p = net.initial(rng, Start("memory"))
+    stable = rt.find_fixed_points(net.model(p, rt.Discrete(1.0)))
+    outputs = net.model(p, rt.Discrete(1.0)).outputs(stable.points[stable.stable])[:, 0]
+    assert (outputs.min() < -0.3, outputs.max() > 0.3) == (True, True)

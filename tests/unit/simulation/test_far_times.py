@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import retime as rt
+from retime.simulation.horizon import sample_phases
 
 DT = 1e-3
 
@@ -33,3 +34,11 @@ def test_exponents_far_from_zero_take_one_row_per_step(switching):
         for begin in (0.0, 1e5)
     )
     np.testing.assert_allclose(far, near, rtol=1e-6)
+
+
+def test_a_time_is_that_of_a_sample_to_a_billionth_of_a_step_or_what_rounding_far_from_zero_makes():
+    assert sample_phases(np.array([0.0, 1.0 + 3e-10, 2.0 + 3e-9]), 1.0).tolist() == [0.0, 1.0, 2.0 + 3e-9]
+    times = 2.0**44 + np.array(
+        [0.0, 1.0 + 2 / 256, 2.0 + 3 / 256]
+    )  # known to 1/256, and no more than 1 % of a step is rounding
+    assert sample_phases(times, 1.0).tolist() == [0.0, 1.0, 2.0 + 3 / 256]

@@ -210,3 +210,11 @@ def test_a_raised_region_that_is_left_and_entered_at_once_is_two_switches_and_a_
     np.testing.assert_allclose(path.switch_times, at, rtol=0, atol=1e-13)
     want = 0.2 + np.where(path.times < at, 1.8 * mode(path.times), -0.2 * mode(path.times - at))
     np.testing.assert_allclose(path.states[:, 0], want, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize(("jump", "switches"), [(1e-12, 0), (1e-11, 1)])
+def test_a_unit_carried_on_its_boundary_stays_there_through_a_jump_of_the_input_by_rounding(jump, switches):
+    """z1 rests on the boundary z1 - 1 + s = 0 of the second unit; 100 times the rounding of its terms, 3e-12, is no jump."""
+    network = rt.ReluRNN([[0.0, 0.0], [1.0, 0.0]], [[0.0], [1.0]], [-1.0, -1.0], time=rt.Continuous())
+    path = rt.simulate(network, [1.0, 0.0], times=[0.0, 1.0, 2.0], inputs=rt.Inputs([0.0, 1.0], [[0.0], [jump]]))
+    assert path.switch_times.tolist() == [1.0] * switches

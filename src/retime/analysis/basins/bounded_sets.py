@@ -8,44 +8,37 @@ from typing import Any
 
 import numpy as np
 
-from retime.analysis.basins.dynamics import CHUNKS, SAMPLES, Dynamics
+from retime.analysis.basins.dynamics import QUARTERS, SAMPLES, Dynamics
 from retime.analysis.basins.endings import Known, extent
 from retime.analysis.basins.interlaced import Averages, Groups, is_drifting
 from retime.core.arrays import Array
 
 REFERENCE = 2000  # states kept of a bounded set
-CONFIRMED = 64  # orbits of a map (a quarter as many of a flow) that are followed for longer on every bounded set
-MOST_SETS = 64  # more bounded sets than this are taken for a continuum of orbits
-FOLLOWED = 4 * CHUNKS[0]  # quarters of the horizon for which they are
-SKIPPED = CHUNKS[0]  # ... of which so many are left out of averages
-LEVELS = (
-    1,
-    3,
-)  # quarters of the horizon in a block of averages; whole numbers of them are in those that are not left out
+FOLLOWED = 4 * QUARTERS  # quarters of the horizon for which some orbits are followed for longer on every bounded set
+SKIPPED = QUARTERS  # ... of which so many are left out of averages
+LEVELS = (1, 3)  # quarters in a block of averages; whole numbers of them are in those that are not left out
 ROUNDS = 3  # times that orbits unlike all others are followed
-SHARED = 0.9  # part of an orbit among the states of a set from which on it belongs to the set
 
 
 @dataclass(eq=False)
 class Family:
-    """Bounded sets that share cells: states, orbits that were followed, and the sets they were found to be."""
+    """Bounded sets that share cells: states, orbits that were followed, and the sets they were found to be.
+
+    Confirmed: orbits were followed for longer. Void: they ended elsewhere, or went on: a transient, a part of something larger, or a drift.
+    """
 
     points: Array
     tree: Any = None
     radius: float = 0.0  # distance from a sample within which a state belongs to the family
-    is_confirmed: bool = False  # orbits were followed for longer
-    is_void: bool = (
-        False  # ... and all ended elsewhere, or went on: it was a transient, a part of something larger, or drifts
-    )
+    is_confirmed: bool = False
+    is_void: bool = False
     orbits: list[Array] = field(default_factory=list)  # of those that stayed, each `(quarters, w, n)`
     names: list[int] = field(default_factory=list)  # the known attractor of each orbit; -1 before it was sorted
     averages: Any = None
     level: int = 1
     groups: Any = None
-    of_orbit: Array = field(
-        default_factory=lambda: np.zeros(0, dtype=int)
-    )  # the group of each orbit; -1: still on its way to one
-    of_group: Array = field(default_factory=lambda: np.zeros(0, dtype=int))  # the known attractor of each group
+    of_orbit: Any = None  # the group `(orbits,)` of each orbit; -1: still on its way to one
+    of_group: Any = None  # the known attractor `(groups,)` of each group
 
     def overlap(self, x: Array) -> float:
         """The part of the states `(k, n)` that lie within the family's radius of its samples."""
@@ -104,20 +97,16 @@ class BoundedSets:
     """The bounded sets of one system.
 
     Attributes:
-        dynamics, width: the system, and the size of the box of initial states.
-        known: all attractors; those found here are added.
+        dynamics: the system in a box. known: all attractors; those found here are added.
         settled: labels of orbits, from their last states `(w, b, n)`, that end at a point or cycle or diverge; -1 for others.
-        deadline, is_over: the time at which work ends, and whether it has.
+        same: attractors that turned out to be an earlier one.
     """
 
     dynamics: Dynamics
-    width: float
     known: list[Known]
     settled: Callable[[Array], Array]
-    deadline: Callable[[], float]
-    is_over: Callable[[], bool]
     families: list[Family] = field(default_factory=list)
-    same: dict[int, int] = field(default_factory=dict)  # attractors that turned out to be an earlier one
+    same: dict[int, int] = field(default_factory=dict)
     has_left_out: bool = False
     has_transients: bool = False
 
@@ -145,20 +134,20 @@ class BoundedSets:
         """The family of each orbit; a new one for those that keep coming back to where they were; -1 for the others."""
         member = np.full(window.shape[1], -1)
         for k in range(window.shape[1]):
-            if self.is_over():
+            if self.dynamics.patience.is_over():
                 break
             x = window[:, k]
             sample = x[:: max(1, len(x) // 32)]
-            own = [j for j, a in enumerate(self.families) if not a.is_void and a.overlap(sample) >= SHARED]
+            own = [j for j, a in enumerate(self.families) if not a.is_void and a.overlap(sample) >= self._shared]
             if own:
                 member[k] = own[0]
                 self.families[own[0]].enlarge(x)
-            elif comes_back(x, self.width):
+            elif comes_back(x, self.dynamics.width):
                 member[k] = self._begin(x)
         return member
 
     def _begin(self, x: Array) -> int:
-        if sum(not a.is_void for a in self.families) >= MOST_SETS:
+        if sum(not a.is_void for a in self.families) >= self.dynamics.settling.most_sets:
             self.has_left_out = True
             return -1
         self.families.append(Family(np.zeros((0, x.shape[1]))))
@@ -193,8 +182,12 @@ class BoundedSets:
 
     def _most(self, n: int) -> int:
         """Orbits that are followed together: fewer of large systems, whose states are kept."""
-        most = CONFIRMED if self.dynamics.is_map else CONFIRMED // 4
+        most = self.dynamics.settling.orbits // self.dynamics.motion.density
         return max(4, min(most, int(1e7 // (FOLLOWED * SAMPLES * n))))
+
+    @property
+    def _shared(self) -> float:
+        return self.dynamics.settling.shared
 
     def _follow(self, z: Array) -> tuple[Array | None, Array]:
         """Last states `(quarters, w, b, n)` of every quarter of four horizons from z, NaN from where one ended elsewhere, and which (bool)
@@ -202,9 +195,8 @@ class BoundedSets:
         quarters, ended = [], np.zeros(len(z), dtype=bool)
         while len(quarters) < FOLLOWED and not ended.all():
             alive = np.flatnonzero(~ended)
-            window, stopped, late = self.dynamics.advance(z[alive], self.deadline())
+            window, stopped, late = self.dynamics.advance(z[alive])
             if late.any():
-                self.is_over()
                 return None, ended
             quarters.append(np.full((len(window), *z.shape), np.nan))
             quarters[-1][:, alive] = window
@@ -219,7 +211,7 @@ class BoundedSets:
         for n, j in enumerate(fine):
             for k in fine[:n]:
                 a, b = self.families[k], self.families[j]
-                if max(a.overlap(b.points), b.overlap(a.points)) >= SHARED:
+                if max(a.overlap(b.points), b.overlap(a.points)) >= self._shared:
                     larger = b if len(b.points) > len(a.points) else a
                     a.points, a.tree, a.radius = larger.points, larger.tree, max(a.radius, b.radius)
                     a.orbits, a.names, a.groups = a.orbits + b.orbits, a.names + b.names, None
@@ -265,7 +257,7 @@ class BoundedSets:
         groups, is_sure = a.compare(blocks, fine)
         for _ in range(ROUNDS):
             rows = np.flatnonzero(fine & ~is_sure & (orbit < 0))[: self._most(window.shape[2])]
-            if len(rows) == 0 or self.is_over():
+            if len(rows) == 0 or self.dynamics.patience.is_over():
                 break
             quarters, ended = self._follow(window[-1, rows])
             if quarters is None:
@@ -286,7 +278,7 @@ class BoundedSets:
         """States `(w, b, n)` to take averages over, and for which orbits (bool) there are enough of them."""
         blocks, fine = [window], np.ones(window.shape[1], dtype=bool)
         while len(blocks) < a.level and fine.any():
-            window, stopped, late = self.dynamics.advance(window[-1], self.deadline())
+            window, stopped, late = self.dynamics.advance(window[-1])
             fine &= ~(stopped | late)
             blocks.append(window)
         blocks = np.concatenate(blocks)

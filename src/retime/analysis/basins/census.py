@@ -2,89 +2,67 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from retime.analysis.basins import dynamics as autonomous
 from retime.analysis.basins.arrivals import Arrivals
-from retime.analysis.basins.bounded_sets import MOST_SETS, BoundedSets, comes_back, drifts
-from retime.analysis.basins.dynamics import CHUNKS, SAMPLES, Dynamics
-from retime.analysis.basins.endings import (
-    REST,
-    Known,
-    Size,
-    limit_cycle,
-)
+from retime.analysis.basins.bounded_sets import BoundedSets, comes_back, drifts
+from retime.analysis.basins.dynamics import QUARTERS, SAMPLES, Dynamics
+from retime.analysis.basins.endings import Known, limit_cycle
 from retime.core.arrays import Array
-from retime.core.clock import work_seconds
 from retime.core.progress import progress
-from retime.core.status import SearchStatus
 
 PROBES = (16, 4)  # orbits by which the default horizon of a flow is measured: at first, and after half of the doublings
-DOUBLINGS = 10  # of that horizon, at most
-WIDEST = 32  # states of a flow, at most, for limit cycles to be solved for
 LAST = ("diverged", "undecided")
 
 
 @dataclass
 class Census:
-    """Starts followed to their ends, and the order in which the attractors are listed."""
+    """Starts followed to their ends, and the order in which the attractors are listed.
+
+    Attributes:
+        lost: simulations that stopped early. slow: starts that were followed to the end of their time and are undecided.
+        tried: longest window in which trial orbits neither rest nor come back; 0 when they do.
+    """
 
     dynamics: Dynamics
-    size: Size
-    deadline: float
-    status: SearchStatus = SearchStatus.HEURISTIC
     lost: int = 0
-    slow: int = 0  # starts that were followed to the end of their time and are undecided
-    tried: float = 0.0  # longest window in which trial orbits neither rest nor come back; 0 when they do
+    slow: int = 0
+    tried: float = 0.0
     order: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.arrivals = Arrivals(self.dynamics, self.size, lambda: self.deadline)
+        self.arrivals = Arrivals(self.dynamics)
+        self.patience, self.settling = self.dynamics.patience, self.dynamics.settling
         self.known = self.arrivals.known
-        self.sets = BoundedSets(
-            self.dynamics, self.size.width, self.known, self.arrivals.settled, lambda: self.deadline, self._is_over
-        )
-
-    def anyway(self, work: Callable[[], Any]) -> Any:
-        """The value of short work that can be done twice: after Ctrl-C it is done again, and nothing else is begun."""
-        while True:
-            try:
-                return work()
-            except KeyboardInterrupt:
-                self._interrupt()
-
-    def _interrupt(self) -> None:
-        self.status, self.deadline = SearchStatus.INTERRUPTED, -math.inf
+        self.sets = BoundedSets(self.dynamics, self.known, self.arrivals.settled)
 
     def lengthen(self, quarter: float, z: Array) -> None:
         """Double the quarter of the horizon until most orbits from z `(b, n)` end within it: rest, diverge or come back."""
-        share = 1.0 / len(z)  # that one orbit stands for
-        for k in range(DOUBLINGS + 1):
-            self.dynamics.quarter = self.tried = quarter * 2.0**k
-            if self._is_over():
+        flow, most, share = self.dynamics, self.settling.doublings, 1.0 / len(z)  # the share that one orbit stands for
+        for k in range(most + 1):
+            flow.quarter = self.tried = quarter * 2.0**k
+            if self.patience.is_over():
                 break
-            window, stopped, late = self.dynamics.advance(z, self.deadline)
+            window, stopped, late = flow.advance(z)
             if stopped.any() or late.any():
                 break
-            gone = ~(np.abs(window[-1]) < self.size.far).all(axis=1)
-            z = window[-1, ~gone & ~self._is_at_an_end(window)]
+            z = window[-1, flow.is_near(window[-1]) & ~self._is_at_an_end(window)]
             if len(z) * share <= 0.1:
                 self.tried = 0.0
                 return
-            if k >= DOUBLINGS // 2:
+            if k >= most // 2:
                 z, share = z[: PROBES[1]], share * max(1.0, len(z) / PROBES[1])
-        self.dynamics.quarter = quarter
+        flow.quarter = quarter
 
     def _is_at_an_end(self, window: Array) -> Array:
         """Whether (bool) orbits settle at a point, or come back to where they were and neither shrink nor grow."""
-        quarters, unit = np.array_split(window, 4), self.size.width
+        quarters, unit = np.array_split(window, 4), self.dynamics.width
         earlier, later = (np.ptp(x, axis=0).max(axis=1) for x in quarters[2:])
-        ends = (later <= 1e-2 * unit) & ((later < 0.5 * earlier) | (later <= REST * unit))
+        ends = (later <= 1e-2 * unit) & ((later < 0.5 * earlier) | (later <= self.settling.rest * unit))
         for k in np.flatnonzero(~ends):
             ends[k] = comes_back(window[:, k], unit) and not drifts(window[:, k])
         return ends
@@ -92,48 +70,38 @@ class Census:
     def label(self, starts: Array, what: str) -> Array:
         """Index into `known` of the attractor of each start."""
         labels = np.full(len(starts), -1)
-        self.anyway(lambda: self._follow_all(starts, labels, what))
+        with self.patience:
+            self._follow_all(starts, labels, what)
         self.slow += int((labels < 0).sum())
         labels[labels < 0] = self.arrivals.special("undecided")
-        labels = self.anyway(lambda: self.sets.final(labels))
-        self.anyway(lambda: self._close(labels))
-        return self.anyway(lambda: self.sets.final(labels))
+        labels = self.patience.insist(lambda: self.sets.final(labels))
+        with self.patience:
+            self._close(labels)
+        return self.patience.insist(lambda: self.sets.final(labels))
 
     def _follow_all(self, starts: Array, labels: Array, what: str) -> None:
-        if self.status is SearchStatus.INTERRUPTED:
-            return
         group = max(1, int(autonomous.MEMORY // (8 * starts.shape[1] * (SAMPLES + 1))))
+        horizons = (1, *self.settling.extensions)
         with progress(what, len(starts)) as advance:
             for k in range(0, len(starts), group):
                 z, left = starts[k : k + group], np.arange(k, min(k + group, len(starts)))
-                for quarters in CHUNKS:
-                    z, left = self._follow(z, left, labels, quarters, advance)
-
-    def _is_over(self) -> bool:
-        """Whether the time is up; notes why."""
-        if self.dynamics.is_interrupted:
-            self._interrupt()
-        if work_seconds() <= self.deadline:
-            return False
-        if self.status is SearchStatus.HEURISTIC:
-            self.status = SearchStatus.TIME_LIMIT
-        return True
+                for many in horizons:
+                    z, left = self._follow(z, left, labels, many, advance)
 
     def _follow(
-        self, z: Array, left: Array, labels: Array, quarters: int, advance: Callable[[int], None]
+        self, z: Array, left: Array, labels: Array, horizons: int, advance: Callable[[int], None]
     ) -> tuple[Array, Array]:
-        """Advance the starts `left`, now at z, by quarters of the horizon; those that settle get their label. Whether the
-        others come back is seen in the last fourth of these quarters."""
-        window, recent = z[None], []
-        thin = max(1, quarters // CHUNKS[1]) if not self.dynamics.is_map else 1
-        most = quarters // 4 if not self.dynamics.is_map else min(quarters // 4, 4)
-        for _ in range(quarters):
-            if len(left) == 0 or self._is_over():
+        """Advance the starts `left`, now at z, by so many horizons; those that settle get their label. Whether the
+        others come back is seen in the last fourth of that time."""
+        window, recent, density = z[None], [], self.dynamics.motion.density
+        thin = min(density, max(1, horizons // QUARTERS))
+        most = min(horizons, QUARTERS * density)
+        for _ in range(QUARTERS * horizons):
+            if len(left) == 0:
                 return z, left
-            window, stopped, late = self.dynamics.advance(z, self.deadline)
+            self.patience.check()
+            window, stopped, late = self.dynamics.advance(z)
             self.lost += int(stopped.sum())
-            if late.any():
-                self._is_over()
             found = np.full(len(z), -1)
             if not late.all():
                 found[~late] = self.arrivals.settled(window[:, ~late])
@@ -152,26 +120,23 @@ class Census:
     def _close(self, labels: Array) -> None:
         """Note period and states of those bounded sets of a flow that are limit cycles."""
         flow = self.dynamics
-        if flow.is_map or flow.motion.has_choice or flow.model.num_states > WIDEST:
+        if flow.motion.has_choice or flow.model.num_states > self.settling.widest:
             return
         for k in np.unique(labels).tolist():
             a = self.known[k]
-            if a.orbits is not None:
-                self._solve_cycle(a, a.orbits)
-                a.orbits = None
-                twins = [
-                    j
-                    for j, b in enumerate(self.known[:k])
-                    if a.loop is not None and b.loop is not None and a.loop.is_same(b.loop)
-                ]
-                if twins:
-                    self.sets.same[k] = twins[0]
+            if a.orbits is None:
+                continue
+            self._solve_cycle(a, a.orbits)
+            a.orbits = None
+            twins = [j for j, b in enumerate(self.known[:k]) if a.loop and b.loop and a.loop.is_same(b.loop)]
+            if twins:
+                self.sets.same[k] = twins[0]
 
     def _solve_cycle(self, a: Known, orbits: Array) -> None:
         """Note period and states of one bounded set, with `orbits` on it, if it is a limit cycle."""
         from scipy.spatial import KDTree
 
-        found = limit_cycle(self.dynamics, orbits[-1, 0], self.deadline)
+        found = limit_cycle(self.dynamics, orbits[-1, 0])
         if found is None:
             return
         apart = KDTree(found.fine).query(orbits.reshape(-1, found.fine.shape[1]))[0]
@@ -206,23 +171,22 @@ class Census:
 
     def message(self) -> str:
         """Remarks for the result."""
-        parts = []
-        if self.lost:
-            parts.append(f"{self.lost} simulations stopped early (see `simulate`) and are undecided.")
-        if self.sets.has_left_out:
-            parts.append(f"More than {MOST_SETS} different bounded sets: orbits seem to fill a continuum.")
-        if self.sets.has_transients and "undecided" in [self.known[k].kind for k in self.order]:
-            parts.append("Some of the undecided still wander on a set that others have left (a chaotic transient).")
-        if self.status is SearchStatus.HEURISTIC and self.slow and not self.sets.has_left_out:
-            parts.append(self._why_undecided())
-        return " ".join(parts)
+        wanders = self.sets.has_transients and "undecided" in [self.known[k].kind for k in self.order]
+        most, slow = self.settling.most_sets, self.slow and self.patience.ended is None and not self.sets.has_left_out
+        parts = {
+            f"{self.lost} simulations stopped early (see `simulate`) and are undecided.": self.lost,
+            f"More than {most} different bounded sets: orbits seem to fill a continuum.": self.sets.has_left_out,
+            "Some of the undecided still wander on a set that others have left (a chaotic transient).": wanders,
+            self._why_undecided(): slow,
+        }
+        return " ".join(text for text, is_said in parts.items() if is_said)
 
     def _why_undecided(self) -> str:
         flow = self.dynamics
         unit, name = {"steps": "steps", "duration": "units of time"}[flow.motion.horizon], flow.motion.horizon
         text = (
-            f"Within {flow.horizon * sum(CHUNKS) / CHUNKS[0]:.4g} {unit}, {self.slow} undecided neither arrived at an attracting point or "
-            "cycle nor came back to where they had been"
+            f"Within {flow.horizon * (1 + sum(self.settling.extensions)):.4g} {unit}, {self.slow} undecided neither arrived at an attracting "
+            "point or cycle nor came back to where they had been"
         )
         if self.tried:
             text += f"; nor did trial orbits in windows up to {self.tried:.4g}, so the default `duration` is a guess"

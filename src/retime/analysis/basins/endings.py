@@ -4,38 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from retime.analysis.basins.dynamics import Dynamics
-from retime.analysis.cycles.closed_orbits import Flow, Loop, close
+from retime.analysis.cycles.closed_orbits import Loop, close
 from retime.core.arrays import Array
-from retime.core.clock import work_seconds
 from retime.core.errors import ConvergenceError
 from retime.core.newton import Linearized, newton
-from retime.core.system import SmoothSystem
-from retime.core.tolerances import FAR, size_of
-from retime.simulation.passage import StateSwitchedFlow
-from retime.simulation.variational import Flown, SmoothFlow
+from retime.core.tolerances import size_of
+from retime.simulation.passage import derived
 
-RETURN = 1e-3  # displacement after k steps, relative to the size of the box, from which a k-cycle is solved for
-REST = 1e-10  # displacement that counts as none
 RETURNS = 8  # returns of an orbit of a flow near its start that are tried as the period of a limit cycle
-
-
-class Size(NamedTuple):
-    """Lengths that distances are compared with: the box, and beyond which states have diverged."""
-
-    width: float
-    far: float
-
-    @classmethod
-    def of(cls, box: Array) -> Size:
-        """From the box `(n, 2)`."""
-        reach = float(np.abs(box).max())
-        width = float((box[:, 1] - box[:, 0]).max()) or 1e-3 * reach or 1.0
-        return cls(width, FAR * (width + reach))
 
 
 @dataclass
@@ -67,14 +48,12 @@ def returns(window: Array, max_period: int) -> tuple[Array, Array]:
     return periods, moved
 
 
-def is_settling(window: Array, periods: Array, moved: Array, width: float) -> Array:
+def is_settling(flow: Dynamics, window: Array, periods: Array, moved: Array) -> Array:
     """Whether (bool) the displacement after a period is small, was so half a window ago, and shrinks: chaos seldom does that."""
-    half = len(window) // 2
-    rows = np.arange(window.shape[1])
+    half, small, none = len(window) // 2, flow.settling.returned * flow.width, flow.settling.rest * flow.width
     back = np.maximum(half - periods, 0)
-    before = np.abs(window[half] - window[back, rows]).max(axis=1)
-    shrinks = (moved < before) | (moved <= REST * width)
-    return (moved <= RETURN * width) & (before <= 10 * RETURN * width) & shrinks
+    before = np.abs(window[half] - window[back, np.arange(window.shape[1])]).max(axis=1)
+    return (moved <= small) & (before <= 10 * small) & ((moved < before) | (moved <= none))
 
 
 def solved(dynamics: Dynamics, z: Array, period: int) -> Array | None:
@@ -96,46 +75,22 @@ def solved(dynamics: Dynamics, z: Array, period: int) -> Array | None:
     return x if np.abs(dynamics.around(x, period)[0]).max() <= 1e-9 * dynamics.rate * size_of(x) else None
 
 
-@dataclass
-class _Switched:
-    """A piecewise-affine network in continuous time, with its exact derivative."""
-
-    dynamics: Dynamics
-
-    def after(self, z: Array, duration: float) -> Flown | None:
-        """The orbit from z `(n,)` with its derivative; None where it ends early."""
-        states = self.dynamics.path(z[None], duration)[1][:, 0]
-        p = StateSwitchedFlow(self.dynamics.model, self.dynamics.s, None).passage(z, duration)
-        return None if p is None else Flown(states, p.derivative, p.rate)
-
-    def rate(self, z: Array) -> Array:
-        """dz/dt at states `(..., n)`."""
-        return self.dynamics.right(z)
-
-    def jacobian(self, z: Array) -> Array:
-        """dF/dz `(n, n)` at a state `(n,)`."""
-        return self.dynamics.jacobian(z)
-
-
-def limit_cycle(flow: Dynamics, z: Array, deadline: float) -> Loop | None:
+def limit_cycle(flow: Dynamics, z: Array) -> Loop | None:
     """An attracting limit cycle near z, or None."""
-    if work_seconds() > deadline:
+    if (closing := derived(flow.motion, flow.s)) is None:
         return None
-    times, states = flow.path(z[None], 2 * flow.quarter, 24)
-    orbit = states[:, 0]
+    flow.patience.check()
+    times, orbit = flow.path(z, 2 * flow.quarter, 24)
     if not np.isfinite(orbit).all():
         return None
-    size, side, away = extent(orbit), (orbit - z) @ flow.right(z), np.linalg.norm(orbit - z, axis=1)
+    size, side, away = extent(orbit), (orbit - z) @ closing.rate(z), np.linalg.norm(orbit - z, axis=1)
     passes = np.flatnonzero((side[:-1] < 0) & (side[1:] >= 0) & (np.minimum(away[:-1], away[1:]) <= 0.1 * size))
-    is_smooth = isinstance(flow.model, SmoothSystem)
-    derived: Flow = SmoothFlow(flow.model, flow.s) if is_smooth else _Switched(flow)
     for k in passes[:RETURNS]:
         part = -side[k] / (side[k + 1] - side[k])
-        found = close(derived, z, float(times[k] + part * (times[k + 1] - times[k])), 0.1 * size, most=2.0)
+        found = close(closing, z, float(times[k] + part * (times[k + 1] - times[k])), 0.1 * size, most=2.0)
         if found is not None and np.abs(found.transverse).max(initial=0.0) < 1 - 1e-5:
             return found
-        if work_seconds() > deadline:
-            return None
+        flow.patience.check()
     return None
 
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 
 from retime.analysis.basins.census import PROBES, Census
-from retime.analysis.basins.dynamics import dynamics_of
-from retime.analysis.basins.endings import Known, Size
-from retime.analysis.basins.result import Attractor, Basins, Plane, wilson
+from retime.analysis.basins.dynamics import drawn, dynamics_of
+from retime.analysis.basins.endings import Known
+from retime.analysis.basins.result import Attractor, Basins, Plane
+from retime.analysis.basins.settling import Settling
 from retime.analysis.view import constant_input
 from retime.core.arguments import box_of, seconds, seed_of, switching_of, system, whole
 from retime.core.arrays import Array, vector
-from retime.core.clock import work_seconds
+from retime.core.patience import Patience
 from retime.core.searched import Searched
 from retime.core.states import one_state
+from retime.core.status import SearchStatus
 from retime.core.system import System
 
 
@@ -35,6 +36,7 @@ def find_basins(
     switching: Literal["clock", "state"] | None = None,
     seed: int | None = 0,
     time_limit: float | None = None,
+    settling: Settling | None = None,
 ) -> Basins:
     """Measure which fraction of a box of initial states ends on which attractor.
 
@@ -63,46 +65,46 @@ def find_basins(
         switching: for converted flows, as in `simulate`.
         seed: of the initial states.
         time_limit: seconds of work; None for no limit.
+        settling: the thresholds by which an orbit counts as settled; None for those of `Settling()`.
 
     Returns:
         Basins.
 
     Raises:
         ShapeError: a box, input or plane of another size. ValueError: an empty box, num < 1, a missing or superfluous horizon.
-        TypeError: not a model.
+        TypeError: not a model, or no `Settling`.
 
     Valid when: the input is constant. Fractions have a sampling error (given); that a start went to an attractor is decided
     by simulation in float64, which near a basin's boundary may differ from the exact orbit.
     Cost: num + pixels simulations; 100,000 starts of a 10-unit PLRNN that settles within 100 steps take 1.6 s on two cores.
     Backend: that of `simulate`. Source: datseris2022 (attractors that were found serve the starts that follow); das2017, rahimi2007
-    (averages that tell sets apart); wilson1927; docs/theory/analysis.md.
+    (averages that tell sets apart); wilson1927; docs/theory/basins.md.
     """
     model, seed, time_limit = system("find_basins", model), seed_of(seed), seconds(time_limit)
     switching = switching_of(model, switching)
     bounds = box_of(box, model.num_states, may_be_flat=True)
-    count = whole("num", num, 1)
+    count, longest = whole("num", num, 1), whole("max_period", max_period, 1)
     plane, shape = _plane(slice, bounds), _resolution(resolution)
+    settling = Settling() if settling is None else settling
+    if not isinstance(settling, Settling):
+        raise TypeError(f"`settling` is {settling!r}; it must be a Settling(...), or None for the usual thresholds.")
     with np.errstate(all="ignore"):
-        limit = work_seconds() + time_limit
-        dynamics = dynamics_of(model, bounds, steps, duration, inputs, switching, whole("max_period", max_period, 1))
-        size = Size.of(bounds)
-        dynamics.far = size.far
-        census = Census(dynamics, size, limit)
+        patience = Patience.lasting(time_limit)
+        dynamics = dynamics_of(model, bounds, steps, duration, inputs, switching, longest, settling, patience)
+        census = Census(dynamics)
         if duration is None and not dynamics.motion.clock.dt:
             quarter = dynamics.quarter
-            census.anyway(lambda: census.lengthen(quarter, _drawn(bounds, PROBES[0], 0)))
-        starts = census.anyway(lambda: _drawn(bounds, count, seed))
+            patience.insist(lambda: census.lengthen(quarter, drawn(bounds, PROBES[0], 0)))
+        starts = patience.insist(lambda: drawn(bounds, count, seed))
         found = census.label(starts, "following initial states")
-        rank = census.anyway(lambda: census.ranked(found))
+        rank = patience.insist(lambda: census.ranked(found))
         labels = rank[found]
         image = None if plane is None else _image(census, plane, shape, rank)
-        attractors = census.anyway(lambda: _attractors(census, labels))
-    about, end = Searched(model, constant_input(model, inputs)), (census.status, census.message())
-    return Basins(attractors, starts, labels, bounds, image, plane, dynamics.horizon, *end, about)
-
-
-def _drawn(box: Array, count: int, seed: int) -> Array:
-    return box[:, 0] + (box[:, 1] - box[:, 0]) * np.random.default_rng(seed).random((count, len(box)))
+        attractors = patience.insist(lambda: _attractors(census, labels))
+    about, status = Searched(model, constant_input(model, inputs)), patience.ended or SearchStatus.HEURISTIC
+    return Basins(
+        attractors, starts, labels, bounds, image, plane, dynamics.horizon, status, census.message(), settling, about
+    )
 
 
 def _resolution(value: Any) -> tuple[int, int]:
@@ -133,17 +135,21 @@ def _plane(value: Any, box: Array) -> Plane | None:
 
 
 def _image(census: Census, plane: Plane, shape: tuple[int, int], rank: Array) -> Array:
-    labels = census.label(census.anyway(lambda: plane.states(shape)), "drawing the slice")
-    return census.anyway(lambda: census.append(labels, rank)).reshape(shape)
+    insist = census.patience.insist
+    labels = census.label(insist(lambda: plane.states(shape)), "drawing the slice")
+    return insist(lambda: census.append(labels, rank)).reshape(shape)
 
 
 def _attractors(census: Census, labels: Array) -> tuple[Attractor, ...]:
-    number = int if census.dynamics.is_map else float
+    number = type(census.dynamics.motion.rest_period)
     return tuple(_attractor(known, count, len(labels), number) for known, count in census.counted(labels))
 
 
-def _attractor(known: Known, count: int, num: int, number: Callable[[float], float]) -> Attractor:
-    p = count / num
-    error = math.sqrt(p * (1 - p) / num)
+def _attractor(known: Known, count: int, num: int, number: type) -> Attractor:
+    from scipy.stats import binomtest
+
+    p, test = count / num, binomtest(count, num)
+    interval = test.proportion_ci(method="wilson")
     kind, points = (known.kind, known.points) if known.loop is None else ("cycle", known.loop.fine[:-1:8])
-    return Attractor(kind, number(known.period), points, count, p, error, wilson(count, num), known.largest)
+    ends = float(interval.low), float(interval.high)
+    return Attractor(kind, number(known.period), points, count, p, math.sqrt(p * (1 - p) / num), ends, known.largest)

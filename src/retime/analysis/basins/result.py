@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from retime.analysis.basins.census import LAST
+from retime.analysis.basins.settling import Settling
 from retime.core.arrays import Array
 from retime.core.rendering import numbered
 from retime.core.result import Result
@@ -36,6 +37,8 @@ class Attractor(Result):
         largest: modulus of the largest multiplier of a fixed point or cycle of a map, or of a limit cycle apart from the 1
             along it; largest real part of the eigenvalues (1 / model time) at an equilibrium of a flow; NaN otherwise.
     """
+
+    _plot: ClassVar[str] = "attractor"
 
     kind: str
     period: float
@@ -113,6 +116,7 @@ class Basins(Result):
         horizon: the steps (maps) or model time (flows) each start was given at first; slow ones got up to 21 times as much.
         status: `heuristic`, `time_limit` or `interrupted` (what was not reached is undecided).
         message: remarks in words.
+        settling: the thresholds by which orbits counted as settled.
         searched: the system, for pictures; not part of `to_dict`.
     """
 
@@ -125,6 +129,7 @@ class Basins(Result):
     horizon: float
     status: SearchStatus
     message: str
+    settling: Settling = field(default_factory=Settling)
     searched: Searched | None = field(default=None, compare=False)
 
     _plot: ClassVar[str] = "basins"
@@ -149,33 +154,9 @@ class Basins(Result):
         header = ["", "kind", "period", "fraction", "95 % interval", "largest"]
         return header, [_row(k, a) for k, a in enumerate(self.attractors)]
 
-    def _data(self) -> dict[str, Any]:
-        return {
-            "attractors": self.attractors,
-            "starts": self.starts,
-            "labels": self.labels,
-            "box": self.box,
-            "image": self.image,
-            "plane": self.plane,
-            "horizon": self.horizon,
-            "status": str(self.status),
-            "message": self.message,
-        }
-
 
 def _row(k: int, a: Attractor) -> list[str]:
     low, high = a.interval
     period = f"{a.period:.8g}" if a.period else ""
     largest = "" if math.isnan(a.largest) else f"{a.largest:.4g}"
     return [str(k), a.kind, period, f"{a.fraction:.4f} +- {a.standard_error:.4f}", f"{low:.4f} to {high:.4f}", largest]
-
-
-def wilson(count: int, num: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """Wilson's interval (low, high) of a fraction of which `count` of `num` were seen; z standard deviations wide.
-
-    Source: wilson1927.
-    """
-    p = count / num
-    middle = (p + z * z / (2 * num)) / (1 + z * z / num)
-    half = z / (1 + z * z / num) * math.sqrt(p * (1 - p) / num + z * z / (4 * num * num))
-    return max(0.0, middle - half), min(1.0, middle + half)

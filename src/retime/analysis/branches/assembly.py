@@ -13,7 +13,7 @@ TWIN = 1e-9  # of the range: a branch no longer than this has no length
 MERGED = 1e-6  # of the range: events of one kind this close, at one point, are one event
 
 
-def branch(piece: Piece, time: TimeBase) -> Branch | None:
+def branch(piece: Piece, time: TimeBase, parameter: str) -> Branch | None:
     """The samples of a piece in order of their values, those for results only; None when there is none."""
     order = sorted((x for x in piece.segments if x), key=lambda seg: sum(s.value for s in seg) / len(seg))
     samples = [s for seg in order for s in sorted(seg, key=lambda s: s.value) if s.shown]
@@ -28,6 +28,7 @@ def branch(piece: Piece, time: TimeBase) -> Branch | None:
         w,
         time.is_stable(w),
         np.array([s.bits for s in kept], dtype=bool),
+        parameter,
     )
 
 

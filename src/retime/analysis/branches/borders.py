@@ -1,4 +1,4 @@
-"""Where a branch of a piecewise-affine system leaves its region, and how it goes on behind the border."""
+"""Where a branch of a piecewise-affine system leaves its region, and how it goes on behind the border. Why so: docs/theory/continuation.md."""
 
 from __future__ import annotations
 
@@ -34,13 +34,17 @@ class Step(NamedTuple):
     units: tuple[int, ...]
 
 
+On = tuple[Piece, Array, int, float] | None
+"""Where a branch goes on: its piece, its region, the sense of its way, the value; None where it ends."""
+
+
 class Borders:
     """The events at borders, and at singular equations, between pieces of branches; both lists are those of the branches that are followed."""
 
     def __init__(self, equation: PatternEquation, pieces: list[Piece], events: list[Found]) -> None:
         self.equation, self.pieces, self.events = equation, pieces, events
 
-    def through_border(self, piece: Piece, d: Array, step: Step, sense: int) -> tuple[Piece, Array, int, float] | None:
+    def through_border(self, piece: Piece, d: Array, step: Step, sense: int) -> On:
         """Book a border crossing; where and in which region the branch goes on, None where it ends."""
         equation = self.equation
         problem, _ = equation.problem(step.value)
@@ -78,7 +82,7 @@ class Borders:
                 piece.segments.append([equation.sample(step.value, other, after.z, True)])
         return self._taken_up(event, piece, other, sense)
 
-    def _taken_up(self, event: Found, piece: Piece, d: Array, sense: int) -> tuple[Piece, Array, int, float] | None:
+    def _taken_up(self, event: Found, piece: Piece, d: Array, sense: int) -> On:
         """The place just beyond an event, if the region's solution is admissible there."""
         equation = self.equation
         on = event.value + sense * TINY * equation.width(event.value)
@@ -137,9 +141,7 @@ class Borders:
         agrees = "as" if event.kind == event.predicted else f"NOT {event.predicted} as"
         return f"unit {unit} crosses: {event.kind.removeprefix('border ')}{birth}, {agrees} the criterion says ({above}{below})"
 
-    def _through_corner(
-        self, event: Found, d: Array, flipped: Array, sense: int
-    ) -> tuple[Piece, Array, int, float] | None:
+    def _through_corner(self, event: Found, d: Array, flipped: Array, sense: int) -> On:
         """Several units at once: the branch goes on when one region beyond has an admissible solution, and none before but its own."""
         equation = self.equation
         units = ", ".join(str(int(u % equation.bits_shape[1])) for u in flipped)
@@ -160,9 +162,7 @@ class Borders:
         event.message += "; one branch goes on"
         return self._taken_up(event, event.pieces[0], around[1][0], sense)
 
-    def through_singular(
-        self, piece: Piece, d: Array, step: Step, sense: int
-    ) -> tuple[Piece, Array, int, float] | None:
+    def through_singular(self, piece: Piece, d: Array, step: Step, sense: int) -> On:
         """A multiplier 1: the point leaves for infinity, or lies on a continuum at this one value and goes on."""
         equation = self.equation
         gap = 1e-7 * equation.width(step.value)

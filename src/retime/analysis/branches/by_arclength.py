@@ -1,4 +1,4 @@
-"""Branches of smooth systems along a parameter: followed by arclength, through folds."""
+"""Branches of smooth systems along a parameter: followed by arclength, through folds. Why so: docs/theory/continuation.md."""
 
 from __future__ import annotations
 
@@ -8,34 +8,32 @@ from typing import Any
 
 import numpy as np
 
-from retime.analysis.branches.curve import NEARER, WINDOW, Curve, angle_between
-from retime.analysis.branches.pieces import DEGENERATE, Found, Piece, Stopped, closest, join
+from retime.analysis.branches.curve import Curve, angle_between
+from retime.analysis.branches.method import Arclength
+from retime.analysis.branches.pieces import DEGENERATE, Found, Piece, closest, join
 from retime.analysis.branches.smooth_equation import Lost, SmoothEquation, Spot, along_value
 from retime.analysis.branches.smooth_events import SmoothEvents
 from retime.core.arrays import Array
-from retime.core.clock import work_seconds
+from retime.core.patience import Patience
 from retime.core.tolerances import SAME_FOLLOWED, size_of
 
-MOST_STEPS = 20_000  # along one branch
-SHORTEST = 1e-9  # step, relative to the distance of values
-STRAIGHT = 0.95  # least cosine between the tangents at both ends of a step
-TURNED = 0.08  # angle of the tangents in a step that needs no comparison with the step before
-BENT = 3.0  # times the curvature of the step before: more is taken for a jump to a branch that crosses
-ALIGNED = 0.01  # angle of tangents: with more at one point it is on two branches that cross there
-GROWN = 1e4  # times its first size: a point that has left, when its parameter converges
 
-
-class Arclength:
+class SmoothFollower:
     """Follows the fixed points of a smooth system with the arclength of the branch as the parameter.
 
     Args:
-        family: value -> (model, constant input). values: increasing `(T,)`. deadline: of `work_seconds`. size: of typical states.
+        family: value -> (model, constant input). values: increasing `(T,)`. size: of typical states.
     """
 
     def __init__(
-        self, family: Callable[[float], tuple[Any, Array]], values: Array, deadline: float, size: float
+        self,
+        family: Callable[[float], tuple[Any, Array]],
+        values: Array,
+        size: float,
+        method: Arclength,
+        patience: Patience,
     ) -> None:
-        self.equation, self.deadline = SmoothEquation(family, values, size), deadline
+        self.equation, self.method, self.patience = SmoothEquation(family, values, size, method), method, patience
         self.curve = Curve(self.equation)
         self.located = SmoothEvents(self.curve)
         self.events = self.located.found
@@ -68,7 +66,11 @@ class Arclength:
         size = SAME_FOLLOWED * size_of(s.u)
         for c, piece in self.claims[t]:
             is_near = np.abs(c.u - s.u).max(initial=0.0) <= size
-            if is_near and min(angle_between(c.tangent, s.tangent), angle_between(c.tangent, -s.tangent)) <= ALIGNED:
+            if (
+                is_near
+                and min(angle_between(c.tangent, s.tangent), angle_between(c.tangent, -s.tangent))
+                <= self.method.aligned
+            ):
                 return c, piece
         return None
 
@@ -76,14 +78,13 @@ class Arclength:
         """Follow from a spot along its tangent; whether the branch came back to where it began."""
         piece.segments.append([self.equation.sample(start, True)])
         walk, first = Walk(self.curve, start), piece
-        for _ in range(MOST_STEPS):
-            if work_seconds() >= self.deadline:
-                raise Stopped
+        for _ in range(self.method.steps):
+            self.patience.check()
             if walk.is_at_end():
                 return False
             here, ahead = walk.here, walk.advance()
             if ahead is None:
-                if walk.is_lost():
+                if walk.length < self.method.shortest * self.equation.longest:
                     why = "the branch cannot be followed farther: the right-hand side may not be smooth here"
                     self._end(here, piece, why)
                     return False
@@ -97,7 +98,7 @@ class Arclength:
             if (left := walk.left()) is not None:
                 self._end(walk.here, piece, "the point leaves for infinity", left)
                 return False
-        self._end(walk.here, piece, f"the branch was followed for {MOST_STEPS} steps and left")
+        self._end(walk.here, piece, f"the branch was followed for {self.method.steps} steps and left")
         return False
 
     def _end(self, here: Spot, piece: Piece, message: str, rest: float | None = None) -> None:
@@ -151,16 +152,12 @@ class Arclength:
             self.claims[k].append((s, piece))
         return None
 
-    def audit(self) -> None:
-        """See `SmoothEvents.audit`."""
-        self.located.audit(self.pieces)
-
 
 class Walk:
     """One direction along a branch: where it is, where it began, how long its next step is and how much the branch bends."""
 
     def __init__(self, curve: Curve, start: Spot) -> None:
-        self.curve, self.equation = curve, curve.equation
+        self.curve, self.equation, self.method = curve, curve.equation, curve.equation.method
         self.here = self.start = start
         self.length, self.bend = self.equation.longest, self._bend(start)
 
@@ -168,10 +165,6 @@ class Walk:
         """Whether the range ends here."""
         x, here = self.equation.x, self.here
         return len(x) == 1 or bool(here.u[-1] == (x[-1] if here.tangent[-1] > 0 else x[0]))
-
-    def is_lost(self) -> bool:
-        """Whether steps have become too short."""
-        return self.length < SHORTEST * self.equation.longest
 
     def advance(self) -> tuple[Spot, list[tuple[Spot, Spot]]] | None:
         """Go to the next spot, and tell what lies between (`Curve.brackets`); None, and a shorter step next, when it was too long."""
@@ -195,10 +188,10 @@ class Walk:
         size = float(np.abs(here.u[:-1]).max(initial=0.0))
         first = size_of(self.start.u[:-1])
         steepness = float(np.abs(here.tangent[:-1]).max(initial=0.0))
-        if size < GROWN * first or steepness == 0:
+        if size < self.method.grown * first or steepness == 0:
             return None
         rest = size * abs(float(here.tangent[-1])) / steepness
-        return rest if rest <= 1e-2 * self.equation.longest or not size < 1e6 * GROWN * first else None
+        return rest if rest <= 1e-2 * self.equation.longest or not size < 1e6 * self.method.grown * first else None
 
     def _bend(self, here: Spot) -> float:
         """The curvature of a branch where it is begun, by a short step; infinite where none succeeds."""
@@ -226,11 +219,11 @@ class Walk:
             return self._reached(guess, axis if is_natural else t)
         guess[-1] = ahead[0]
         found = self._reached(guess, axis)
-        if found is not None and found.least > NEARER * self.here.least:
+        if found is not None and found.least > self.method.nearer * self.here.least:
             return found
         if len(ahead) > 1:
             return self._reached(u + 1.5 * distance * t, t)
-        if distance <= 2 * WINDOW * self.equation.longest:
+        if distance <= 2 * self.method.window * self.equation.longest:
             return self.curve.extrapolated(self.here, float(ahead[0]))
         guess = u + 0.5 * distance * t
         return self._reached(guess, axis)
@@ -243,6 +236,13 @@ class Walk:
         found = self.equation.reached(guess, row, 0.5 * float(np.linalg.norm(guess - here.u)) + 1e-9, t)
         if found is None:
             return None
-        angle, most = angle_between(found.tangent, t), BENT * self.bend * float(np.linalg.norm(found.u - here.u))
-        is_on_track = found.tangent @ t >= STRAIGHT and angle <= max(TURNED, most) and np.isfinite(found.w).all()
+        angle, most = (
+            angle_between(found.tangent, t),
+            self.method.bent * self.bend * float(np.linalg.norm(found.u - here.u)),
+        )
+        is_on_track = (
+            found.tangent @ t >= self.method.straight
+            and angle <= max(self.method.turned, most)
+            and np.isfinite(found.w).all()
+        )
         return found if is_on_track and self.curve.has_middle(here, found, angle) else None

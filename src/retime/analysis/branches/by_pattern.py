@@ -1,4 +1,4 @@
-"""Branches of piecewise-affine systems along a parameter: followed by pattern, from border to border."""
+"""Branches of piecewise-affine systems along a parameter: followed by pattern, from border to border. Why so: docs/theory/continuation.md."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import numpy as np
 from retime.analysis.branches.borders import Borders, Step, first_met
 from retime.analysis.branches.multipliers import Multipliers
 from retime.analysis.branches.pattern_equation import PatternEquation
-from retime.analysis.branches.pieces import LOOK, SUB, TINY, Found, Piece, Sample, Stopped, is_same, join
+from retime.analysis.branches.pieces import LOOK, SUB, TINY, Found, Piece, Sample, is_same, join
+from retime.analysis.cycles.phase import least_period
 from retime.analysis.fixed_points.leaves import Solution
 from retime.analysis.fixed_points.search import solve_all
 from retime.analysis.view import AffineView
 from retime.core.arrays import Array
-from retime.core.clock import work_seconds
+from retime.core.patience import Patience
 from retime.core.status import SearchStatus
 from retime.core.tolerances import SAME_FOLLOWED, size_of
 
@@ -24,13 +25,13 @@ class Follower:
     """Follows the points (period 1) or cycles of one period of a piecewise-affine system through its regions.
 
     Args:
-        family: value -> (view, constant input). values: increasing `(T,)`. deadline: of `work_seconds`.
+        family: value -> (view, constant input). values: increasing `(T,)`.
     """
 
     def __init__(
-        self, family: Callable[[float], tuple[AffineView, Array]], values: Array, period: int, deadline: float
+        self, family: Callable[[float], tuple[AffineView, Array]], values: Array, period: int, patience: Patience
     ) -> None:
-        self.equation, self.deadline = PatternEquation(family, values, period), deadline
+        self.equation, self.patience = PatternEquation(family, values, period), patience
         self.pieces: list[Piece] = []
         self.events: list[Found] = []
         self.borders = Borders(self.equation, self.pieces, self.events)
@@ -40,19 +41,15 @@ class Follower:
         fine = [np.linspace(a, b, SUB + 1)[1:] for a, b in pairwise(values)]
         self.knots = np.concatenate([values[:1], *fine])
 
-    def enumerate(self, t: int, node_limit: float, deadline: float) -> tuple[list[Solution], SearchStatus, bool]:
+    def enumerate(self, t: int, patience: Patience) -> tuple[list[Solution], SearchStatus, bool]:
         """Every point, or every cycle of exactly this period once, at value t; whether there are continua, too."""
         equation = self.equation
         problem, _ = equation.problem(float(equation.values[t]))
-        found = solve_all(problem, deadline=deadline, node_limit=node_limit)
+        found = solve_all(problem, deadline=patience.deadline)
         kept: list[Solution] = []
         for x in found.single:
             z = x.z.reshape(equation.shape)
-            size = SAME_FOLLOWED * size_of(z)
-            is_shorter = any(
-                equation.period % j == 0 and np.abs(np.roll(z, j, axis=0) - z).max() <= size
-                for j in range(1, equation.period)
-            )
+            is_shorter = least_period(z, SAME_FOLLOWED * size_of(z)) < equation.period
             if not is_shorter and not any(is_same(z, y.z.reshape(equation.shape)) for y in kept):
                 kept.append(x)
         return kept, found.status, bool(found.continua)
@@ -102,12 +99,8 @@ class Follower:
 
     def _next(self, value: float, sense: int) -> float | None:
         """The next knot; None at the end of the range."""
-        gap = sense * 0.1 * TINY * self.equation.width(value)
-        if sense > 0:
-            k = int(np.searchsorted(self.knots, value + gap, side="right"))
-            return float(self.knots[k]) if k < len(self.knots) else None
-        k = int(np.searchsorted(self.knots, value + gap, side="left")) - 1
-        return float(self.knots[k]) if k >= 0 else None
+        ahead = self.knots[sense * (self.knots - value) > 0.1 * TINY * self.equation.width(value)]
+        return float(ahead[0 if sense > 0 else -1]) if len(ahead) else None
 
     def _trace(self, start: Sample, piece: Piece, sense: int) -> bool:
         """Follow a branch until it leaves the range, ends, or is back at a point that is known; whether it was a loop."""
@@ -115,8 +108,7 @@ class Follower:
         here, d, segment, first = start.value, start.bits.ravel(), [start], piece
         piece.segments.append(segment)
         while True:
-            if work_seconds() >= self.deadline:
-                raise Stopped
+            self.patience.check()
             ahead = self._next(here, sense)
             if ahead is None:
                 break

@@ -1,4 +1,4 @@
-"""Points of a smooth curve of fixed points, and what lies between two of them."""
+"""Points of a smooth curve of fixed points, and what lies between two of them. Why so: docs/theory/continuation.md."""
 
 from __future__ import annotations
 
@@ -12,10 +12,6 @@ from retime.analysis.branches.pieces import MARGIN, num_outside
 from retime.analysis.branches.smooth_equation import Lost, SmoothEquation, Spot, along_value
 from retime.core.arrays import Array
 from retime.core.tolerances import EPS, size_of
-
-WINDOW = 1e-3  # of the distance of values: where an event is interpolated, far enough from singular equations
-NEARER = 0.02  # of `least` at the start of a step: with less at its end the end is beside a crossing
-CHECKED = 0.025  # from this angle on the direction in the middle of a step is looked at too
 
 
 def matched(v: Array, w: Array) -> Array:
@@ -50,24 +46,13 @@ def point_between(around: list[tuple[float, Spot]], share: float) -> Array:
 
 
 def share_at(a: Spot, b: Spot, x: float) -> float:
-    """The share of the way at which the cubic through a and b has the value x."""
-    low, high = 0.0, 1.0
-    is_rising = bool(b.u[-1] > a.u[-1])
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        if bool(hermite(a, b, middle)[0][-1] < x) == is_rising:
-            low = middle
-        else:
-            high = middle
-    return 0.5 * (low + high)
+    """The share of the way at which the cubic through a and b has the value x, which lies between theirs."""
+    from scipy.optimize import brentq
 
-
-def least_of(f: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function is smallest, by thirds."""
-    for _ in range(100):
-        a, b = (2 * low + high) / 3, (low + 2 * high) / 3
-        low, high = (low, b) if f(a) < f(b) else (a, high)
-    return 0.5 * (low + high)
+    off = [hermite(a, b, share)[0][-1] - x for share in (0.0, 1.0)]
+    if off[0] * off[1] >= 0:
+        return float(abs(off[1]) < abs(off[0]))
+    return float(brentq(lambda share: hermite(a, b, share)[0][-1] - x, 0.0, 1.0, xtol=1e-16))  # type: ignore[arg-type]
 
 
 def zero(points: list[tuple[float, float]], near: float) -> float:
@@ -117,7 +102,7 @@ class Curve:
 
     def has_middle(self, a: Spot, b: Spot, angle: float) -> bool:
         """Whether the branch through a passes half way where the cubic to b does: not so where b is on a branch that crosses."""
-        if angle > CHECKED:
+        if angle > self.equation.method.checked:
             return self.point(a, b, 0.5) is not None
         guess, along = hermite(a, b, 0.5)
         row = along_value(len(guess) - 1) if abs(along[-1]) > 0.5 else along
@@ -146,9 +131,9 @@ class Curve:
             length = float(np.linalg.norm(b.u - a.u))
             found = equation.reached(guess, axis, length, along)
             is_between = found is not None and self._is_between(a, b, found, guess, along)
-            if found is not None and is_between and found.least > NEARER * min(a.least, b.least):
+            if found is not None and is_between and found.least > equation.method.nearer * min(a.least, b.least):
                 return found
-            if length <= WINDOW * equation.longest:
+            if length <= equation.method.window * equation.longest:
                 return equation.singular_spot(guess, along)
             sides = [self.point(a, b, share + d) for d in (-0.2 * share, 0.2 * (1.0 - share))]
             a, b = sides[0] or a, sides[1] or b
@@ -158,16 +143,20 @@ class Curve:
 
     def extrapolated(self, here: Spot, x: float) -> Spot | None:
         """The spot at an end of the range close ahead where the equation is singular."""
+        from scipy.optimize import minimize_scalar
+
         equation = self.equation
-        h = WINDOW * equation.longest
+        h = equation.method.window * equation.longest
         with suppress(Lost, ValueError):
             behind = equation.spot(equation.corrected(here.u - h * here.tangent, here.tangent, 0.5 * h), here.tangent)
             shares = np.linspace(1.0, 6.0, 2001)
-            off = [abs(float(hermite(behind, here, float(k))[0][-1]) - x) for k in shares]
-            k = int(np.argmin(off))
-            near = (shares[max(k - 1, 0)], shares[min(k + 1, 2000)])
-            share = least_of(lambda k: abs(float(hermite(behind, here, k)[0][-1]) - x), *near)
-            u, along = hermite(behind, here, share)
+
+            def off(share: float) -> float:
+                return abs(float(hermite(behind, here, share)[0][-1]) - x)
+
+            near = float(min(shares, key=off))
+            found = minimize_scalar(off, bounds=(max(near - 0.0025, 1.0), near + 0.0025), options={"xatol": 1e-15})
+            u, along = hermite(behind, here, min(near, float(found.x), key=off))
             u[-1] = x
             return equation.singular_spot(u, along)
         return None
@@ -190,7 +179,7 @@ class Curve:
 
     def window(self, a: Spot) -> float:
         """How close spots around an event are."""
-        return max(WINDOW * self.equation.longest, 1e-8 * size_of(a.u))
+        return max(self.equation.method.window * self.equation.longest, 1e-8 * size_of(a.u))
 
     def around(self, p: Spot, q: Spot) -> list[tuple[float, Spot]]:
         """Shares and spots: p, q and, where they are found, one as far before and one after."""

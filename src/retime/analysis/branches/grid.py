@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,7 @@ from retime.analysis.fixed_points.search import solve_all
 from retime.analysis.view import affine_view, constant_input
 from retime.core.arguments import one_start, seconds, seed_of, system, whole
 from retime.core.arrays import Array, increasing
-from retime.core.clock import CLOCK, work_seconds
+from retime.core.clock import CLOCK
 from retime.core.patience import Patience
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
@@ -84,19 +83,6 @@ class StabilityMap(Result):
             [names.get(int(found[k]), str(found[k])), f"{share[k]:.4f}"] for k in order
         ]
 
-    def _data(self) -> dict[str, Any]:
-        return {
-            "parameters": list(self.parameters),
-            "values": list(self.values),
-            "num_points": self.num_points,
-            "num_stable": self.num_stable,
-            "complete": self.complete,
-            "period": self.period,
-            "max_period": self.max_period,
-            "status": str(self.status),
-            "message": self.message,
-        }
-
 
 def stability_map(
     model: System,
@@ -147,11 +133,10 @@ def stability_map(
     z = one_start("stability_map", start, model.num_states)
     places = [(float(a), float(b)) for a in grid[0] for b in grid[1]]
     with np.errstate(all="ignore"), one_blas_thread(), CLOCK.counting_spans(callable(parameters)):
-        patience = Patience.lasting(time_limit)
-        job = _Job(family, places, z, max_period, steps, patience.deadline, seed)
-        with patience:
+        job = _Job(family, places, z, max_period, steps, Patience.lasting(time_limit), seed)
+        with job.patience:
             job.run()
-        job.status = patience.ended or job.status
+        job.settle()
     shape = (len(grid[0]), len(grid[1]))
     arrays = [x.reshape(shape) for x in (job.num_points, job.num_stable, job.complete, job.period)]
     return StabilityMap(grid, names, arrays[0], arrays[1], arrays[2], arrays[3], max_period, job.status, job.message())
@@ -195,10 +180,10 @@ class _Job:
     """The map on its way, block by block."""
 
     def __init__(
-        self, family: Family, places: list[tuple[float, float]], z0: Array, max_period: int, steps: int, deadline: float, seed: int
+        self, family: Family, places: list[tuple[float, float]], z0: Array, max_period: int, steps: int, patience: Patience, seed: int
     ) -> None:  # fmt: skip
         self.family, self.places, self.z0, self.max_period, self.steps = family, places, z0, max_period, steps
-        self.deadline, self.seed = deadline, seed
+        self.patience, self.seed = patience, seed
         count = len(places)
         self.num_points, self.num_stable = np.full(count, -1), np.full(count, -1)
         self.complete, self.period = np.zeros(count, dtype=bool), np.full(count, UNKNOWN)
@@ -215,11 +200,13 @@ class _Job:
                     advance(len(rows))
                 else:
                     self._in_threads(rows, models, advance)
-                if work_seconds() >= self.deadline:
-                    break
-        done = self.period != UNKNOWN
-        if not done.all():
-            self.status = SearchStatus.TIME_LIMIT
+                self.patience.check()
+
+    def settle(self) -> None:
+        """How it ended: a map whose last place was done as time ran out is whole."""
+        is_done = bool((self.period != UNKNOWN).all())
+        if self.patience.ended is SearchStatus.INTERRUPTED or not is_done:
+            self.status = self.patience.ended or SearchStatus.TIME_LIMIT
         elif not self.complete.all():
             self.status = SearchStatus.HEURISTIC
 
@@ -247,16 +234,15 @@ class _Job:
 
     def _in_threads(self, rows: range, models: list[tuple[Any, Array]], advance: Callable[[int], None]) -> None:
         def work(k: int) -> None:
-            if work_seconds() < self.deadline:
+            if not self.patience.is_over():
                 self._place(rows[k], *models[k])
                 advance(1)
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             try:
                 list(pool.map(work, range(len(rows))))
-            except KeyboardInterrupt:
+            finally:  # Ctrl-C, too
                 pool.shutdown(cancel_futures=True)
-                raise
 
     def _place(self, row: int, model: Any, s: Array) -> None:
         """One place of a piecewise-affine system, or of one that is followed by itself."""
@@ -265,7 +251,7 @@ class _Job:
             self._smooth(range(row, row + 1), [(model, s)])
             return
         problem = Complementarity.of_points(view.form, s, view.form_time)
-        found = solve_all(problem, deadline=self.deadline, node_limit=math.inf)
+        found = solve_all(problem, deadline=self.patience.deadline)
         if found.status is SearchStatus.INTERRUPTED:
             raise KeyboardInterrupt
         self.num_points[row], self.num_stable[row] = (
@@ -285,23 +271,22 @@ class _Job:
         for k, (model, _) in enumerate(models):
             groups.setdefault((model.equation.function, type(model.time)), []).append(k)
         for (function, _), members in groups.items():
-            if work_seconds() >= self.deadline:
-                return
+            self.patience.check()
             batch = [models[k] for k in members]
             at = np.array([rows[k] for k in members])
             time = batch[0][0].time
             P = stacked([m.equation.parameters for m, _ in batch])
             S = np.array([s for _, s in batch])
             self.num_points[at], self.num_stable[at] = counted(function, P, S, time, self.z0, self.seed)
-            if time.step is not None:
+            if motion_of(batch[0][0]).has_equation:
                 length = 4 * self.max_period + 1
                 states = last_states(function, P, np.tile(self.z0, (len(at), 1)), S, self.steps, length)
                 found = [period_of(z, self.max_period, self.z0) for z in states]
                 self.period[at] = [shortest(*m, z, k) for m, z, k in zip(batch, states, found, strict=True)]
                 continue
             for k, (model, s) in zip(at, batch, strict=True):
-                if work_seconds() < self.deadline:
-                    self.period[k] = self._followed(model, s)
+                self.patience.check()
+                self.period[k] = self._followed(model, s)
 
     def _followed(self, model: Any, s: Array) -> int:
         """The period by simulation of one system."""

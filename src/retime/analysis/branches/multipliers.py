@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 import numpy as np
@@ -11,14 +10,13 @@ from retime.analysis.branches.pattern_equation import PatternEquation
 from retime.analysis.branches.pieces import (
     DEGENERATE,
     FLIP,
-    HOPF,
     MARGIN,
-    NEIMARK_SACKER,
     Found,
     Piece,
     Sample,
     changes,
     closest,
+    named,
     num_outside,
 )
 from retime.core.arrays import Array
@@ -77,12 +75,8 @@ class Multipliers:
         return float(time.sizes(closest(w, time)) - time.neutral)
 
     def _named(self, w: complex) -> tuple[str, str]:
-        turns = abs(w.imag) > 1e-9 * (1.0 + abs(w))
-        if self.equation.time.step is None:
-            step = self.equation.problem(self.equation.low)[1].step
-            if turns and step is not None and abs(abs(w.imag) * step - math.pi) < 1e-6:
-                return FLIP, "a multiplier per sample is -1"
-            return (HOPF, f"rates +-{w.imag:.6g} i") if turns else (DEGENERATE, "a rate is 0")
-        if turns and abs(w + 1.0) > 1e-6:
-            return NEIMARK_SACKER, f"multipliers exp(+-{math.atan2(w.imag, w.real):.6g} i)"
-        return (FLIP, "a multiplier is -1") if w.real < 0 else (DEGENERATE, "a multiplier is 1")
+        """A flip also where a pair is as close to -1 as rounding takes it, or a rate is that of -1 per sample of a converted flow."""
+        time, form_time = self.equation.time, self.equation.form_time
+        if abs((w if time.has_flips else form_time.of_rates(np.array(w))) + 1.0) < 1e-6:
+            return FLIP, "a multiplier is -1" if time.has_flips else "a multiplier per sample is -1"
+        return named(w, time, 1e-9 * (1.0 + abs(w)), DEGENERATE)

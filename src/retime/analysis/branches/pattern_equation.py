@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from retime.analysis.branches.pieces import CACHE, LOOK, Sample
+from retime.analysis.cycles.phase import least_period
 from retime.analysis.fixed_points.complementarity import Complementarity
 from retime.analysis.view import AffineView
 from retime.core.arrays import Array
@@ -36,7 +37,7 @@ class PatternEquation:
         self._problems: dict[float, tuple[Complementarity, AffineView]] = {}
         view = family(self.low)[0]
         self.form_time, self.time = view.form_time, view.time
-        self.has_flips = view.is_map  # multipliers of the form can be -1
+        self.has_flips = self.form_time.has_flips
         self.shape = (period, view.form.num_states)
         self.bits_shape = (period, view.form.num_units)
 
@@ -101,5 +102,4 @@ class PatternEquation:
 
     def shrinks(self, z: Array) -> bool:
         """Whether a cycle is one of a shorter period."""
-        k, size = self.period, 1e-6 * size_of(z)
-        return any(k % j == 0 and np.abs(np.roll(z, j, axis=0) - z).max() <= size for j in range(1, k))
+        return least_period(z, 1e-6 * size_of(z)) < self.period

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from retime.analysis.cycles.phase import is_same_cycle
 from retime.core.arrays import Array
-from retime.core.patience import TimeIsUp
 from retime.core.time import TimeBase
 from retime.core.tolerances import SAME_FOLLOWED, size_of
 
@@ -65,10 +65,6 @@ class Found:
     collapsed: bool = False
 
 
-class Stopped(TimeIsUp):
-    """The time is over."""
-
-
 def join(pieces: list[Piece], events: list[Found], first: Piece, last: Piece) -> None:
     """The ends of a loop: `last` came back to where `first` began, so that both are one piece."""
     if last is first:
@@ -81,10 +77,7 @@ def join(pieces: list[Piece], events: list[Found], first: Piece, last: Piece) ->
 
 def is_same(a: Array, b: Array) -> bool:
     """Whether two cycles `(k, n)` are the same but for the phase."""
-    size = SAME_FOLLOWED * size_of(a)
-    return a.shape == b.shape and any(
-        np.abs(np.roll(a, -j, axis=0) - b).max(initial=0.0) <= size for j in range(len(a))
-    )
+    return is_same_cycle(a, b, SAME_FOLLOWED * size_of(a))
 
 
 def num_outside(w: Array, time: TimeBase, margin: float = 0.0) -> int:
@@ -96,6 +89,15 @@ def closest(w: Array, time: TimeBase) -> complex:
     """The multiplier closest to the unit circle (rate closest to the imaginary axis), upper half plane."""
     x = complex(w[int(np.argmin(np.abs(time.sizes(w) - time.neutral)))])
     return complex(x.real, abs(x.imag))
+
+
+def named(w: complex, time: TimeBase, real: float, at_neutral: str = CROSSING) -> tuple[str, str]:
+    """Kind and words of the event at which a multiplier (rate) is w; an imaginary part up to `real` counts as 0."""
+    if abs(w.imag) > real:
+        return time.turning, time.pair(w)
+    if time.has_flips and w.real < 0:
+        return FLIP, f"a {time.eigenvalue} is -1"
+    return at_neutral, f"a {time.eigenvalue} is {time.neutral:g}"
 
 
 def changes(

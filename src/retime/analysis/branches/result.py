@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from retime.analysis.branches.method import Arclength
 from retime.core.arrays import Array
 from retime.core.rendering import numbered
 from retime.core.result import Result
@@ -26,7 +27,10 @@ class Branch(Result):
             with the multiplier 1 (rate 0), so not as stable.
         points: `(b, k, n)`, the points of a cycle in their order. multipliers: `(b, n)`, complex, of the whole cycle; of a flow its rates,
             1 / model time. stable: bool `(b,)`. patterns: bool `(b, k, q)`, q = 0 for smooth systems.
+        parameter: the name of the parameter.
     """
+
+    _plot: ClassVar[str] = "branch"
 
     period: int
     values: Array
@@ -34,6 +38,7 @@ class Branch(Result):
     multipliers: Array
     stable: Array
     patterns: Array
+    parameter: str = "parameter"
 
     def _data(self) -> dict[str, Any]:
         return super()._data() | {"patterns": self.patterns.astype(int)}
@@ -89,6 +94,7 @@ class Scan(Result):
         complete: bool `(T,)`: whether it is proven that no fixed point, and no cycle up to the largest period, is missing at the value.
         attractor: `(T, samples, n)`, states of an orbit after a transient, NaN where it diverged; None when not asked for.
         status: how the scan ended. message: the same in words.
+        continuation: its thresholds; None where branches are followed by pattern.
         searched: the system, where the parameter is one of its own, for pictures; not part of `to_dict`.
     """
 
@@ -102,6 +108,7 @@ class Scan(Result):
     attractor: Array | None
     status: SearchStatus
     message: str
+    continuation: Arclength | None = None
     searched: Searched | None = field(default=None, compare=False)
 
     def records(self) -> list[dict[str, Any]]:
@@ -131,15 +138,3 @@ class Scan(Result):
         ]
         rows += [["...", f"{len(self.events) - SHOWN} more", "", "", "", ""]] if len(self.events) > SHOWN else []
         return [self.parameter, "error", "event", "period", "branches", ""], rows
-
-    def _data(self) -> dict[str, Any]:
-        return {
-            "parameter": self.parameter,
-            "values": self.values,
-            "branches": self.branches,
-            "events": self.events,
-            "complete": self.complete,
-            "attractor": self.attractor,
-            "status": str(self.status),
-            "message": self.message,
-        }

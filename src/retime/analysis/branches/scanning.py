@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -10,29 +9,27 @@ from typing import Any
 import numpy as np
 
 from retime.analysis.branches.assembly import branch, event, merged, without_twins
-from retime.analysis.branches.by_arclength import Arclength
+from retime.analysis.branches.by_arclength import SmoothFollower
 from retime.analysis.branches.by_pattern import Follower
+from retime.analysis.branches.method import Arclength
 from retime.analysis.branches.parameter import Parameter, applied, parameter_of
-from retime.analysis.branches.pieces import Stopped
 from retime.analysis.branches.result import Scan
 from retime.analysis.fixed_points.leaves import Solution
 from retime.analysis.view import affine_view, constant_input
 from retime.core.arguments import seconds, seed_of, system, whole
 from retime.core.arrays import Array, increasing
-from retime.core.clock import CLOCK, work_seconds
+from retime.core.clock import CLOCK
+from retime.core.method import method_of
 from retime.core.patience import Patience
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
 from retime.core.searched import Searched
 from retime.core.status import SearchStatus
 from retime.core.system import System
-from retime.models import LinearSystem
 from retime.simulation import simulate
 from retime.simulation.motion import motion_of
 
 PROOF_SHARE = 0.6  # of the time, for finding points; the rest is for following them
-FRESH = 8  # Newton starts at every value of a smooth scan; eight times as many at the last one
-BELIEVED = 1e4  # points of such starts this many times larger than those of the first value are not believed
 TRANSIENT = 1000  # steps before samples of an attractor are taken
 
 
@@ -46,6 +43,7 @@ def scan(
     attractor: int = 0,
     time_limit: float | None = 120.0,
     seed: int | None = 0,
+    continuation: Arclength | None = None,
 ) -> Scan:
     """Follow fixed points and cycles while a parameter moves, and locate every bifurcation on the way.
 
@@ -68,6 +66,7 @@ def scan(
         time_limit: seconds of work, None: no limit. A smooth model made anew by a function of the parameter (`Map(lambda ...)`) is
             compiled at every value, seconds each, which count: give the parameter as an input ("inputs[0]") instead. seed: of starts of
             searches and of the orbit.
+        continuation: smooth systems: its thresholds, `Arclength(shortest=1e-12)` say; None for the defaults.
 
     Returns:
         Scan.
@@ -90,24 +89,30 @@ def scan(
     grid, s = increasing("values", values), constant_input(model, inputs)
     k, samples = whole("max_period", max_period, 1), whole("attractor", attractor, 0)
     what = parameter_of(model, parameter)
-    view = affine_view(applied(what, model, s, float(grid[0]))[0])
+    view, rule = (
+        affine_view(applied(what, model, s, float(grid[0]))[0]),
+        method_of("continuation", continuation, Arclength),
+    )
+    if view is not None and continuation is not None:
+        raise ValueError(
+            f"`continuation` is {continuation!r}, for smooth systems; {type(model).__name__} is piecewise affine, and its branches are "
+            "followed from border to border. Leave it out."
+        )
     if k > 1 and (view is None or not view.is_map):
         raise ValueError(
             f"`max_period` is {k}; cycles are followed for piecewise-affine maps, and {type(model).__name__} is none. Leave it at 1, or scan a "
             "Map that takes several steps at once."
         )
     with np.errstate(all="ignore"), one_blas_thread(), CLOCK.counting_spans(callable(parameter)):
-        patience = Patience.lasting(time_limit)
-        job = _Job(model, s, what, grid, patience.deadline)
-        with patience, suppress(_Failed):  # `failures` holds its words
-            job.piecewise_affine(k) if view is not None else job.smooth(seed)
+        job = _Job(model, s, what, grid, Patience.lasting(time_limit))
+        with job.patience, suppress(_Failed):  # `failures` holds its words
+            job.piecewise_affine(k) if view is not None else job.smooth(rule, seed)
             if samples:
                 job.sample(samples, seed)
-        job.status = patience.ended or job.status
-        own = not callable(parameter) and not isinstance(
-            model, LinearSystem
-        )  # else outputs, too, may depend on the parameter
-        return replace(job.result(), searched=Searched(model, s) if own else None)
+        job.status = job.patience.ended or job.status
+        own = not callable(parameter) and getattr(model, "D", None) is None  # else outputs, too, may depend on it
+        searched = Searched(model, s) if own else None
+        return replace(job.result(), continuation=None if view is not None else rule, searched=searched)
 
 
 class _Failed(Exception):
@@ -117,10 +122,11 @@ class _Failed(Exception):
 class _Job:
     """One scan on its way."""
 
-    def __init__(self, model: System, s: Array, what: Parameter, values: Array, deadline: float) -> None:
-        self.model, self.s, self.what, self.values, self.deadline = model, s, what, values, deadline
+    def __init__(self, model: System, s: Array, what: Parameter, values: Array, patience: Patience) -> None:
+        self.model, self.s, self.what, self.values, self.patience = model, s, what, values, patience
         self.complete = np.zeros(len(values), dtype=bool)
         self.followers: list[Any] = []
+        self.smooth_follower: SmoothFollower | None = None
         self.attractor: Array | None = None
         self.status, self.remarks = SearchStatus.COMPLETE, list[str]()
         self.failures = dict[float, str]()  # values at which the parameter made no model
@@ -131,10 +137,9 @@ class _Job:
         """The model and the constant input at a value.
 
         Raises:
-            Stopped: the time is over. _Failed: the parameter makes no model there.
+            TimeIsUp: it is. _Failed: the parameter makes no model there.
         """
-        if work_seconds() >= self.deadline:
-            raise Stopped
+        self.patience.check()
         try:
             model, s = applied(self.what, self.model, self.s, value)
         except (TypeError, ValueError) as error:
@@ -160,20 +165,20 @@ class _Job:
                 )
             return view, s
 
-        proofs = self.deadline - (1 - PROOF_SHARE) * max(0.0, self.deadline - work_seconds())
+        proofs = self.patience.part(PROOF_SHARE)
         proven = np.zeros((max_period, len(self.values)), dtype=bool)
         continua = np.zeros(len(self.values), dtype=bool)
         with progress("scanning", max_period * len(self.values)) as advance:
             for k in range(1, max_period + 1):
-                follower = Follower(family, self.values, k, self.deadline)
+                follower = Follower(family, self.values, k, self.patience)
                 self.followers.append(follower)
                 later: list[tuple[int, Solution]] = []
                 for t in _coarse_first(len(self.values)):
-                    if work_seconds() >= proofs:
+                    if proofs.is_over():
                         self.status = SearchStatus.TIME_LIMIT
                         break
                     try:
-                        found, status, fills = follower.enumerate(t, math.inf, proofs)
+                        found, status, fills = follower.enumerate(t, proofs)
                     except _Failed:
                         continue
                     if status is SearchStatus.INTERRUPTED:
@@ -194,8 +199,9 @@ class _Job:
                 f"at {int(continua.sum())} values fixed points or cycles fill lines or planes, which are not followed"
             )
 
-    def smooth(self, seed: int) -> None:
+    def smooth(self, method: Arclength, seed: int) -> None:
         """Points of many starts at the first value, of a few at every other, each followed along its branch."""
+        from retime.analysis.fixed_points.method import Multistart
         from retime.analysis.fixed_points.multistart import search_smooth
         from retime.analysis.fixed_points.newton import CONVERGED, Problem, follow
 
@@ -204,14 +210,14 @@ class _Job:
         model, s = self.at(float(self.values[0]))
         with suppress(_Failed):
             self.at(float(self.values[-1]))  # whether it is another function there, before the time is spent
-        found = search_smooth(model, s, seed=seed, time_limit=max(0.1, self.deadline - work_seconds()))
+        found = search_smooth(model, s, seed=seed, time_limit=max(0.1, self.patience.left))
         if found.status is SearchStatus.INTERRUPTED:
             raise KeyboardInterrupt
         alone = np.array([not len(v) for v in found.null_directions], dtype=bool)
         if not alone.all():
             self.remarks.append(f"fixed points fill a line or more at {self.values[0]:.6g}, which is not followed")
         size = float(np.median(np.abs(found.points).max(axis=1))) if len(found.points) else 1.0
-        branches = Arclength(self.at, self.values, self.deadline, size)
+        self.smooth_follower = branches = SmoothFollower(self.at, self.values, size, method, self.patience)
         self.followers.append(branches)
         for x in found.points[alone]:
             with suppress(_Failed):
@@ -223,11 +229,11 @@ class _Job:
                     model, s = self.at(float(self.values[t]))
                 except _Failed:
                     continue
-                count = FRESH * (8 if t == last else 1)
+                count = method.starts * (8 if t == last else 1)
                 scale = (1.0 + size) * 3.0 ** rng.uniform(-2, 1, (count, 1))
                 starts = scale * rng.normal(size=(count, model.num_states))
-                z, ending = follow(Problem.of(model, s, rng), starts, 1e-10, self.deadline)
-                for x in z[(ending == CONVERGED) & (np.abs(z).max(axis=1) <= BELIEVED * (1.0 + size))]:
+                z, ending = follow(Problem.of(model, s, rng), starts, Multistart(), self.patience.deadline)
+                for x in z[(ending == CONVERGED) & (np.abs(z).max(axis=1) <= method.believed * (1.0 + size))]:
                     with suppress(_Failed):
                         branches.grow(t, x)
                 advance(1)
@@ -260,11 +266,10 @@ class _Job:
 
     def result(self) -> Scan:
         """What was found, in order."""
-        for follower in self.followers:
-            if isinstance(follower, Arclength):
-                follower.audit()
+        if self.smooth_follower is not None:
+            self.smooth_follower.located.audit(self.smooth_follower.pieces)
         pieces = [(f, p) for f in self.followers for p in f.pieces if any(p.segments)]
-        made = [(p, branch(p, self.model.time)) for _, p in pieces]
+        made = [(p, branch(p, self.model.time, self.what.text)) for _, p in pieces]
         made = [(p, b) for p, b in made if b is not None]
         span = float(self.values[-1] - self.values[0]) or 1.0
         made, twins = without_twins(made, span)
@@ -280,11 +285,12 @@ class _Job:
         )  # fmt: skip
 
     def _message(self) -> str:
-        is_affine = not any(isinstance(f, Arclength) for f in self.followers)
         proven = f"complete at {int(self.complete.sum())} of {len(self.values)} values"
         text = {
             SearchStatus.COMPLETE: "complete at every value",
-            SearchStatus.HEURISTIC: proven if is_affine else "found from starts, no proof that there are no others",
+            SearchStatus.HEURISTIC: proven
+            if self.smooth_follower is None
+            else "found from starts, no proof that there are no others",
             SearchStatus.TIME_LIMIT: f"time ended; {proven}",
             SearchStatus.INTERRUPTED: f"interrupted; {proven}",
         }[self.status]
@@ -310,13 +316,7 @@ def _orbit(model: Any, s: Array, z: Array, count: int) -> Array:
     """States `(count, n)` after a transient from z."""
     model = motion_of(model).sampled
     motion = motion_of(model)
-    if motion.is_stepped:
-        steps = TRANSIENT + count - 1
-        path = simulate(model, z, steps=steps, inputs=np.tile(s, (steps, 1)))
-        return path.states[-count:]
-    rate = float(np.linalg.norm(model.jacobian(z, s), 2)) or 1.0
-    times = np.concatenate([[0.0], (200.0 + 200.0 * np.arange(count) / count) / rate])
-    path = simulate(
-        model, z, times=times, inputs=np.tile(s, (len(times) - 1, 1)) if len(s) else None, **motion.accuracy(1e-8)
-    )
-    return path.states[-count:]
+    horizon = motion.late(TRANSIENT, count, 200.0, lambda: float(np.linalg.norm(model.jacobian(z, s), 2)) or 1.0)
+    steps = horizon.get("steps") or len(horizon["times"]) - 1
+    rows = np.tile(s, (steps, 1)) if len(s) else None
+    return simulate(model, z, inputs=rows, **horizon, **motion.accuracy(1e-8)).states[-count:]

@@ -1,4 +1,4 @@
-"""The equation of the fixed points of a smooth system, along a parameter: G(z, x) = 0."""
+"""The equation of the fixed points of a smooth system, along a parameter: G(z, x) = 0. Why so: docs/theory/continuation.md."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from retime.analysis.branches.method import Arclength
 from retime.analysis.branches.pieces import Sample
 from retime.core.arrays import Array
 from retime.core.time import TimeBase
 from retime.core.tolerances import EPS, size_of
-
-BESIDE = 1e-4  # smallest singular value of dG/dz, relative to (dG/dz, dG/dx), from which on a branch is begun
 
 
 class Spot(NamedTuple):
@@ -39,11 +38,13 @@ class SmoothEquation:
     """G(z, x) = 0 with G = F - z of a map, F of a flow, and its derivatives; x is the parameter in units of the states.
 
     Args:
-        family: value -> (model, constant input). values: increasing `(T,)`. size: of typical states.
+        family: value -> (model, constant input). values: increasing `(T,)`. size: of typical states. method: the thresholds.
     """
 
-    def __init__(self, family: Callable[[float], tuple[Any, Array]], values: Array, size: float) -> None:
-        self.family, self.values, self.size = family, values, 1.0 + size
+    def __init__(
+        self, family: Callable[[float], tuple[Any, Array]], values: Array, size: float, method: Arclength
+    ) -> None:
+        self.family, self.values, self.size, self.method = family, values, 1.0 + size, method
         span = float(values[-1] - values[0]) or 1.0
         self.unit = span / self.size  # of x, in units of the parameter
         self.x = values / self.unit
@@ -142,7 +143,7 @@ class SmoothEquation:
             np.linalg.norm(self.time.motion_jacobian(self.jacobian(u[:-1] + d * rows[-1], u[-1]))) for d in (-h, h)
         ]
         finite = [float(x) for x in around if np.isfinite(x)]
-        return bool(sizes[-1] <= BESIDE * max(float(np.linalg.norm(E)), min(finite, default=0.0)))
+        return bool(sizes[-1] <= self.method.beside * max(float(np.linalg.norm(E)), min(finite, default=0.0)))
 
     def sample(self, s: Spot, shown: bool) -> Sample:
         """A spot as results keep it."""

@@ -1,4 +1,4 @@
-"""What happens along a branch of a smooth system: folds, flips, Hopf points, crossings of branches."""
+"""What happens along a branch of a smooth system: folds, flips, Hopf points, crossings of branches. Why so: docs/theory/continuation.md."""
 
 from __future__ import annotations
 
@@ -11,22 +11,16 @@ from retime.analysis.branches.curve import Curve, hermite, matched, point_betwee
 from retime.analysis.branches.pieces import (
     CROSSING,
     DEGENERATE,
-    FLIP,
-    HOPF,
     MARGIN,
-    NEIMARK_SACKER,
     SADDLE_NODE,
     Found,
     Piece,
     Sample,
     closest,
+    named,
 )
 from retime.analysis.branches.smooth_equation import Spot
-from retime.core.time import TimeBase
 from retime.core.tolerances import EPS
-
-ON_VALUE = 1e-9  # of the distance of values: a turning point this close to a value is listed at it
-REGULAR = 1e-5  # |psi dG/dx|, psi the left null vector, above which a turning point is a saddle-node
 
 
 class SmoothEvents:
@@ -93,7 +87,7 @@ class SmoothEvents:
         u, along = point_between(around, share), hermite(p, q, share)[1]
         k = int(np.argmin(np.abs(equation.x - u[-1])))
         if abs(equation.x[k] - u[-1]) <= max(
-            ON_VALUE * equation.longest, event.error / equation.unit * (kind == CROSSING)
+            equation.method.on_value * equation.longest, event.error / equation.unit * (kind == CROSSING)
         ):
             u[-1] = equation.x[k]
         s = equation.spot(u, along)
@@ -103,11 +97,8 @@ class SmoothEvents:
 
     def is_critical_end(self, x: Spot, y: Spot) -> bool:
         """Whether a multiplier is on the unit circle at x, at an end of the range, and not at y."""
-        equation = self.equation
-        if x.u[-1] not in (equation.x[0], equation.x[-1]):
-            return False
-        at_x, at_y = (float(np.abs(equation.off(s.w)).min()) for s in (x, y))
-        return at_x <= MARGIN < at_y
+        off, is_end = self.equation.off, x.u[-1] in (self.equation.x[0], self.equation.x[-1])
+        return bool(is_end and np.abs(off(x.w)).min() <= MARGIN < np.abs(off(y.w)).min())
 
     def ended(self, x: Spot, y: Spot, piece: Piece) -> None:
         """The event of a multiplier on the unit circle at an end of the range."""
@@ -117,7 +108,7 @@ class SmoothEvents:
         E = equation.extended(x.u)
         if kind == CROSSING:
             U, sizes, _ = np.linalg.svd(E[:, :-1])
-            is_regular = abs(float(U[:, -1] @ E[:, -1])) > REGULAR * max(1.0, float(sizes[0]))
+            is_regular = abs(float(U[:, -1] @ E[:, -1])) > equation.method.regular * max(1.0, float(sizes[0]))
             kind = SADDLE_NODE if is_regular else kind
         at_x, at_y = (float(np.abs(equation.off(s.w)).min()) for s in (x, y))
         noise = (math.sqrt(EPS) if kind in (CROSSING, SADDLE_NODE) else 16 * EPS) * (1.0 + float(np.linalg.norm(E)))
@@ -171,7 +162,7 @@ class SmoothEvents:
                 before, after = equation.off(a.w), equation.off(b.w[order])
                 changed = np.flatnonzero(((before >= 0) != (after >= 0)) & (np.abs(before) + np.abs(after) > MARGIN))
                 is_change = bool((before < 0).all()) != bool((after < 0).all())
-                slack = ON_VALUE * equation.longest * equation.unit
+                slack = equation.method.on_value * equation.longest * equation.unit
                 known = any(a.value - e.error - slack <= e.value <= b.value + e.error + slack for e in events)
                 if not is_change or known or not len(changed):
                     continue
@@ -183,12 +174,3 @@ class SmoothEvents:
                 value, error, z = 0.5 * (a.value + b.value), 0.5 * (b.value - a.value), (1 - share) * a.z + share * b.z
                 w = complex(w.real, abs(w.imag))
                 self.found.append(Found(kind, False, value, error, z, None, w, [piece], 1, message))
-
-
-def named(w: complex, time: TimeBase, real: float) -> tuple[str, str]:
-    """Kind and words of the event at which a multiplier (rate) is w; an imaginary part up to `real` counts as 0."""
-    if time.step is None:
-        return (HOPF, f"rates +-{abs(w.imag):.6g} i") if abs(w.imag) > real else (CROSSING, "a rate is 0")
-    if abs(w.imag) > real:
-        return NEIMARK_SACKER, f"multipliers exp(+-{abs(math.atan2(w.imag, w.real)):.6g} i)"
-    return (FLIP, "a multiplier is -1") if w.real < 0 else (CROSSING, "a multiplier is 1")

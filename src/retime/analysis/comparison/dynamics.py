@@ -27,6 +27,7 @@ from retime.core.system import System
 from retime.core.tolerances import size_of
 from retime.models import PiecewiseAffineFlow
 from retime.simulation import simulate
+from retime.simulation.motion import motion_of
 
 COMPARED = 1000  # steps of the orbit that are compared one by one
 ROUNDING = 1e-8  # differences of exact quantities up to this, relative to 1 + the value, are rounding
@@ -154,7 +155,7 @@ def compare_dynamics(
     """
     wanted, seed, time_limit = "a piecewise-affine map first", seed_of(seed), seconds(time_limit)
     model = system("compare_dynamics", model, wanted=wanted)
-    if model.time.step is None or not hasattr(model, "canonical"):
+    if motion_of(model).clock.times or not hasattr(model, "canonical"):
         raise TypeError(f"`model` is {type(model).__name__}; compare_dynamics takes {wanted}.")
     wanted = "what to_continuous(model) returned"
     flow = system("compare_dynamics", conversion, "conversion", wanted)
@@ -228,9 +229,7 @@ class _Side:
                       "the same inside regions"),
         ]  # fmt: skip
         if len(points) and counts[0] == counts[1]:
-            lead = points.eigenvalues[:, 0]
-            with np.errstate(divide="ignore"):
-                rates = np.log(np.abs(lead)) / self.model.dt
+            rates = self.model.time.growth_rates(points.eigenvalues[:, 0])
             order = [int(np.argmin(np.abs(flow_points.points - z).max(axis=1))) for z in points.points]
             own = np.real(flow_points.eigenvalues[order, 0])
             gap = float(np.abs(own - rates)[np.isfinite(rates)].max(initial=0.0))
@@ -244,10 +243,10 @@ class _Side:
     def exponents(self) -> tuple[LyapunovSpectrum, LyapunovSpectrum, LyapunovSpectrum | None]:
         """Exponents of the three orbits from the same state."""
         rows, times = self._rows(self.steps), self.model.dt * np.arange(self.steps + 1)
-        first = lyapunov_spectrum(self.model, self.z, steps=self.steps, num=self.num, inputs=rows)
-        clock = lyapunov_spectrum(self.flow, self.z, steps=self.steps, num=self.num, inputs=rows)
+        options: dict[str, Any] = {"num": self.num, "inputs": rows}
+        first, clock = (lyapunov_spectrum(m, self.z, steps=self.steps, **options) for m in (self.model, self.flow))
         try:
-            state = lyapunov_spectrum(self.flow, self.z, times=times, num=self.num, inputs=rows, switching="state")
+            state = lyapunov_spectrum(self.flow, self.z, times=times, switching="state", **options)
         except CertificateError as error:
             self.notes.append(f"no exponents under state switching: {error}")
             return first, clock, None
@@ -279,9 +278,8 @@ class _Side:
 
     def of_cycles(self, cycles: Cycles) -> list[Agreement]:
         """The number of cycles and how far the flow is from each after its period; unstable ones magnify rounding."""
-        longer = [c for c in cycles if c.period > 1]
         rows = []
-        for k, c in enumerate(longer[:8]):
+        for k, c in enumerate([c for c in cycles if c.period > 1][:8]):
             period = int(c.period)
             clock, state = (self._drift(c.points[:1], period, rule) for rule in ("clock", "state"))
             growth = max(1.0, float(np.abs(c.multipliers).max()))
@@ -338,8 +336,7 @@ class _Side:
             middle, half = (fine.max(axis=0) + fine.min(axis=0)) / 2, np.ptp(fine, axis=0) + 1e-3
             box = np.column_stack([middle - half, middle + half])
         options: dict[str, Any] = {"num": num, "inputs": self.s, "seed": seed, "time_limit": self.time_limit}
-        found = [find_basins(self.model, box, **options)]
-        found.append(find_basins(self.flow, box, switching="clock", **options))
+        found = [find_basins(m, box, **options) for m in (self.model, self.flow)]
         try:
             found.append(find_basins(self.flow, box, switching="state", **options))
         except CertificateError as error:

@@ -67,6 +67,18 @@ class Comparison(Result):
             "first_step_apart": int(far[0]) if len(far) else -1,
         }
 
+    def _columns(self) -> list[str]:
+        rule = f"{self.switching}_" if self.switching else ""
+        return [f"{rule}one_step_error", f"{rule}orbit_error"]
+
+    def records(self) -> list[dict[str, Any]]:
+        """One flat dictionary per step: its one-step error and its orbit error, under names that begin with the switching rule."""
+        rows = zip(self.one_step_error.tolist(), self.orbit_error.tolist(), strict=True)
+        return [dict(zip(self._columns(), row, strict=True)) for row in rows]
+
+    def _arrays(self) -> dict[str, Array]:
+        return dict(zip(self._columns(), (self.one_step_error, self.orbit_error), strict=True))
+
     def _data(self) -> dict[str, Any]:
         return {
             **self.summary(),
@@ -107,7 +119,7 @@ def compare(
         TypeError: `model` is not a map. ShapeError: numbers of states differ, or z0 is a batch. ValueError: steps < 1.
     """
     model = system("compare", model, wanted="a map (discrete time) first")
-    if model.time.step is None:
+    if motion_of(model).clock.times:
         raise TypeError(f"`model` is {type(model).__name__}; the first argument of compare is the map (discrete time).")
     other = system("compare", other, "other", "a second retime model or a converted flow")
     switching, steps = switching_of(other, switching), whole("steps", steps, 1)
@@ -167,13 +179,8 @@ def _run(other: Any, z: Array, dt: float, steps: int, inputs: Any, switching: An
         )
     rows = None if inputs is None else np.repeat(np.asarray(inputs, dtype=float), per_step, axis=0)
     path = simulate(other, z, steps=steps * per_step, inputs=rows, switching=switching)
-    return path if per_step == 1 else _thinned(path, per_step)
-
-
-def _thinned(path: Trajectory, every: int) -> Trajectory:
-    outputs = None if path.outputs is None else path.outputs[::every]
-    times, states, patterns = path.times[::every], path.states[::every], path.patterns[::every]
-    return replace(path, times=times, states=states, outputs=outputs, patterns=patterns)
+    kept = {name: getattr(path, name) for name in ("times", "states", "outputs", "patterns")}
+    return replace(path, **{name: None if x is None else x[::per_step] for name, x in kept.items()})
 
 
 def _largest(values: Array) -> float:

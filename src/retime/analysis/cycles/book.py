@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retime.analysis.cycles.phase import first_phase, is_same_cycle, least_period
+from retime.analysis.cycles.phase import first_phase, in_order, is_same_cycle, least_period
 from retime.analysis.cycles.result import Cycle
 from retime.analysis.dust import tidy, without_dust
 from retime.analysis.fixed_points.find import ordered
@@ -37,11 +37,7 @@ class Book:
 
     def cycles(self) -> tuple[Cycle, ...]:
         """All, the shortest first."""
-        return tuple(
-            self._cycle(k, f)
-            for k in sorted(self.found)
-            for f in sorted(self.found[k], key=lambda f: tuple(np.round(f.points[0], 9)))
-        )
+        return tuple(self._cycle(k, f) for k, f in in_order(self.found))
 
     def add(self, k: int, x: Solution) -> bool:
         """Book a solution of k steps, unless its period is shorter or it is known; whether it was new."""
@@ -81,9 +77,8 @@ class Book:
         w = ordered(tidy(np.linalg.eigvals(product)), Discrete())
         points = without_dust(f.points.reshape(1, -1), self._rests).reshape(f.points.shape)
         residual = self._rests(points[None])[0]
-        step = float(view.dt if view.dt is not None else view.step or 1.0)
-        period = k if view.dt is not None else k * step
-        return Cycle(period, points, w, bool(Discrete().is_stable(w)), f.bits, float(residual), f.near, k * step)
+        time = k * float(view.dt or view.unit)
+        return Cycle(k * view.unit, points, w, bool(Discrete().is_stable(w)), f.bits, float(residual), f.near, time)
 
 
 def turn_key(bits: Array) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from retime.analysis.cycles.phase import least_period
+from retime.analysis.cycles.result import without_one
 from retime.analysis.fixed_points.find import ordered
 from retime.core.arrays import Array
 from retime.core.newton import Linearized, newton
@@ -53,7 +54,7 @@ class Loop:
     @property
     def transverse(self) -> Array:
         """The multipliers `(n - 1,)` without the one along the orbit."""
-        return transverse(self.derivative)
+        return without_one(self.multipliers)
 
     def is_same(self, other: Loop) -> bool:
         """Whether the other is this one, begun elsewhere: the same period, and its slowest sample lies on this orbit."""
@@ -84,12 +85,6 @@ class Loop:
         from scipy.interpolate import CubicHermiteSpline
 
         return CubicHermiteSpline(np.linspace(0.0, self.period, len(self.states)), self.states, self.rates)
-
-
-def transverse(derivative: Array) -> Array:
-    """The multipliers `(n - 1,)` of the derivative of a return without the one nearest to 1, which belongs to the direction of the flow."""
-    w = np.linalg.eigvals(derivative).astype(complex)
-    return np.delete(w, int(np.argmin(np.abs(w - 1.0))))
 
 
 class Return(NamedTuple):
@@ -169,7 +164,9 @@ def _closed(flow: Flow, z: Array, period: float, extent: float, most: float) -> 
     def equations(x: Array) -> Linearized | None:
         z, T = x[:n], float(x[n])
         flown = flow.after(z, T)
-        if flown is None or (moves and np.abs(transverse(flown.derivative)).max(initial=0.0) > most):
+        if flown is None or (
+            moves and np.abs(without_one(np.linalg.eigvals(flown.derivative))).max(initial=0.0) > most
+        ):
             return None
         J = np.zeros((n + 1, n + 1))
         J[:n, :n], J[:n, n], J[n, :n] = flown.derivative - np.eye(n), flown.rate, flow.rate(z)  # steps across the flow

@@ -7,15 +7,19 @@ from typing import Any
 import numpy as np
 
 from retime.analysis.cycles.hunt import GIVEN, Hunt
+from retime.analysis.cycles.limit_cycles import SwitchedSearch
 from retime.analysis.cycles.result import Cycles
+from retime.analysis.cycles.smooth_flows import SmoothSearch
 from retime.analysis.fixed_points.find import real_starts
 from retime.analysis.view import affine_view, constant_input
-from retime.core.arguments import amount, seconds, seed_of, switching_of, system, whole
+from retime.core.arguments import amount, is_number, seconds, seed_of, switching_of, system, whole
 from retime.core.arrays import positive
-from retime.core.clock import work_seconds
+from retime.core.patience import Patience
 from retime.core.quiet import one_blas_thread
 from retime.core.searched import Searched
 from retime.core.system import System
+from retime.simulation.motion import motion_of
+from retime.simulation.passage import derived
 
 
 def find_cycles(
@@ -67,43 +71,37 @@ def find_cycles(
     model, seed, time_limit = system("find_cycles", model), seed_of(seed), seconds(time_limit)
     node_limit, num_starts = amount("node_limit", node_limit), whole("num_starts", num_starts, 1)
     switching = switching_of(model, switching)
-    view = affine_view(model)
-    is_flow = switching == "state" or not (model.time.step is not None if view is None else view.is_map)
-    s, z = constant_input(model, inputs), real_starts(starts, model.num_states, GIVEN[is_flow])
-    if is_flow and view is None:
-        from retime.analysis.cycles.smooth_flows import find_limit_cycles_of_smooth_flow
-
+    s = constant_input(model, inputs)
+    motion, view = motion_of(model, switching), affine_view(model)
+    flow, searched = derived(motion, s), Searched(model, s)
+    z = real_starts(starts, model.num_states, GIVEN[flow is not None])
+    rng, patience = np.random.default_rng(seed), Patience.lasting(time_limit)
+    if flow is not None:
         longest = positive("max_period", max_period, "model time")
-        deadline = work_seconds() + time_limit
-        found = find_limit_cycles_of_smooth_flow(model, longest, s, z, deadline=deadline, seed=seed)
-        return found.of(Searched(model, s))
-    if is_flow:
-        from retime.analysis.cycles.limit_cycles import find_limit_cycles
-
-        found = find_limit_cycles(model, max_period, s, z, time_limit=time_limit, seed=seed, switching=switching)
-        return found.of(Searched(model, s))
+        search = SmoothSearch if motion.is_solved else SwitchedSearch
+        return search(flow, longest, patience).run(z, rng).of(searched)
     if view is not None and not view.is_iterated:
         raise TypeError(
             f"`model` is a {type(model).__name__} that holds regions for another step than the map they come from: its steps are affine in each "
             "region, but no ReLU network. Search the cycles of the map it was made from, or see find_basins for those it ends on."
         )
-    is_map = view is None or view.dt is not None
-    step = 1.0 if view is None else float(view.step or 1.0)
-    scale = 1.0 if is_map else (1 + 1e-9) / step
-    is_number = isinstance(max_period, (int, float, np.number)) and not isinstance(max_period, bool)
-    largest = float(max_period) * scale if is_number else float("nan")
-    if not 1 <= largest < float("inf") or (is_map and largest != int(largest)):
-        raise ValueError(
-            f"`max_period` is {max_period!r}; it must be at least one step of {step}, a whole number of steps for maps."
-        )
-    if view is None:
-        from retime.analysis.cycles.smooth_maps import find_cycles_of_smooth_map
-
-        deadline = work_seconds() + time_limit
-        found = find_cycles_of_smooth_map(
-            model, int(largest), s, z, deadline=deadline, num_starts=num_starts, seed=seed
-        )
-        return found.of(Searched(model, s))
+    largest = _steps(max_period, 1 if view is None else view.unit)
     with one_blas_thread():
-        hunt = Hunt(view, s, np.random.default_rng(seed), work_seconds() + time_limit, time_limit, num_starts, z)
-        return hunt.run(int(largest), node_limit).of(Searched(model, s))
+        if view is None:
+            from retime.analysis.cycles.smooth_maps import SmoothMapSearch
+
+            found = SmoothMapSearch(model, s, z, rng, patience, num_starts, seed).run(largest)
+        else:
+            found = Hunt(view, s, rng, patience, time_limit, num_starts, z).run(largest, node_limit)
+        return found.of(searched)
+
+
+def _steps(max_period: Any, unit: float) -> int:
+    """The largest period in steps of the map: given as a number of them (`unit` is 1), or in model time."""
+    counts = isinstance(unit, int)
+    largest = max_period * (1.0 if counts else (1 + 1e-9) / unit) if is_number(max_period) else float("nan")
+    if not 1 <= largest < float("inf") or (counts and largest != int(largest)):
+        raise ValueError(
+            f"`max_period` is {max_period!r}; it must be at least one step of {float(unit)}, a whole number of steps for maps."
+        )
+    return int(largest)

@@ -18,6 +18,7 @@ from retime.analysis.fixed_points.search import solve_all
 from retime.analysis.view import AffineView
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
+from retime.core.patience import Patience
 from retime.core.progress import progress
 from retime.core.status import SearchStatus
 from retime.core.tolerances import SAME_FOLLOWED, size_of
@@ -34,34 +35,36 @@ class Hunt:
     """The search for the cycles of one map, order by order."""
 
     def __init__(
-        self, view: AffineView, s: Array, rng: Any, deadline: float, limit: float, num_starts: int, given: Array | None
+        self,
+        view: AffineView,
+        s: Array,
+        rng: Any,
+        patience: Patience,
+        limit: float,
+        num_starts: int,
+        given: Array | None,
     ) -> None:
-        self.view, self.s, self.deadline = view, s, deadline
+        self.view, self.s, self.patience = view, s, patience
         self.first_deadline = work_seconds() + 0.5 * limit
         self.proof_seconds, self.proof_deadline = PROOF_SHARE * limit, float("inf")
         self.book = Book(view, s)
-        self.search = VirtualSearch(self.book, rng, deadline, num_starts, given)
-        self.nodes = self.complete_up_to = 0
+        self.search = VirtualSearch(self.book, rng, patience, num_starts, given)
+        self.nodes = self.complete_up_to = self.order = 0
         self.reach = math.inf  # of the proofs
         self.degenerate: list[int] = []
-        self.status, self.order = SearchStatus.COMPLETE, 0
 
     def run(self, largest: int, node_limit: float) -> Cycles:
         """All orders up to `largest`."""
         proving = True
-        try:
-            with progress("searching cycles", largest) as advance:
-                for k in range(1, largest + 1):
-                    if work_seconds() >= self.deadline:
-                        self.status = SearchStatus.TIME_LIMIT
-                        break
-                    self.order = k
-                    proving = proving and self._prove(k, node_limit)
-                    if not proving:
-                        self._search(k)
-                    advance(1)
-        except KeyboardInterrupt:
-            self.status = SearchStatus.INTERRUPTED
+        with progress("searching cycles", largest) as advance, self.patience:
+            for k in range(1, largest + 1):
+                self.patience.check()
+                self.order = k
+                proving = proving and self._prove(k, node_limit)
+                if not proving:
+                    self.search.run(k)
+                    self.patience.check()
+                advance(1)
         return self._result(largest)
 
     def _prove(self, k: int, node_limit: float) -> bool:
@@ -88,35 +91,28 @@ class Hunt:
             self.complete_up_to, self.reach = k, min(self.reach, found.reach)
         return is_proven
 
-    def _search(self, k: int) -> None:
-        """Virtual cycles of order k, as far as the time allows."""
-        self.search.run(k)
-        if work_seconds() >= self.deadline:
-            self.status = SearchStatus.TIME_LIMIT
-        elif self.status is SearchStatus.COMPLETE:
-            self.status = SearchStatus.HEURISTIC
-
     def _result(self, largest: int) -> Cycles:
-        if self.status is SearchStatus.COMPLETE and self.complete_up_to < largest:
-            self.status = SearchStatus.HEURISTIC
-        proven = self.complete_up_to if self.view.dt is not None else self.complete_up_to * float(self.view.step or 1.0)
+        is_proven = self.complete_up_to == largest
+        status = self.patience.ended or (SearchStatus.COMPLETE if is_proven else SearchStatus.HEURISTIC)
+        reach = self.reach if self.complete_up_to else math.inf
+        found, proven, none = self.book.cycles(), self.complete_up_to * self.view.unit, tuple(self.degenerate)
         return Cycles(
-            self.book.cycles(), proven, tuple(self.degenerate), self.status, self._message(largest), self.search.starts, self.nodes,
-            self.reach if self.complete_up_to else math.inf,
-        )  # fmt: skip
+            found, proven, none, status, self._message(status, largest), self.search.starts, self.nodes, reach
+        )
 
-    def _message(self, largest: int) -> str:
-        proven = (
-            f"complete up to period {self.complete_up_to}{'' if self.view.dt is not None else ' steps'}{scope(self.reach)}"
+    def _message(self, status: SearchStatus, largest: int) -> str:
+        steps = " steps" if isinstance(self.view.unit, float) else ""
+        text = (
+            f"complete up to period {self.complete_up_to}{steps}{scope(self.reach)}"
             if self.complete_up_to
             else "no period proven complete"
         )
-        text = {
-            SearchStatus.COMPLETE: proven,
-            SearchStatus.HEURISTIC: f"{proven}, longer ones searched from {self.search.starts} starts",
-            SearchStatus.TIME_LIMIT: f"{proven}; time ended at period {self.order} of {largest}",
-            SearchStatus.INTERRUPTED: f"{proven}; interrupted at period {self.order} of {largest}",
-        }[self.status]
+        text += {
+            SearchStatus.COMPLETE: "",
+            SearchStatus.HEURISTIC: f", longer ones searched from {self.search.starts} starts",
+            SearchStatus.TIME_LIMIT: f"; time ended at period {self.order} of {largest}",
+            SearchStatus.INTERRUPTED: f"; interrupted at period {self.order} of {largest}",
+        }[status]
         if count := self.book.unclear:
             text += (
                 f"; {count} sequence{'s' * (count != 1)} of regions unclear, whose cycles double precision cannot tell"

@@ -6,140 +6,47 @@ from typing import Any
 
 import numpy as np
 
-from retime.analysis.cycles.result import Cycle, Cycles
+from retime.analysis.cycles.closed_orbits import CLOSED, NEAR, NEWTON, RETURNED
+from retime.analysis.cycles.orbit_search import STARTS, WINDOW, OrbitSearch, is_limit_cycle
+from retime.analysis.cycles.result import Cycle, without_one
 from retime.analysis.fixed_points.find import ordered
-from retime.core.arrays import Array, positive
-from retime.core.clock import work_seconds
+from retime.core.arrays import Array
 from retime.core.newton import Linearized, newton
-from retime.core.progress import progress
-from retime.core.status import SearchStatus, TrajectoryStatus
+from retime.core.patience import Patience
 from retime.core.time import Discrete
-from retime.core.tolerances import RUNAWAY, SAME_ORBIT, size_of
-from retime.simulation.motion import motion_of
-from retime.simulation.passage import AT_ONCE, Mode, Passage, StateSwitchedFlow
+from retime.core.tolerances import SAME_ORBIT, size_of
+from retime.simulation.passage import Mode, Passage
 
-STARTS = 12  # orbits that are followed
-SETTLE = 20.0  # longest periods that an orbit is given to settle
-WINDOW = 3.0  # longest periods in which a return is looked for
 CANDIDATES = 6  # closest returns of one orbit that are tried
-NEWTON = 25
-CLOSED = 1e-10  # largest distance, relative to 1 + |z|, of a closed cycle from its start after one period
-ALONG = 1e-6  # how far the multiplier along the orbit may be from 1, relative to the largest one
 
 
-def find_limit_cycles(
-    model: Any,
-    max_period: float,
-    s: Array,
-    given: Array | None,
-    *,
-    time_limit: float,
-    seed: int,
-    switching: str | None,
-) -> Cycles:
-    """Limit cycles on which orbits from several states end, or which they pass closely.
+class SwitchedSearch(OrbitSearch):
+    """Limit cycles on which orbits from several states end, or which they pass closely."""
 
-    Returns:
-        Cycles with `complete_up_to` 0: there is no proof that there are no others.
+    def __init__(self, flow: Any, longest: float, patience: Patience) -> None:
+        super().__init__(flow, longest, patience)
+        norm = float(np.abs(flow.model.canonical.A).sum(axis=1).max(initial=0.0))
+        self.short = 100.0 * (flow.motion.clock.dt or 1.0 / max(norm, 1e-9))
 
-    Raises:
-        ValueError: max_period is not a positive number.
-    """
-    longest = positive("max_period", max_period, "model time")
-    deadline, status = work_seconds() + time_limit, SearchStatus.HEURISTIC
-    search = _Search(model, s, longest, switching, np.random.default_rng(seed), deadline)
-    starts = search.starts(given)
-    try:
-        with progress("searching limit cycles", len(starts)) as advance:
-            for k, z in enumerate(starts):
-                if work_seconds() >= deadline:
-                    status = SearchStatus.TIME_LIMIT
-                    break
-                search.follow(z, is_given=len(starts) - k > STARTS)
-                advance(1)
-        if search.is_late:
-            status = SearchStatus.TIME_LIMIT
-    except KeyboardInterrupt:
-        status = SearchStatus.INTERRUPTED
-    if status is SearchStatus.HEURISTIC and search.lost == len(starts):
-        status = SearchStatus.DIVERGED
-    found = sorted(search.found, key=lambda c: (c.period, *c.points[0]))
-    return Cycles(tuple(found), 0, (), status, search.message(status, len(starts)), search.tried, 0)
-
-
-class _Search:
-    """The limit cycles found up to now, and how orbits ended that showed none."""
-
-    def __init__(self, model: Any, s: Array, longest: float, switching: str | None, rng: Any, deadline: float) -> None:
-        self.flow = StateSwitchedFlow(model, s, switching)
-        self.longest, self.rng, self.deadline = longest, rng, deadline
-        norm = float(np.abs(model.canonical.A).sum(axis=1).max(initial=0.0))
-        self.short = 100.0 * (motion_of(model, switching).clock.dt or 1.0 / max(norm, 1e-9))
-        self.pace = 0.0  # seconds per model time of a simulation, as last measured
-        self.is_late = False
-        self.found: list[Cycle] = []
-        self.tried = self.lost = self.resting = self.open = 0
-
-    def starts(self, given: Array | None) -> Array:
+    def starts(self, rng: Any) -> Array:
         """States in several regions, at the scale of the boundaries."""
         f, n = self.flow.model.canonical, self.flow.model.num_states
         norms = np.linalg.norm(f.W2, axis=1)
         offsets = np.abs(f.h2 + f.C2 @ self.flow.s)[norms > 0] / norms[norms > 0]
         scale = 1.0 + float(offsets.max(initial=0.0))
-        own = self.rng.normal(size=(STARTS, n)) * scale * np.geomspace(0.1, 5.0, STARTS)[:, None]
-        return own if given is None else np.concatenate([given, own])
-
-    def follow(self, z: Array, is_given: bool) -> None:
-        """Let one orbit settle, look for returns, and close them; from a given state, before it settles, too."""
-        self.tried += 1
-        passage = self.flow.passage(z, self._affordable()) if is_given else None
-        if passage is not None:
-            self._close_returns(passage)
-        settled = self._settled(z)
-        passage, end = None, settled.states[-1]
-        has_left = not np.abs(end).max() <= RUNAWAY * size_of(z)
-        if not has_left and settled.status in (TrajectoryStatus.COMPLETED, TrajectoryStatus.NONUNIQUE):
-            passage = self.flow.passage(end, self._affordable())
-        if passage is None:
-            self.lost += 1
-        elif not (passage.times > AT_ONCE * self.longest).any() and np.abs(passage.rate).max() <= 1e-6 * (
-            size_of(passage.end)
-        ):
-            self.resting += 1
-        elif not self._close_returns(passage):
-            self.open += 1
-
-    def _settled(self, z: Array) -> Any:
-        """The end of an orbit that was given time to settle, in pieces that double, as far as the clock allows."""
-        left, piece = SETTLE * self.longest, min(self.longest / 64.0, self.short)
-        while True:
-            piece = min(piece, left)
-            began = work_seconds()
-            path = self.flow.run(z, piece)
-            self.pace = (work_seconds() - began) / piece
-            left -= piece
-            z = path.states[-1]
-            fine = path.status in (TrajectoryStatus.COMPLETED, TrajectoryStatus.NONUNIQUE)
-            if not fine or left <= 1e-9 * self.longest:
-                return path
-            piece *= 2.0
-            if work_seconds() + self.pace * min(piece, left) > self.deadline:
-                self.is_late = True
-                return path
+        return rng.normal(size=(STARTS, n)) * scale * np.geomspace(0.1, 5.0, STARTS)[:, None]
 
     def _affordable(self) -> float:
         """The time over which a return is looked for: three longest periods, less when the clock does not allow it."""
-        seconds = max(self.deadline - work_seconds(), 0.0)
-        allowed = (
-            seconds / (20.0 * self.pace) if self.pace else float("inf")
-        )  # the derivative costs more than the orbit
-        if allowed < WINDOW * self.longest:
-            self.is_late = True
+        # the derivative costs more than the orbit
+        allowed = self.patience.left / (20.0 * self.pace) if self.pace else float("inf")
+        self.is_late |= allowed < WINDOW * self.longest
         return float(np.clip(allowed, 1e-3 * self.longest, WINDOW * self.longest))
 
-    def _close_returns(self, p: Passage) -> bool:
-        """Whether one of the closest returns closes to a cycle."""
-        return len(p.times) > 0 and any(self._close(*start) for start in self._returns(p))
+    def close_returns(self, z: Array, before: Array | None, sign: float) -> bool | None:
+        """Whether one of the closest returns of the orbit from z closes to a cycle; None where it ends early."""
+        p = self.flow.passage(z, self._affordable())
+        return None if p is None else len(p.times) > 0 and any(self._close(*start) for start in self._returns(p))
 
     def _returns(self, p: Passage) -> list[tuple[Array, int, float]]:
         """States to which the orbit returns closely, the unit on whose boundary they lie or -1, and after which time."""
@@ -154,8 +61,8 @@ class _Search:
                         break
                     gap = np.abs(p.states[k] - p.states[at[0]]).max() / spread
                     pairs.append((gap, T, int(at[0]), int(k)))
-        pairs.sort(key=lambda x: (x[0] > 1e-4, x[1] if x[0] <= 1e-4 else x[0]))
-        return [(*self._start(p, i, k), T) for gap, T, i, k in pairs[:CANDIDATES] if gap < 0.3]
+        pairs.sort(key=lambda x: (x[0] > RETURNED, x[1] if x[0] <= RETURNED else x[0]))
+        return [(*self._start(p, i, k), T) for gap, T, i, k in pairs[:CANDIDATES] if gap < NEAR]
 
     def _start(self, p: Passage, first: int, last: int) -> tuple[Array, int]:
         """A state between two switches to close the cycle at, and -1: in the middle of the longest stretch without sliding and without
@@ -179,7 +86,7 @@ class _Search:
 
         def equations(x: Array) -> Linearized | None:
             z, T = x[:n], float(x[n])
-            late = work_seconds() > self.deadline or not 1e-6 * self.longest < T
+            late = self.patience.is_over() or not 1e-6 * self.longest < T
             p = None if late else self.flow.passage(z, T, unit)
             if p is None:
                 return None
@@ -210,8 +117,7 @@ class _Search:
         """
         if unit < 0:
             w = np.linalg.eigvals(p.derivative).astype(complex)
-            along = float(np.abs(w - 1.0).min())
-            return w if along <= ALONG * max(1.0, float(np.abs(w).max())) else None
+            return w if is_limit_cycle(w) else None
         normal = self.flow.model.canonical.W2[unit]
         if normal @ p.rate == 0.0:
             return None
@@ -238,7 +144,7 @@ class _Search:
         if w is None:
             return False
         w = ordered(w, Discrete())
-        others = np.delete(w, int(np.argmin(np.abs(w - 1.0))))
+        others = without_one(w)
         residual = float(np.abs(p.end - z).max() / size)
         times, sliders = np.roll((p.times - p.times[k]) % T, -k), np.roll(p.sliders, -k)
         self.found.append(
@@ -248,14 +154,6 @@ class _Search:
             )
         )  # fmt: skip
         return True
-
-    def message(self, status: SearchStatus, count: int) -> str:
-        """What became of the orbits."""
-        parts = [f"from {self.tried} of {count} starts, no proof that there are no others"]
-        reasons = {"rested": self.resting, "ended early or diverged": self.lost, "did not return": self.open}  # fmt: skip
-        parts += [f"{n} {why}" for why, n in reasons.items() if n]
-        end = {SearchStatus.TIME_LIMIT: "time ended", SearchStatus.INTERRUPTED: "interrupted"}.get(status)
-        return "; ".join(([end] if end else []) + parts)
 
 
 def _slides(times: Array, sliders: Array, period: float) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from retime.core.arrays import Array
@@ -24,3 +26,8 @@ def first_phase(z: Array) -> int:
 def is_same_cycle(a: Array, b: Array, tolerance: float) -> bool:
     """Whether two cycles `(k, n)` are within a distance of each other, for some turn of one."""
     return len(a) == len(b) and any(np.abs(np.roll(a, -j, axis=0) - b).max() <= tolerance for j in range(len(a)))
+
+
+def in_order(found: dict[int, list[Any]]) -> list[tuple[int, Any]]:
+    """Cycles with `points` `(k, n)`, listed by period: with their period, the shortest first, those of one by their first points."""
+    return [(k, c) for k in sorted(found) for c in sorted(found[k], key=lambda c: tuple(np.round(c.points[0], 9)))]

@@ -67,8 +67,7 @@ class Cycle(Result):
     @property
     def transverse(self) -> Array:
         """The multipliers that decide on stability: of a limit cycle without the 1 along the orbit, which every limit cycle has."""
-        w = self.multipliers
-        return np.delete(w, int(np.argmin(np.abs(w - 1.0)))) if self.is_limit_cycle else w
+        return without_one(self.multipliers) if self.is_limit_cycle else self.multipliers
 
     @property
     def largest(self) -> float:
@@ -139,14 +138,13 @@ class Cycle(Result):
         return ["", found[0][0] if found else "state"], rows
 
     def _data(self) -> dict[str, Any]:
-        return {
-            "period": self.period, "time": self.time, "points": self.points, "outputs": self.outputs,
-            "multipliers": self.multipliers, "largest": self.largest,
-            "stable": self.stable, "kind": self.kind, "num_unstable": self.num_unstable, "growth_rate": self.growth_rate,
-            "patterns": self.patterns.astype(int), "residual": self.residual, "on_boundary": self.on_boundary,
-            "switch_times": self.switch_times, "switch_units": self.switch_units, "sliding": self.sliding,
-            "sample_times": self.sample_times,
-        }  # fmt: skip
+        told = ("outputs", "largest", "kind", "num_unstable", "growth_rate")
+        return super()._data() | {name: getattr(self, name) for name in told} | {"patterns": self.patterns.astype(int)}
+
+
+def without_one(w: Array) -> Array:
+    """The multipliers `(n - 1,)` but for the one nearest to 1, which belongs to the direction of the flow."""
+    return np.delete(w, int(np.argmin(np.abs(w - 1.0))))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -250,12 +248,6 @@ class Cycles(Result, Sequence[Cycle]):
         rows += [["...", f"{len(order) - SHOWN} more", *[""] * 5]] if len(order) > SHOWN else []
         along = " but for the 1 along the orbit" if any(c.is_limit_cycle for c in self.cycles) else ""
         return ["", "period", "kind", "unstable", "leading mode", f"largest |multiplier|{along}", name], rows
-
-    def _data(self) -> dict[str, Any]:
-        return {
-            "cycles": [c.to_dict() for c in self.cycles], "complete_up_to": self.complete_up_to, "degenerate": self.degenerate,
-            "status": str(self.status), "message": self.message, "starts": self.starts, "nodes": self.nodes, "reach": self.reach,
-        }  # fmt: skip
 
 
 _KEYS: dict[str, Callable[[Cycle], Any]] = {

@@ -7,35 +7,32 @@ from typing import Any
 
 import numpy as np
 
-from retime.analysis.cycles.phase import first_phase, is_same_cycle, least_period
+from retime.analysis.cycles.phase import first_phase, in_order, is_same_cycle, least_period
 from retime.analysis.cycles.result import Cycle, Cycles
 from retime.analysis.dust import tidy, without_dust
 from retime.analysis.fixed_points.find import ordered
+from retime.analysis.fixed_points.method import Multistart
 from retime.analysis.fixed_points.multistart import search_smooth
 from retime.analysis.fixed_points.newton import (
     CONVERGED,
-    LARGEST_ERROR,
     MEMORY,
-    SINGULAR,
     Problem,
     distinct,
     follow,
     solutions,
 )
 from retime.core.arrays import Array
-from retime.core.clock import work_seconds
 from retime.core.patience import Patience
 from retime.core.progress import progress
-from retime.core.quiet import one_blas_thread
 from retime.core.status import SearchStatus
 from retime.core.tolerances import FAR, SAME_FOLLOWED, size_of, sizes_of
 
-TOLERANCE = 1e-10  # largest distance of the image of a point from the next one, relative to 1 + |z|
+METHOD = Multistart()  # its tolerance: largest distance of the image of a point from the next one
 TRANSIENT, KEPT, MEMBERS = (
     500,
     300,
     32,
-)  # steps of the orbits that starts are taken from, how many are kept besides the first ones
+)  # of the orbits that starts are taken from: steps that pass, steps that are kept, how many
 BATCH = 256  # starts between two looks at the clock
 CLOSEST = 0.05  # share of the segments of orbits that count as close returns
 CONTINUUM = 3  # different cycles of one period with a multiplier 1 from which on they are taken for a continuum
@@ -91,43 +88,32 @@ class _Found:
     is_singular: bool
 
 
-def find_cycles_of_smooth_map(
-    model: Any, largest: int, s: Array, given: Array | None, *, deadline: float, num_starts: int, seed: int
-) -> Cycles:
-    """Cycles up to a period, from starts on orbits and around them.
-
-    Returns:
-        Cycles with `complete_up_to` 0: there is no proof that there are no others.
-    """
-    rng = np.random.default_rng(seed)
-    patience = Patience(deadline)
-    with np.errstate(all="ignore"), one_blas_thread():
-        problem = Problem.of(model, s, rng)
-        if not problem.is_called_back:  # a ring has many points, so wider blocks are filled
-            problem = replace(
-                problem, wide=BATCH, block=max(problem.block, min(BATCH, int(MEMORY / (8 * len(problem.box.low) ** 2))))
-            )
-        search = _Search(problem, given, rng, patience, num_starts, seed)
-        with progress("searching cycles", largest) as advance, patience:
-            for k in range(1, largest + 1):
-                search.order = k
-                search.search(k)
-                advance(1)
-        return search.result(largest)
-
-
-class _Search:
-    """The cycles of one smooth map, period by period."""
+class SmoothMapSearch:
+    """The cycles of one smooth map, period by period, from starts on orbits and around them; nothing is proven."""
 
     def __init__(
-        self, problem: Problem, given: Array | None, rng: Any, patience: Patience, num_starts: int, seed: int
+        self, model: Any, s: Array, given: Array | None, rng: Any, patience: Patience, num_starts: int, seed: int
     ) -> None:
+        problem = Problem.of(model, s, rng)
+        if not problem.is_called_back:  # a ring has many points, so wider blocks are filled
+            block = max(problem.block, min(BATCH, int(MEMORY / (8 * model.num_states**2))))
+            problem = replace(problem, wide=BATCH, block=block)
         self.problem, self.given, self.rng, self.seed = problem, given, rng, seed
         self.patience, self.num_starts = patience, num_starts
         self.found: dict[int, list[_Found]] = {}
         self.degenerate: list[int] = []
         self.starts, self.order = 0, 1
         self._orbits: Array | None = None
+
+    def run(self, largest: int) -> Cycles:
+        """All periods up to `largest`; `complete_up_to` is 0."""
+        with np.errstate(all="ignore"):
+            with progress("searching cycles", largest) as advance, self.patience:
+                for k in range(1, largest + 1):
+                    self.order = k
+                    self.search(k)
+                    advance(1)
+            return self.result(largest)
 
     def search(self, k: int) -> None:
         """Batches of starts until `num_starts` in a row bring no new cycle."""
@@ -146,10 +132,8 @@ class _Search:
         return None
 
     def _fixed_points(self) -> None:
-        left = max(self.patience.deadline - work_seconds(), 0.0)
-        found = search_smooth(
-            self.problem.model, self.problem.s, num_starts=self.num_starts, tolerance=TOLERANCE, seed=self.seed, time_limit=left
-        )  # fmt: skip
+        model, s, left = self.problem.model, self.problem.s, self.patience.left
+        found = search_smooth(model, s, num_starts=self.num_starts, method=METHOD, seed=self.seed, time_limit=left)
         self.starts += found.num_starts
         alone = [k for k, null in enumerate(found.null_directions) if not len(null)]
         self.found[1] = [_Found(found.points[k : k + 1], 0.0, False) for k in alone]
@@ -165,7 +149,7 @@ class _Search:
             return 0
         ring, n = Ring.of(self.problem, k), self.problem.model.num_states
         starts = np.clip(starts.reshape(len(starts), k, n), *self.problem.box).reshape(starts.shape)
-        z, ending = follow(ring, starts, TOLERANCE, self.patience.deadline)
+        z, ending = follow(ring, starts, METHOD, self.patience.deadline)
         self.starts += len(starts)
         cycles = z[ending == CONVERGED].reshape(-1, k, n)
         cycles = [np.roll(c, -first_phase(c), axis=0) for c in cycles if self._is_cycle(c)]
@@ -179,11 +163,11 @@ class _Search:
         """Note a cycle unless it is known, or where the equations vanish far out without a solution; whether it is new."""
         points, solved = row.reshape(ring.k, -1), solutions(ring, row[None])
         size, gap = size_of(row), float(solved.gaps[0])
-        is_singular = gap <= SINGULAR * max(float(solved.sizes[0]), 1.0)
+        is_singular = gap <= METHOD.singular * max(float(solved.sizes[0]), 1.0)
         error = float(solved.residuals[0]) / max(gap, 1e-300)
-        if not is_singular and error > LARGEST_ERROR * size:
+        if not is_singular and error > METHOD.apart * size:
             return False
-        error = min(8.0 * error, LARGEST_ERROR * size)
+        error = min(8.0 * error, METHOD.apart * size)
         known = self.found[ring.k]
         if any(is_same_cycle(points, c.points, SAME_FOLLOWED * size + error + c.error) for c in known):
             return False
@@ -263,11 +247,7 @@ class _Search:
 
     def result(self, largest: int) -> Cycles:
         """What was found, in the order of the periods."""
-        cycles = [
-            self._cycle(k, c.points)
-            for k in sorted(self.found)
-            for c in sorted(self.found[k], key=lambda c: tuple(np.round(c.points[0], 9)))
-        ]
+        cycles = [self._cycle(k, c.points) for k, c in in_order(self.found)]
         status = self.patience.ended or SearchStatus.HEURISTIC
         return Cycles(tuple(cycles), 0, tuple(self.degenerate), status, self._message(status, largest), self.starts, 0)
 

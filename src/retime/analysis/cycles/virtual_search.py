@@ -16,7 +16,7 @@ from retime.analysis.fixed_points.complementarity import Complementarity
 from retime.analysis.fixed_points.leaves import Solution, solve_region
 from retime.analysis.view import AffineView
 from retime.core.arrays import Array
-from retime.core.clock import work_seconds
+from retime.core.patience import Patience
 from retime.core.time import Discrete
 from retime.core.tolerances import size_of
 from retime.simulation.arrays import FormArrays, form_arrays
@@ -29,9 +29,9 @@ BLOCK = 512  # starts between two looks at the clock
 class VirtualSearch:
     """The search, order by order, from starts drawn around visited states; what it finds is booked."""
 
-    def __init__(self, book: Book, rng: Any, deadline: float, num_starts: int, given: Array | None) -> None:
+    def __init__(self, book: Book, rng: Any, patience: Patience, num_starts: int, given: Array | None) -> None:
         self.book, self.view, self.s = book, book.view, book.s
-        self.rng, self.deadline, self.num_starts, self.given = rng, deadline, num_starts, given
+        self.rng, self.patience, self.num_starts, self.given = rng, patience, num_starts, given
         self.arrays = _driven_arrays(self.view, self.s)
         self.starts = 0
         self._expanded: dict[int, set[bytes]] = {}
@@ -42,7 +42,7 @@ class VirtualSearch:
         """Virtual cycles of order k until `num_starts` starts in a row bring nothing new."""
         idle = 0
         self._search_neighbors(k)
-        while idle < self.num_starts and work_seconds() < self.deadline:
+        while idle < self.num_starts and not self.patience.is_over():
             count = min(BLOCK, self.num_starts)
             fresh = self._try(k, self._draw(count), None)
             idle = 0 if fresh else idle + count
@@ -52,7 +52,7 @@ class VirtualSearch:
     def _search_neighbors(self, k: int) -> None:
         """Search from sequences that differ in one sign from cycles found, of this order and of half of it run twice, until none is new."""
         shape, seen = (-1, k, self.view.form.num_units), self._expanded.setdefault(k, set())
-        while work_seconds() < self.deadline:
+        while not self.patience.is_over():
             base = [f.bits for f in self.book.found.get(k, [])]
             base += [np.vstack([f.bits, f.bits]) for f in self.book.found.get(k // 2, [])] if k % 2 == 0 else []
             base = [bits for bits in base if bits.size and bits.tobytes() not in seen]
@@ -71,10 +71,10 @@ class VirtualSearch:
         edges = [*range(0, b, self._at_once(k)), b]
 
         def work(job: tuple[int, int]) -> None:
-            if work_seconds() < self.deadline:
-                search_from(self.arrays, starts, *job, TRIES, rows, found, solved)
-            else:
+            if self.patience.is_over():
                 found[job[0] : job[1]] = 0
+            else:
+                search_from(self.arrays, starts, *job, TRIES, rows, found, solved)
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             list(pool.map(work, pairwise(edges)))

@@ -21,29 +21,49 @@ RECORDS = 1024  # stretches of the orbit whose growth is kept
 
 @dataclass
 class Growth:
-    """How tangent vectors grew.
+    """How tangent vectors grew, part by part.
 
     Attributes:
-        durations: `(K,)`, model time of each record.
-        logs: `(K, p)`, logarithm of the growth of each vector.
-        volume: sum of log|det| of all steps that were measured, found without the vectors; NaN where it is not known.
+        logs: `(K, p)`, logarithm of the growth of each vector. durations: `(K,)`, model time of each record.
         end: `(n,)`, the last state.
+        volume: sum of log|det| of all steps that were measured, found without the vectors; NaN where it is not known.
         status, status_time, message: how the orbit ended.
         ended: `interrupted` or `time_limit` where the work was cut short, else None.
         reached: model time of the orbit that was followed then, what was not measured included.
         noise: 1 / model time, what a solver's tolerance may add to every exponent.
     """
 
-    durations: Array
     logs: Array
-    volume: float
+    durations: Array
     end: Array
+    volume: float = 0.0
     status: TrajectoryStatus = TrajectoryStatus.COMPLETED
     status_time: float = float("nan")
     message: str = ""
     ended: SearchStatus | None = None
     reached: float = 0.0
     noise: float = 0.0
+
+    @classmethod
+    def none(cls, num: int, z: Array) -> Growth:
+        """Of `num` vectors, before anything was measured."""
+        return cls(np.zeros((0, num)), np.zeros(0), z)
+
+    def add(self, logs: Array, durations: Array, volume: float) -> None:
+        """Note the records of a part of the orbit."""
+        self.logs, self.durations = np.concatenate([self.logs, logs]), np.append(self.durations, durations)
+        self.volume += volume
+
+    def finished(self, patience: Patience, reached: float, runs: Any = None) -> Growth:
+        """With how the work ended, and the orbit, where there are `runs` of it."""
+        self.ended, self.reached = patience.ended, reached
+        if runs is not None:
+            self.status, self.status_time, self.message = (
+                runs.statuses[0],
+                float(runs.status_times[0]),
+                runs.messages[0],
+            )
+        return self
 
 
 def starting_vectors(num_states: int, num: int) -> Array:
@@ -58,16 +78,6 @@ def starting_vectors(num_states: int, num: int) -> Array:
 def sums(logs: Array, steps: int) -> Array:
     """Rows summed `steps` at a time."""
     return np.add.reduceat(logs, np.arange(0, len(logs), steps), axis=0) if len(logs) else logs
-
-
-def growth_of(
-    runs: Any, durations: list[Array], logs: list[Array], volume: float, end: Array, patience: Patience, reached: float
-) -> Growth:
-    """What was recorded, joined; how the orbit `runs` ended, where there is one."""
-    found = Growth(np.concatenate(durations), np.concatenate(logs), volume, end, ended=patience.ended, reached=reached)
-    if runs is not None:
-        found.status, found.status_time, found.message = runs.statuses[0], float(runs.status_times[0]), runs.messages[0]
-    return found
 
 
 def thinned(durations: Array, logs: Array) -> tuple[Array, Array]:

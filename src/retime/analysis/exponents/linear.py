@@ -35,19 +35,8 @@ def linear_spectrum(motion: Any, z: Array, num: int, horizon: Horizon, inputs: A
     dimension, is_bound = (np.nan, False) if note else dimension_of(exponents, np.zeros(num), n)
     history = History(np.array([length]), exponents[None])
     message = "The exponents are those of the matrix: in a linear system they do not depend on the orbit." + note
-    return LyapunovSpectrum(
-        exponents,
-        np.zeros(num),
-        dimension,
-        is_bound,
-        error,
-        history,
-        TrajectoryStatus.COMPLETED,
-        message,
-        length,
-        0.0,
-        end,
-    )
+    how = (error, history, TrajectoryStatus.COMPLETED, message, length, 0.0, end)
+    return LyapunovSpectrum(exponents, np.zeros(num), dimension, is_bound, *how)
 
 
 def _lasting(A: Array) -> Array:
@@ -67,8 +56,5 @@ def _linear_end(motion: Any, z: Array, horizon: Horizon, inputs: Any) -> tuple[A
     """The state at the end of the horizon, or the last one that is finite, and a sentence then."""
     options: dict[str, Any] = {"steps": horizon.steps} if horizon.steps else {"times": horizon.times}
     path = simulate(motion.model, z, inputs=inputs, switching=motion.switching, **options)
-    fine = np.flatnonzero(np.isfinite(path.states).all(axis=1))
-    note = (
-        "" if path.status == "completed" else f" The orbit itself ended at t = {path.status_time:.6g}: {path.message}."
-    )
-    return path.states[fine[-1]], note
+    note = f" The orbit itself ended at t = {path.status_time:.6g}: {path.message}."
+    return path.states[np.isfinite(path.states).all(axis=1)][-1], "" if path.status == "completed" else note

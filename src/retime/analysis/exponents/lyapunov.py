@@ -68,7 +68,7 @@ def lyapunov_spectrum(
 
     Cost: a map O(n^2 num) per step, less where the same few regions come again and again.
     Backend: NumPy float64 and Numba, on all cores; JAX and Diffrax for smooth systems.
-    Source: benettin1980, leine2004 (saltation), kaplan1979.
+    Source: benettin1980, leine2004 (saltation), kaplan1979; docs/theory/exponents.md.
     """
     model = system("lyapunov_spectrum", model)
     motion = motion_of(model, switching_of(model, switching))

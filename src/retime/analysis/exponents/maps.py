@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from retime.analysis.exponents.growth import RECORDS, Growth, growth_of, starting_vectors, sums
+from retime.analysis.exponents.growth import RECORDS, Growth, starting_vectors, sums
 from retime.core.arrays import Array
 from retime.core.canonical import PiecewiseAffineForm
 from retime.core.equation import double_precision
@@ -173,20 +173,19 @@ class _Work:
     checks: Array
     work: Array
 
+    def _given(self, Q: Array) -> tuple[Any, ...]:
+        return self.steps, self.word, self.edges, self.first, self.last, Q, self.growth, self.checks, self.work
+
     def run(self, Q: Array, pace: int) -> int:
         """Follow Q; returns the pace reached."""
-        return products.follow_records(
-            self.steps, self.word, self.edges, self.first, self.last, Q, self.growth, self.checks, self.work, pace
-        )
+        return products.follow_records(*self._given(Q), pace)
 
     def repair(self, Q: Array, guess: Array, pace: int) -> tuple[Array, bool]:
         """Follow the true vectors until they agree with the guessed ones: the vectors at the end, and whether they did.
 
         From the record on where they agree to 1e-9, the growth is as good as the same.
         """
-        good = products.repair_records(
-            self.steps, self.word, self.edges, self.first, self.last, Q, self.growth, self.checks, self.work, pace
-        )
+        good = products.repair_records(*self._given(Q), pace)
         return (guess, True) if good < self.last else (Q, False)
 
 
@@ -201,12 +200,9 @@ def map_growth(motion: Steps, z0: Array, rows: Array, transient: int, num: int, 
     size = int(np.clip(ENTRIES // (8 if motion.is_compiled else 1) // n**2, 1, STEPS))
     record = min(_whole_words(-(-(steps - transient) // RECORDS)), size)
     schedule = list(_schedule(transient, steps, size, record))
-    orbit, vectors = (
-        _MapOrbit(motion, dt, z0, rows, num == n),
-        _Vectors(products.blocked(starting_vectors(n, num)), num),
-    )
-    logs, durations, volume, end = [np.zeros((0, num))], [np.zeros(0)], 0.0, z0
-    runs, at = None, 0
+    orbit = _MapOrbit(motion, dt, z0, rows, num == n)
+    vectors = _Vectors(products.blocked(starting_vectors(n, num)), num)
+    found, runs, at = Growth.none(num, z0), None, 0
     with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool, progress("measuring", steps) as advance, patience:
         ahead: Future[_Chunk] = pool.submit(orbit.take, schedule[0][0])
         for k, (count, is_measured) in enumerate(schedule):
@@ -217,15 +213,14 @@ def map_growth(motion: Steps, z0: Array, rows: Array, transient: int, num: int, 
             if chunk.length:
                 new = vectors.follow(chunk, record, pool)
                 if is_measured:
-                    logs.append(new)
-                    durations.append(dt * np.diff(np.append(np.arange(0, chunk.length, record), chunk.length)))
-                    volume += chunk.volume
-            end, at = chunk.states[-1], at + chunk.length
+                    edges = np.append(np.arange(0, chunk.length, record), chunk.length)
+                    found.add(new, dt * np.diff(edges), chunk.volume)
+            found.end, at = chunk.states[-1], at + chunk.length
             advance(chunk.length)
             if chunk.length < count or k + 1 == len(schedule):
                 break
             patience.check()
-    return growth_of(runs, durations, logs, volume, end, patience, dt * at)
+    return found.finished(patience, dt * at, runs)
 
 
 def _whole_words(record: int) -> int:
@@ -256,37 +251,26 @@ def slim_growth(model: Any, z0: Array, rows: Array, transient: int, num: int, pa
     n, steps = model.num_states, len(rows) - 1
     record = -(-(steps - transient) // RECORDS)
     e, z, Q = model.equation, z0, starting_vectors(n, num)
-    parts, end, at = [np.zeros((0, num))], z0, 0
-    runs = Growth(np.zeros(0), np.zeros((0, num)), float("nan"), z0)
+    parts, found, at = [np.zeros((0, num))], Growth.none(num, z0), 0
     with double_precision(), progress("measuring", steps) as advance, patience:
-        while at < steps and runs.status is TrajectoryStatus.COMPLETED:
+        while at < steps and found.status is TrajectoryStatus.COMPLETED:
             if at:
                 patience.check()
             block = rows[at : min(at + smooth.CHUNK, steps), 0]
-            z, Q, found, fine, states = _tangent_scan()(e.function, e.parameters, z, Q, block)
+            z, Q, grown, fine, states = _tangent_scan()(e.function, e.parameters, z, Q, block)
             good = int(np.argmin(fine)) if not np.all(fine) else len(block)
-            parts.append(np.asarray(found)[:good])
+            parts.append(np.asarray(grown)[:good])
             if _has_lost(parts[-1]):
                 return None
             at += good
-            end = np.asarray(states)[good - 1] if good else end
+            found.end = np.asarray(states)[good - 1] if good else found.end
             if good < len(block):
-                runs.status, runs.message = TrajectoryStatus.DIVERGED, "a state exceeded 1e150 or is not a number"
-                runs.status_time = model.dt * (at + 1)
+                found.status, found.message = TrajectoryStatus.DIVERGED, "a state exceeded 1e150 or is not a number"
+                found.status_time = model.dt * (at + 1)
             advance(good)
     logs = np.concatenate(parts)[transient:]
-    counts = sums(np.ones(len(logs)), record)
-    return Growth(
-        model.dt * counts,
-        sums(logs, record),
-        float("nan"),
-        end,
-        runs.status,
-        runs.status_time,
-        runs.message,
-        patience.ended,
-        model.dt * at,
-    )
+    found.add(sums(logs, record), model.dt * sums(np.ones(len(logs)), record), float("nan"))
+    return found.finished(patience, model.dt * at)
 
 
 def _has_lost(logs: Array) -> bool:

@@ -98,19 +98,3 @@ class LyapunovSpectrum(Result):
             for k, (x, e) in enumerate(zip(self.exponents, self.standard_errors, strict=True))
         ]
         return ["", "exponent", "standard error"], rows
-
-    def _data(self) -> dict[str, Any]:
-        return {
-            "exponents": self.exponents,
-            "standard_errors": self.standard_errors,
-            "kaplan_yorke": self.kaplan_yorke,
-            "kaplan_yorke_is_bound": self.kaplan_yorke_is_bound,
-            "sum_error": self.sum_error,
-            "settled": self.settled,
-            "history": self.history,
-            "status": str(self.status),
-            "message": self.message,
-            "time": self.time,
-            "transient": self.transient,
-            "end": self.end,
-        }

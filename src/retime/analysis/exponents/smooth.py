@@ -42,9 +42,8 @@ def smooth_growth(
     solve = _SmoothRun(model, drive, solver, tolerance, num)
     z, Q = z0, starting_vectors(model.num_states, num)
     t, begin = span[0], span[0] + transient
-    step = min(LARGEST_INTERVAL, (span[1] - span[0]) / FEWEST_INTERVALS)
-    durations, logs, volume, end, taken = [], [np.zeros((0, num))], 0.0, z0, 0.0
-    found = Growth(np.zeros(0), logs[0], float("nan"), z0)
+    step = longest = min(LARGEST_INTERVAL, (span[1] - span[0]) / FEWEST_INTERVALS)
+    found, taken = Growth.none(num, z0), 0.0
     with double_precision(), progress("measuring", 1000) as advance, patience:
         while t < span[1]:
             if t > span[0]:
@@ -57,22 +56,18 @@ def smooth_growth(
                 continue
             z, Q = new.z, new.Q
             if t >= begin:
-                durations.append(np.diff(grid)[: len(new.logs)])
-                logs.append(new.logs)
-                volume, taken = volume + new.volume, taken + new.steps
-            end, t = z, float(grid[len(new.logs)])
-            advance(int(1000 * (grid[len(new.logs)] - grid[0]) / (span[1] - span[0])))
+                found.add(new.logs, np.diff(grid)[: len(new.logs)], new.volume)
+                taken += new.steps
+            found.end, t = z, float(grid[len(new.logs)])
+            advance(int(1000 * (t - grid[0]) / (span[1] - span[0])))
             if reason is not None:
-                found.status, found.message = reason
-                found.status_time = t
+                (found.status, found.message), found.status_time = reason, t
                 break
-            longest = min(LARGEST_INTERVAL, (span[1] - span[0]) / FEWEST_INTERVALS)
             step = min(step * (1.5 if ratio > 5 * SHARPEST else 1.0), longest)
-    found.durations, found.logs = thinned(np.concatenate(durations) if durations else np.zeros(0), np.concatenate(logs))
-    found.volume, found.end = volume if num == len(z0) else float("nan"), end
-    found.ended, found.reached = patience.ended, t - span[0]
+    found.durations, found.logs = thinned(found.durations, found.logs)
+    found.volume = found.volume if num == len(z0) else float("nan")
     found.noise = tolerance * taken / found.durations.sum() if taken else 0.0
-    return found
+    return found.finished(patience, t - span[0])
 
 
 @dataclass
@@ -128,13 +123,8 @@ class _SmoothRun:
         good = int(np.argmax(bad)) if bad.any() else k
         reason = smooth.REASONS[int(codes[good])] if good < k else None
         spread = logs[:good].max(axis=1) - logs[:good].min(axis=1) if good else np.zeros(1)
-        solved = _Solved(
-            states[good - 1] if good else z,
-            vectors[good - 1] if good else Q,
-            logs[:good],
-            float(volumes[:good].sum()),
-            float(taken[:good].sum()),
-        )
+        z, Q = (states[good - 1], vectors[good - 1]) if good else (z, Q)
+        solved = _Solved(z, Q, logs[:good], float(volumes[:good].sum()), float(taken[:good].sum()))
         return solved, float(np.exp(-spread.max())), reason
 
 

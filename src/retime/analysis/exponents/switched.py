@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from retime.analysis.exponents.growth import RECORDS, Growth, growth_of, starting_vectors
+from retime.analysis.exponents.growth import RECORDS, Growth, starting_vectors
 from retime.core.arrays import Array
 from retime.core.patience import Patience
 from retime.simulation import record, saltation
@@ -43,11 +43,10 @@ def switched_growth(
             vectors.follow(job.runs, _Seen.of_record(r), False)
             patience.check()
         vectors.follow(job.runs, _Seen.of_runs(job.runs), True)
-    durations, logs, volume = vectors.measured(span[0] + transient)
+    found = Growth(*vectors.measured(span[0] + transient))
     if vectors.has_auxiliary or num < n:
-        volume = float("nan")
-    end, reached = vectors.flight.y[:n].copy(), vectors.time - span[0]
-    return growth_of(job.runs, [durations], [logs], volume, end, patience, reached)
+        found.volume = float("nan")
+    return found.finished(patience, vectors.time - span[0], job.runs)
 
 
 class _Seen(NamedTuple):
@@ -62,12 +61,10 @@ class _Seen(NamedTuple):
     @classmethod
     def of_record(cls, r: record.Record) -> _Seen:
         """While it goes on: sliding that has not ended yet has end inf."""
-        switches, slides, now = r.integers[record.SWITCHES], r.slides[: r.integers[record.SLIDES]], r.reals[record.TIME]
-        if r.integers[record.SLIDING] >= 0:
-            slides = np.vstack([slides, [r.reals[record.SLIDE_START], np.inf, r.integers[record.SLIDING]]])
-        return cls(
-            int(r.integers[record.NEXT_TIME]), float(now), r.switch_times[:switches], r.switch_units[:switches], slides
-        )
+        switches, slides, now = r.at.switches, r.slides[: r.at.slides], r.at.time
+        if r.at.sliding >= 0:
+            slides = np.vstack([slides, [r.at.slide_start, np.inf, r.at.sliding]])
+        return cls(int(r.at.next_time), float(now), r.switch_times[:switches], r.switch_units[:switches], slides)
 
     @classmethod
     def of_runs(cls, runs: Runs) -> _Seen:
@@ -109,8 +106,8 @@ class _SwitchedVectors:
         self.anchors, self.time = count, float(self.times[count - 1])
         self.pattern, self.has_auxiliary = patterns[-1], self.has_auxiliary or has_auxiliary
 
-    def measured(self, begin: float) -> tuple[Array, Array, float]:
-        """Durations `(K,)`, logarithms `(K, p)` and volume of the records, the one that was not finished included."""
+    def measured(self, begin: float) -> tuple[Array, Array, Array, float]:
+        """Logarithms `(K, p)`, durations `(K,)` and volume of the records, the one that was not finished included, and the last state."""
         K = self.records
         ends = np.append(begin, self.times[np.flatnonzero(self.marks >= 0)[:K]])
         logs, volume = self.growth[:K], float(self.volumes[:K].sum())
@@ -118,7 +115,7 @@ class _SwitchedVectors:
             w = self.flight
             saltation.orthonormalize_rows(w, len(w.y), 0.0)
             ends, logs, volume = np.append(ends, self.time), np.vstack([logs, w.logs]), volume + float(w.reals[0])
-        return np.diff(ends), logs, volume
+        return logs, np.diff(ends), self.flight.y[: self.motion.model.num_states].copy(), volume
 
     def _events(self, seen: _Seen, count: int, is_last: bool) -> tuple[Array, Array, Array]:
         """Event times `(E,)` of the part, codes `(1 + E, 5)` with indices of patterns in place of regions, the first that of

@@ -37,9 +37,7 @@ def checked_periods(model: System, s: Array, period: Any) -> Array:
     z = np.random.default_rng(0).normal(size=(8, n))
     here = model.apply(z, s)
     for k in np.flatnonzero(np.isfinite(given)):
-        there = model.apply(z + given[k] * np.eye(n)[k], s) - here
-        if model.time.step is not None:  # a state of a map may have gone around, a field must be the same
-            there = there - np.where(np.isfinite(given), given * np.round(there / given), 0.0)
+        there = model.time.wrapped(model.apply(z + given[k] * np.eye(n)[k], s) - here, lambda x: _unwound(x, given))
         largest = float(np.nanmax(np.abs(there) / (1.0 + np.abs(here))))
         if largest > 1e-6:
             raise ValueError(
@@ -47,6 +45,11 @@ def checked_periods(model: System, s: Array, period: Any) -> Array:
                 "after which it is the same again, None if there is none."
             )
     return given
+
+
+def _unwound(z: Array, period: Array) -> Array:
+    """States without the whole turns of their angles."""
+    return z - np.where(np.isfinite(period), period * np.round(z / period), 0.0)
 
 
 def turned(z: Array, period: Array) -> Array:

@@ -34,14 +34,7 @@ def is_stable_around(form: PiecewiseAffineForm, time: TimeBase, bits: Array, nea
     """
     n = form.num_states
     A = form.A + form.W1[:, bits & ~near] @ form.W2[bits & ~near]
-    cone = PiecewiseAffineRNN(
-        A,
-        form.W1[:, near],
-        form.W2[near],
-        np.zeros(n),
-        np.zeros(int(near.sum())),
-        time=time,
-    )
+    cone = PiecewiseAffineRNN(A, form.W1[:, near], form.W2[near], np.zeros(n), np.zeros(int(near.sum())), time=time)
     directions = np.random.default_rng(0).normal(size=(DIRECTIONS, n))
     z = np.concatenate([directions, -directions])
     rate = 10.0 * max(

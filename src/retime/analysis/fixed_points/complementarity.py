@@ -99,14 +99,7 @@ class Complementarity:
         r, z, a, t = slice(0, N), slice(N, 2 * N), slice(2 * N, 2 * N + Q), slice(2 * N + Q, None)
         H[r, z], H[r, a], H[r, t], H[z, a], H[a, t] = L, W1, h1, -W2.T, -h2
         H += H.T
-        H[np.diag_indices_from(H)] = np.concatenate(
-            [
-                L.sum(1) + W1.sum(1) + h1[:, 0],
-                L.sum(0) + W2.sum(0),
-                W1.sum(0) + W2.sum(1) + h2[:, 0],
-                [h1.sum() + h2.sum()],
-            ]
-        )
+        H[np.diag_indices_from(H)] = np.abs(H).sum(axis=1)
         g = np.concatenate(
             [
                 logs[0].sum(1) + logs[1].sum(1) + logs[3][:, 0],

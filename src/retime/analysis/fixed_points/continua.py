@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from retime.analysis.fixed_points.newton import SINGULAR, Problem, Solutions, is_small
+from retime.analysis.fixed_points.newton import Problem, Solutions, is_small
 from retime.core.arrays import Array
 from retime.core.newton import Linearized, newton
 from retime.core.tolerances import size_of
-
-REPRESENTATIVES = 5  # of a continuum of fixed points
 
 
 def thinned(problem: Problem, found: Solutions, rng: np.random.Generator) -> tuple[Solutions, list[Array]]:
@@ -19,9 +17,9 @@ def thinned(problem: Problem, found: Solutions, rng: np.random.Generator) -> tup
     n = found.z.shape[1]
     null: list[Array] = [np.zeros((0, n))] * len(found.z)
     unit = np.maximum(found.sizes, problem.time.scale(problem.rate))
-    singular = np.flatnonzero(found.gaps <= SINGULAR * unit)
+    singular = np.flatnonzero(found.gaps <= problem.method.singular * unit)
     flat = [k for k in singular if _continues(problem, found.z[k], unit[k], rng, 1)[0]]
-    chosen = _far_apart(found.z, flat)
+    chosen = _far_apart(found.z, flat, problem.method.representatives)
     for k in chosen:
         null[k] = _directions(problem, found.z[k], unit[k], rng)
     dropped = set(flat) - set(chosen)
@@ -29,20 +27,20 @@ def thinned(problem: Problem, found: Solutions, rng: np.random.Generator) -> tup
     return found.take(np.array(kept, dtype=np.int64)), [null[k] for k in kept]
 
 
-def _far_apart(z: Array, rows: list[Any]) -> list[int]:
-    """At most REPRESENTATIVES of the rows: the one of least norm, then always the farthest from those chosen."""
+def _far_apart(z: Array, rows: list[Any], most: int) -> list[int]:
+    """At most so many of the rows: the one of least norm, then always the farthest from those chosen."""
     if not rows:
         return []
     left = [int(k) for k in rows]
     chosen = [min(left, key=lambda k: float(np.linalg.norm(z[k])))]
-    while len(chosen) < min(REPRESENTATIVES, len(left)):
+    while len(chosen) < min(most, len(left)):
         chosen.append(max(left, key=lambda k: float(np.linalg.norm(z[chosen] - z[k], axis=1).min())))
     return chosen
 
 
 def _null_space(problem: Problem, z: Array, unit: float) -> Array:
     _, values, V = np.linalg.svd(problem.jacobian(z[None])[0])
-    return V[values <= SINGULAR * unit]
+    return V[values <= problem.method.singular * unit]
 
 
 def _continues(problem: Problem, z: Array, unit: float, rng: np.random.Generator, num: int) -> tuple[bool, Array]:
@@ -64,7 +62,7 @@ def _continues(problem: Problem, z: Array, unit: float, rng: np.random.Generator
     for _ in range(num if len(V) else 0):
         c = rng.normal(size=len(V))
         x = z + length * (c @ V) / np.linalg.norm(c)
-        root = newton(equations, x, lambda x, at, _: is_on(x, at, 1e-13), most=12, rcond=SINGULAR)
+        root = newton(equations, x, lambda x, at, _: is_on(x, at, 1e-13), most=12, rcond=problem.method.singular)
         if root is None:
             continue
         shift = (root.x - z) / length

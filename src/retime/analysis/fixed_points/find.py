@@ -12,6 +12,7 @@ from retime.analysis.fixed_points.angles import checked_periods
 from retime.analysis.fixed_points.boundary_stability import is_stable_around
 from retime.analysis.fixed_points.complementarity import Complementarity
 from retime.analysis.fixed_points.leaves import TOLERANCE, Solution, Solutions, solve_region, solves
+from retime.analysis.fixed_points.method import Multistart
 from retime.analysis.fixed_points.result import FixedPoints, FixedSet
 from retime.analysis.fixed_points.search import GRACE, solve_all
 from retime.analysis.view import AffineView, affine_view, constant_input
@@ -19,6 +20,7 @@ from retime.core.arguments import amount, seconds, seed_of, switching_of, system
 from retime.core.arrays import Array, real_array
 from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
+from retime.core.method import method_of
 from retime.core.patience import Patience
 from retime.core.quiet import one_blas_thread
 from retime.core.searched import Searched
@@ -49,6 +51,7 @@ def find_fixed_points(
     seed: int | None = 0,
     switching: str | None = None,
     period: Any = None,
+    multistart: Multistart | None = None,
 ) -> FixedPoints:
     """Find the fixed points of a map, or the equilibria of a flow, under a constant input.
 
@@ -73,6 +76,7 @@ def find_fixed_points(
         switching: for converted flows, "clock" (default) or "state".
         period: smooth systems with angles: `(n,)`, the period of each state, None or inf for one that is no angle; or one number, for all
             states. States that differ by periods are one, listed with angles up to period / 2 in size; a map may send an angle once around.
+        multistart: smooth systems: the thresholds of the search, `Multistart(tolerance=1e-12)` say; None for the defaults.
 
     Returns:
         FixedPoints: with `complete` False and a `status` when a budget ended first, Ctrl-C was pressed, or there is no proof to be had.
@@ -88,14 +92,17 @@ def find_fixed_points(
     switching = switching_of(model, switching)
     s, deadline = constant_input(model, inputs), work_seconds() + time_limit
     view, given = affine_view(model), real_starts(starts, model.num_states, num_starts)
-    if view is not None and period is not None:
-        raise ValueError(
-            "`period` is for smooth systems with angles; a piecewise-affine system has none. Leave it out."
-        )
+    rule = method_of("multistart", multistart, Multistart)
+    if view is not None:
+        for name, value, what in (("period", period, " with angles"), ("multistart", multistart, "")):
+            if value is not None:
+                raise ValueError(
+                    f"`{name}` is for smooth systems{what}; a piecewise-affine system has none. Leave it out."
+                )
     with one_blas_thread():
         if view is None:
             angles = None if period is None else checked_periods(model, s, period)
-            return _smooth(model, s, given, (num_starts, seed, time_limit, angles))
+            return _smooth(model, s, rule, given, (num_starts, seed, time_limit, angles))
         problem = Complementarity.of_points(view.form, s, view.form_time)
         found = Solutions([], [], SearchStatus.HEURISTIC, 0, float("nan"), 0)
         if complete:
@@ -156,18 +163,16 @@ def _without_proof(
     patience = Patience(late)
     with patience:
         for z in starts:
-            solution = _walked(view, problem, s, view.form.pattern(z, s), late)
+            solution = _walked(view, problem, s, view.form.pattern(z, s), patience)
             if solution is not None and not solution.directions.shape[1]:
                 found = _merged(found, [solution])
-            patience.check()
     return found, patience.ended is SearchStatus.INTERRUPTED
 
 
-def _walked(view: AffineView, problem: Complementarity, s: Array, d: Array, late: float) -> Solution | None:
+def _walked(view: AffineView, problem: Complementarity, s: Array, d: Array, patience: Patience) -> Solution | None:
     """The solution at which a walk from the region d ends; None when it ends nowhere."""
     for _ in range(WALK):
-        if work_seconds() > late:
-            return None
+        patience.check()
         M, c = problem.region(d)
         solution = solve_region(problem, d)
         if solution is not None and solution.certain and solves(problem, solution):
@@ -220,13 +225,20 @@ def _with_resting(model: System, points: FixedPoints, resting: RestingPoints, s:
     """The list with the points at which orbits rest by sliding."""
     rows, n = [r for r in resting.found if r.residual <= TOLERANCE], model.num_states
     unclear = len(resting.found) - len(rows)
-    z = np.array([r.z for r in rows]).reshape(-1, n)
     ends = [np.append(ordered(tidy(r.rates), CONTINUOUS), -np.inf if r.attracts else np.inf) for r in rows]
     w = np.array(ends, dtype=complex).reshape(-1, n)
-    bits = np.array([r.bits for r in rows], dtype=bool).reshape(-1, points.patterns.shape[1])
-    stable = np.array([r.attracts for r in rows], dtype=bool) & CONTINUOUS.is_stable(w)
-    every = np.concatenate([points.points, z])
+    more = {
+        "points": np.array([r.z for r in rows]).reshape(-1, n),
+        "eigenvalues": w,
+        "stable": np.array([r.attracts for r in rows], dtype=bool) & CONTINUOUS.is_stable(w),
+        "patterns": np.array([r.bits for r in rows], dtype=bool).reshape(-1, points.patterns.shape[1]),
+        "on_boundary": np.ones(len(rows), dtype=bool),
+        "residuals": np.array([r.residual for r in rows]),
+        "sliding_units": np.array([r.unit for r in rows], dtype=int),
+    }
+    every = np.concatenate([points.points, more["points"]])
     order = np.lexsort(np.round(np.column_stack([every, np.linalg.norm(every, axis=1)]), 9).T)
+    joined: dict[str, Any] = {name: np.concatenate([getattr(points, name), x])[order] for name, x in more.items()}
     is_all = resting.solved == resting.total and not unclear
     text = f"{len(rows) or 'none'} of them by sliding (" + (
         f"all {resting.total} pieces of boundary solved)"
@@ -235,23 +247,16 @@ def _with_resting(model: System, points: FixedPoints, resting: RestingPoints, s:
         if unclear
         else f"{resting.solved} of {resting.total} pieces of boundary solved: no proof that there are no others)"
     )
-    status = points.status if is_all or not points.complete else SearchStatus.HEURISTIC
     left = 0.0 if is_all else 1.0 - resting.solved / resting.total
     return replace(
         points,
-        points=every[order],
-        eigenvalues=np.concatenate([points.eigenvalues, w])[order],
-        stable=np.concatenate([points.stable, stable])[order],
-        patterns=np.concatenate([points.patterns, bits])[order],
+        **joined,
         complete=points.complete and is_all,
-        on_boundary=np.concatenate([points.on_boundary, np.ones(len(rows), dtype=bool)])[order],
-        residuals=np.concatenate([points.residuals, [r.residual for r in rows]])[order],
         outputs=Searched(model, s).outputs(every[order]),
-        status=status,
+        status=points.status if is_all or not points.complete else SearchStatus.HEURISTIC,
         message=f"{points.message}; {text}",
         remaining=float(np.fmax(points.remaining, left)),
         switching="state",
-        sliding_units=np.concatenate([points.sliding_units, [r.unit for r in rows]]).astype(int)[order],
     )
 
 
@@ -311,12 +316,14 @@ def scope(reach: float) -> str:
 
 
 def _smooth(
-    model: System, s: Array, starts: Array | None, options: tuple[int, int, float, Array | None]
+    model: System, s: Array, method: Multistart, starts: Array | None, options: tuple[int, int, float, Array | None]
 ) -> FixedPoints:
     from retime.analysis.fixed_points.multistart import search_smooth
 
     num, seed, limit, angles = options
-    found = search_smooth(model, s, starts=starts, num_starts=num, seed=seed, time_limit=limit, period=angles)
+    found = search_smooth(
+        model, s, starts=starts, num_starts=num, method=method, seed=seed, time_limit=limit, period=angles
+    )
     n = model.num_states
     alone = np.array([not len(v) for v in found.null_directions], dtype=bool).reshape(-1)
     J = model.jacobian(found.points, s) if len(found.points) else np.zeros((0, n, n))
@@ -331,7 +338,7 @@ def _smooth(
         np.zeros(len(points), dtype=bool), found.residuals[alone] / size,
         Searched(model, s).outputs(points),
         continua, found.slow, found.speeds, found.status, _smooth_message(found), found.num_starts, float("nan"), model.time.step,
-        np.full(len(points), -1), outside=found.outside, searched=Searched(model, s),
+        np.full(len(points), -1), outside=found.outside, multistart=method, searched=Searched(model, s),
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from retime.analysis.fixed_points.branching import ON
 from retime.analysis.fixed_points.complementarity import Complementarity, scales
-from retime.analysis.fixed_points.whole_numbers import Dyadic, residual, signs_of, solve_exactly
+from retime.analysis.fixed_points.whole_numbers import residual, rounded, solve_exactly, whole
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.status import SearchStatus
@@ -82,11 +82,6 @@ class Leaves:
         self.continua: list[Solution] = []
         self.seen: set[Any] = set()
         self.unclear = 0
-
-    @property
-    def num_continua(self) -> int:
-        """How many regions with a continuum were met."""
-        return len(self.continua)
 
     def check(self, leaves: list[Array], late: float) -> list[Array]:
         """Look at rows of signs until it is too late; those that were not looked at are returned."""
@@ -238,14 +233,13 @@ def solve_in_whole_numbers(problem: Complementarity, d: Array) -> Solution | Non
 
     Not `certain` where the region's matrix is singular, or z is too large.
     """
-    L, low, W1, W2, h1, h2 = (
-        Dyadic.of(x) for x in (problem.L, problem.low, problem.W1 * d, problem.W2, problem.h1, problem.h2)
-    )
-    found = solve_exactly(L.plus(low).minus(W1 @ W2), (W1 @ h2).plus(h1))
-    z = None if found is None else found.rounded()
+    blocks = (problem.L, problem.low, problem.W1 * d, problem.W2, problem.h1, problem.h2)
+    (L, low, W1, W2, h1, h2), k = whole(*blocks)
+    found = solve_exactly(((L + low) << k) - W1 @ W2, W1 @ h2 + (h1 << k))
+    z = None if found is None else rounded(*found)
     if found is None or z is None:
         return _uncertain(problem, d, np.zeros(len(problem.h1)))
-    signs = signs_of(W2, found, h2)
+    signs = np.array([(a > 0) - (a < 0) for a in W2 @ found[0] + h2 * found[1]], dtype=np.int64)
     used = np.zeros(len(d), dtype=bool)
     used[problem.deciding] = True
     if (used & (signs != 0) & ((signs > 0) != d)).any():

@@ -12,12 +12,11 @@ import numpy as np
 
 from retime.analysis.dust import without_dust
 from retime.analysis.fixed_points.continua import thinned
+from retime.analysis.fixed_points.method import Multistart
 from retime.analysis.fixed_points.newton import (
     AT_MINIMUM,
     CONVERGED,
-    LARGEST_ERROR,
     NAMES,
-    SINGULAR,
     Problem,
     Solutions,
     distinct,
@@ -27,19 +26,13 @@ from retime.analysis.fixed_points.newton import (
 )
 from retime.core.arguments import whole
 from retime.core.arrays import Array, real_array
-from retime.core.clock import work_seconds
 from retime.core.errors import ShapeError
 from retime.core.patience import Patience
 from retime.core.progress import progress
 from retime.core.quiet import one_blas_thread
 from retime.core.status import SearchStatus
 from retime.core.system import System
-from retime.core.tolerances import SAME_FOUND, size_of, sizes_of
-
-SLOW = 0.05  # a local minimum is slow when its speed is below this, relative to the median speed at random states
-TRANSIENT, MEMBERS = 200, 32  # steps and initial states of the transients along which starts are collected
-ROUNDS = 4  # of starts around what was found
-PUSH = 0.02  # off a solution, relative to 1 + |z|, from where orbits are followed
+from retime.core.tolerances import size_of, sizes_of
 
 
 class SmoothSearch(NamedTuple):
@@ -81,7 +74,7 @@ def search_smooth(
     *,
     starts: Any = None,
     num_starts: int | None = None,
-    tolerance: float = 1e-10,
+    method: Multistart | None = None,
     seed: int = 0,
     time_limit: float | None = None,
     period: Array | None = None,
@@ -101,7 +94,7 @@ def search_smooth(
         s: `(m,)`, the constant input.
         starts: `(k, n)` states of the user's; they are followed first, then copies with noise.
         num_starts: how many in total, 256 by default; at least the k given ones are followed.
-        tolerance: largest entry of |G| relative to 1 + max|z| (for a flow also relative to its rate, the size of dF/dz).
+        method: the thresholds; None for the defaults.
         seed: of the random numbers.
         time_limit: seconds of work; None for no limit.
         period: `(n,)`, of the states that are angles, inf for the others: z and z + period are one state. None: no angles.
@@ -120,12 +113,11 @@ def search_smooth(
     given = None if starts is None else _given(starts, model.num_states)
     patience = Patience.lasting(math.inf if time_limit is None else time_limit)
     with np.errstate(all="ignore"), one_blas_thread():
-        problem = Problem.of(model, np.asarray(s, dtype=np.float64), rng, period)
+        problem = Problem.of(model, np.asarray(s, dtype=np.float64), rng, period, method)
         none = np.zeros((0, model.num_states))
-        search = _Search(problem, tolerance, rng, patience.deadline, none, none)
+        search = _Search(problem, problem.method, rng, patience, none, none)
         with patience, progress("searching fixed points", count) as advance:
             search.run(given, count, advance)
-        search.status = patience.ended or search.status
         return search.result()
 
 
@@ -141,20 +133,19 @@ class _Search:
     """The rounds of one search, and what they have found so far."""
 
     problem: Problem
-    tolerance: float
+    method: Multistart
     rng: np.random.Generator
-    deadline: float
+    patience: Patience
     points: Array
     minima: Array
     usual_speed: float = math.nan
     extent: float = math.inf
     num_starts: int = 0
     endings: Counter[str] = field(default_factory=Counter)
-    status: SearchStatus = SearchStatus.HEURISTIC
 
     def run(self, given: Array | None, count: int, advance: Callable[[int], None]) -> None:
         """Follow `count` starts: the given or visited ones, then those around what was found."""
-        pool, settled = visited_states(self.problem, self.rng) if given is None else (given, given)
+        pool, settled = self._visited() if given is None else (given, given)
         pool, settled = (np.clip(self.problem.turned(z), *self.problem.box) for z in (pool, settled))
         self.extent = 3.0 * (1.0 + float(np.median(np.abs(settled).max(axis=1, initial=0.0))))
         random = np.clip(_random_states(pool, 256, self.rng), *self.problem.box)
@@ -167,13 +158,34 @@ class _Search:
         if given is not None:
             self._follow(given, advance, is_given=True)
         self._follow(self._spread(pool, random, count)[: max(count // 2 - self.num_starts, 0)], advance)
-        for k in range(ROUNDS):
-            share = -(-(count - self.num_starts) // (ROUNDS - k))
-            if share < 1 or self.status is not SearchStatus.HEURISTIC:
+        for k in range(self.method.rounds):
+            share = -(-(count - self.num_starts) // (self.method.rounds - k))
+            if share < 1:
                 return
             fresh = self._downhill() if k % 2 else pool[:0]
             around = np.concatenate([fresh, self._around(pool, random, share)])
             self._follow(around[:share], advance)
+
+    def _visited(self) -> tuple[Array, Array]:
+        """States `(k, n)` along transients from random initial states, for half of which the input is random at first, and the last
+        ones."""
+        problem, rng, members, steps = self.problem, self.rng, self.method.members, self.method.transient
+        n, m = problem.model.num_states, problem.model.num_inputs
+        z = 10.0 ** rng.uniform(-1, 0.5, (members, 1)) * rng.normal(size=(members, n))
+        s, kept = np.broadcast_to(problem.s, (members, m)), [z]
+        pulses = s + rng.normal(size=(steps // 40, members, m)) * (rng.random((steps // 40, members, m)) < 0.5)
+        pulses[:, ::2] = s[::2]
+
+        def drive(k: int) -> Array:
+            return pulses[k // 20] if k // 20 < len(pulses) else s
+
+        for k, later in enumerate(_orbit(problem, z, drive, steps), start=1):
+            z = later
+            if k in (1, 2, 5, 10) or k % 20 == 0:
+                kept.append(z)
+        states = np.concatenate(kept)
+        states = states[np.isfinite(problem.residual(states)).all(axis=1)]
+        return (distinct(states, None, 1e-3) if len(states) else kept[0]), z
 
     def _spread(self, pool: Array, random: Array, count: int) -> Array:
         """States of the pool, the same with noise, and random states: a half, a quarter, a quarter."""
@@ -189,7 +201,7 @@ class _Search:
         known, rng = self.points, self.rng
         if len(known) < 2:
             return self._spread(pool, random, count)
-        mirrored = distinct(-known, known)
+        mirrored = distinct(-known, known, self.method.same)
         mirrored = mirrored[is_small(self.problem, mirrored, self.problem.residual(mirrored), 1e-6)]
         i, j = rng.integers(len(known), size=(2, count))
         t = rng.uniform(0.1, 0.9, (count, 1))
@@ -201,17 +213,17 @@ class _Search:
         """Where orbits are that left known solutions a while ago: from saddles they go to other solutions."""
         if len(self.points) == 0:
             return self.points
-        known = self.points[self.rng.permutation(len(self.points))[:MEMBERS]]
-        push = PUSH * (1.0 + np.abs(known).max(axis=1, keepdims=True, initial=0.0)) * self.rng.normal(size=known.shape)
+        known = self.points[self.rng.permutation(len(self.points))[: self.method.members]]
+        push = self.method.push * sizes_of(known)[:, None] * self.rng.normal(size=known.shape)
         z = np.concatenate([known + push, known - push])
         s = np.broadcast_to(self.problem.s, (len(z), len(self.problem.s)))
-        steps = TRANSIENT // 2 if self.problem.is_called_back else 4 * TRANSIENT
+        steps = self.method.transient // 2 if self.problem.is_called_back else 4 * self.method.transient
         for later in _orbit(self.problem, z, lambda k: s, steps):
             z = later
-            if work_seconds() > self.deadline:
+            if self.patience.is_over():
                 break
         z = z[np.isfinite(self.problem.residual(z)).all(axis=1)]
-        return distinct(z, self.points, 10 * PUSH)
+        return distinct(z, self.points, 10 * self.method.push)
 
     def _follow(self, starts: Array, advance: Callable[[int], None], *, is_given: bool = False) -> None:
         """Follow starts in groups, so that Ctrl-C and the time limit lose little; own ones from where states can be."""
@@ -219,27 +231,28 @@ class _Search:
         starts = starts if is_given else np.clip(starts, *self.problem.box)
         for k in range(0, len(starts), group):
             rows = starts[k : k + group]
-            z, ending = follow(self.problem, rows, self.tolerance, self.deadline)
+            z, ending = follow(self.problem, rows, self.method, self.patience.deadline)
             z = self.problem.turned(z)
             self.num_starts += len(rows)
             self.endings.update(NAMES[int(e)] for e in ending)
-            self.points = np.concatenate([self.points, distinct(z[ending == CONVERGED], self.points)])
+            fresh = distinct(z[ending == CONVERGED], self.points, self.method.same)
+            self.points = np.concatenate([self.points, fresh])
             self.minima = np.concatenate([self.minima, z[ending == AT_MINIMUM]])
             advance(len(rows))
-            if work_seconds() > self.deadline:
-                self.status = SearchStatus.TIME_LIMIT
-                return
+            self.patience.check()
 
     def result(self) -> SmoothSearch:
         """Duplicates merged, continua thinned out, everything in a fixed order."""
         inside = self.problem.box.contains(self.points)
         solved = solutions(self.problem, self.points[inside])
         trusted = _is_trusted(self.problem, solved, self.extent)
-        found = _merged(solved.take(trusted))
+        found = _merged(solved.take(trusted), self.method)
         isolated, null = thinned(self.problem, found, self.rng)
         frozen = solved.z[~trusted & (np.abs(solved.z).max(axis=1, initial=0.0) <= self.extent)]
         beyond = self.points[~inside]
-        slow, speeds = _slow(self.problem, np.concatenate([self.minima, frozen, beyond]), self.usual_speed)
+        slow, speeds = _slow(
+            self.problem, np.concatenate([self.minima, frozen, beyond]), self.method.slow * self.usual_speed
+        )
         can_be = self.problem.box.contains(slow)
         z = without_dust(isolated.z, self._rests)
         order = _order(z)
@@ -254,7 +267,7 @@ class _Search:
             int((~can_be).sum()),
             self.num_starts,
             {name: self.endings[name] for name in NAMES.values()},
-            self.status,
+            self.patience.ended or SearchStatus.HEURISTIC,
         )
 
     def _rests(self, z: Array) -> Array:
@@ -263,41 +276,16 @@ class _Search:
         return np.abs(self.problem.residual(z)).max(axis=1, initial=0.0) / size
 
 
-def visited_states(problem: Problem, rng: np.random.Generator) -> tuple[Array, Array]:
-    """States `(k, n)` along transients from random initial states, for half of which the input is random at first, and the
-    last ones."""
-    n, m = problem.model.num_states, problem.model.num_inputs
-    z = 10.0 ** rng.uniform(-1, 0.5, (MEMBERS, 1)) * rng.normal(size=(MEMBERS, n))
-    s, kept = np.broadcast_to(problem.s, (MEMBERS, m)), [z]
-    pulses = s + rng.normal(size=(TRANSIENT // 40, MEMBERS, m)) * (rng.random((TRANSIENT // 40, MEMBERS, m)) < 0.5)
-    pulses[:, ::2] = s[::2]
-
-    def drive(k: int) -> Array:
-        return pulses[k // 20] if k // 20 < len(pulses) else s
-
-    for k, later in enumerate(_orbit(problem, z, drive, TRANSIENT), start=1):
-        z = later
-        if k in (1, 2, 5, 10) or k % 20 == 0:
-            kept.append(z)
-    states = np.concatenate(kept)
-    states = states[np.isfinite(problem.residual(states)).all(axis=1)]
-    return (distinct(states, None, 1e-3) if len(states) else kept[0]), z
-
-
 def _orbit(problem: Problem, z: Array, drive: Callable[[int], Array], steps: int) -> Iterator[Array]:
     """States `(b, n)` after 1, 2, ... steps: of a map, or of Heun's method with steps of half the field's shortest time."""
-    first, h, is_flow = z, np.zeros((len(z), 1)), problem.time.step is None
+    first, h = z, 1.0
     for k in range(steps):
-        if is_flow and k % 20 == 0:
-            h = 0.5 / spectral_norms(problem.jacobian(z))[:, None]
-        z = _heun(problem, z, drive(k), h) if is_flow else problem.right(z, drive(k))
+        if k % 20 == 0:
+            h = problem.time.scale(lambda z=z: 0.5 / spectral_norms(problem.jacobian(z))[:, None])
+        s = drive(k)
+        z = problem.time.advanced(lambda z, s=s: problem.right(z, s), z, h)
         z = np.where((np.abs(z) < 1e6).all(axis=1, keepdims=True), z, first)  # what escapes begins again
         yield z
-
-
-def _heun(problem: Problem, z: Array, s: Array, h: Array) -> Array:
-    f = problem.right(z, s)
-    return z + h / 2 * (f + problem.right(z + h * f, s))
 
 
 def spectral_norms(J: Array) -> Array:
@@ -324,19 +312,19 @@ def _is_trusted(problem: Problem, found: Solutions, extent: float) -> Array:
     """
     size = sizes_of(found.z)
     unit = np.maximum(found.sizes, problem.time.scale(problem.rate))
-    is_singular = found.gaps <= SINGULAR * unit
+    is_singular = found.gaps <= problem.method.singular * unit
     is_exact = (found.residuals <= 1e-13 * problem.rate * size) & (size <= extent)
-    is_accurate = found.residuals <= LARGEST_ERROR * size * found.gaps
+    is_accurate = found.residuals <= problem.method.apart * size * found.gaps
     return np.where(is_singular, is_exact, is_accurate)
 
 
-def _merged(found: Solutions) -> Solutions:
+def _merged(found: Solutions, method: Multistart) -> Solutions:
     """One of those that differ by no more than their errors, residual / gap; the most accurate one."""
     error = 8.0 * found.residuals / np.maximum(found.gaps, 1e-300)
     kept: list[int] = []
     for k in np.argsort(error, kind="stable"):
         size = size_of(found.z[k])
-        limit = np.minimum(error[k] + error[kept] + SAME_FOUND * size, LARGEST_ERROR * size)
+        limit = np.minimum(error[k] + error[kept] + method.same * size, method.apart * size)
         if not (np.abs(found.z[kept] - found.z[k]).max(axis=1, initial=0.0) <= limit).any():
             kept.append(int(k))
     return found.take(np.array(kept, dtype=np.int64))
@@ -349,10 +337,10 @@ def _order(z: Array) -> Array:
     return np.lexsort(keys)
 
 
-def _slow(problem: Problem, minima: Array, usual_speed: float) -> tuple[Array, Array]:
+def _slow(problem: Problem, minima: Array, limit: float) -> tuple[Array, Array]:
     """The distinct minima of |G| that are slow, and their speeds, slowest first."""
     speeds = np.linalg.norm(problem.residual(minima), axis=1)
-    rows = np.flatnonzero(speeds <= SLOW * usual_speed)
+    rows = np.flatnonzero(speeds <= limit)
     rows = rows[np.argsort(speeds[rows], kind="stable")]
     slow = distinct(minima[rows], None, 1e-3)
     return slow, np.linalg.norm(problem.residual(slow), axis=1)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from retime.analysis.fixed_points.angles import turned
+from retime.analysis.fixed_points.method import Multistart
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
 from retime.core.equation import evaluate
@@ -19,11 +20,7 @@ from retime.core.time import TimeBase
 from retime.core.tolerances import RUNAWAY, SAME_FOUND, size_of, sizes_of
 
 MEMORY = 3e7  # bytes of Jacobians held at a time
-MAX_ITERATIONS = 80
-GRADIENT = 1e-6  # gradient of |G|, relative to the size of the Jacobian, below which |G| is at a local minimum
 ROUNDING = 1e-17  # a residual below this, in the units of the tolerance, cannot be improved
-SINGULAR = 1e-7  # singular values of dG/dz below this, relative to 1 (maps) or the rate of the flow, count as zero
-LARGEST_ERROR = 1e-3  # never merge solutions farther apart than this, relative to 1 + |z|
 CONVERGED, AT_MINIMUM, STALLED, DIVERGED, UNFINISHED = 1, 2, 3, 4, 0
 NAMES = {
     CONVERGED: "converged",
@@ -65,13 +62,9 @@ class Equations(Protocol):
 def solutions(problem: Equations, z: Array) -> Solutions:
     """Residuals `(k,)` and the extreme singular values of the Jacobian at states `(k, n)`."""
     residuals = np.abs(problem.residual(z)).max(axis=1, initial=0.0)
-    values = [_singular_values(problem.jacobian(z[k : k + 1])[0]) for k in range(len(z))]
+    values = [np.linalg.svd(problem.jacobian(z[k : k + 1])[0], compute_uv=False) for k in range(len(z))]
     spectrum = np.array(values).reshape(z.shape)
     return Solutions(z, residuals, spectrum.min(axis=1, initial=np.inf), spectrum.max(axis=1, initial=0.0))
-
-
-def _singular_values(J: Array) -> Array:
-    return np.linalg.svd(J, compute_uv=False)
 
 
 def distinct(z: Array, known: Array | None = None, radius: float = SAME_FOUND) -> Array:
@@ -102,10 +95,12 @@ class Problem:
     is_called_back: bool  # whether F is Python code, some hundred times slower than compiled code
     box: Box  # where states can be in the long run
     period: Array | None = None  # of angles, inf for other states
-    winding: Array | None = None  # the same where a step may take them around
+    method: Multistart = field(default_factory=Multistart)
 
     @classmethod
-    def of(cls, model: System, s: Array, rng: np.random.Generator, period: Array | None = None) -> Problem:
+    def of(
+        cls, model: System, s: Array, rng: np.random.Generator, period: Array | None = None, method: Any = None
+    ) -> Problem:
         """The problem of a model with constant input; the rate of a flow is measured at random states."""
         n = model.num_states
         function = getattr(model, "_function", None)  # of a Map or VectorField
@@ -113,13 +108,25 @@ class Problem:
         most = 2 if called_back else 6  # a function in Python is called for every row of a block
         block = 1 << max(0, min(most, int(math.log2(max(1.0, MEMORY / (8 * n * n))))))
         wide = 1 << most
-        problem = cls(model, s, model.time, 1.0, wide, block, called_back, model.reachable(Box.at(s)), period)
-        if model.time.step is not None:  # of a map the rate is 1, and a step may take angles around
-            problem.winding = period
-            return problem
-        sizes = np.linalg.norm(problem.jacobian(rng.normal(size=(8, n))), axis=(1, 2)) / math.sqrt(n)
-        fine = sizes[np.isfinite(sizes) & (sizes > 0)]
-        problem.rate = float(np.median(fine)) if len(fine) else 1.0
+        problem = cls(
+            model,
+            s,
+            model.time,
+            1.0,
+            wide,
+            block,
+            called_back,
+            model.reachable(Box.at(s)),
+            period,
+            method or Multistart(),
+        )
+
+        def measured() -> float:
+            sizes = np.linalg.norm(problem.jacobian(rng.normal(size=(8, n))), axis=(1, 2)) / math.sqrt(n)
+            fine = sizes[np.isfinite(sizes) & (sizes > 0)]
+            return float(np.median(fine)) if len(fine) else 1.0
+
+        problem.rate = model.time.scale(measured)
         return problem
 
     def right(self, z: Array, s: Array | None = None) -> Array:
@@ -130,8 +137,7 @@ class Problem:
 
     def residual(self, z: Array) -> Array:
         """G `(b, n)`: of a map F(z) - z, where angles may have gone around."""
-        G = self.time.motion(self.right(z), z)
-        return G if self.winding is None else turned(G, self.winding)
+        return self.time.wrapped(self.time.motion(self.right(z), z), self.turned)
 
     def turned(self, z: Array) -> Array:
         """States `(b, n)` with their angles in one period around 0; those that have diverged as they are."""
@@ -162,7 +168,7 @@ class _Stack:
     ending: Array
 
 
-def follow(problem: Equations, starts: Array, tolerance: float, deadline: float = math.inf) -> tuple[Array, Array]:
+def follow(problem: Equations, starts: Array, method: Multistart, deadline: float = math.inf) -> tuple[Array, Array]:
     """Iterate from starts `(b, n)` until each ends: final states `(b, n)` and codes `(b,)`."""
     z = np.array(starts)
     G = problem.residual(z)
@@ -170,12 +176,12 @@ def follow(problem: Equations, starts: Array, tolerance: float, deadline: float 
     bound = RUNAWAY * sizes_of(z)
     stack = _Stack(z, G, np.linalg.norm(G, axis=1), bound, np.full(b, 1e-3), np.zeros(b, dtype=np.int64))
     stack.ending[~np.isfinite(G).all(axis=1)] = DIVERGED
-    for _ in range(MAX_ITERATIONS):
+    for _ in range(method.iterations):
         active = np.flatnonzero(stack.ending == UNFINISHED)
         if len(active) == 0 or work_seconds() > deadline:
             return stack.z, stack.ending
         for k in range(0, len(active), problem.block):
-            _advance(problem, stack, active[k : k + problem.block], tolerance)
+            _advance(problem, stack, active[k : k + problem.block], method)
     stack.ending[stack.ending == UNFINISHED] = STALLED
     return stack.z, stack.ending
 
@@ -186,20 +192,20 @@ def is_small(problem: Equations, z: Array, G: Array, tolerance: float) -> Array:
     return np.abs(G).max(axis=1, initial=0.0) <= limit
 
 
-def _advance(problem: Equations, stack: _Stack, rows: Array, tolerance: float) -> None:
+def _advance(problem: Equations, stack: _Stack, rows: Array, method: Multistart) -> None:
     """One step of the starts `rows`."""
     J = problem.jacobian(stack.z[rows])
     fine = np.isfinite(J).all(axis=(1, 2))
     stack.ending[rows[~fine]] = DIVERGED
     rows, J = rows[fine], J[fine]
-    small = is_small(problem, stack.z[rows], stack.G[rows], tolerance)
+    small = is_small(problem, stack.z[rows], stack.G[rows], method.tolerance)
     tiny = is_small(problem, stack.z[rows], stack.G[rows], ROUNDING)
     before = stack.size[rows]
     todo = _newton(problem, stack, rows, J, small)
     exact = small & (todo | tiny | (stack.size[rows] > 0.5 * before))  # nothing more to gain
     stack.ending[rows[exact]] = CONVERGED
     todo &= ~small
-    flat = todo & _at_minimum(J, stack.G[rows], problem.rate)
+    flat = todo & _at_minimum(J, stack.G[rows], problem.rate, method.gradient)
     stack.ending[rows[flat]] = AT_MINIMUM
     todo &= ~flat
     if todo.any():
@@ -235,12 +241,12 @@ def _try(problem: Equations, stack: _Stack, rows: Array, step: Array, factor: fl
     return better
 
 
-def _at_minimum(J: Array, G: Array, rate: float) -> Array:
+def _at_minimum(J: Array, G: Array, rate: float, flat: float) -> Array:
     """Whether |G| has a vanishing gradient J^T G / |G|, relative to the columns of J or to the usual size of J."""
     gradient = np.abs(np.einsum("bij,bi->bj", J, G))
     columns = np.linalg.norm(J, axis=1) * np.linalg.norm(G, axis=1)[:, None]
     usual = rate * np.linalg.norm(G, axis=1)[:, None]
-    return (gradient <= GRADIENT * np.maximum(columns, usual)).all(axis=1)
+    return (gradient <= flat * np.maximum(columns, usual)).all(axis=1)
 
 
 def _marquardt(problem: Equations, stack: _Stack, rows: Array, J: Array) -> None:

@@ -26,7 +26,7 @@ from retime.models import PiecewiseAffineFlow
 from retime.simulation import simulate
 from retime.simulation.arrays import form_arrays
 from retime.simulation.boundaries import find_followers, set_side
-from retime.simulation.filippov import Sides, filippov
+from retime.simulation.passage import Sides, filippov
 
 MOST_UNITS = 16  # up to which all regions are converted
 CHUNK = 1024  # pieces of boundary solved at a time

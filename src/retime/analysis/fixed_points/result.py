@@ -8,6 +8,7 @@ from typing import Any, ClassVar, overload
 
 import numpy as np
 
+from retime.analysis.fixed_points.method import Multistart
 from retime.analysis.modes import frequencies, growth_rates, kind_of, leading, mode_words
 from retime.analysis.view import time_constants
 from retime.core.arrays import Array
@@ -30,6 +31,8 @@ class FixedSet(Result):
         point: `(n,)`, inside. directions: `(n, k)`, orthonormal, k >= 1. pattern: bool `(q,)`.
         eigenvalues: `(n,)`, complex; k of them are 1 (maps) or 0 (flows).
     """
+
+    _plot: ClassVar[str] = "fixed_set"
 
     point: Array
     directions: Array
@@ -54,6 +57,8 @@ class FixedPoint(Result):
         pattern: bool `(q,)`. on_boundary, residual, sliding_unit: as in `FixedPoints`.
         dt: step of the map, None for flows.
     """
+
+    _plot: ClassVar[str] = "spectrum"
 
     index: int
     state: Array
@@ -148,6 +153,7 @@ class FixedPoints(Result):
         switching: "state" when such points were searched, "clock" for other searches in a converted flow, None for other systems.
         reach: size of preactivations, all of them, up to which `complete` holds: about 1e8 times what the offsets cause; inf where it
             holds for all.
+        multistart: the thresholds of a search from starts; None of one with proof.
         searched: the system and its input, for outputs and pictures; not part of `to_dict`.
     """
 
@@ -173,6 +179,7 @@ class FixedPoints(Result):
     switching: str | None = None
     reach: float = float("inf")
     outside: int = 0
+    multistart: Multistart | None = None
     searched: Searched | None = field(default=None, compare=False)
 
     @property
@@ -191,6 +198,12 @@ class FixedPoints(Result):
         """ "stable node", "unstable focus", "saddle", ... of each point; "neutral" where a mode neither grows nor decays. On a boundary:
         of the linearization on the side that `patterns` names."""
         return tuple(kind_of(w, time_of(self.dt)) for w in self.eigenvalues)
+
+    @property
+    def counted(self) -> str:
+        """How many there are: "1 fixed point", "2 points of rest"."""
+        name = time_of(self.dt).rest
+        return f"{len(self)} {name if len(self) == 1 else name.replace('point', 'points', 1)}"
 
     @property
     def certificate(self) -> Certificate:
@@ -288,9 +301,7 @@ class FixedPoints(Result):
         return list(x._data())
 
     def _title(self) -> str:
-        name = "fixed points" if self.dt is not None else "points of rest"
-        name = name.replace("points", "point") if len(self.points) == 1 else name
-        return f"{len(self.points)} {name}, {int(self.stable.sum())} stable; {self.message}"
+        return f"{self.counted}, {int(self.stable.sum())} stable; {self.message}"
 
     def _table(self) -> tuple[Sequence[str], list[list[str]]]:
         order = self._order()
@@ -311,15 +322,11 @@ class FixedPoints(Result):
         return [header[k] for k in used], [[row[k] for k in used] for row in rows]
 
     def _data(self) -> dict[str, Any]:
-        return {
-            "points": self.points, "eigenvalues": self.eigenvalues, "stable": self.stable, "kinds": self.kinds,
-            "time_constants": self.time_constants, "patterns": self.patterns.astype(int), "on_boundary": self.on_boundary,
-            "sliding_units": self.sliding_units, "switching": self.switching, "residuals": self.residuals, "outputs": self.outputs,
-            "complete": self.complete, "status": str(self.status), "message": self.message, "work": self.work, "remaining": self.remaining,
-            "reach": self.reach,
-            "continua": [{"point": c.point, "directions": c.directions.T, "pattern": c.pattern.astype(int)} for c in self.continua],
-            "slow_points": self.slow_points, "speeds": self.speeds, "outside": self.outside,
-        }  # fmt: skip
+        continua = [
+            {"point": c.point, "directions": c.directions.T, "pattern": c.pattern.astype(int)} for c in self.continua
+        ]
+        more = {"kinds": self.kinds, "time_constants": self.time_constants, "continua": continua}
+        return super()._data() | more | {"patterns": self.patterns.astype(int)}
 
 
 def where_it_is(state: Array, outputs: Array | None) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any
@@ -16,6 +16,7 @@ from retime.analysis.fixed_points.complementarity import Complementarity, to_one
 from retime.analysis.fixed_points.leaves import MAX_CONTINUA, REACH, Leaves, Solutions
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
+from retime.core.patience import Patience
 from retime.core.progress import progress
 from retime.core.status import SearchStatus
 from retime.core.tolerances import EPS
@@ -25,16 +26,19 @@ MAX_LEAVES = 200_000
 
 
 def solve_all(
-    problem: Complementarity, *, deadline: float, node_limit: float, key: Callable[[Array], Any] | None = None
+    problem: Complementarity,
+    *,
+    deadline: float,
+    node_limit: float = math.inf,
+    key: Callable[[Array], Any] | None = None,
 ) -> Solutions:
     """Every solution, unless time (`work_seconds`) or nodes end first; of patterns `(Q,)` with the same `key` only one.
 
     Cost: exponential in the number of units at worst; about 1e-8 q^2 seconds per node, some hundred nodes at 20 random units.
     """
-    given = problem
-    reach = math.inf
-    tree, leaves = None, Leaves(given, problem, np.ones(len(problem.h1)), key)
-    try:
+    given, reach, patience = problem, math.inf, Patience(deadline)
+    tree, leaves, status = None, Leaves(given, problem, np.ones(len(problem.h1)), key), SearchStatus.INTERRUPTED
+    with patience:
         problem, factors, sizes = given.balanced()
         units = problem.deciding
         small = replace(problem, W1=problem.W1[:, units], W2=problem.W2[units], h2=problem.h2[units])
@@ -52,12 +56,11 @@ def solve_all(
         if left and status is SearchStatus.COMPLETE:
             status = SearchStatus.TIME_LIMIT
         tree.open.extend(left)
-    except KeyboardInterrupt:
-        status = SearchStatus.INTERRUPTED
+    status = patience.ended or status
     if tree is None:
         return Solutions([], [], status, 0, 1.0, 1)
     single, continua = leaves.found()
-    if status is SearchStatus.COMPLETE and (leaves.num_continua >= MAX_CONTINUA or len(tree.leaves) >= MAX_LEAVES):
+    if status is SearchStatus.COMPLETE and (len(leaves.continua) >= MAX_CONTINUA or len(tree.leaves) >= MAX_LEAVES):
         status = SearchStatus.NODE_LIMIT
     if status is SearchStatus.COMPLETE and leaves.unclear:
         status = SearchStatus.HEURISTIC
@@ -85,31 +88,33 @@ class Tree:
         return float(sum(0.5 ** int((signs != FREE).sum()) for signs in self.open))
 
     def explore(self, deadline: float, node_limit: float) -> SearchStatus:
-        """Search until nothing is open, or time or nodes end, or Ctrl-C."""
+        """Search until nothing is open, or time or nodes end, or Ctrl-C; what is under way then is finished and taken, or given back."""
         if node_limit <= 0:
             return SearchStatus.NODE_LIMIT
-        if work_seconds() >= deadline:
-            return SearchStatus.TIME_LIMIT
-        try:
+        own, running = Patience(deadline), dict[Future[Any], Array]()
+        with own:
+            own.check()
             found = self._search(self.open[-1], int(max(1, min(self._chunk, node_limit))))
             self.open.pop()
             self._take(found)
-            return self._in_parallel(deadline, node_limit) if self.open else SearchStatus.COMPLETE
-        except KeyboardInterrupt:
-            return SearchStatus.INTERRUPTED
+            if self.open:
+                with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+                    try:
+                        self._in_parallel(pool, running, own, node_limit)
+                    finally:
+                        for future, signs in running.items():
+                            self.open.append(signs) if future.cancel() else self._take(future.result())
+        if own.ended is SearchStatus.INTERRUPTED or self.open:
+            return own.ended or SearchStatus.NODE_LIMIT
+        return SearchStatus.COMPLETE
 
-    def _in_parallel(self, deadline: float, node_limit: float) -> SearchStatus:
-        status, running = SearchStatus.COMPLETE, {}
-        with (
-            progress("excluding regions", 1000) as advance,
-            ThreadPoolExecutor(os.cpu_count() or 1) as pool,
-            self._kept(running),
-        ):
+    def _in_parallel(
+        self, pool: ThreadPoolExecutor, running: dict[Future[Any], Array], patience: Patience, node_limit: float
+    ) -> None:
+        with progress("excluding regions", 1000) as advance:
             shown = 0
-            while self.open or running:
-                if work_seconds() >= deadline or self.nodes >= node_limit or len(self.leaves) >= MAX_LEAVES:
-                    status = SearchStatus.TIME_LIMIT if work_seconds() >= deadline else SearchStatus.NODE_LIMIT
-                    break
+            while (self.open or running) and self.nodes < node_limit and len(self.leaves) < MAX_LEAVES:
+                patience.check()
                 while self.open and len(running) < (os.cpu_count() or 1):
                     signs = self.open.pop()
                     budget = int(max(1, min(self._chunk, (node_limit - self.nodes) / (len(running) + 1))))
@@ -121,24 +126,6 @@ class Tree:
                 now = int(1000 * (1 - self.remaining))
                 advance(now - shown)
                 shown = now
-        return status if self.open else SearchStatus.COMPLETE
-
-    def _kept(self, running: dict[Future[Any], Array]) -> Any:
-        """However the search is left, what is under way is finished and taken, or given back."""
-        from contextlib import contextmanager
-
-        @contextmanager
-        def keep() -> Iterator[None]:
-            try:
-                yield
-            finally:
-                for future, signs in running.items():
-                    if future.cancel():
-                        self.open.append(signs)
-                    else:
-                        self._take(future.result())
-
-        return keep()
 
     def _search(self, signs: Array, nodes: int) -> tuple[Array, Array, int]:
         """One subtree, at most `nodes` nodes: leaves, open subtrees, nodes."""

@@ -1,68 +1,42 @@
-"""Linear equations with float64 coefficients solved without rounding, in whole numbers: for signs that double precision cannot tell."""
+"""Linear equations with float64 coefficients solved without rounding, in whole numbers: for signs that double precision cannot tell.
+
+A float64 number is a whole number times a power of two: arrays are scaled by one 2^k that makes all of them whole (Python's, dtype object).
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
 
 import numpy as np
 
 from retime.core.arrays import Array
 
 
-class Dyadic(NamedTuple):
-    """An array of whole numbers (Python's, dtype object) times 2^exponent."""
-
-    whole: Array
-    exponent: int
-
-    @classmethod
-    def of(cls, x: Array) -> Dyadic:
-        """Floats as they are, nothing rounded."""
-        fraction, exponent = np.frexp(x)
-        digits = np.asarray(fraction * 2.0**53).astype(np.int64)
-        least = int(exponent[digits != 0].min(initial=0)) if digits.any() else 0
-        shift = np.where(digits != 0, exponent - least, 0)
-        whole = np.array([int(a) << int(k) for a, k in zip(digits.ravel(), shift.ravel(), strict=True)], dtype=object)
-        return cls(whole.reshape(np.shape(x)), least - 53)
-
-    def __matmul__(self, other: Dyadic) -> Dyadic:
-        return Dyadic(np.asarray(self.whole @ other.whole), self.exponent + other.exponent)
-
-    def plus(self, other: Dyadic) -> Dyadic:
-        """The sum of two arrays of one shape."""
-        low = min(self.exponent, other.exponent)
-        parts = [x.whole * (1 << (x.exponent - low)) for x in (self, other)]
-        return Dyadic(np.asarray(parts[0] + parts[1]), low)
-
-    def minus(self, other: Dyadic) -> Dyadic:
-        """The difference of two arrays of one shape."""
-        return self.plus(Dyadic(-other.whole, other.exponent))
+def whole(*arrays: Array) -> tuple[list[Array], int]:
+    """Arrays of floats times 2^k, nothing rounded, and the least k >= 0 that makes every entry whole."""
+    parts = [np.frexp(x) for x in arrays]
+    digits = [np.asarray(fraction * 2.0**53).astype(np.int64) for fraction, _ in parts]
+    k = max([0, *(53 - int(e[d != 0].min()) for d, (_, e) in zip(digits, parts, strict=True) if d.any())])
+    shifted = np.frompyfunc(lambda a, e: int(a) << max(int(e) - 53 + k, 0), 2, 1)
+    return [np.asarray(shifted(d, e), dtype=object) for d, (_, e) in zip(digits, parts, strict=True)], k
 
 
-class Fractions(NamedTuple):
-    """Entries whole[i] 2^exponent / divisor, divisor a whole number > 0."""
-
-    whole: Array
-    divisor: int
-    exponent: int
-
-    def rounded(self) -> Array | None:
-        """The nearest float64 numbers; None where one of them is too large."""
-        up, down = max(self.exponent, 0), max(-self.exponent, 0)
-        try:
-            return np.array([(int(a) << up) / (self.divisor << down) for a in self.whole])
-        except OverflowError:
-            return None
+def rounded(numerators: Array, denominator: int) -> Array | None:
+    """The float64 numbers nearest to whole numbers over one denominator > 0; None where one of them is too large."""
+    try:
+        return np.array([int(a) / denominator for a in numerators])
+    except OverflowError:
+        return None
 
 
-def solve_exactly(M: Dyadic, c: Dyadic) -> Fractions | None:
-    """z `(n,)` of M z = c, M `(n, n)`; None when M is singular.
+def solve_exactly(M: Array, c: Array) -> tuple[Array, int] | None:
+    """z = numerators `(n,)` / denominator > 0 of M z = c, M `(n, n)` and c `(n,)` whole; None when M is singular.
 
     Gauss-Jordan steps without fractions: every division leaves no remainder, and the entries stay determinants of parts of M.
     Source: bareiss1968.
     """
-    n = len(c.whole)
-    T = np.hstack([M.whole, c.whole[:, None]])
+    n = len(c)
+    T = np.hstack([M, c[:, None]])
     before = 1
     for k in range(n):
         rows = [i for i in range(k, n) if T[i, k] != 0]
@@ -74,29 +48,17 @@ def solve_exactly(M: Dyadic, c: Dyadic) -> Fractions | None:
         others = np.arange(n) != k
         T[others] = (pivot * T[others] - np.outer(T[others, k], T[k])) // before
         before = pivot
-    sign = 1 if before > 0 else -1
-    return Fractions(sign * T[:, n], sign * before, c.exponent - M.exponent)
-
-
-def signs_of(a: Dyadic, z: Fractions, b: Dyadic) -> Array:
-    """Signs `(q,)` (-1, 0, 1) of a z + b, a `(q, n)`, b `(q,)`."""
-    left = Dyadic(np.asarray(a.whole @ z.whole), a.exponent + z.exponent)
-    total = left.plus(Dyadic(b.whole * z.divisor, b.exponent))
-    return np.array([(x > 0) - (x < 0) for x in total.whole], dtype=np.int64)
+    return T[:, n] * (1 if before > 0 else -1), abs(before)
 
 
 def residual(matrices: tuple[Array, ...], vectors: tuple[Array, Array], z: Array) -> float:
-    """The largest entry of |(L + low) z - W1 relu(W2 z + h2) - h1| at z `(N,)`, rounded once.
+    """The largest entry of |(L + low) z - W1 relu(W2 z + h2) - h1| at z `(N,)`, rounded once; infinite where it is too large.
 
     Args:
         matrices: L, low `(N, N)`, W1 `(N, Q)`, W2 `(Q, N)`. vectors: h1 `(N,)`, h2 `(Q,)`.
     """
-    L, low, W1, W2 = (Dyadic.of(x) for x in matrices)
-    h1, h2 = (Dyadic.of(x) for x in vectors)
-    at = Dyadic.of(z)
-    a = (W2 @ at).plus(h2)
-    relu = Dyadic(np.where(a.whole > 0, a.whole, 0), a.exponent)
-    rest = (L.plus(low) @ at).minus(W1 @ relu).minus(h1)
-    largest = Fractions(np.array([max((abs(x) for x in rest.whole), default=0)], dtype=object), 1, rest.exponent)
-    value = largest.rounded()
-    return float("inf") if value is None else float(value[0])
+    (L, low, W1, W2, h1, h2, at), k = whole(*matrices, *vectors, z)
+    relu = np.maximum(W2 @ at + (h2 << k), 0)  # times 2^2k
+    rest = (((L + low) @ at) << k) - W1 @ relu - (h1 << 2 * k)
+    found = rounded(np.array([max(map(abs, rest), default=0)], dtype=object), 1 << 3 * k)
+    return math.inf if found is None else float(found[0])

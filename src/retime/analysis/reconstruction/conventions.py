@@ -109,9 +109,7 @@ CONVENTIONS = {
             spectrum=Spectrum(20.0, "mirror", 4.0),
         ),
         Convention(
-            "gtf-shplrnn-legacy",
-            "DurstewitzLab/GTF-shPLRNN, binning `legacy` (hess2023)",
-            Histogram(None, True),
+            "gtf-shplrnn-legacy", "DurstewitzLab/GTF-shPLRNN, binning `legacy` (hess2023)", Histogram(None, True)
         ),
         Convention(
             "dendplrnn",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -67,9 +67,6 @@ class StateSpaceDivergence(Result):
         rows = [["points", *map(str, self.num_points)]]
         rows += [["outside the box", *map(str, self.outside)]] if self.method == "binned" else []
         return ["", "reference", "generated"], rows
-
-    def _data(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 def state_space_divergence(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -33,6 +33,8 @@ class SpectralDistance(Result):
         convention: "retime", or the name of the published program whose edges and constants were used.
     """
 
+    _plot: ClassVar[str] = "power_spectra"
+
     value: float
     distances: Array
     frequencies: Array
@@ -52,9 +54,6 @@ class SpectralDistance(Result):
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
         return ["dimension", "distance"], [[str(k), f"{x:.4g}"] for k, x in enumerate(self.distances)]
-
-    def _data(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 def spectral_distance(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -29,6 +29,8 @@ class BoundaryDistance(Result):
         where: index of the sample (and member) that has it.
     """
 
+    _plot: ClassVar[str] = "boundary_distance"
+
     distances: Array
     units: Array
     times: Array
@@ -46,15 +48,6 @@ class BoundaryDistance(Result):
             return ["of the samples", "are nearer than"], []
         levels = (1, 10, 50, 90)
         return ["of the samples", "are nearer than"], [[f"{p} %", f"{np.percentile(finite, p):.4g}"] for p in levels]
-
-    def _data(self) -> dict[str, Any]:
-        return {
-            "distances": self.distances,
-            "units": self.units,
-            "times": self.times,
-            "smallest": self.smallest,
-            "where": self.where,
-        }
 
 
 def boundary_distance(model: System, trajectory: Trajectory, *, inputs: Any = None) -> BoundaryDistance:

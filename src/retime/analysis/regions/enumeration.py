@@ -79,26 +79,11 @@ class Regions(Result):
         return ["pattern", "radius", "a point in it"], rows + [["...", "", ""]] * (len(self) > 8)
 
     def _data(self) -> dict[str, Any]:
-        return {
-            "patterns": self.patterns.astype(int),
-            "points": self.points,
-            "radii": self.radii,
-            "box": self.box,
-            "status": str(self.status),
-            "complete": self.complete,
-            "remaining": self.remaining,
-            "linear_programs": self.linear_programs,
-            "message": self.message,
-        }
+        return super()._data() | {"patterns": self.patterns.astype(int), "complete": self.complete}
 
 
 def enumerate_regions(
-    model: System,
-    box: Any,
-    *,
-    inputs: Any = None,
-    max_regions: int = 100_000,
-    time_limit: float | None = 60.0,
+    model: System, box: Any, *, inputs: Any = None, max_regions: int = 100_000, time_limit: float | None = 60.0
 ) -> Regions:
     """List every region that meets a box, with the largest ball inside each.
 
@@ -139,7 +124,9 @@ def enumerate_regions(
     W, g = form.W2, form.h2 + form.C2 @ s
     is_grid = (np.count_nonzero(W, axis=1) <= 1).all()
     found = _grid(W, g, ends, max_regions) if is_grid else _Search(W, g, ends, max_regions, patience).run()
-    return replace(found, searched=Searched(model, s))
+    order = np.argsort(-found.radii, kind="stable")
+    listed: dict[str, Any] = {name: getattr(found, name)[order] for name in ("patterns", "points", "radii")}
+    return replace(found, **listed, searched=Searched(model, s))
 
 
 def _grid(W: Array, g: Array, box: Array, max_regions: int) -> Regions:
@@ -166,21 +153,7 @@ def _grid(W: Array, g: Array, box: Array, max_regions: int) -> Regions:
     patterns = points[:, reads] * weight + g > 0
     message = f"{total - listed} further regions are not listed; raise max_regions." if total > listed else ""
     status = SearchStatus.NODE_LIMIT if message else SearchStatus.COMPLETE
-    return _result(patterns, points, radii, box, status, total - listed, 0, message)
-
-
-def _result(
-    patterns: Array,
-    points: Array,
-    radii: Array,
-    box: Array,
-    status: SearchStatus,
-    remaining: int,
-    programs: int,
-    message: str,
-) -> Regions:
-    order = np.argsort(-radii, kind="stable")
-    return Regions(patterns[order], points[order], radii[order], box, status, remaining, programs, message)
+    return Regions(patterns, points, radii, box, status, total - listed, 0, message)
 
 
 class _Branch(NamedTuple):
@@ -245,7 +218,8 @@ class _Search:
         opened = np.flatnonzero(b.signs[b.unit :] == 0)
         if len(opened) == 0:
             if not b.is_center:
-                b = self._centered(b)
+                point, radius = self.ball.largest(b.signs)
+                b = b._replace(point=point, radius=radius) if radius > b.radius else b
             self.found.append(b)
             self.stack.pop()
             return b.share
@@ -269,10 +243,6 @@ class _Search:
         point, radius = self.ball.largest(signs)
         return _Branch(signs, unit + 1, point, radius, True, b.share) if radius > THIN else None
 
-    def _centered(self, b: _Branch) -> _Branch:
-        point, radius = self.ball.largest(b.signs)
-        return b._replace(point=point, radius=radius, is_center=True) if radius > b.radius else b
-
     def _finish(self, status: SearchStatus) -> Regions:
         left = 0 if status is SearchStatus.COMPLETE else len(self.stack)
         if not left:
@@ -284,16 +254,8 @@ class _Search:
         signs = np.array([b.signs for b in self.found]).reshape(-1, q)
         points = np.array([b.point for b in self.found]).reshape(-1, n)
         radii = np.array([b.radius for b in self.found])
-        return _result(
-            signs > 0,
-            self.middle + self.scale * points,
-            self.scale * radii,
-            self.box,
-            status,
-            left,
-            self.ball.solved,
-            message,
-        )
+        points, radii = self.middle + self.scale * points, self.scale * radii
+        return Regions(signs > 0, points, radii, self.box, status, left, self.ball.solved, message)
 
 
 def _with(signs: Array, unit: int, sign: int) -> Array:

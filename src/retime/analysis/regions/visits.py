@@ -95,23 +95,8 @@ class VisitedRegions(Result):
         )
 
     def _data(self) -> dict[str, Any]:
-        return {
-            "patterns": self.patterns.astype(int),
-            "counts": self.counts,
-            "fractions": self.fractions,
-            "sequence": self.sequence,
-            "transitions": _triplets(self.transitions),
-            "jumps": _triplets(self.jumps),
-            "entropy_rate": self.entropy_rate,
-            "jump_entropy_rate": self.jump_entropy_rate,
-            "visits": self.visits,
-            "dwell_times": self.dwell_times,
-            "mean_dwell_times": self.mean_dwell_times,
-            "cut_visits": self.cut_visits,
-            "located": self.located,
-            "sliding_time": self.sliding_time,
-            "message": self.message,
-        }
+        counts = {name: _triplets(getattr(self, name)) for name in ("transitions", "jumps")}
+        return super()._data() | {"patterns": self.patterns.astype(int), **counts}
 
 
 def visited_regions(trajectory: Trajectory, *, located: bool | None = None) -> VisitedRegions:

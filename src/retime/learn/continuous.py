@@ -1,0 +1,86 @@
+"""Continuous piecewise-linear networks, followed from sample to sample by the exact flow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from retime.core.arrays import Array
+from retime.core.system import System
+from retime.learn.dynamics import Dynamics
+from retime.learn.flow_adjoint import FlowAdjoint
+from retime.learn.lanes import LANES
+from retime.learn.networks import Network, Parameters, network
+from retime.learn.windows import Windows
+from retime.models import ContinuousPLRNN
+
+
+@dataclass(frozen=True)
+class ExactFlow(Dynamics):
+    """ContinuousPLRNN at any sample times; see `flow_adjoint`. It is trained in units of the median time between samples."""
+
+    needs_equal_times: ClassVar[bool] = False
+
+    @classmethod
+    def network(cls, family: str, n: int, m: int, N: int, options: Mapping[str, Any]) -> Network:
+        """The parameters are those of an almost-linear network; `num_relu` None: all units."""
+        if unknown := sorted(k for k, v in options.items() if v is not None and k != "num_relu"):
+            raise ValueError(f"`{unknown[0]}` is not an option of {family}; it takes `num_relu`.")
+        given = {"num_relu": n if options.get("num_relu") is None else options["num_relu"]}
+        return replace(network("alrnn", n, m, N, given), family=family)
+
+    def parameters(self, rng: np.random.Generator) -> Parameters:
+        """Time constants of 1.4 to 10 samples, and weak coupling."""
+        n, m, N = self.net.n, self.net.m, self.net.p
+        return {
+            "A": np.log(rng.uniform(0.5, 0.9, size=n)),
+            "W": 0.1 * rng.normal(size=(n, n)) / np.sqrt(n),
+            "h": np.zeros(n),
+            "C": rng.normal(size=(n, m)) / np.sqrt(max(m, 1)),
+            "lift": 0.1 * rng.normal(size=(n - N, N)),
+        }
+
+    def gradient(self, p: Parameters, windows: Windows) -> tuple[float, Parameters]:
+        """Of sixteen windows at a time; what is missing to sixteen has no weight."""
+        total, sums, N = 0.0, {k: np.zeros_like(v) for k, v in p.items()}, self.net.p
+        for w in windows.in_groups(LANES):
+            x0 = w.forced[:, 0]
+            z0, spans = np.concatenate([x0, p["lift"] @ x0]), np.diff(w.times, axis=0) / self.setting.dt
+            room = self._room(w.steps, self.setting.dtype)
+            loss, *found, dz0 = room.gradient(p["A"], p["W"], p["C"], p["h"], z0, w, spans)
+            total += loss
+            for name, part in zip(("A", "W", "C", "h", "lift"), [*found, dz0[N:] @ x0.T], strict=True):
+                sums[name] += part
+        return total, sums
+
+    def model(self, p: Parameters, mean: Array, std: Array) -> System:
+        """In model time, with a readout in the units of the data."""
+        own: Any = {k: np.asarray(p[k], dtype=np.float64) / self.setting.dt for k in ("A", "W", "h", "C")}
+        B = np.hstack([np.diag(std), np.zeros((len(mean), self.net.n - len(mean)))])
+        return ContinuousPLRNN(**own, num_relu=self.net.options["num_relu"], readout=(B, mean))
+
+    def advance(self, model: System, z: Array, s: Array, elapsed: Array) -> Array:
+        """By the exact flow of the model, in double precision, sixteen states at a time."""
+        net: Any = model
+        room, done = self._room(1, "float64"), []
+        A = np.diagonal(net.A)
+        for first in range(0, len(z), LANES):
+            part = slice(first, first + LANES)
+            spare = ((0, LANES - len(z[part])), (0, 0))
+            start, held, span = (np.pad(a[part], spare).T.copy() for a in (z, s, elapsed[:, None]))
+            done.append(room.end(A, net.W, net.C, net.h, start, held[:, None], span).T[: len(z[part])])
+        return np.concatenate(done)
+
+    def _room(self, steps: int, dtype: str) -> FlowAdjoint:
+        if (steps, dtype) not in self._rooms:
+            P = self.net.options["num_relu"]
+            self._rooms[steps, dtype] = FlowAdjoint(self.net.n, P, self.net.p, steps, np.dtype(dtype))
+        return self._rooms[steps, dtype]
+
+    @cached_property
+    def _rooms(self) -> dict[tuple[int, str], FlowAdjoint]:
+        return {}

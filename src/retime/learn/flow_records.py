@@ -1,0 +1,69 @@
+"""Arrays of the exact flow of sixteen orbits: the network, the data, what is kept of each pass, and room for the work."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from retime.core.arrays import Array
+
+
+class Net(NamedTuple):
+    """A `(rows,)`; W, WT `(rows, rows)`; sizes `(3,)`: n, P, N; limits `(3,)` float64: bound of the generator, longest theta, rounding."""
+
+    A: Array
+    W: Array
+    WT: Array
+    sizes: Array
+    limits: Array
+
+
+class Data(NamedTuple):
+    """forced, f `(N, T + 1, 16)`: what forces, and how much; offset `(rows, 1 or T, 16)`: h + C s; spans `(T, 16)` float64: between samples."""
+
+    forced: Array
+    f: Array
+    offset: Array
+    spans: Array
+
+
+class Kept(NamedTuple):
+    """Of each pass: tau `(S, 16)`; on `(S, rows, 16)`: phi'; interval, sample `(S, 16)`: where it is, and the sample that it ends at or 0.
+
+    Y `(rows, S, m, 16)`: states at the m nodes of Gauss's rule. seen `(N, T + 1, 16)`: states at the samples, before forcing.
+    forward `(m + 1, DEGREE + 1)`: powers of the nodes and, last, of 1. backward `(m + 2, DEGREE + 1)`: from the end, times the weights;
+    then powers of 1, and integrals of the powers over [0, 1].
+    """
+
+    tau: Array
+    on: Array
+    interval: Array
+    sample: Array
+    Y: Array
+    seen: Array
+    forward: Array
+    backward: Array
+
+
+class Scratch(NamedTuple):
+    """c `(DEGREE + 1, rows, 16)`; p `(2, rows, 16)`; on, ones, u, z, rest, bend, end `(rows, 16)`; tau, x, largest `(16,)`; norms, squares of
+    those of the coefficients, `(DEGREE + 1, 16)`; left `(16,)` float64; unit, place `(16,)` int; poly, stack, ends: of `first_negative`."""
+
+    c: Array
+    p: Array
+    on: Array
+    ones: Array
+    u: Array
+    z: Array
+    rest: Array
+    bend: Array
+    end: Array
+    tau: Array
+    x: Array
+    largest: Array
+    norms: Array
+    left: Array
+    unit: Array
+    place: Array
+    poly: Array
+    stack: Array
+    ends: Array

@@ -1,0 +1,129 @@
+"""How good a network is that runs freely: against what was held out of its training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from retime.analysis.reconstruction.divergence import state_space_divergence
+from retime.analysis.reconstruction.spectral import spectral_distance
+from retime.core.arrays import Array
+from retime.core.system import System
+from retime.core.time import Discrete
+from retime.learn.dynamics import Dynamics
+from retime.learn.networks import Parameters
+from retime.learn.recordings import Recording
+from retime.simulation import simulate
+
+HORIZON = 10  # samples ahead of the prediction error, at most
+FREE = 10_000  # held-out samples that a free run is compared with, at most
+LONG, LONGER = (
+    100_000,
+    100,
+)  # steps of a map's run, at most, and for each sample: what collapses later is no reconstruction
+STRETCHES = 10  # of such a run whose spectra are compared, at most
+LOST = 1e6  # score from which on a free run left or came to rest
+LEAST = 32  # samples below which distributions and spectra say nothing
+SMOOTH = (
+    1_000  # samples of a free run that irregular ones are compared with, at least: its own distribution is then smooth
+)
+STILL = 1e-6  # a spread below this part of the data's is rest
+
+
+def judged_by(held_out: Recording, whole: Recording) -> Recording:
+    """What is held out, or of samples at irregular times the whole recording where that is too little to have a distribution."""
+    return held_out if whole.is_even or max(map(len, held_out.series)) >= LEAST else whole
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Checks of free runs.
+
+    Args:
+        dynamics: the family. held_out: what is not trained on.
+        conventions: of the published programs for D_stsp and D_H, by name; None for retime's.
+    """
+
+    dynamics: Dynamics
+    held_out: Recording
+    conventions: tuple[str | None, str | None] = (None, None)
+
+    def model(self, p: Parameters) -> System:
+        """In the units of the data and of the inputs."""
+        own = {k: np.asarray(v, dtype=np.float64) for k, v in p.items()}
+        scaled = {k: own[k] / self.held_out.scale for k in ("C", "W_in") if k in own}
+        return self.dynamics.model(own | scaled, self.held_out.mean, self.held_out.std)
+
+    def check(self, p: Parameters) -> dict[str, float]:
+        """The record of a check; `score`, smaller is better, is the sum of both distances, or `LOST` and more; for few samples the error.
+
+        Samples at irregular times have no spectrum: `spectral_distance` is NaN, and the score the divergence alone.
+        """
+        model = self.model(p)
+        k = max(range(len(self.held_out.series)), key=lambda k: len(self.held_out.series[k]))
+        x, known = self.held_out.series[k], self.held_out.known[k].all(axis=1)
+        inputs = self.held_out.inputs[k] * self.held_out.scale
+        with np.errstate(all="ignore"):
+            error = self._prediction_error(model, p, k, inputs)
+            run = self._free_run(model, self.dynamics.first(p, x[:1])[0], k, inputs)
+        found = {"prediction_error": error, "prediction_horizon": self._horizon(len(x)), "loss": error}
+        score = min(error, LOST) if math.isfinite(error) else LOST
+        lost = not np.isfinite(run).all() or bool((run[-len(x) :].std(axis=0) <= STILL * self.held_out.std).all())
+        if known.sum() < LEAST:
+            return {**found, "score": score + LOST * lost}
+        if lost:
+            return {**found, "state_space_divergence": math.inf, "spectral_distance": 1.0, "score": score + LOST}
+        D, H = self._distances((x * self.held_out.std + self.held_out.mean)[known][:FREE], run)
+        if not self.held_out.is_even:
+            return {**found, "state_space_divergence": D, "spectral_distance": math.nan, "score": D}
+        return {**found, "state_space_divergence": D, "spectral_distance": H, "score": D + H}
+
+    def _distances(self, real: Array, run: Array) -> tuple[float, float]:
+        """D_stsp from the whole run, D_H as the mean over stretches of it that are as long as what was held out."""
+        D = float(state_space_divergence(real, run, convention=self.conventions[0]))
+        stretches = [run[k : k + len(real)] for k in range(0, len(run) - len(real) + 1, len(real))] or [run]
+        H = [float(spectral_distance(real, part, convention=self.conventions[1])) for part in stretches[-STRETCHES:]]
+        return D if math.isfinite(D) else 1e3, float(np.mean(H))
+
+    def _free_run(self, model: System, z0: Array, k: int, inputs: Array) -> Array:
+        """Outputs `(T, N)`: under the inputs of the held-out part, or of a long run without any after its first tenth."""
+        steps = min(len(self.held_out.series[k]), FREE)
+        if not self.held_out.is_even:
+            steps = max(steps, SMOOTH)
+        if inputs.shape[1]:
+            steps = min(steps, len(inputs))
+            return _run(model, z0, self.held_out.times[k][:steps], inputs[: steps - 1], steps)
+        total = min(LONG, LONGER * steps) if isinstance(model.time, Discrete) else 2 * steps
+        return _run(model, z0, np.arange(total) * self.held_out.dt, None, max(total - total // 10, steps))
+
+    def _prediction_error(self, model: System, p: Parameters, k: int, inputs: Array) -> float:
+        """Root mean square, `_horizon` samples ahead of states that were forced for as many, in standard deviations of the data."""
+        x, known, times = self.held_out.series[k], self.held_out.known[k], self.held_out.times[k]
+        ahead = self._horizon(len(x))
+        starts = np.arange(0, max(len(x) - 2 * ahead, 1), max(len(x) // 200, 1))
+        z = self.dynamics.first(p, x[starts])
+        for j in range(2 * ahead - 1):
+            if 0 < j < ahead:
+                seen = np.where(known[starts + j], x[starts + j], self._standardized(model, z))
+                z = self.dynamics.forced(p, z, seen)
+            z = self.dynamics.advance(model, z, inputs[starts + j], times[starts + j + 1] - times[starts + j])
+        end = starts + 2 * ahead - 1
+        errors = (self._standardized(model, z) - x[end]) ** 2
+        return float(np.sqrt(errors[known[end]].mean())) if known[end].any() else math.nan
+
+    def _horizon(self, samples: int) -> int:
+        return max(1, min(HORIZON, (samples - 1) // 3))
+
+    def _standardized(self, model: System, z: Array) -> Array:
+        return (model.outputs(z) - self.held_out.mean) / self.held_out.std
+
+
+def _run(model: System, z0: Array, times: Array, inputs: Any, keep: int) -> Array:
+    """The last outputs, from sample to sample of a map or at the times of a flow; NaN where the run ended early."""
+    horizon: Any = {"steps": len(times) - 1} if isinstance(model.time, Discrete) else {"times": times}
+    run = simulate(model, z0, inputs=inputs, **horizon)
+    outputs = np.asarray(run.outputs)[-keep:]
+    return outputs if run.status == "completed" else np.full_like(outputs, np.nan)

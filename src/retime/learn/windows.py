@@ -1,0 +1,132 @@
+"""Windows cut from a recording at random places: what one update learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import numpy as np
+
+from retime.core.arrays import Array
+from retime.core.kernel import kernel
+from retime.learn.recordings import Recording
+
+NOISE = 2**20  # normal numbers that are drawn for all windows
+
+
+@dataclass(frozen=True)
+class Windows:
+    """b windows of T steps; the windows come last, so that one instruction acts on several.
+
+    Attributes:
+        forced: data that force, with noise `(N, T + 1, b)`. wanted: the same without. weight: of their squared errors, sum 1 over the times
+            after the first, 0 where nothing was recorded. strength: of the forcing, 0 where nothing was recorded. Each of that shape.
+        inputs: `(m, T + 1, b)`. times: `(T + 1, b)`, of the samples.
+    """
+
+    forced: Array
+    wanted: Array
+    weight: Array
+    strength: Array
+    inputs: Array
+    times: Array
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return self.forced.shape[1] - 1
+
+    def in_groups(self, size: int) -> Iterator[Windows]:
+        """So many windows at a time; what is missing in the last group has no weight."""
+        count = self.forced.shape[2]
+        if count == size:
+            yield self
+            return
+        for first in range(0, count, size):
+            spare = max(first + size - count, 0)
+            yield Windows(*(_padded(getattr(self, f.name)[..., first : first + size], spare) for f in fields(self)))
+
+
+def _padded(a: Array, spare: int) -> Array:
+    return np.ascontiguousarray(np.pad(a, [(0, 0)] * (a.ndim - 1) + [(0, spare)]) if spare else a)
+
+
+@kernel
+def cut_out(
+    x: Array, known: Array, start: Array, f: Array, noise: Array, drawn: Array,
+    forced: Array, wanted: Array, weight: Array, strength: Array,
+) -> float:  # fmt: skip
+    """Windows of x, known `(T, N)` from `start`, and how many wanted values were recorded.
+
+    noise may be empty; drawn `(N, b)`: from where on each window takes it.
+    """
+    N, T, size = forced.shape
+    noisy, count, zero, one = noise.size > 0, 0.0, f.dtype.type(0), f.dtype.type(1)
+    for i in range(N):
+        for t in range(T):
+            for b in range(size):
+                v, is_known = x[start[b] + t, i], known[start[b] + t, i]
+                wanted[i, t, b] = v
+                forced[i, t, b] = v + noise[drawn[i, b] + t] if noisy else v
+                weight[i, t, b] = one if is_known else zero
+                strength[i, t, b] = f[t] if is_known else zero
+                count += 1.0 if is_known and t > 0 else 0.0
+    return count
+
+
+@dataclass(frozen=True)
+class Cutter:
+    """Cuts windows; those of an update depend on the seed and its number alone.
+
+    Args:
+        data: what is cut. steps: T. size: windows of an update. noise: standard deviation. dtype: "float32" or "float64".
+    """
+
+    data: Recording
+    steps: int
+    size: int
+    noise: float
+    seed: int
+    dtype: str
+
+    def cut(self, number: int, f: Array) -> Windows:
+        """The windows of an update; f `(T + 1,)`: strength of the forcing."""
+        rng, kind = np.random.default_rng([self.seed, 1, number]), np.dtype(self.dtype)
+        start = self._starts[rng.integers(0, len(self._starts), size=self.size)]
+        x, known, inputs = self._joined
+        shape = (x.shape[1], self.steps + 1, self.size)
+        drawn = rng.integers(0, max(len(self._noise) - shape[1], 1), size=(shape[0], self.size))
+        forced, wanted, weight, strength = (np.empty(shape, kind) for _ in range(4))
+        count = cut_out(x, known, start, f.astype(kind), self._noise, drawn, forced, wanted, weight, strength)
+        weight *= kind.type(1.0 / max(count, 1.0))
+        s = np.empty((inputs.shape[1], *shape[1:]), kind)
+        for k in range(self.size if s.size else 0):
+            s[:, :, k] = inputs[start[k] : start[k] + shape[1]].T
+        times = self._times[start[None, :] + np.arange(shape[1])[:, None]]
+        return Windows(forced, wanted, weight, strength, s, times)
+
+    @cached_property
+    def _noise(self) -> Array:
+        """Normal numbers, of which each window takes a stretch from a random place: drawing them anew takes longer than the gradient."""
+        count = max(NOISE, 16 * self.steps) if self.noise else 0
+        rng = np.random.default_rng([self.seed, 2])
+        return (self.noise * rng.standard_normal(count)).astype(self.dtype)
+
+    @cached_property
+    def _starts(self) -> Array:
+        """First samples of all windows that stay within one series."""
+        ends = np.cumsum([len(x) for x in self.data.series])
+        return np.concatenate(
+            [np.arange(e - len(x), e - self.steps) for e, x in zip(ends, self.data.series, strict=True)]
+        )
+
+    @cached_property
+    def _joined(self) -> tuple[Array, Array, Array]:
+        parts = self.data.series, self.data.known, self.data.inputs
+        x, known, inputs = (np.concatenate(p) for p in parts)
+        return x.astype(self.dtype), known, inputs.astype(self.dtype)
+
+    @cached_property
+    def _times(self) -> Array:
+        return np.concatenate(self.data.times)

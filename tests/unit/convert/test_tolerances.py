@@ -1,0 +1,75 @@
+"""Each tolerance of a conversion, from both sides: ten times and a tenth of it give another answer here."""
+
+import numpy as np
+import pytest
+from scipy.linalg import expm, logm
+
+import retime as rt
+from retime.convert.matched import at_rest_exactly
+from retime.core.balance import balancing
+from retime.core.frechet import step_rounding
+
+DT = 0.5
+DECAY = rt.LinearSystem([-1.0], [0.0], [[1.0]], time=rt.Continuous())
+
+
+@pytest.mark.parametrize(("count", "inside", "outside"), [(1, 1e-12, 1e-11), (2, 3e-6, 3e-5), (3, 4e-4, 4e-3)])
+def test_zeros_at_minus_one_are_known_to_a_root_of_rounding(count, inside, outside):
+    """k of them to 20 (1e-13)^(1/k); numpy.roots finds k equal zeros of a polynomial within that."""
+    poles, around = np.full(count + 1, 0.5), 1j * np.exp(2j * np.pi * np.arange(count) / count)
+    found = np.roots(np.poly(-np.ones(count))).astype(complex)
+    for zeros, left in ((found, 0), (-1 + inside * around, 0), (-1 + outside * around, count)):
+        assert len(rt.MatchedPoles().unmapped(zeros, poles, 1.0, DT)[0]) == left
+
+
+@pytest.mark.parametrize("place", [0.0, 1.0])
+def test_what_lies_at_an_integrator_lies_there_to_1e_13(place):
+    near, far = place + 5e-14, place + 5e-13
+    assert at_rest_exactly(np.array([near, 1.0]), place)[0] == place
+    assert at_rest_exactly(np.array([far, 1.0]), place)[0] == far
+
+
+@pytest.mark.parametrize(("excess", "states"), [(5e-10, 3), (5e-9, 4)])
+def test_a_delay_is_a_whole_number_of_steps_to_1e_9_of_one(excess, states):
+    """Two steps are two earlier inputs, a little more are three; a little less lets the input through late in the step before."""
+    step = rt.to_discrete(DECAY, DT, method=rt.ZeroOrderHold(delay=(2 + excess) * DT)).model
+    assert step.num_states == states
+    before = rt.to_discrete(DECAY, DT, method=rt.ZeroOrderHold(delay=(2 - excess) * DT)).model
+    assert (before.A[0, 1] != 0) == (states == 4)
+
+
+@pytest.mark.parametrize(("off", "commutes"), [(5e-10, True), (5e-9, False)])
+def test_two_orders_are_the_same_to_1e_9(off, commutes):
+    """Euler's matrix is 1 - dt: a step that is off by a fraction of dt = 1/2 changes it by that fraction."""
+    settings = {"dt": DT, "factor": 1.0, "dt_rescaled": DT * (1 + off), "method": rt.Euler()}
+    found = rt.interchange(
+        rt.LinearSystem([-1.0], [0.0], np.zeros((1, 0)), time=rt.Continuous()), "rescale", "discretize", **settings
+    )
+    assert found.difference == pytest.approx(0.5 * off, rel=1e-6, abs=0)
+    assert found.commutes == commutes
+
+
+@pytest.mark.parametrize(("direction", "h"), [(1, [1.0, 1.0, 1.0]), (-1, [0.0, 0.0, 1.0])])
+def test_rounding_of_a_step_is_taken_in_balanced_units_and_judged_in_the_states_own_as_well(direction, h):
+    """By differences of SciPy's exponential, for a step that hands its states around in a circle, their units 2^10 apart."""
+    turn, units, rng = (
+        np.roll(np.eye(3), direction, axis=0),
+        2.0 ** np.array([0.0, 10.0, 20.0]),
+        np.random.default_rng(0),
+    )
+    L, H = np.real(logm(turn)) * units[:, None] / units, np.array(h)[:, None]
+    w, X, found = np.append(balancing(expm(L)[None])[0], 1.0), np.zeros((4, 4)), []
+    X[:3] = np.hstack([L, H / H.sum()]) * w / w[:3, None]
+    for _ in range(4):
+        E = np.zeros((4, 4))
+        E[:3] = rng.normal(size=(3, 4))
+        E[:, :3] *= np.linalg.norm(X[:, :3]) / np.linalg.norm(E[:, :3])
+        E[:, 3] *= np.linalg.norm(X[:, 3]) / np.linalg.norm(E[:, 3])
+        change = (expm(X + 1e-6 * E) - expm(X - 1e-6 * E))[:3] / 2e-6
+        for own in (np.ones(4), w):
+            moved, step = (x * own[:3, None] / own for x in (change, expm(X)[:3]))
+            sizes = [np.linalg.norm(moved[:, part]) / np.linalg.norm(step[:, part]) for part in (slice(3), 3)]
+            found.append(2.0**-53 * max(sizes))
+    balanced, own = max(found[::2]), max(found[1::2])
+    assert own > 100 * balanced if direction == 1 else balanced > 1.2 * own  # either may be the larger
+    assert step_rounding(L, H, 3) == pytest.approx(max(balanced, own), rel=1e-6, abs=0)
