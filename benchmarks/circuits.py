@@ -1,6 +1,6 @@
 """Circuits beside what one would do by hand: write the same netlist with f-strings, and run ngspice once per sample.
 
-    python benchmarks/circuits.py
+python benchmarks/circuits.py
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def samples(n: int = 16, spice: int = 3) -> None:
     begun = time.perf_counter()
     circuit.monte_carlo(spice, z0=z0, method="spice", backend="ngspice")
     loop = (time.perf_counter() - begun) * 200 / spice
-    print(f"200 samples of {n} units: {ours:.1f} s; loop over ngspice: {loop:.0f} s (from {spice}), ratio {loop / ours:.0f}")
+    print(
+        f"200 samples of {n} units: {ours:.1f} s; loop over ngspice: {loop:.0f} s (from {spice}), ratio {loop / ours:.0f}"
+    )
 
 
 if __name__ == "__main__":

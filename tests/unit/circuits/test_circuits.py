@@ -181,6 +181,9 @@ def test_simulators_that_are_missing_hang_or_are_asked_too_much_say_so(rng, monk
     assert ".end" in caught.value.netlist
     with pytest.raises(rt.SimulatorError, match=r'backend="kirchhoff"'):
         circuit.simulate(np.zeros(3), np.linspace(0, 1e6 * TAU, 5), backend="ngspice")
+    pair = rt.to_circuit(rt.RateRNN([[0.5]], [[0.0]], [0.0], tau=TAU), level="transistor")
+    with pytest.raises(rt.SimulatorError, match='transistors with backend="ngspice"'):
+        pair.simulate([0.1], times, backend="neospice")
     with pytest.raises(ValueError, match="`timeout` is 0"):
         circuit.simulate(np.zeros(3), times, timeout=0)
     with pytest.raises(ValueError, match="`backend` is 'pspice'"):

@@ -49,6 +49,12 @@ def solve(circuit: Any, run: Run) -> Array:
     Raises:
         SimulatorError: it is not installed, does not converge, crashes, takes longer than the timeout, or its answer fails a guard.
     """
+    if circuit.level == "transistor":
+        raise SimulatorError(
+            "neospice 0.2 does not find the rest of bipolar stages, or follows them wrongly (off by half of the range where ngspice is off by "
+            '0.3 %). Simulate transistors with backend="ngspice", or the stages\' fitted curves with backend="kirchhoff".',
+            circuit.netlist(),
+        )
     return spice.solve(circuit, run, ask, "neospice")
 
 
