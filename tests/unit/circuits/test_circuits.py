@@ -121,10 +121,10 @@ def test_op_amps_follow_the_network_and_differ_where_they_are_slow(rng):
 def test_the_stage_of_transistors_is_the_tanh_that_ngspice_simulates(rng):
     model, times = network(rng, 1), np.linspace(0, 5 * TAU, 21)
     circuit = rt.to_circuit(model, level="transistor")
-    want = rt.simulate(model, [3.0], times=times).states
+    want = rt.to_circuit(model).simulate([3.0], times, backend="kirchhoff").states
     got = circuit.simulate([3.0], times, backend="ngspice").states
     assert np.abs(got - want).max() <= 2e-2 * np.ptp(want)
-    own = rt.simulate(circuit.model, [3.0], times=times).states
+    own = circuit.simulate([3.0], times, backend="kirchhoff").states
     assert np.abs(got - own).max() <= 3e-3 * np.ptp(want)
 
 

@@ -25,6 +25,7 @@ def built():
     return model, points, rt.to_circuit(model, level="transistor", states=points)
 
 
+@pytest.mark.slow
 def test_it_has_the_eight_corners_of_a_cube(built):
     model, points, _ = built
     assert len({tuple(row) for row in bits(model, points)}) == len(points) == 8
@@ -41,6 +42,7 @@ def test_op_amps_keep_all_memories_and_stay_with_the_equation(built):
     assert np.abs(got - want).max() <= 1e-3 * np.ptp(points)
 
 
+@pytest.mark.slow
 def test_samples_at_one_percent_and_three_millivolts_keep_a_memory(built):
     model, points, circuit = built
     start = points[0] + 0.3
