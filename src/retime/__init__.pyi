@@ -1,5 +1,6 @@
 """The public names of retime and where they live, once: `__init__.py` loads each at its first use, editors and type checkers read this."""
 
+from . import cells as cells
 from . import circuits as circuits
 from . import io as io
 from . import learn as learn
@@ -24,6 +25,8 @@ from .analysis import spectral_distance as spectral_distance
 from .analysis import stability_map as stability_map
 from .analysis import state_space_divergence as state_space_divergence
 from .analysis import visited_regions as visited_regions
+from .cells import cell_stability as cell_stability
+from .cells import ode_form as ode_form
 from .circuits import read_circuit as read_circuit
 from .circuits import to_circuit as to_circuit
 from .convert import DORMAND_PRINCE as DORMAND_PRINCE
@@ -31,6 +34,7 @@ from .convert import HEUN as HEUN
 from .convert import IMPLICIT_EULER as IMPLICIT_EULER
 from .convert import IMPLICIT_MIDPOINT as IMPLICIT_MIDPOINT
 from .convert import MIDPOINT as MIDPOINT
+from .convert import ODERNN as ODERNN
 from .convert import RALSTON as RALSTON
 from .convert import RK3 as RK3
 from .convert import RK4 as RK4
@@ -41,11 +45,14 @@ from .convert import EulerField as EulerField
 from .convert import ExponentialEuler as ExponentialEuler
 from .convert import FirstOrderHold as FirstOrderHold
 from .convert import FormalLog as FormalLog
+from .convert import FrozenRelaxation as FrozenRelaxation
 from .convert import GeneralizedBilinear as GeneralizedBilinear
 from .convert import Heun as Heun
 from .convert import ImpulseInvariant as ImpulseInvariant
+from .convert import LieSplitting as LieSplitting
 from .convert import MatchedPoles as MatchedPoles
 from .convert import MatrixLog as MatrixLog
+from .convert import PartitionedEuler as PartitionedEuler
 from .convert import RungeKutta as RungeKutta
 from .convert import Tableau as Tableau
 from .convert import Tustin as Tustin
@@ -81,14 +88,21 @@ from .learn import train as train
 from .models import GRU as GRU
 from .models import LSTM as LSTM
 from .models import PLRNN as PLRNN
+from .models import QUNN as QUNN
 from .models import AlmostLinearRNN as AlmostLinearRNN
+from .models import AntisymmetricRNN as AntisymmetricRNN
 from .models import ContinuousPLRNN as ContinuousPLRNN
+from .models import CoupledOscillatoryRNN as CoupledOscillatoryRNN
+from .models import DeltaRule as DeltaRule
 from .models import DendriticPLRNN as DendriticPLRNN
 from .models import DerivedSystem as DerivedSystem
+from .models import DiagonalLinearRNN as DiagonalLinearRNN
 from .models import HopfieldNetwork as HopfieldNetwork
+from .models import LayeredField as LayeredField
 from .models import LeakyRNN as LeakyRNN
 from .models import LinearSystem as LinearSystem
 from .models import Map as Map
+from .models import MinGRU as MinGRU
 from .models import PiecewiseAffineFlow as PiecewiseAffineFlow
 from .models import PiecewiseAffineRNN as PiecewiseAffineRNN
 from .models import RateRNN as RateRNN
@@ -97,7 +111,6 @@ from .models import ReluRNN as ReluRNN
 from .models import ShallowPLRNN as ShallowPLRNN
 from .models import StackedRNN as StackedRNN
 from .models import TanhRNN as TanhRNN
+from .models import UnitaryRNN as UnitaryRNN
 from .models import VectorField as VectorField
 from .simulation import simulate as simulate
-
-__version__: str

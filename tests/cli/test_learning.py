@@ -75,7 +75,7 @@ def test_every_task_can_be_trained(run, tmp_path, task, options):
 
 
 def test_fit_writes_the_network_of_the_library(run, tmp_path):
-    series = np.cumsum(np.random.default_rng(0).normal(size=(300, 2)), axis=0)
+    series = np.cumsum(np.random.default_rng(0).normal(size=(400, 2)), axis=0)
     np.save(tmp_path / "data.npy", series)
     settings = ("--epochs", 1, "--batches", 2, "--sequence", 20, "--learning-rate", "1e-3,1e-4", "--forcing-every", 4)
     sizes = ("--family", "alrnn", "--num-states", 4, "--num-relu", 2)

@@ -32,6 +32,7 @@ UNDRAWN = {  # what has no picture of its own, and why
     "Interchange": "two models and their difference",
     "MonteCarlo": "a table",
     "Multistart": "thresholds",
+    "ODEForm": "a table; its field and its cell are systems",
     "Part": "a line of the parts list",
     "Plane": "drawn by the basins on it",
     "RegionFlow": "matrices",
@@ -76,6 +77,8 @@ def results():
     yield rt.spectral_distance(path.states, path.states[::-1])
     quick = {"epochs": 1, "batches": 1, "batch_size": 2, "sequence": 10}
     yield rt.fit(path.states, family="plrnn", num_states=2, **quick)
+    yield rt.ode_form(model)
+    yield rt.cell_stability(model, states=path.states)
     yield rt.learn.FlipFlop(num_bits=1, steps=20)
     circuit = rt.to_circuit(model)
     yield circuit

@@ -30,6 +30,8 @@ def info(page: Page) -> None:
     page.say(f"{paragraph(loaded.recognition)}\n{model}")
     for k, line in enumerate(lines):
         page.say(f"{'Equation:' if k == 0 else '         '} {line}")
+    steps = stepped(model)
+    page.say("\n".join(f"{name + ':':<9} {text}" for name, text in steps.items() if isinstance(text, str)))
     page.say("\n".join([f"Initial states in the file: {len(loaded.starts)}", *loaded.notes]))
     page.end(
         {
@@ -43,9 +45,29 @@ def info(page: Page) -> None:
             "time": model.time.name,
             "dt": model.time.step,
             "equation": lines,
+            "steps": steps,
             "initial_states": loaded.starts,
         }
     )
+
+
+LARGE = 300  # states above which modes are not computed for a few lines of words
+
+
+def stepped(model: Any) -> dict[str, Any]:
+    """Which equation a map steps, by which method, and how much room its modes have: in words, and the margin as a number."""
+    from retime.cells import cell_stability, ode_form
+
+    if model.time.step is None or model.takes_switching:
+        return {}
+    form = ode_form(model)
+    found: dict[str, Any] = {"Steps": form.caption}
+    if model.num_states <= LARGE:
+        found["margin"] = float(1.0 - cell_stability(model, inputs=np.zeros((20, model.num_inputs))).local.max())
+        found["Modes"] = (
+            f"{found['margin']:+.4g} is 1 minus the largest factor per step of a mode, over 20 steps without inputs"
+        )
+    return found
 
 
 def equations(model: Any) -> list[str]:

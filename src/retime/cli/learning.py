@@ -54,7 +54,10 @@ def train(
     task: Annotated[Tasks, typer.Argument(help="flipflop, logic, timed, adding, copy or digits.")],
     output: Output,
     family: Annotated[
-        Text, typer.Option(help="tanh_rnn (the default), relu_rnn, leaky_rnn, rate_rnn, gru, lstm, plrnn, alrnn, ...")
+        Text,
+        typer.Option(
+            help="tanh_rnn (the default), relu_rnn, leaky_rnn, rate_rnn, gru, lstm, plrnn, alrnn, odernn, min_gru, cornn, ..."
+        ),
     ] = None,
     num_states: States = None,
     updates: Updates = None,
@@ -101,6 +104,19 @@ def train(
         Text, typer.Option(help="leaky_rnn, rate_rnn: tanh, relu, softplus, logistic, linear.")
     ] = None,
     form: Annotated[Text, typer.Option(help="leaky_rnn, rate_rnn: current or rate.")] = None,
+    stages: Annotated[
+        Whole, typer.Option(help="odernn: stages of the Runge-Kutta method, 1, 2, 3, 4 or 6; default: 4.")
+    ] = None,
+    order: Annotated[Whole, typer.Option(help="odernn: order of the differential equation; default: 1.")] = None,
+    multistep: Annotated[
+        Whole, typer.Option(help="odernn: steps of an Adams-Bashforth method, instead of --stages.")
+    ] = None,
+    dt: Annotated[Number, typer.Option(help="odernn, cornn, antisymmetric_rnn: the step.")] = None,
+    leak: Annotated[Number, typer.Option(help="odernn: leak of the field.")] = None,
+    gamma: Annotated[Number, typer.Option(help="antisymmetric_rnn: diffusion; cornn: squared frequency.")] = None,
+    epsilon: Annotated[Number, typer.Option(help="cornn: damping.")] = None,
+    radius: Annotated[Number, typer.Option(help="diagonal_linear: smallest multiplier at the start.")] = None,
+    memory: Annotated[Whole, typer.Option(help="qunn: vectors in the state.")] = None,
     as_json: Json = False,
 ) -> None:
     """Train a network on a task, and write it.
@@ -162,10 +178,10 @@ def fit(
     clipped: Clipped = None,
     as_json: Json = False,
 ) -> None:
-    """Reconstruct a dynamical system from a recording, and write the network.
+    """Reconstruct a dynamical system from a recording.
 
-    The network whose free run is most like the end of the recording, which is held out, is kept. Progress goes to stderr; Ctrl-C writes the
-    best network so far (exit code 1), and --resume goes on.
+    The network whose free run is most like the end of the recording, which is held out, is written. Progress goes to stderr; Ctrl-C writes
+    the best network so far (exit code 1), and --resume goes on.
     """
     import retime as rt
 

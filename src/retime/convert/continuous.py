@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from retime.convert.by_definition import by_definition
 from retime.convert.certify import certify_regions
 from retime.convert.certify_linear import certify_generator, certify_undone, refuse_delay
 from retime.convert.embeddings import EulerField, FormalLog, certify_embedding
@@ -78,10 +79,15 @@ def _converted(method: Any, model: Any, throw: bool, states: Any, inputs: Any) -
     )
 
 
-@_converted.register(type(None))
-@_converted.register(MatrixLog)
-def _(method: MatrixLog | None, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
+@_converted.register
+def _(method: MatrixLog, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
     return _exact(model, method, throw)
+
+
+@_converted.register
+def _(method: None, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
+    known = by_definition(model, partial(probe, model, states, inputs))
+    return _exact(model, None, throw) if known is None else known
 
 
 @_converted.register(EulerField)

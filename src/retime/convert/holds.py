@@ -49,7 +49,10 @@ class ZeroOrderHold(Integrator):
         Raises:
             TypeError: neither linear nor piecewise affine.
         """
-        return _held(model, dt) if self.delay is None else _held_late(model, dt, self.delay)
+        if self.delay is not None:
+            return _held_late(model, dt, self.delay)
+        solved = model.held(Discrete(dt))
+        return _held(model, dt) if solved is None else solved
 
     def undo(self, model: LinearSystem) -> LinearSystem:
         """By the matrix logarithm: `MatrixLog`.

@@ -10,7 +10,7 @@ and rescaling then stay in the family.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from html import escape
 from typing import Any, ClassVar
@@ -26,6 +26,9 @@ from retime.core.readout import as_readout, made
 from retime.core.states import one_state
 from retime.core.time import Continuous, Discrete, TimeBase, time_base
 from retime.core.tolerances import size_of
+
+NO_WEIGHTS = {"tau", "alpha", "gamma", "epsilon", "gain", "resistance", "capacitance"}
+"""Fields that are constants of a family, though there may be one per unit."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -143,6 +146,32 @@ class System(ABC):
 
     def _input(self, s: Array | None, name: str = "s") -> Array:
         return np.zeros(self.num_inputs) if s is None else _last_axis(name, s, self.num_inputs, "inputs")
+
+    @property
+    def weights(self) -> dict[str, Array]:
+        """What training may change, by name: the arrays among its fields that its equation computes from."""
+        names = {f.name for f in fields(self)} - NO_WEIGHTS
+        found = {k: getattr(self, k) for k in self.equation.parameters if k in names}
+        return {k: v for k, v in found.items() if isinstance(v, np.ndarray) and v.ndim}
+
+    def with_weights(self, weights: dict[str, Any]) -> System:
+        """The same system with other weights."""
+        return replace(self, **weights)
+
+    def substituted(self, parameters: Any, weights: dict[str, Any]) -> Any:
+        """The parameters of its equation with these weights in place of its own."""
+        return {**parameters, **weights}
+
+    def held(self, time: TimeBase) -> System | None:
+        """The same equation in another time base, exact while the input is held: a flow's map of one step, a map's flow.
+
+        None where the family does not solve it in closed form.
+        """
+        return None
+
+    def integrated(self) -> System | None:
+        """The differential equation that the step was made from, by the definition of the family; None where it names none."""
+        return None
 
     def _combined(self, a: float, b: float, time: TimeBase) -> System | None:
         """The system of this family whose right-hand side is a z + b F(z, s), or None where the family has none."""

@@ -16,6 +16,7 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
+from retime.convert.ode_rnn import ODERNN
 from retime.core.arrays import Array
 from retime.core.conversion import Conversion
 from retime.core.errors import ModelFileError
@@ -31,7 +32,9 @@ from retime.models.regionwise import OwnRegions
 VERSION = 3
 HEADER = "retime"
 
-_CLASSES: Mapping[str, Any] = FAMILIES | {c.family: c for c in (DerivedSystem, PiecewiseAffineFlow, RegionwiseMap)}
+_CLASSES: Mapping[str, Any] = FAMILIES | {
+    c.family: c for c in (DerivedSystem, PiecewiseAffineFlow, RegionwiseMap, ODERNN)
+}
 
 
 @cache
@@ -42,7 +45,15 @@ def methods() -> dict[str, Any]:
     from retime.convert.rescale import Stretch
 
     holds = (c.ZeroOrderHold, c.FirstOrderHold, c.ImpulseInvariant, c.MatchedPoles, Resampled)
-    steps = (c.Euler, c.GeneralizedBilinear, c.Tustin, c.RungeKutta, c.AdamsBashforth, c.ExponentialEuler)
+    steps = (
+        c.PartitionedEuler,
+        c.Euler,
+        c.GeneralizedBilinear,
+        c.Tustin,
+        c.RungeKutta,
+        c.AdamsBashforth,
+        c.ExponentialEuler,
+    )
     return {x.__name__: x for x in (c.MatrixLog, c.EulerField, c.FormalLog, Stretch, OwnRegions, *holds, *steps)}
 
 

@@ -1,7 +1,8 @@
 """Tasks, training, and reconstruction of dynamical systems from recordings."""
 
+from retime.learn.constraints import Antisymmetric, LogNorm, SpectralNorm, StableStep
+from retime.learn.families import Start
 from retime.learn.forcing import AdaptiveForcing, GeneralizedForcing, SparseForcing
-from retime.learn.networks import Start
 from retime.learn.reconstruction import fit
 from retime.learn.regularization import ManifoldAttractor
 from retime.learn.result import Fit
@@ -11,15 +12,19 @@ from retime.learn.training import train
 __all__ = [
     "AdaptiveForcing",
     "AddingProblem",
+    "Antisymmetric",
     "Batch",
     "CopyMemory",
     "Digits",
     "Fit",
     "FlipFlop",
     "GeneralizedForcing",
+    "LogNorm",
     "ManifoldAttractor",
     "PulseLogic",
     "SparseForcing",
+    "SpectralNorm",
+    "StableStep",
     "Start",
     "Task",
     "TimedPulse",

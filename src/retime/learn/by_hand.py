@@ -9,8 +9,8 @@ import numpy as np
 
 from retime.learn.adjoint import Adjoint
 from retime.learn.dynamics import Dynamics
+from retime.learn.families import Parameters
 from retime.learn.lanes import LANES
-from retime.learn.networks import Parameters
 from retime.learn.windows import Windows
 
 

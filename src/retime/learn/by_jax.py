@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from retime.learn.dynamics import Dynamics
-from retime.learn.networks import Parameters
+from retime.learn.families import Parameters
 from retime.learn.windows import Windows
 
 

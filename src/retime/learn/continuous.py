@@ -12,9 +12,10 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.system import System
 from retime.learn.dynamics import Dynamics
+from retime.learn.families import Parameters
 from retime.learn.flow_adjoint import FlowAdjoint
 from retime.learn.lanes import LANES
-from retime.learn.networks import Network, Parameters, network
+from retime.learn.networks import Network, network
 from retime.learn.windows import Windows
 from retime.models import ContinuousPLRNN
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.learn.networks import Parameters
+from retime.learn.families import Parameters
 
 
 @dataclass(frozen=True)

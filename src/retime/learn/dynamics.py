@@ -12,7 +12,8 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.system import System
 from retime.core.time import Discrete
-from retime.learn.networks import Network, Parameters, Start, network
+from retime.learn.families import Parameters, Start
+from retime.learn.networks import Network, network
 from retime.learn.windows import Windows
 
 STRETCH = 50  # steps along which the growth of errors is measured

@@ -20,18 +20,18 @@ from retime.core.quiet import one_blas_thread
 from retime.learn.checkpoint import Checkpoint
 from retime.learn.descent import Clipped, FromOptax, Packing, RAdam
 from retime.learn.dynamics import Dynamics, Setting
+from retime.learn.families import Parameters
 from retime.learn.fitted import FITTED, LINEAR
 from retime.learn.forcing import AdaptiveForcing, Forcing, GeneralizedForcing
 from retime.learn.judging import Judge, judged_by
 from retime.learn.loop import Loop, dtype_of, ending
-from retime.learn.networks import Parameters
 from retime.learn.recordings import Recording, recording
 from retime.learn.regularization import ManifoldAttractor
 from retime.learn.result import Fit
 from retime.learn.windows import Cutter
 
 CHECKS = 40  # of a training, by default
-ALPHA = 0.05  # strength of the forcing by default: of those tried on Lorenz-63 the one whose networks stay chaotic
+ALPHA = 0.2  # strength of the forcing by default; what it reaches: docs/theory/learning.md
 
 
 def fit(
@@ -39,7 +39,7 @@ def fit(
     *,
     family: str,
     num_states: int,
-    epochs: int = 500,
+    epochs: int = 1000,
     batches: int = 50,
     batch_size: int = 16,
     sequence: int = 200,
@@ -47,7 +47,7 @@ def fit(
     regularization: ManifoldAttractor | None = None,
     observation: str = "identity",
     noise: float = 0.0,
-    learning_rate: float | tuple[float, float] = (3e-3, 1e-5),
+    learning_rate: float | tuple[float, float] = (2e-3, 1e-5),
     optimizer: Any = None,
     clip: float = math.inf,
     inputs: Any = None,
@@ -77,7 +77,7 @@ def fit(
             continuous time continuous_plrnn (with `num_relu`, None: all units) through its exact flow, and rate_rnn (with `tau`, where its
             time constants start, `activation`, `form`) solved by Diffrax.
         num_states: n >= N. epochs: of `batches` updates each, with `batch_size` windows of `sequence` steps.
-        forcing: `learn.SparseForcing(every)`, `learn.GeneralizedForcing(alpha)` or `learn.AdaptiveForcing()`; None for the second with 0.05.
+        forcing: `learn.SparseForcing(every)`, `learn.GeneralizedForcing(alpha)` or `learn.AdaptiveForcing()`; None for the second with 0.2.
         regularization: `learn.ManifoldAttractor(strength, share)`, or None.
         observation: "identity", or "linear": x = B z + b is learned, and forcing moves z by the pseudoinverse of B.
         noise: standard deviation of noise added to the data that forces, in standard deviations of the data.

@@ -102,7 +102,7 @@ def _parts(name: str, value: Any) -> list[Array]:
     """The arrays `(T, N)` of one recording or several."""
     first: Any = value[0] if isinstance(value, (list, tuple)) and value else 0.0
     is_array = not isinstance(first, (list, tuple)) and np.ndim(getattr(first, "values", first)) > 0
-    several = is_array or isinstance(first, (str, Path))
+    several = is_array or isinstance(first, Path)
     parts = [_one(name, x) for x in (value if several else [value])]
     counts = {x.shape[1] for x in parts}
     if len(counts) > 1:
@@ -134,14 +134,12 @@ def _inputs(inputs: Any, parts: Sequence[Array]) -> tuple[tuple[Array, ...], Arr
     if inputs is None:
         return tuple(np.zeros((len(x), 0)) for x in parts), np.zeros(0)
     given = _parts("inputs", inputs)
+    every = np.concatenate(given)
+    if not np.isfinite(every).all():
+        raise ValueError("`inputs` has NaN or infinite values; what drove the system must be known at every sample.")
     if [len(s) for s in given] != [len(x) for x in parts]:
         raise ShapeError(
             f"`inputs` has {[len(s) for s in given]} rows, `series` {[len(x) for x in parts]}; there must be one row of inputs per sample."
-        )
-    every = np.concatenate(given)
-    if not np.isfinite(every).all():
-        raise ValueError(
-            "`inputs` has values that are not finite; what drove the system must be known at every sample."
         )
     scale = np.sqrt((every**2).mean(axis=0))
     if (scale == 0).any():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retime.core.arguments import is_number
-from retime.learn.networks import Parameters
+from retime.learn.families import Parameters
 
 PARTS = ("A", "W", "W1", "h", "h1")  # the parameters of the families that say what becomes of a state
 

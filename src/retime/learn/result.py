@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from retime.core.certificate import Certificate
 from retime.core.result import Result
 from retime.core.status import TrainingStatus
 from retime.core.system import System
@@ -22,6 +23,7 @@ class Fit(Result):
         metrics: of `model` on held-out trials or data.
         status: see `TrainingStatus`. message: why it ended, where it is not completed. seconds: of work.
         initial: the network before training, where `train` made it; None of `fit`.
+        certificate: what a `constraint` of the training makes certain of `model`; None without one.
     """
 
     model: System
@@ -31,6 +33,7 @@ class Fit(Result):
     message: str = ""
     seconds: float = field(default=0.0, compare=False)
     initial: System | None = field(default=None, compare=False)
+    certificate: Certificate | None = field(default=None, compare=False)
 
     _plot: ClassVar[str] = "training"
 
@@ -42,7 +45,14 @@ class Fit(Result):
         return ("held out", "value"), [[k.replace("_", " "), f"{v:.4g}"] for k, v in self.metrics.items()]
 
     def _data(self) -> dict[str, Any]:
-        own = {"model": repr(self.model), "status": str(self.status), "message": self.message, "seconds": self.seconds}
+        own: dict[str, Any] = {
+            "model": repr(self.model),
+            "status": str(self.status),
+            "message": self.message,
+            "seconds": self.seconds,
+        }
+        if self.certificate is not None:
+            own |= {"certificate": self.certificate}
         return {**own, "metrics": self.metrics, "history": list(self.history)}
 
     def records(self) -> list[dict[str, Any]]:

@@ -13,7 +13,8 @@ from retime.core.arrays import Array, positive
 from retime.core.equation import double_precision
 from retime.core.system import System
 from retime.learn.dynamics import Dynamics
-from retime.learn.networks import Network, Parameters, Start, network
+from retime.learn.families import Parameters, Start
+from retime.learn.networks import Network, network
 from retime.learn.windows import Windows
 from retime.models import RateRNN
 

@@ -18,8 +18,10 @@ from retime.core.errors import ShapeError
 from retime.core.system import System
 from retime.core.time import Discrete
 from retime.learn.checkpoint import Checkpoint
+from retime.learn.constraints import Constraint
+from retime.learn.families import Parameters, Start
 from retime.learn.loop import Loop, dtype_of, ending
-from retime.learn.networks import Network, Parameters, Start, network
+from retime.learn.networks import Network, network
 from retime.learn.result import Fit
 from retime.learn.tasks import Task
 
@@ -40,6 +42,7 @@ def train(
     initial: str = "memory",
     gain: float = 1.0,
     signs: Any = None,
+    constraint: Any = None,
     state_noise: float = 0.0,
     weight_decay: float = 0.0,
     rate_penalty: float = 0.0,
@@ -69,6 +72,8 @@ def train(
         learning_rate: a number or an Optax schedule; None for 3e-4, and 1e-3 of the gated families.
         initial: "memory", "orthogonal", "normal" or "identity" recurrent weights, times `gain`; see `learn.Start`.
         signs: `(n,)` of +1 and -1: all weights *from* a unit keep its sign (Dale's law); Elman and rate families.
+        constraint: `learn.Antisymmetric`, `learn.SpectralNorm`, `learn.LogNorm` or `learn.StableStep`: holds at the end to rounding, with
+            `Fit.certificate` to show it.
         state_noise: standard deviation of noise added to the state at every step of training.
         weight_decay, rate_penalty: as above.
         dtype: "float32" or "float64", of the training; the model has 64 bits.
@@ -100,7 +105,7 @@ def train(
     seed, limit = seed_of(seed), seconds(time_limit)
     net = network(family, _units(family, num_states), task.num_inputs, task.num_outputs, options)
     job = _Job(task, net, Start(initial, gain), batch_size, seed, dtype, optimizer, _rate(learning_rate, net), clip, _signs(signs, net),
-               state_noise, weight_decay, rate_penalty, held_out)  # fmt: skip
+               state_noise, weight_decay, rate_penalty, held_out, _constraint(constraint, net, signs))  # fmt: skip
     begun = work_seconds()
     with double_precision():
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint), job.identity)
@@ -108,8 +113,8 @@ def train(
         parameters = job.parameters()
         progress, status = loop.run(parameters, job.rule.init(parameters))
         metrics = job.check(progress.best)
+        model, first = job.model(progress.best), job.model(parameters)
     metrics.pop("score")
-    model = net.model(progress.best, Discrete(1.0))
     return Fit(
         model,
         tuple(progress.history),
@@ -117,8 +122,20 @@ def train(
         status,
         ending(status, progress.step, updates),
         work_seconds() - begun,
-        net.model(parameters, Discrete(1.0)),
+        first,
+        None if constraint is None else constraint.certificate(model),
     )
+
+
+def _constraint(constraint: Any, net: Network, signs: Any) -> Constraint | None:
+    if constraint is None:
+        return None
+    if not isinstance(constraint, Constraint):
+        raise TypeError(f"`constraint` is {constraint!r}; it must be one of `retime.learn`, such as SpectralNorm(0.9).")
+    if signs is not None:
+        raise ValueError("`constraint` and `signs` are both given; weights follow one of them.")
+    constraint.check(net.initial(np.random.default_rng(0), Start()))
+    return constraint
 
 
 def _rate(learning_rate: Any, net: Network) -> Any:
@@ -165,6 +182,19 @@ class _Job:
     weight_decay: float
     rate_penalty: float
     held_out: int
+    constraint: Constraint | None = None
+
+    def constrained(self, parameters: Parameters) -> Parameters:
+        """The parameters that satisfy the constraint, of free ones."""
+        import jax.numpy as jnp
+
+        return parameters if self.constraint is None else self.constraint.apply(jnp, parameters)
+
+    def model(self, parameters: Parameters) -> System:
+        """The network as a model, in 64 bits, in which the constraint holds to rounding."""
+        wide = {k: np.asarray(v, dtype=np.float64) for k, v in parameters.items()}
+        found = self.net.model({k: np.asarray(v) for k, v in self.constrained(wide).items()}, Discrete(1.0))
+        return found if self.constraint is None else self.constraint.cut(found)
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -181,6 +211,8 @@ class _Job:
         )
         signs = None if self.signs is None else self.signs.tolist()
         own = {"task": repr(self.task), "network": repr(self.net), "start": repr(self.start), "signs": signs}
+        if self.constraint is not None:
+            own["constraint"] = repr(self.constraint)
         if self.net.like is not None:
             own["weights"] = [float(np.abs(v).sum()) for v in self.parameters().values()]
         rate = "a schedule" if callable(self.learning_rate) else self.learning_rate
@@ -244,7 +276,7 @@ class _Job:
         import jax.numpy as jnp
         import optax
 
-        net, step = self.net, self.net.step
+        net, step, parallel, bound = self.net, self.net.step, self.net.orbit, self.constrained
 
         def run(p: Parameters, s: Any, noise: Any) -> Any:
             def go(z: Any, at: Any) -> Any:
@@ -252,8 +284,8 @@ class _Job:
                 z = z if noise is None else z + at[1]
                 return z, z
 
-            z0 = jnp.zeros((s.shape[1], net.num_states), s.dtype)
-            return jax.lax.scan(go, z0, (s, noise))[1]
+            z0 = jnp.broadcast_to(jnp.asarray(net.origin, s.dtype), (s.shape[1], net.num_states))
+            return parallel(p, z0, s) if parallel and noise is None else jax.lax.scan(go, z0, (s, noise))[1]
 
         def error(p: Parameters, z: Any, x: Any, mask: Any) -> Any:
             weights = jnp.broadcast_to(mask, x.shape)
@@ -261,7 +293,7 @@ class _Job:
 
         def loss(p: Parameters, trials: Any, number: Any) -> Any:
             s, x, mask = trials
-            noise = None
+            p, noise = bound(p), None
             if self.state_noise:
                 key = jax.random.fold_in(jax.random.key(self.seed), number)
                 noise = self.state_noise * jax.random.normal(key, (*s.shape[:2], net.num_states), s.dtype)
@@ -285,6 +317,7 @@ class _Job:
 
         def check(p: Parameters, trials: Any) -> Any:
             s, x, mask = trials
+            p = bound(p)
             z = run(p, s, None)
             y, weights = net.outputs(p, z), jnp.broadcast_to(mask, x.shape)
             counted = (weights > 0) & (jnp.abs(x) > 0.5)

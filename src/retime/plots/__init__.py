@@ -1,6 +1,7 @@
 """result -> matplotlib Axes. Colors and fonts follow the current style; nothing global is changed."""
 
 from retime.plots.basins import attractor, basins
+from retime.plots.cells import cell_stability
 from retime.plots.cycles import cycle, cycles
 from retime.plots.learning import task, training
 from retime.plots.networks import connectivity, population, trial, weight_spectrum, weights
@@ -18,6 +19,7 @@ __all__ = [
     "bifurcation_diagram",
     "boundary_distance",
     "branch",
+    "cell_stability",
     "connectivity",
     "cycle",
     "cycles",

@@ -85,5 +85,5 @@ def test_canonical_form_is_an_equation_too(rng):
 
 def test_flow_with_a_sample_clock_has_no_right_hand_side():
     flow = rt.to_continuous(rt.PLRNN([0.5], [[0.1]], [1.0])).model
-    with pytest.raises(TypeError, match="PiecewiseAffineFlow has no right-hand side of state and input alone"):
+    with pytest.raises(TypeError, match="one field per region and no field of the state alone"):
         flow.equation  # noqa: B018

@@ -10,6 +10,7 @@ from retime.learn.by_hand import AlmostLinear
 from retime.learn.by_jax import Compiled
 from retime.learn.descent import FromOptax, RAdam
 from retime.learn.dynamics import Setting
+from retime.learn.judging import LOST, Judge
 from retime.learn.networks import network
 from retime.learn.recordings import recording
 from retime.learn.windows import Cutter
@@ -180,7 +181,7 @@ def test_bad_series_are_refused(series, message):
         ({"convention": "julia"}, "`convention` is 'julia'"),
         ({"inputs": np.ones((5, 1))}, r"`inputs` has \[5\] rows, `series` \[600\]"),
         ({"inputs": np.zeros((600, 1))}, "`inputs` is zero throughout in channel 0"),
-        ({"inputs": np.full((600, 1), np.nan)}, "`inputs` has values that are not finite"),
+        ({"inputs": np.full((600, 1), np.nan)}, "`inputs` has NaN or infinite values"),
         ({"times": np.arange(5.0)}, r"`times` has \[5\] entries, `series` \[600\] samples"),
         ({"times": np.zeros(600)}, "`times` must be strictly increasing"),
         ({"times": np.arange(600.0) ** 2}, "are not equally far apart; alrnn takes equal steps"),
@@ -265,3 +266,13 @@ def test_the_step_of_the_optimizer_is_that_of_optax(rng):
                 vector, state = rule.apply(vector, state, np.cos(vector + k), k)
             ends.append(vector)
     np.testing.assert_allclose(ends[0], ends[1], rtol=1e-7)  # Optax computes rates in single precision
+
+
+@pytest.mark.parametrize(("radius", "is_kept"), [(1.0, True), (0.997, False)])
+def test_what_comes_to_rest_in_the_end_is_not_kept(spiral, radius, is_kept):
+    """A rotation that shrinks by a tenth in 100 steps rests after 6,000 from everywhere."""
+    held_out = recording(spiral, missing=False, standardize=True).split(0.1)[1]
+    dynamics = AlmostLinear(Setting(network("alrnn", 2, 0, 2, {"num_relu": 0}), "float64"))
+    turn = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
+    p = {"A": np.zeros(2), "W": radius * turn, "h": np.zeros(2), "C": np.zeros((2, 0)), "lift": np.zeros((0, 2))}
+    assert (Judge(dynamics, held_out).check(p)["score"] < LOST) == is_kept

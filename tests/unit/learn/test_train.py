@@ -7,7 +7,8 @@ import retime as rt
 from retime.core.errors import RetimeError
 from retime.core.status import TrainingStatus
 from retime.learn import FlipFlop, train
-from retime.learn.networks import Start, network
+from retime.learn.families import Start
+from retime.learn.networks import network
 
 SMALL = FlipFlop(num_bits=1, steps=60)
 QUICK = {"num_states": 8, "updates": 6, "batch_size": 4, "every": 3, "held_out": 8}
