@@ -92,8 +92,9 @@ class Circuit(Conversion):
 
     @cached_property
     def law(self) -> CircuitLaw:
-        """Kirchhoff's laws of the flow, op-amps as nullors."""
-        return solve_circuit(self.elements)
+        """Kirchhoff's laws, op-amps as nullors; of a sampled circuit those of the first phase of its clock."""
+        clock = clock_of(self.elements) if self.topology == "sampled" else None
+        return solve_circuit(self.elements, clock and clock.switches(clock.phases[0], ideal=False))
 
     @cached_property
     def full_network(self) -> CircuitNetwork:

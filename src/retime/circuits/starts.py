@@ -23,6 +23,8 @@ def initial_voltages(circuit: Any, z: Array, s: Array) -> dict[str, float]:
 def all_voltages(circuit: Any, v: Array, s: Array) -> dict[str, float]:
     """Every node's voltage where op-amps are ideal, and the voltages inside of op-amps and of transistor stages."""
     network = CircuitNetwork(circuit.law)
+    given = dict(zip(circuit.state_names, v.tolist(), strict=True))
+    v = np.array([given.get(name, 0.0) for name in circuit.law.states])
     phi = network.shape.values(np, network.parameters, v[None], s[None])[0]
     full = circuit.law.voltages @ np.concatenate([v, phi, s, [1.0]])
     found = {node: float(full[k]) for node, k in circuit.law.nodes.items()}
