@@ -79,6 +79,15 @@ def test_the_dynamics_example_draws_its_picture(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_circuit_example_writes_a_bit(tmp_path):
+    r = subprocess.run(
+        [sys.executable, ROOT / "examples" / "circuits.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert r.returncode == 0, r.stderr
+    assert "a pulse on the second input" in r.stdout
+
+
+@pytest.mark.slow
 def test_the_flip_flop_example_trains_and_draws(tmp_path):
     r = subprocess.run(
         [

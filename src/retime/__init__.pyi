@@ -1,6 +1,7 @@
 """The public names of retime and where they live, once: `__init__.py` loads each at its first use, editors and type checkers read this."""
 
 from . import cells as cells
+from . import circuits as circuits
 from . import io as io
 from . import learn as learn
 from . import plots as plots
@@ -26,6 +27,8 @@ from .analysis import state_space_divergence as state_space_divergence
 from .analysis import visited_regions as visited_regions
 from .cells import cell_stability as cell_stability
 from .cells import ode_form as ode_form
+from .circuits import read_circuit as read_circuit
+from .circuits import to_circuit as to_circuit
 from .convert import DORMAND_PRINCE as DORMAND_PRINCE
 from .convert import HEUN as HEUN
 from .convert import IMPLICIT_EULER as IMPLICIT_EULER
@@ -68,6 +71,7 @@ from .core.errors import MissingDependencyError as MissingDependencyError
 from .core.errors import ModelFileError as ModelFileError
 from .core.errors import RetimeError as RetimeError
 from .core.errors import ShapeError as ShapeError
+from .core.errors import SimulatorError as SimulatorError
 from .core.inputs import Inputs as Inputs
 from .core.low_rank import LowRank as LowRank
 from .core.readout import Readout as Readout

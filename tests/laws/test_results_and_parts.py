@@ -19,7 +19,9 @@ from retime.io.native import methods
 LINES = 12
 UNDRAWN = {  # what has no picture of its own, and why
     "Agreement": "three numbers beside each other",
+    "BillOfMaterials": "a table",
     "Certificate": "sentences",
+    "Circuit": "drawn by its `schematic`, as SVG",
     "Condition": "a sentence and a number",
     "Conversion": "a model and its certificate: the orbits of both are compared by `compare`",
     "ConversionReport": "a table and words; the orbits of both are compared by `compare`",
@@ -28,8 +30,10 @@ UNDRAWN = {  # what has no picture of its own, and why
     "Event": "a point of its scan, which draws it",
     "History": "drawn by the exponents, with history=True",
     "Interchange": "two models and their difference",
+    "MonteCarlo": "a table",
     "Multistart": "thresholds",
     "ODEForm": "a table; its field and its cell are systems",
+    "Part": "a line of the parts list",
     "Plane": "drawn by the basins on it",
     "RegionFlow": "matrices",
     "Settling": "thresholds",
@@ -76,10 +80,17 @@ def results():
     yield rt.ode_form(model)
     yield rt.cell_stability(model, states=path.states)
     yield rt.learn.FlipFlop(num_bits=1, steps=20)
+    circuit = rt.to_circuit(model)
+    yield circuit
+    yield circuit.bill_of_materials()
+    yield circuit.monte_carlo(4)
+
+
+INNER = {"Netlist", "NetworkForm"}  # what a circuit is made of: told as text by `netlist()`, as a model by `model`
 
 
 def is_part(x):
-    is_record = is_dataclass(x) or hasattr(x, "_fields")
+    is_record = (is_dataclass(x) or hasattr(x, "_fields")) and type(x).__name__ not in INNER
     is_ours = type(x).__module__.startswith("retime.") and type(x) not in methods().values()
     return is_record and is_ours and not isinstance(x, (System, Searched))
 

@@ -59,6 +59,8 @@ def calls():
         "ode_form": {"model": tent},
         "rescale_time": {"model": tent, "factor": 2.0},
         "retime_to": {"model": tent, "new_dt": 0.2},
+        "read_circuit": {"netlist": "* a decay\nR1 a 0 1k\nC1 a 0 1u\n.end\n"},
+        "to_circuit": {"model": tent, "level": "opamp"},
         "scan": {"model": tent, "parameter": "h[0]", "values": [0.4, 0.5]},
         "simulate": {"model": tent, "z0": z0, "steps": 3},
         "spectral_distance": {"reference": series, "generated": series[::-1]},
@@ -136,7 +138,7 @@ BAD = {
     "path": [3],
     "dtype": ["int8"],
     "task": ["flipflop", 3],
-    "series": ["a", ["b"]],  # and tests/unit/learn
+    "series": ["a", ["b"]],  # and tests/unit/learn; of a circuit: preferred values
     "num_states": [0, *COUNT],
     "updates": [0, *COUNT],
     "epochs": [0, *COUNT],
@@ -157,6 +159,13 @@ BAD = {
     "signs": ["a", [1.0, 0.0, 2.0]],
     "constraint": ["orthogonal", 3],
     "forcing": ["sparse", 3],
+    "netlist": [3, "no_such_file.cir"],
+    "topology": ["star", 3],
+    "level": ["cmos", 3],
+    "temperature": ["27", float("nan"), -300.0],
+    "volts_per_unit": ["1", float("nan"), -1.0, 0.0],
+    "seconds_per_unit": ["1", float("nan"), -1.0, 0.0],
+    "capacitor": ["1", float("nan"), -1.0, 0.0],
     "regularization": ["manifold", 3],
     "observation": ["log", 3],
 }  # fmt: skip

@@ -86,7 +86,8 @@ At = Annotated[
 FILE = Annotated[
     str,
     typer.Argument(
-        metavar="FILE", help="Weights file (.mat .pt .safetensors .npz .h5 .keras .jld2 .onnx), or zoo:NAME."
+        metavar="FILE",
+        help="Weights file (.mat .pt .safetensors .npz .h5 .keras .jld2 .onnx), a netlist (.cir), or zoo:NAME.",
     ),
 ]
 OUTPUT = Annotated[

@@ -15,6 +15,9 @@ from retime.core.arrays import Array
 from retime.core.errors import ModelFileError, ShapeError
 from retime.core.start import own_start
 
+NETLISTS = (".cir", ".net", ".sp", ".spice")
+"""How files with netlists end."""
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -113,6 +116,8 @@ def open_model(file: str, *, dt: float | None = None, family: str | None = None,
             dropped = " and ".join("--" + name.replace("_", "-") for name in given)
             raise ValueError(f"A zoo network is what it is; drop {dropped}.")
         return Loaded(file, entry.model, f"{file}: {entry.description} {entry.source}", entry.z0[None])
+    if Path(file).suffix.lower() in NETLISTS:
+        return _netlist(file, {"dt": dt, "family": family, **options})
     from retime.io import initial_states_of, load_recognized, read_arrays
     from retime.io.selection import renamed, under
 
@@ -133,6 +138,19 @@ def open_model(file: str, *, dt: float | None = None, family: str | None = None,
     except ModelFileError as error:  # the network itself was read
         starts, notes = np.zeros((0, 0)), (*notes, f"Warning: initial states were not read. {error}")
     return Loaded(file, model, text, starts, notes)
+
+
+def _netlist(file: str, options: dict[str, Any]) -> Loaded:
+    """The network that a netlist is."""
+    from retime.circuits import read_circuit
+
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise ValueError(
+            f"A netlist says what it is; drop {' and '.join('--' + name.replace('_', '-') for name in given)}."
+        )
+    model = read_circuit(Path(file))
+    return Loaded(file, model, f"{file}: read as {model!r}, by Kirchhoff's laws of the netlist.", np.zeros((0, 0)))
 
 
 def reading(options: dict[str, Any]) -> dict[str, Any]:

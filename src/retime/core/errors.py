@@ -31,3 +31,14 @@ class ConvergenceError(RetimeError):
 
 class MissingDependencyError(RetimeError, ImportError):
     """An optional library is needed; the message holds the install command."""
+
+
+class SimulatorError(RetimeError):
+    """A circuit simulator is missing, crashed, hung, did not converge, or answered something else than it was asked.
+
+    `netlist` is what it was given, `log` its last lines.
+    """
+
+    def __init__(self, message: str, netlist: str = "", log: str = "") -> None:
+        super().__init__(f"{message}\n{log}" if log else message)
+        self.netlist, self.log = netlist, log

@@ -11,7 +11,7 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.time import Discrete
-from retime.models import GRU, PLRNN, AlmostLinearRNN, ReluRNN, TanhRNN
+from retime.models import GRU, PLRNN, AlmostLinearRNN, RateRNN, ReluRNN, TanhRNN
 from retime.zoo import systems
 
 
@@ -87,6 +87,12 @@ def _trained(name: str) -> tuple[PLRNN, Array]:
         return model, w["z0"]
 
 
+def _flip_flop_rate() -> tuple[RateRNN, Array]:
+    with files("retime.zoo").joinpath("weights", "flip_flop_rate.npz").open("rb") as stream, np.load(stream) as w:
+        readout = (w["B"], w["b_out"])
+        return RateRNN(w["W_rec"], w["W_in"], w["b"], tau=float(w["tau"]), readout=readout), np.zeros(len(w["b"]))
+
+
 def _addition() -> tuple[PLRNN, Array]:
     model = PLRNN(
         [1.0, 0.01],
@@ -153,6 +159,11 @@ _ENTRIES = {
         lambda: _stored("flip_flop_relu"),
         "100 ReLU units that keep three bits: pairs of rival groups, of which the one that is on keeps the other off.",
         "Trained by this project: scripts/train_zoo.py flip_flop_relu.",
+    ),
+    "flip_flop_rate": (
+        _flip_flop_rate,
+        "Rate network of 12 tanh units in continuous time with three memories of one bit: 8 stable states, switched by pulses.",
+        "Trained by this project: scripts/train_flip_flop.py --seed 0.",
     ),
     "vanderpol_alrnn": (
         lambda: _stored("vanderpol_alrnn"),
