@@ -24,7 +24,9 @@ LONG, LONGER = (
     100_000,
     100,
 )  # steps of a map's run, at most, and for each sample: what collapses later is no reconstruction
-LASTING = 10  # runs from other samples, and their pieces, before a network is kept
+LASTING = 4  # runs from other samples before a network is kept,
+LAST = 1_000_000  # of so many steps at most, and LONGER for each sample: chaos may be a transient of 100,000 steps and more
+PIECES = 10  # of these runs, one after the other, so that they fit into memory
 STRETCHES = 10  # of such a run whose spectra are compared, at most
 LOST = 1e6  # score from which on a free run left or came to rest
 LEAST = 32  # samples below which distributions and spectra say nothing
@@ -101,8 +103,8 @@ class Judge:
             return True
         first = x[np.linspace(0, len(x) - 1, LASTING).astype(int)]
         z, last = self.dynamics.forced(p, np.zeros((len(first), model.num_states)), first), np.zeros((1, *first.shape))
-        for _ in range(LASTING):
-            run = simulate(model, z, steps=min(LONG, LONGER * len(x)) // LASTING)
+        for _ in range(PIECES):
+            run = simulate(model, z, steps=max(min(LAST, LONGER * len(x)) // PIECES, 1))
             if run.status != "completed":
                 return False
             z, last = run.states[-1], np.asarray(run.outputs)
