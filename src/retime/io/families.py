@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -309,7 +310,10 @@ def _linear(found: Named, given: bool) -> tuple[dict[str, Any], Recognition]:
     return parameters, Recognition("linear", found.names("A", "b", "E"), (), ())
 
 
-def _by_field_names(found: Named, family: str) -> tuple[dict[str, Any], Recognition]:
+_BY_FIELD_NAMES = ("piecewise_affine", "hopfield", "antisymmetric_rnn", "cornn", "unitary_rnn", "min_gru", "delta_rule")
+
+
+def _by_field_names(family: str, found: Named, given: bool) -> tuple[dict[str, Any], Recognition]:
     """Parameters under the names of the constructor."""
     own = [f for f in fields(FAMILIES[family]) if f.name not in ("time", "readout")]
     parameters = {f.name: array for f in own if (array := found.field(f.name)) is not None}
@@ -321,6 +325,34 @@ def _by_field_names(found: Named, family: str) -> tuple[dict[str, Any], Recognit
     return parameters | {"readout": own_readout(found)}, Recognition(family, reason, (), ())
 
 
+def _diagonal(found: Named, given: bool) -> tuple[dict[str, Any], Recognition]:
+    """Multipliers and input weights, or the parameters of LRU, which are read in 64 bits.
+
+    lambda = exp(-exp(nu_log) + i exp(theta_log)),   B = exp(gamma_log) (B_re + i B_im),   outputs Re((C_re + i C_im) x)
+    """
+    own = ("nu_log", "theta_log", "B_re", "B_im", "gamma_log", "C_re", "C_im")
+    nu, theta, B_re, B_im, gamma, C_re, C_im = (
+        None if (x := found.field(k)) is None else x.astype(np.float64) for k in own
+    )
+    if nu is None or theta is None or B_re is None or B_im is None:
+        w, B = found.field("eigenvalues"), found.field("B")
+        if w is None or B is None:
+            wanted = "`eigenvalues` and `B`, or `nu_log`, `theta_log`, `B_re` and `B_im` (LRU)"
+            raise ModelFileError(
+                f"{found.file.path}: family diagonal_linear needs {wanted}; the file holds {held(found.file)}."
+            )
+        return {"eigenvalues": w, "B": B}, Recognition(
+            "diagonal_linear", f"`eigenvalues` {size(w)}, `B` {size(B)}", (), ()
+        )
+    w, B = np.exp(-np.exp(nu) + 1j * np.exp(theta)), B_re + 1j * B_im
+    B = B if gamma is None else np.exp(gamma)[:, None] * B
+    readout = None if C_re is None or C_im is None else C_re + 1j * C_im
+    notes = ("The outputs are Re(C x); the skip connection `D` is not part of the model.",) if found.holds("D") else ()
+    return {"eigenvalues": w, "B": B, "readout": readout}, Recognition(
+        "diagonal_linear", "the parameters of LRU", (), notes
+    )
+
+
 _BUILDERS: Mapping[str, Callable[[Named, bool], tuple[dict[str, Any], Recognition]]] = {
     "plrnn": _plrnn,
     "alrnn": _alrnn,
@@ -328,6 +360,6 @@ _BUILDERS: Mapping[str, Callable[[Named, bool], tuple[dict[str, Any], Recognitio
     "shallow_plrnn": _shallow,
     "dendritic_plrnn": _dendritic,
     "linear": _linear,
-    "piecewise_affine": lambda found, given: _by_field_names(found, "piecewise_affine"),
-    "hopfield": lambda found, given: _by_field_names(found, "hopfield"),
+    "diagonal_linear": _diagonal,
+    **{name: partial(_by_field_names, name) for name in _BY_FIELD_NAMES},
 }

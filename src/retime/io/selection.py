@@ -72,6 +72,7 @@ def _arguments(family: str | None) -> set[str]:
         raise ValueError(f"`family` is {family!r}; it must be one of {', '.join(sorted(FAMILIES))}.")
     chosen = FAMILIES.values() if family is None else (FAMILIES[family],)
     own = {f.name for cls in chosen for f in fields(cls) if f.init} - _OPTIONS
+    own |= {"nu_log", "theta_log", "gamma_log", "B_re", "B_im", "C_re", "C_im"} if "eigenvalues" in own else set()
     return own | ({"b_rec", "b_in"} if "W_rec" in own else set()) | {"B", "readout_b", "dt", *INITIAL_STATES}
 
 
