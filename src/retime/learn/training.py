@@ -105,7 +105,7 @@ def train(
     seed, limit = seed_of(seed), seconds(time_limit)
     net = network(family, _units(family, num_states), task.num_inputs, task.num_outputs, options)
     job = _Job(task, net, Start(initial, gain), batch_size, seed, dtype, optimizer, _rate(learning_rate, net), clip, _signs(signs, net),
-               state_noise, weight_decay, rate_penalty, held_out, _constraint(constraint, net, signs))  # fmt: skip
+               float(state_noise), float(weight_decay), float(rate_penalty), held_out, _constraint(constraint, net, signs))  # fmt: skip
     begun = work_seconds()
     with double_precision():
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint), job.identity)
