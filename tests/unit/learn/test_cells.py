@@ -60,7 +60,7 @@ def test_parallel_orbits_are_the_steps_one_after_the_other(family, rng):
         (rt.learn.Antisymmetric(0.2), lambda W: np.abs(W + W.T + 0.4 * np.eye(8)).max() < 1e-14),
         (rt.learn.LogNorm(0.3), lambda W: np.linalg.eigvalsh((W + W.T) / 2).max() <= 0.3 + 1e-12),
     ],
-    ids=repr,
+    ids=["spectral norm", "antisymmetric", "log norm"],
 )
 def test_a_constraint_holds_at_the_end_and_its_certificate_says_so(constraint, kept):
     fit = rt.train(TASK, family="tanh_rnn", constraint=constraint, gain=3.0, **QUICK)
