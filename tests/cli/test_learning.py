@@ -119,7 +119,7 @@ def test_every_argument_of_train_is_an_option():
     own = set(inspect.signature(learning.train).parameters)
     for task in ("FlipFlop", "PulseLogic", "TimedPulse", "AddingProblem", "CopyMemory"):
         assert set(inspect.signature(getattr(rt.learn, task)).parameters) <= own
-    in_python_only = {"optimizer", "signs", "options"}
+    in_python_only = {"optimizer", "signs", "constraint", "options"}
     assert set(inspect.signature(rt.train).parameters) - in_python_only <= own
 
 

@@ -31,7 +31,9 @@ def info(page: Page) -> None:
     for k, line in enumerate(lines):
         page.say(f"{'Equation:' if k == 0 else '         '} {line}")
     steps = stepped(model)
-    page.say("\n".join(f"{name + ':':<9} {text}" for name, text in steps.items() if isinstance(text, str)))
+    for name, text in steps.items():
+        if isinstance(text, str):
+            page.say(paragraph(f"{name}: {text}"))
     page.say("\n".join([f"Initial states in the file: {len(loaded.starts)}", *loaded.notes]))
     page.end(
         {

@@ -62,6 +62,14 @@ MODELS = {
     "leaky, one alpha": lambda r: LeakyRNN(*elman(r), alpha=0.1 + 0.2),
     "rate": rate,
     "rate, other form": lambda r: rate(r, tau=1.5, activation="relu", form="rate", readout=r.normal(size=(1, n))),
+    "antisymmetric": lambda r: rt.AntisymmetricRNN(*elman(r), gamma=0.1, time=STEP),
+    "cornn": lambda r: rt.CoupledOscillatoryRNN(r.normal(size=(n, n)), *elman(r), gamma=r.uniform(1, 2, n), time=STEP),
+    "unitary": lambda r: rt.UnitaryRNN(*elman(r), time=STEP),
+    "diagonal": lambda r: rt.DiagonalLinearRNN(r.normal(size=3) + 1j, r.normal(size=(3, 2)), time=STEP, readout=r.normal(size=(1, 6))),
+    "min gru": lambda r: rt.MinGRU(r.normal(size=(n, 2)), r.normal(size=n), r.normal(size=(n, 2)), r.normal(size=n), tau=0.3, time=STEP),
+    "delta rule": lambda r: rt.DeltaRule(*r.normal(size=(2, n, 2)), method="exact", normalize=True, time=STEP),
+    "qunn": lambda r: rt.QUNN(2, 2, 1, gain=0.2, seed=3),
+    "layered field": lambda r: rt.LayeredField(r.normal(size=(2, n, n)), r.normal(size=(2, n)), r.normal(size=(n, 2)), leak=0.5),
     "gru": lambda r: GRU(*gates(r, 3), reset_after=False, time=STEP),
     "lstm": lambda r: LSTM(*gates(r, 4), readout=r.normal(size=(2, 2 * n))),
     "hopfield": lambda r: HopfieldNetwork(
@@ -255,7 +263,7 @@ def test_a_method_of_ones_own_is_saved_once_it_is_entered(rng, tmp_path, monkeyp
 def test_every_method_that_files_of_the_first_version_name_is_still_known():
     first = "AdamsBashforth Euler EulerField ExponentialEuler FirstOrderHold FormalLog GeneralizedBilinear ImpulseInvariant "
     second = "MatchedPoles MatrixLog OwnRegions Resampled RungeKutta Stretch Tustin ZeroOrderHold"
-    assert {*(first + second).split()} == methods().keys()
+    assert {*(first + second).split(), "PartitionedEuler"} == methods().keys()
     assert all(cls.__name__ == name for name, cls in methods().items())
 
 
