@@ -247,3 +247,16 @@ def test_orbits_that_do_not_part_never_do(run):
     _, out, _ = run("compare", "zoo:vanderpol", "--steps", 20)
     row = next(line for line in out.splitlines() if line.startswith("first step apart"))
     assert row.split()[3] == "never"
+
+
+def test_info_says_which_equation_a_map_steps_and_how_much_room_its_modes_have(run):
+    code, text, _ = run("info", "zoo:vanderpol", "--json")
+    steps = json.loads(text)["steps"]
+    assert code == 0
+    assert steps["Steps"].startswith("ZeroOrderHold() of PiecewiseAffineFlow, n = 1, t = 1, found")
+    model = rt.zoo.load("vanderpol")
+    z = [np.random.default_rng(0).normal(size=model.num_states)]
+    for _ in range(19):
+        z.append(model.step(z[-1]))
+    largest = np.abs(np.linalg.eigvals(model.jacobian(np.array(z)))).max()
+    assert steps["margin"] == pytest.approx(1 - largest)

@@ -62,8 +62,10 @@ def stepped(model: Any) -> dict[str, Any]:
 
     if model.time.step is None or model.takes_switching:
         return {}
-    form = ode_form(model)
-    found: dict[str, Any] = {"Steps": form.caption}
+    try:
+        found: dict[str, Any] = {"Steps": ode_form(model).caption}
+    except rt.MissingDependencyError as error:  # a light installation: the rest of the page needs no JAX
+        return {"Steps": f"not looked at: {error}"}
     if model.num_states <= LARGE:
         found["margin"] = float(1.0 - cell_stability(model, inputs=np.zeros((20, model.num_inputs))).local.max())
         found["Modes"] = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
+
 from retime.convert.measure import Probe, flow_over, relative_error
 from retime.core.certificate import Certificate
 from retime.core.conversion import Conversion
@@ -46,13 +48,17 @@ def _certify_stepped(model: System, field: System, at: Probe) -> Certificate:
     """The map is a step of a method for the field: its solution is another map, how far off is measured."""
     got = flow_over(field, at.states, at.inputs, model.dt)
     error = relative_error(got.states, model.apply(at.states, at.inputs))
+    known = np.isfinite(error)
+    off = (
+        f"off by {error:.2e} of the state per step ({at.words})"
+        if known
+        else "how far off was not measured: no solver settled on it"
+    )
     detail = f"1e-9 minus the error {error:.1e} on {at.words}; known to {got.uncertainty:.1e}"
     condition = at.condition("the equation's solution over dt is the map", EXACT - error, detail, required=False)
-    claim = (
-        f"The equation that the map steps, by its definition. Its solution over dt = {model.dt:.6g} is another map: off by {error:.2e} of the "
-        f"state per step ({at.words})."
-    )
-    headline = f"The equation that the map is made from; its own solution is off by {error:.1e} of the state per step."
+    claim = f"The equation that the map steps, by its definition. Its solution over dt = {model.dt:.6g} is another map: {off}."
+    size = f"is off by {error:.1e} of the state per step" if known else "was not measured"
+    headline = f"The equation that the map is made from; its own solution {size}."
     return Certificate(
         claim, "the map: by definition; the solution: the states measured", (condition,), _SOURCE, headline
     )

@@ -41,6 +41,16 @@ print(np.abs(a.states - b.states).max() < 1e-9, points.complete, len(points), np
     assert (out, error) == ("True True 1 True", [])
 
 
+def test_info_says_what_it_could_not_look_at():
+    out, error = run(
+        """
+from retime.cli.commands import stepped
+print(stepped(gates)["Steps"][:40], "|", stepped(net.model)["Steps"][:15], np.isfinite(stepped(net.model)["margin"]))
+"""
+    )
+    assert (out, error) == ("not looked at: smooth systems need jax,  | ZeroOrderHold() True", [])
+
+
 @pytest.mark.parametrize(
     "call",
     [
