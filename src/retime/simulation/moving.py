@@ -129,7 +129,7 @@ class Steps(Motion):
             ValueError: none is left.
         """
         dt = self.clock.dt
-        count = int(np.floor(sample_phases(times, dt)[-1]))
+        count = int(np.floor(sample_phases(times[[0, -1]], dt)[-1]))
         skip = count // 10 if is_default else int(np.ceil(skipped / dt - SNAP))
         if count - skip < 1:
             raise ValueError(
