@@ -73,7 +73,9 @@ def addition_inputs(steps: int, first: int, second: int, seed: int = 0) -> Array
 def _stored(name: str) -> tuple[Any, Array]:
     """A network that scripts/train_zoo.py wrote: every field of its family, its readout, and a start."""
     with files("retime.zoo").joinpath("weights", f"{name}.npz").open("rb") as stream, np.load(stream) as w:
-        cls: Any = {c.family: c for c in (GRU, PLRNN, AlmostLinearRNN, ContinuousPLRNN, ReluRNN, TanhRNN)}[str(w["family"])]
+        cls: Any = {c.family: c for c in (GRU, PLRNN, AlmostLinearRNN, ContinuousPLRNN, ReluRNN, TanhRNN)}[
+            str(w["family"])
+        ]
         about = ("family", "dt", "z0", "record", "readout_B", "readout_b")
         own = {k: w[k][()] for k in w.files if k not in about}
         readout = (w["readout_B"], w["readout_b"])
