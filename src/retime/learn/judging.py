@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -48,13 +48,11 @@ class Judge:
     Args:
         dynamics: the family. held_out: what is not trained on.
         conventions: of the published programs for D_stsp and D_H, by name; None for retime's.
-        best: the smallest score so far; only what beats it is run for long.
     """
 
     dynamics: Dynamics
     held_out: Recording
     conventions: tuple[str | None, str | None] = (None, None)
-    best: list[float] = field(default_factory=lambda: [math.inf])
 
     def model(self, p: Parameters) -> System:
         """In the units of the data and of the inputs."""
@@ -62,9 +60,9 @@ class Judge:
         scaled = {k: own[k] / self.held_out.scale for k in ("C", "W_in") if k in own}
         return self.dynamics.model(own | scaled, self.held_out.mean, self.held_out.std)
 
-    def check(self, p: Parameters) -> dict[str, float]:
+    def check(self, p: Parameters, best: float = math.inf) -> dict[str, float]:
         """The record of a check; `score`, smaller is better, is the geometric mean of both distances, or `LOST` and more; for few
-        samples the error.
+        samples the error. Only what beats `best`, the smallest score so far, is run for long.
 
         Samples at irregular times have no spectrum: `spectral_distance` is NaN, and the score the divergence alone.
         """
@@ -82,34 +80,41 @@ class Judge:
             return {**found, "score": score + LOST * lost}
         if lost:
             return {**found, "state_space_divergence": math.inf, "spectral_distance": 1.0, "score": score + LOST}
-        D, H = self._distances((x * self.held_out.std + self.held_out.mean)[known][:FREE], run)
+        real = (x * self.held_out.std + self.held_out.mean)[known][:FREE]
+        D, H = self._distances(real, run)
         if not self.held_out.is_even:
             return {**found, "state_space_divergence": D, "spectral_distance": math.nan, "score": D}
         score = float(
             np.sqrt(D * H)
         )  # a sum would be decided by D, which varies more from run to run than between networks
-        if self.best[0] > score and not inputs.shape[1] and not self._lasts(model, p, x):
-            return {**found, "state_space_divergence": math.inf, "spectral_distance": 1.0, "score": LOST}
-        self.best[0] = min(self.best[0], score)
+        if score < best and not inputs.shape[1]:
+            score = max(score, self._lasting(model, p, x, real))
+        if score >= LOST:
+            return {**found, "state_space_divergence": math.inf, "spectral_distance": 1.0, "score": score}
         return {**found, "state_space_divergence": D, "spectral_distance": H, "score": score}
 
-    def _lasts(self, model: System, p: Parameters, x: Array) -> bool:
-        """Whether a map that is about to be kept still moves at the end of long runs from several held-out samples.
+    def _lasting(self, model: System, p: Parameters, x: Array, real: Array) -> float:
+        """The largest score at the end of long runs of a map that is about to be kept, from several held-out samples; `LOST` where one ends
+        early or at rest.
 
-        They start at the smallest states that are observed as those samples, where a user would start (hidden states at 0): a resting point
-        may attract some of them beside the attractor. In pieces that fit into memory.
+        They start at the smallest states that are observed as those samples, where a user would start (hidden states at 0): a point, or a
+        cycle, may attract some of them beside the attractor, or all of them after a long transient. In pieces that fit into memory.
         """
         if not isinstance(model.time, Discrete):
-            return True
+            return 0.0
         first = x[np.linspace(0, len(x) - 1, LASTING).astype(int)]
         z, last = self.dynamics.forced(p, np.zeros((len(first), model.num_states)), first), np.zeros((1, *first.shape))
         for _ in range(PIECES):
             run = simulate(model, z, steps=max(min(LAST, LONGER * len(x)) // PIECES, 1))
             if run.status != "completed":
-                return False
+                return LOST
             z, last = run.states[-1], np.asarray(run.outputs)
         moves = (last.std(axis=0) > STILL * self.held_out.std).any(axis=-1)
-        return bool(np.isfinite(last).all() and moves.all())
+        if not np.isfinite(last).all() or not moves.all():
+            return LOST
+        return max(
+            float(np.sqrt(np.prod(self._distances(real, np.ascontiguousarray(run))))) for run in last.swapaxes(0, 1)
+        )
 
     def _distances(self, real: Array, run: Array) -> tuple[float, float]:
         """D_stsp from the whole run, D_H as the mean over stretches of it that are as long as what was held out."""

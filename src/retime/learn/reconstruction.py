@@ -129,7 +129,7 @@ def fit(
         start = job.start()
         progress, status = loop.run(start, (rule.init(start), np.ones(1)))
         best = job.packing.unpack(np.asarray(progress.best))
-        metrics = {k: v for k, v in judge.check(best).items() if k not in ("score", "loss")}
+        metrics = {k: v for k, v in judge.check(best, -math.inf).items() if k not in ("score", "loss")}
         model = judge.model(best)
     history = [{**record, "epoch": record["step"] / batches} for record in progress.history]
     chosen = min(history, key=lambda record: record["score"])["epoch"]
@@ -264,6 +264,6 @@ class _Job:
         vector, rule_state = self.rule.apply(vector, rule_state, self.packing.pack(found), number)
         return (vector, (rule_state, alpha)), loss
 
-    def check(self, vector: Any) -> dict[str, float]:
+    def check(self, vector: Any, best: float) -> dict[str, float]:
         """A free run against what was held out."""
-        return self.judge.check(self.packing.unpack(np.asarray(vector)))
+        return self.judge.check(self.packing.unpack(np.asarray(vector)), best)

@@ -261,7 +261,7 @@ class _Job:
         """One gradient step."""
         return self._compiled[0](state, self.trials(self.batch_size, [self.seed, 1, number]), number)
 
-    def check(self, parameters: Parameters) -> dict[str, float]:
+    def check(self, parameters: Parameters, _: float = 0.0) -> dict[str, float]:
         """Loss and accuracies on the held-out trials; `score` decides which network is the best."""
         found = {k: float(v) for k, v in self._compiled[1](parameters, self._held_out).items()}
         return {**found, "score": found["loss"]}
