@@ -104,6 +104,13 @@ def fit(
         RetimeError: `checkpoint` belongs to another run. OSError: it, or the file, cannot be read or written.
 
     Source: brenner2022, hess2023, brenner2024, mikhaeil2022; docs/theory/learning.md.
+
+    Examples:
+        >>> import numpy as np, retime as rt
+        >>> series = np.sin(0.1 * np.arange(400))[:, None]
+        >>> found = rt.fit(series, family="plrnn", num_states=3, dt=0.1, epochs=1, batches=2)
+        >>> found.model
+        PLRNN(3 states, 3 ReLU units, 1 outputs, Discrete(dt=0.1))
     """
     counts = {"epochs": epochs, "batches": batches, "batch_size": batch_size, "sequence": sequence}
     _check_recipe(counts, {"every": every, "patience": patience}, forcing, regularization, held_out)

@@ -88,6 +88,13 @@ def train(
         OSError: it cannot be written. MissingDependencyError: JAX or Optax is not installed.
 
     Source: jarne2020, pascanu2013.
+
+    Examples:
+        >>> import retime as rt
+        >>> task = rt.learn.FlipFlop(num_bits=1, steps=60, pulse=5, delay=5, gap=(5, 15))
+        >>> found = rt.train(task, family="tanh_rnn", num_states=4, updates=2)
+        >>> found.model
+        TanhRNN(4 states, 1 inputs, 1 outputs, Discrete(dt=1.0))
     """
     if not hasattr(task, "batch"):
         raise TypeError(
