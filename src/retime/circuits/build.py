@@ -10,15 +10,15 @@ import numpy as np
 
 from retime.circuits.assembly import Assembly
 from retime.circuits.circuit import Circuit, with_law
-from retime.circuits.dc import NOMINAL, celsius
+from retime.circuits.dc import celsius
 from retime.circuits.derivation import derive, scale_of
-from retime.circuits.elements import Netlist
+from retime.circuits.elements import NOMINAL, Netlist
 from retime.circuits.form import NetworkForm, family_of, form_of
 from retime.circuits.levels import LEVELS
 from retime.circuits.network import CircuitNetwork
 from retime.circuits.nodal import solve_circuit
 from retime.circuits.reader import read_netlist
-from retime.circuits.scaling import preferred, simulated_ranges
+from retime.circuits.scaling import largest_rounding, preferred, simulated_ranges
 from retime.circuits.topologies import TOPOLOGIES
 from retime.circuits.topologies.conductance import fits, margins
 from retime.core.arguments import system
@@ -136,8 +136,9 @@ def to_circuit(
     if built.is_rounded:
         parameters["temperature"] = celsius(temperature)
     netlist = to.finished(title, parameters)
-    conditions = built.conditions(form, ranges, scale)
-    circuit = with_law(Circuit(None, None, model, form, netlist, name, built.name, built.series, conditions))  # type: ignore[arg-type]
+    conditions = built.conditions(form, ranges, to)
+    rounding = largest_rounding(built.series, built.in_series) if built.series else 0.0
+    circuit = with_law(Circuit(None, None, model, form, netlist, name, built.name, built.series, rounding, conditions))  # type: ignore[arg-type]
     if throw and not circuit.certificate.holds:
         raise CertificateError(
             f"The circuit does not follow the model. {circuit.certificate.plain_line}", circuit.certificate

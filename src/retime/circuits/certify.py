@@ -10,15 +10,15 @@ import numpy as np
 from retime.circuits.clock import clock_of
 from retime.circuits.elements import Element, Netlist
 from retime.circuits.form import NetworkForm
+from retime.circuits.nodal import pairs_of
 from retime.circuits.topologies.conductance import margins
 from retime.core.certificate import Certificate, Condition
 
 EXACT = 1e-12
 """Allowed difference of a coefficient, relative to the largest of its kind, where values are not rounded."""
-ROUNDED = {"E12": 0.11, "E24": 0.055, "E96": 0.014}
-"""Half a step of a series, by ratio."""
-FITTED = 0.01
-"""Allowed besides at the transistor level, whose curve is a tanh to 1e-3 of its amplitude at the temperature it was adjusted at."""
+FITTED = {"tanh": 0.01, "relu": 1e-3}
+"""Allowed besides where a stage of transistors is fitted by a tanh (to 1e-3 of its amplitude where it was adjusted), of diodes by a ReLU (to
+their leakage in its resistors)."""
 
 
 def certificate(circuit: Any) -> Certificate:
@@ -51,8 +51,8 @@ def certificate(circuit: Any) -> Certificate:
 
 
 def _equations(difference: float, circuit: Any) -> Condition:
-    allowed = EXACT if circuit.series is None else 3 * ROUNDED[circuit.series]
-    allowed += FITTED if circuit.level == "transistor" else 0.0
+    allowed = 3 * circuit.rounding or EXACT
+    allowed += max((FITTED[p.function] for p in pairs_of(circuit.elements).values()), default=0.0)
     detail = (
         f"{allowed:g} less the largest difference {difference:.3g} of a coefficient, relative to the largest of its matrix; derived from the "
         "text of the netlist by modified nodal analysis"

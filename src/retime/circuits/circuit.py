@@ -44,7 +44,7 @@ class Circuit(Conversion):
         certify: the certificate.
         original: the model it was built from. form: its coefficients.
         elements: the netlist as elements. topology: conductance, integrator or sampled. level: ideal, opamp or transistor.
-        series: preferred numbers of the values, None for exact ones.
+        series: preferred numbers of the values, None for exact ones. rounding: how far a resistor may be from what it should be, relative.
         level_conditions: what the parts must satisfy, part of the certificate.
     """
 
@@ -56,6 +56,7 @@ class Circuit(Conversion):
     topology: str
     level: str
     series: str | None = None
+    rounding: float = 0.0
     level_conditions: Sequence[Condition] = field(default_factory=tuple)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,47 @@ def _mantissas(series: str) -> list[float]:
     if series == "E96":
         return [round(10 ** (k / 96), 2) for k in range(96)]
     return [x / 10.0 for x in _E24[:: 24 // SERIES[series]]]
+
+
+def combined(value: float, series: str, count: int = 2) -> tuple[float, ...]:
+    """One or two values of a series whose sum comes nearest to a value, the larger first.
+
+    Args:
+        value: > 0. series: of preferred numbers. count: 1, or 2 for up to two.
+    """
+    single = preferred(value, series)
+    if count == 1 or abs(single / value - 1.0) <= MET:
+        return (single,)
+    sums, pairs = _sums(series)
+    decade = 10.0 ** math.floor(math.log10(value))
+    k = int(np.searchsorted(sums, value / decade))
+    best = min(range(max(k - 1, 0), min(k + 1, len(sums))), key=lambda j: abs(sums[j] * decade - value))
+    found = tuple(float(f"{x * decade:.6g}") for x in pairs[best])
+    return (single,) if abs(single - value) <= abs(sum(found) - value) else found
+
+
+MET = 1e-6  # relative: a single value this near needs no second one
+
+
+@lru_cache(maxsize=8)
+def _sums(series: str) -> tuple[Array, Array]:
+    """The sums from 1 to 10 of two values of a series, the smaller at least a thousandth of its decade, sorted, and the values `(k, 2)`."""
+    mantissas = np.array(_mantissas(series))
+    large = np.concatenate([0.1 * mantissas, mantissas])
+    small = np.concatenate([mantissas * 10.0**k for k in (-3, -2, -1, 0)])
+    pairs = np.array(np.meshgrid(large, small)).reshape(2, -1).T
+    pairs = pairs[pairs[:, 0] >= pairs[:, 1]]
+    sums = pairs.sum(axis=1)
+    order = np.flatnonzero((sums >= 1.0 - 1e-12) & (sums <= 10.0 + 1e-9))
+    order = order[np.argsort(sums[order], kind="stable")]
+    return sums[order], pairs[order]
+
+
+def largest_rounding(series: str, count: int) -> float:
+    """How far, relative to it, a value can be from the nearest of `combined`."""
+    sums = _sums(series)[0] if count == 2 else np.append(_mantissas(series), 10.0)
+    steps = np.diff(sums) / (sums[1:] + sums[:-1])
+    return float(steps.max())
 
 
 FAR = 100.0  # times their start, where orbits count as escaping

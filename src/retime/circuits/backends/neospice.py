@@ -17,6 +17,7 @@ from retime.circuits.runs import Run
 from retime.core.arrays import Array
 from retime.core.errors import SimulatorError
 
+NOT_CONVERGED = "failed to converge"  # what it says then, as with diodes behind switches in some runs
 WORKER = """
 import sys, numpy as np, neospice
 step, end, count = float(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
@@ -81,7 +82,8 @@ def ask(deck: spice.Deck, timeout: float | None) -> spice.Answer:
         lines = (done.stdout + done.stderr).decode("utf-8", errors="replace").splitlines()
         log = "\n".join(lines[-spice.LOG_LINES :])
         if done.returncode or not Path(folder, "out.npy").exists():
-            raise SimulatorError(f"neospice ended with code {done.returncode} and without an answer.", text, log)
+            cure = ' Try backend="ngspice" or backend="kirchhoff".' if NOT_CONVERGED in log else ""
+            raise SimulatorError(f"neospice ended with code {done.returncode} and without an answer.{cure}", text, log)
         table = np.load(Path(folder, "out.npy"), allow_pickle=False)
         devices = frozenset(Path(folder, "devices.txt").read_text(encoding="utf-8").lower().split())
         return spice.Answer(table[:, 0], table[:, 1:], devices, log)

@@ -77,7 +77,7 @@ def _law(e: Element, circuit: Netlist) -> list[str]:
 def _value(e: Element, circuit: Netlist) -> str:
     own = _across(e.nodes[0], e.nodes[1])
     if e.kind == "R":
-        return f"{own} / {e.value!r}"
+        return f"{own} / {e.ohm(celsius_of(circuit.parameters))!r}"
     if e.kind == "C":
         return f"{e.value!r} * ddt({own})"
     if e.kind in "GE":

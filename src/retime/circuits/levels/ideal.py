@@ -28,7 +28,7 @@ class Ideal:
         """Volts, seconds and the capacitor, where they are not given."""
         return ideal_scale(form, ranges, volts, seconds, farad)
 
-    def conditions(self, form: NetworkForm, ranges: Ranges, scale: Scale) -> tuple[Condition, ...]:
+    def conditions(self, form: NetworkForm, ranges: Ranges, to: Assembly) -> tuple[Condition, ...]:
         """Controlled sources have no limits."""
         return ()
 
