@@ -16,9 +16,10 @@ from retime.core.certificate import Certificate, Condition
 
 EXACT = 1e-12
 """Allowed difference of a coefficient, relative to the largest of its kind, where values are not rounded."""
-FITTED = {"tanh": 0.01, "relu": 1e-3}
-"""Allowed besides where a stage of transistors is fitted by a tanh (to 1e-3 of its amplitude where it was adjusted), of diodes by a ReLU (to
-their leakage in its resistors)."""
+FITTED = 0.01
+"""Allowed besides where a stage of transistors is fitted by a tanh, to 1e-3 of its amplitude where it was adjusted."""
+RECTIFIED, LEAKAGE = 1e-4, 5e-5
+"""Allowed besides where stages of diodes are fitted by ReLUs, and the volts that their leakage adds to each."""
 
 
 def certificate(circuit: Any) -> Certificate:
@@ -52,7 +53,11 @@ def certificate(circuit: Any) -> Certificate:
 
 def _equations(difference: float, circuit: Any) -> Condition:
     allowed = 3 * circuit.rounding or EXACT
-    allowed += max((FITTED[p.function] for p in pairs_of(circuit.elements).values()), default=0.0)
+    stages = {p.function for p in pairs_of(circuit.elements).values()}
+    if "tanh" in stages:
+        allowed += FITTED
+    if "relu" in stages:
+        allowed += RECTIFIED + circuit.form.num_functions * LEAKAGE / circuit.volts_per_unit
     detail = (
         f"{allowed:g} less the largest difference {difference:.3g} of a coefficient, relative to the largest of its matrix; derived from the "
         "text of the netlist by modified nodal analysis"

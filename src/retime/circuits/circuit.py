@@ -146,7 +146,7 @@ class Circuit(Conversion):
         """
         base = self.form.time
         run = run_of(z0, times, inputs, timeout, self.form.num_states, self.form.num_inputs, base)
-        name = chosen(backend, self.form.num_states, self.level)
+        name = chosen(backend, self.form.num_states)
         states = BACKENDS[name].solve(self, run)
         return _trajectory(self, run, states, np.ndim(z0) == 2, self.volts_per_unit if volts else 1.0, name)
 

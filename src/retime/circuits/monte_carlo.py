@@ -219,7 +219,7 @@ class _Spice:
         Raises:
             SimulatorError: none is installed.
         """
-        name = chosen(self.backend, 1, self.circuit.level)
+        name = chosen(self.backend, 1)
         if name == "kirchhoff":
             raise SimulatorError(
                 "SPICE samples need ngspice (apt-get install ngspice) or neospice (pip install neospice)."
