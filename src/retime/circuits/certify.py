@@ -29,7 +29,7 @@ def certificate(circuit: Any) -> Certificate:
     conditions = [
         _equations(difference, circuit),
         _positive(circuit.elements),
-        *(_realizable(circuit.form) if circuit.topology == "conductance" else []),
+        *(_realizable(circuit.form, circuit.level != "ideal") if circuit.topology == "conductance" else []),
         *(_settling(circuit.elements) if circuit.topology == "sampled" else []),
         *circuit.level_conditions,
     ]
@@ -71,8 +71,8 @@ def _positive(netlist: Netlist) -> Condition:
     return Condition("resistors and capacitors are positive", least > 0, least, "smallest value, ohm or farad")
 
 
-def _realizable(form: NetworkForm) -> list[Condition]:
-    share = margins(form) / -np.diagonal(form.A)
+def _realizable(form: NetworkForm, by_resistors: bool) -> list[Condition]:
+    share = margins(form, by_resistors) / -np.diagonal(form.A)
     k = int(np.argmin(share))
     detail = f"1 - tau_i sum_j |w_ij|, least at unit {k + 1}; what is left of 1/R for the leak"
     return [Condition("leaks of Hopfield's form are positive", bool(share[k] > 0), float(share[k]), detail)]

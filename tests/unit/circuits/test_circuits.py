@@ -102,9 +102,39 @@ def test_a_sampled_circuit_takes_the_steps_of_its_map_under_inputs(backend, rng)
 
 def test_op_amps_carry_every_topology(rng):
     for topology, model in models(rng):
+        if topology == "conductance":
+            with pytest.raises(rt.CertificateError, match="inputs and offsets count too"):
+                rt.to_circuit(model, topology=topology, level="opamp")
+            topology = "integrator"
         circuit = rt.to_circuit(model, topology=topology, level="opamp", series=None)
+        assert {e.kind for e in circuit.elements.elements} <= set("RCSVX")
         leakage = 1e-4 / circuit.volts_per_unit if circuit.form.activation == "relu" and circuit.form.num_functions else 0.0  # of diodes
         assert circuit.form.difference(circuit.derived.form) <= 1e-12 + leakage
+
+
+def test_hopfields_form_of_parts_takes_its_currents_through_resistors(rng):
+    W, U = rng.normal(size=(3, 3)), rng.normal(size=(3, 1))
+    circuit = rt.to_circuit(rt.RateRNN(0.2 * W, 0.05 * U, [0.02, -0.03, 0.0], tau=[0.01, 0.02, 0.03]), level="opamp")
+    assert circuit.topology == "conductance"
+    assert {e.kind for e in circuit.elements.elements} == set("RCVX")
+    assert circuit.form.difference(circuit.derived.form) <= 5e-4
+
+
+@pytest.mark.parametrize("backend", SPICE)
+def test_a_hopfield_network_converges_to_its_patterns_and_its_energy_falls(backend, rng):
+    H = np.array([[1.0, 1.0], [1.0, -1.0]])
+    patterns = np.kron(np.kron(H, H), H)[[3, 5]]  # orthogonal, 8 units
+    T = patterns.T @ patterns / 8
+    np.fill_diagonal(T, 0.0)
+    model = rt.HopfieldNetwork(T, np.zeros(8), gain=8.0, capacitance=TAU)
+    starts = np.where(np.arange(8) == 2, -0.3, 0.3) * patterns  # one unit of each is wrong
+    for level in ("ideal", "opamp"):
+        circuit = rt.to_circuit(model, level=level)
+        assert circuit.topology == "conductance"
+        path = circuit.simulate(starts, np.linspace(0, 30 * TAU, 61), backend=backend).states
+        np.testing.assert_array_equal(np.sign(path[-1]), patterns)
+        energy = np.array([model.energy(z) for z in path])
+        assert (np.diff(energy, axis=0).max(axis=0) <= 1e-12 * (energy[0] - energy[-1])).all()
 
 
 def test_op_amps_follow_the_network_and_differ_where_they_are_slow(rng):

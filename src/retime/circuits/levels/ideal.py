@@ -63,6 +63,10 @@ class Ideal:
         """The node of a capacitor whose voltage V(out) is read: controlled sources draw no current, so it is `out` itself."""
         return out
 
+    def resistor(self, to: Assembly, name: str, ends: tuple[str, str], ohm: float, what: str) -> None:
+        """A resistor of any value; `what` is its name in messages."""
+        to.add("R", name, ends, ohm)
+
     def sum(self, to: Assembly, out: str, terms: Sequence[Term]) -> str:
         """V(out) = sum of weight V(node): currents into a resistor."""
         R = to.scale.resistance_ohm
