@@ -12,6 +12,7 @@ import numpy as np
 
 from retime.circuits import schematic
 from retime.circuits.backends import BACKENDS, chosen
+from retime.circuits.backends.laws import Laws, laws_of
 from retime.circuits.certify import certificate
 from retime.circuits.clock import clock_of
 from retime.circuits.dc import celsius as checked_celsius
@@ -102,6 +103,11 @@ class Circuit(Conversion):
         """The flow with op-amps as their subcircuits say, poles and limits included; more states than the model where there are op-amps."""
         law = self.law if self.level == "ideal" else solve_circuit(self.elements, nullors=False)
         return CircuitNetwork(law, volts=self.volts_per_unit, seconds=self.seconds_per_unit)
+
+    @cached_property
+    def checked_laws(self) -> Laws:
+        """What is checked of a simulator's answer: currents at the capacitors, curves of stages."""
+        return laws_of(self.elements, self.state_names)
 
     @property
     def fastest_time_constant(self) -> float:

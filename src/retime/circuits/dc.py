@@ -206,7 +206,9 @@ class _Rest:
         return top * (1.0 + np.maximum(x - 60.0, 0.0)) - 1.0, top / (emission * self.thermal)
 
 
-def _linear_part(circuit: Netlist, drive: str, celsius: float) -> tuple[Array, Array, Mapping[str, int], list[Element], int]:
+def _linear_part(
+    circuit: Netlist, drive: str, celsius: float
+) -> tuple[Array, Array, Mapping[str, int], list[Element], int]:
     """M and the constants of a circuit at rest whose op-amps are nullors: with its nodes, its devices, and the row of a source."""
     keep = {name for name, inner in circuit.subcircuits.items() if is_opamp(name, inner.ports)}
     elements = list(circuit.flattened(keep))

@@ -53,7 +53,11 @@ class NodalSystem:
     """M y = X (v, phi, s, 1): v the capacitors' voltages, phi the values of nonlinear functions, s the inputs."""
 
     def __init__(
-        self, elements: list[Element], switches: Mapping[str, float], pairs: Mapping[str, Pair], celsius: float = NOMINAL
+        self,
+        elements: list[Element],
+        switches: Mapping[str, float],
+        pairs: Mapping[str, Pair],
+        celsius: float = NOMINAL,
     ) -> None:
         self.elements, self.switches, self.pairs, self.celsius = elements, switches, pairs, celsius
         names = dict.fromkeys(node for e in elements for node in e.nodes)

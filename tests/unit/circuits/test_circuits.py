@@ -108,7 +108,9 @@ def test_op_amps_carry_every_topology(rng):
             topology = "integrator"
         circuit = rt.to_circuit(model, topology=topology, level="opamp", series=None)
         assert {e.kind for e in circuit.elements.elements} <= set("RCSVX")
-        leakage = 1e-4 / circuit.volts_per_unit if circuit.form.activation == "relu" and circuit.form.num_functions else 0.0  # of diodes
+        leakage = (
+            1e-4 / circuit.volts_per_unit if circuit.form.activation == "relu" and circuit.form.num_functions else 0.0
+        )  # of diodes
         assert circuit.form.difference(circuit.derived.form) <= 1e-12 + leakage
 
 
@@ -179,7 +181,9 @@ def test_the_slope_of_a_pair_falls_as_one_over_the_temperature_unless_its_divide
     assert " tc1=0.0033\n" in mended.netlist()
     assert "100 ohm, +3300 ppm/K" in {p.value for p in mended.bill_of_materials()}
     back = rt.read_circuit(mended.at_temperature(85.0).netlist())
-    np.testing.assert_allclose(back.apply([0.3], [0.0]), mended.at_temperature(85.0).model.apply([0.3], [0.0]), rtol=1e-12)
+    np.testing.assert_allclose(
+        back.apply([0.3], [0.0]), mended.at_temperature(85.0).model.apply([0.3], [0.0]), rtol=1e-12
+    )
 
 
 def test_resistors_are_sums_of_two_preferred_values(rng):
@@ -209,7 +213,9 @@ def test_a_relu_of_op_amps_is_a_rectifier_of_diodes(backend, rng):
     assert sum(p.count for p in circuit.bill_of_materials() if p.kind == "diode") == 4
     assert " b1 y1" not in circuit.netlist()
     volts = np.array([-3.0, -1e-2, 1e-2, 3.0])
-    np.testing.assert_allclose(transfer(circuit.elements, "relu_rectifier", volts, 27.0), np.maximum(volts, 0), atol=1e-4)
+    np.testing.assert_allclose(
+        transfer(circuit.elements, "relu_rectifier", volts, 27.0), np.maximum(volts, 0), atol=1e-4
+    )
     got = circuit.simulate(z0, times, backend=backend).states
     assert np.abs(got - want).max() <= 1e-3 * np.ptp(want)
     assert np.abs(circuit.simulate(z0, times, backend="kirchhoff").states - got).max() <= 1e-3 * np.ptp(want)
@@ -296,8 +302,20 @@ def test_an_answer_of_another_circuit_is_refused(rng, monkeypatch):
         return answer._replace(voltages=answer.voltages * np.linspace(1.0, 2.0, len(answer.times))[:, None])
 
     monkeypatch.setattr(ngspice, "ask", bent)
-    with pytest.raises(rt.SimulatorError, match="breaks Kirchhoff's laws"):
+    with pytest.raises(rt.SimulatorError, match="breaks Kirchhoff's laws.*charge at the node x"):
         circuit.simulate(np.ones(3), times, backend="ngspice")
+    parts = rt.to_circuit(network(rng, 1), level="opamp")
+    with pytest.raises(rt.SimulatorError, match="charge at the node v_x1"):
+        parts.simulate(np.ones(1), times, backend="ngspice")
+
+    def stretched(deck, timeout):
+        answer = whole(deck, timeout)
+        return answer._replace(voltages=answer.voltages * np.where([n == "y1" for n in deck.nodes], 1.1, 1.0))
+
+    monkeypatch.setattr(ngspice, "ask", stretched)
+    pair = rt.to_circuit(rt.RateRNN([[1e-3]], np.zeros((1, 0)), [0.5], tau=TAU), level="transistor")
+    with pytest.raises(rt.SimulatorError, match="the stage xf1 is .* off its own curve"):
+        pair.simulate(np.ones(1), times, backend="ngspice")
 
 
 def test_parts_are_counted_and_drawn(rng, tmp_path):

@@ -18,7 +18,10 @@ from retime.core.arrays import Array
 from retime.core.errors import SimulatorError
 
 NOT_CONVERGED = "failed to converge"  # what it says then
-SETTINGS = {**spice.OPTIONS, "itl4": 500.0}  # not the temperature: the netlist's is in degrees Celsius, the attribute is in kelvin
+SETTINGS = {
+    **spice.OPTIONS,
+    "itl4": 500.0,
+}  # not the temperature: the netlist's is in degrees Celsius, the attribute is in kelvin
 WORKER = """
 import sys, numpy as np, neospice
 step, end, count = float(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])

@@ -14,7 +14,15 @@ from retime.circuits.elements import Behaviour, Element, Model, Note, Source, Su
 from retime.circuits.expressions import parse_expression
 from retime.circuits.form import NetworkForm
 from retime.circuits.levels.ideal import Ideal
-from retime.circuits.scaling import Ranges, check_resistor, combined, largest_rounding, part_scale, preferred, time_constants
+from retime.circuits.scaling import (
+    Ranges,
+    check_resistor,
+    combined,
+    largest_rounding,
+    part_scale,
+    preferred,
+    time_constants,
+)
 from retime.core.certificate import Condition
 from retime.core.time import Discrete
 
@@ -95,9 +103,15 @@ class OpAmp:
         if not found or self.series is None:
             return ()
         worst, limit = max(found, key=lambda r: r.error), largest_rounding(self.series, self.in_series)
-        each = f"{self.series} values, up to {self.in_series} in series" if self.in_series > 1 else f"one {self.series} value each"
+        each = (
+            f"{self.series} values, up to {self.in_series} in series"
+            if self.in_series > 1
+            else f"one {self.series} value each"
+        )
         single = max(abs(preferred(r.wanted, self.series) / r.wanted - 1.0) for r in found)
-        beside = f"; of one value each {single:.2g}" if self.in_series > 1 else "; in_series=2 is a hundred times nearer"
+        beside = (
+            f"; of one value each {single:.2g}" if self.in_series > 1 else "; in_series=2 is a hundred times nearer"
+        )
         detail = f"{limit:.2g} less the largest relative rounding {worst.error:.2g} of {len(found)} ({worst.what}), {each}{beside}"
         return (Condition("resistors are near what they should be", worst.error <= limit, limit - worst.error, detail),)
 
@@ -120,7 +134,9 @@ class OpAmp:
         return Subcircuit(
             ("in", "out"),
             (
-                Note(f"V(out) = gain max(V(in), 0), gain = {gain!r}: V(d) = -V(out), the diodes are in the feedback of x1"),
+                Note(
+                    f"V(out) = gain max(V(in), 0), gain = {gain!r}: V(d) = -V(out), the diodes are in the feedback of x1"
+                ),
                 Note("v3, v4: offset voltages of the op-amps"),
                 Element("V", "v3", ("o1", "0"), Source(0.0)),
                 Element("V", "v4", ("o2", "0"), Source(0.0)),

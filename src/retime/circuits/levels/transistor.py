@@ -87,7 +87,15 @@ class Transistor(OpAmp):
     def stage(self, divider: tuple[float, ...], gain: tuple[float, ...]) -> Subcircuit:
         """Divider (over a resistor that grows with the temperature), pair with mirror, difference amplifier with a gain."""
         beside = BOTTOM * sum(divider) / (BOTTOM + sum(divider))
-        ohm = {"r2": BOTTOM, "r3": beside, "r4": 4.7e3, "r5": 4.7e3, "r6": INNER, "r7": INNER, "r10": (2 * SUPPLY - 0.65) / TAIL_AMPERE}
+        ohm = {
+            "r2": BOTTOM,
+            "r3": beside,
+            "r4": 4.7e3,
+            "r5": 4.7e3,
+            "r6": INNER,
+            "r7": INNER,
+            "r10": (2 * SUPPLY - 0.65) / TAIL_AMPERE,
+        }
         ends = {
             "r2": ("b1", "0"), "r3": ("b2", "o"), "r4": ("vp", "c1"), "r5": ("vp", "c2"), "r6": ("c1", "m"), "r7": ("c2", "q"), "r10": ("vp", "t"),
         }  # fmt: skip
