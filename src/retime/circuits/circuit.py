@@ -27,7 +27,6 @@ from retime.circuits.parts import BillOfMaterials, parts_of
 from retime.circuits.reader import read_netlist
 from retime.circuits.runs import Run, run_of
 from retime.circuits.scaling import time_constants
-from retime.core.arguments import whole
 from retime.core.arrays import Array
 from retime.core.certificate import Condition
 from retime.core.conversion import Conversion
@@ -49,7 +48,7 @@ class Circuit(Conversion):
         level_conditions: what the parts must satisfy, part of the certificate.
     """
 
-    _plot: ClassVar[str] = ""
+    _plot: ClassVar[str] = "circuit"
 
     original: Any
     form: NetworkForm
@@ -180,8 +179,6 @@ class Circuit(Conversion):
         Raises:
             ValueError: no such unit. MissingDependencyError: schemdraw is not installed.
         """
-        if unit is not None and not 1 <= whole("unit", unit, 1) <= self.form.num_states:
-            raise ValueError(f"`unit` is {unit}; the circuit has units 1 to {self.form.num_states}.")
         text = schematic.network(self) if unit is None else schematic.neuron(self, unit)
         if path is not None:
             with replace_atomically(path) as temporary:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -13,7 +13,7 @@ from scipy.integrate import solve_ivp
 from retime.circuits.backends import BACKENDS, chosen
 from retime.circuits.expressions import NAMED_FUNCTIONS
 from retime.circuits.form import NetworkForm
-from retime.circuits.runs import Run, run_of
+from retime.circuits.runs import Run, run_to_compare
 from retime.circuits.samples import SampledForms, sampled_netlist, spread_of
 from retime.core.arguments import amount, seed_of, whole
 from retime.core.arrays import Array, real_array
@@ -56,6 +56,8 @@ class MonteCarlo(Result):
     states: Array
     times: Array
     status: SearchStatus = SearchStatus.COMPLETE
+
+    _plot: ClassVar[str] = "monte_carlo"
 
     @property
     def num(self) -> int:
@@ -124,7 +126,7 @@ def monte_carlo(
         raise ValueError(f"`tolerance` is {tolerance!r}; it must be below 1, e.g. 0.01 for 1 %.")
     if method not in ("network", "spice"):
         raise ValueError(f'`method` is {method!r}; it must be "network" (the samples\' own equations) or "spice".')
-    run = _run(circuit, z0, times, inputs)
+    run = run_to_compare(circuit, z0, times, inputs)
     spread = spread_of(circuit.elements)
     rows = spread.draw(num, tolerance, offset, seed)
     forms = SampledForms(circuit.elements, spread)
@@ -143,19 +145,6 @@ def monte_carlo(
         _shares(spread.names, rows, (states - nominal[:, None]).mean(axis=0)), float(np.mean(same)) if same else float("nan"), len(same), states,
         run.times,
     )  # fmt: skip
-
-
-def _run(circuit: Any, z0: Any, times: Any, inputs: Any) -> Run:
-    """The orbit that is compared: from a random state over 20 time constants (100 steps) where none is given."""
-    form = circuit.form
-    if z0 is None:
-        z0 = np.random.default_rng(0).normal(size=form.num_states) * 0.5
-    if np.ndim(z0) != 1:
-        raise ShapeError("`z0` must be one state (n,); samples are made of the circuit, not of the start.")
-    if times is None:
-        step = form.time.dt if isinstance(form.time, Discrete) else 0.2 * circuit.fastest_time_constant
-        times = step * np.arange(101)
-    return run_of(z0, times, inputs, None, form.num_states, form.num_inputs, form.time)
 
 
 def _arrays(form: NetworkForm) -> dict[str, Array]:

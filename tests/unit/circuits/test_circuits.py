@@ -1,5 +1,6 @@
 """Circuits of every topology and level: the equations of the netlist, the same orbit in volts, and the network read back."""
 
+import re
 import shutil
 from importlib.util import find_spec
 
@@ -302,7 +303,7 @@ def test_an_answer_of_another_circuit_is_refused(rng, monkeypatch):
         return answer._replace(voltages=answer.voltages * np.linspace(1.0, 2.0, len(answer.times))[:, None])
 
     monkeypatch.setattr(ngspice, "ask", bent)
-    with pytest.raises(rt.SimulatorError, match="breaks Kirchhoff's laws.*charge at the node x"):
+    with pytest.raises(rt.SimulatorError, match=r"breaks Kirchhoff's laws.*charge at the node x"):
         circuit.simulate(np.ones(3), times, backend="ngspice")
     parts = rt.to_circuit(network(rng, 1), level="opamp")
     with pytest.raises(rt.SimulatorError, match="charge at the node v_x1"):
@@ -314,7 +315,7 @@ def test_an_answer_of_another_circuit_is_refused(rng, monkeypatch):
 
     monkeypatch.setattr(ngspice, "ask", stretched)
     pair = rt.to_circuit(rt.RateRNN([[1e-3]], np.zeros((1, 0)), [0.5], tau=TAU), level="transistor")
-    with pytest.raises(rt.SimulatorError, match="the stage xf1 is .* off its own curve"):
+    with pytest.raises(rt.SimulatorError, match=r"the stage xf1 is .* off its own curve"):
         pair.simulate(np.ones(1), times, backend="ngspice")
 
 
@@ -325,6 +326,7 @@ def test_parts_are_counted_and_drawn(rng, tmp_path):
     assert parts.num_components == sum(1 for _ in circuit.elements.flattened({"opamp"}))
     assert parts.to_csv(tmp_path / "parts.csv").read_text().startswith("count,kind,value,names")
     assert circuit.schematic(1, tmp_path / "neuron.svg").lstrip().startswith("<")
+    assert re.search(r">[\d.]+ [kM]ohm \+ [\d.]+ k?ohm<", circuit.schematic(1))  # two in series, as one
     assert "</svg>" in (tmp_path / "neuron.svg").read_text()
     assert "x3" in circuit.schematic()
     with pytest.raises(ValueError, match="units 1 to 3"):

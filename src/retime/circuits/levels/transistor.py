@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import numpy as np
-
 from retime.circuits.assembly import Assembly, Rounding
 from retime.circuits.dc import pair_of
 from retime.circuits.elements import NOMINAL, Element, Model, Netlist, Note, Source, Subcircuit
@@ -87,17 +85,11 @@ class Transistor(OpAmp):
     def stage(self, divider: tuple[float, ...], gain: tuple[float, ...]) -> Subcircuit:
         """Divider (over a resistor that grows with the temperature), pair with mirror, difference amplifier with a gain."""
         beside = BOTTOM * sum(divider) / (BOTTOM + sum(divider))
-        ohm = {
-            "r2": BOTTOM,
-            "r3": beside,
-            "r4": 4.7e3,
-            "r5": 4.7e3,
-            "r6": INNER,
-            "r7": INNER,
-            "r10": (2 * SUPPLY - 0.65) / TAIL_AMPERE,
-        }
+        tail = (2 * SUPPLY - 0.65) / TAIL_AMPERE
+        ohm = {"r2": BOTTOM, "r3": beside, "r4": 4.7e3, "r5": 4.7e3, "r6": INNER, "r7": INNER, "r10": tail}
         ends = {
-            "r2": ("b1", "0"), "r3": ("b2", "o"), "r4": ("vp", "c1"), "r5": ("vp", "c2"), "r6": ("c1", "m"), "r7": ("c2", "q"), "r10": ("vp", "t"),
+            "r2": ("b1", "0"), "r3": ("b2", "o"), "r4": ("vp", "c1"), "r5": ("vp", "c2"), "r6": ("c1", "m"), "r7": ("c2", "q"),
+            "r10": ("vp", "t"),
         }  # fmt: skip
         hot = {"r2": self.tempco, "r3": self.tempco}
         single = [
