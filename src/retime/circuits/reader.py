@@ -20,11 +20,11 @@ from retime.circuits.lines import (
     numbered_lines,
     settings_of,
     shaped_source,
+    tempco_of,
 )
 from retime.core.errors import ModelFileError
 
 LARGEST = 256 * 2**20  # characters
-LARGEST_TEMPCO = 5e-3  # of resistors, per kelvin: they stay positive from -100 to 200 degrees
 MODEL_KINDS = {
     "sw": {"vt", "vh", "ron", "roff"},
     "npn": {"is", "bf", "vaf", "nf", "br"},
@@ -119,20 +119,13 @@ class _Reader:
         if kind in "GE" and len(tokens) == 6:
             name, value = checked_name(tokens[0]), self.number(tokens[5])
             return Element(kind, name, tuple([self.node(t) for t in tokens[1:5]]), value, number)
-        tempco = self.tempco(tokens.pop()) if kind == "R" and tokens[-1].startswith("tc1=") else 0.0
+        tempco = tempco_of(tokens.pop(), self.number) if kind == "R" and tokens[-1].startswith("tc1=") else 0.0
         count = NODES.get(kind, len(tokens) - 2)
         if len(tokens) < count + 2 or count < 1:
             raise BadLine(f"{tokens[0]!r} needs {max(count, 1)} node(s) and a value")
         names = tuple(map(self.node, tokens[1 : count + 1]))
         value = READERS[kind](self, kind, tokens[count + 1 :])
         return Element(kind, checked_name(tokens[0]), names, value, number, tempco)
-
-    def tempco(self, token: str) -> float:
-        """The temperature coefficient of a resistor, per kelvin."""
-        value = self.number(token.removeprefix("tc1="))
-        if not abs(value) <= LARGEST_TEMPCO:
-            raise BadLine(f"{token!r} of a resistor must be within +-{LARGEST_TEMPCO:g} per kelvin")
-        return value
 
     def node(self, token: str) -> str:
         """The name of a node, checked once."""

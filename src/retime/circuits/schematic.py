@@ -110,7 +110,7 @@ def _heart(d: Any, elm: Any, flow: Any, parts: dict[str, Any], circuit: Any, top
             d += kind().at((x, top)).to((x, top - 1.6)).label(_label(e), loc="bottom", fontsize=9)
             d += elm.Ground()
         x, y = 7.2, top
-    d += elm.Dot().at((x, y)).label(state, loc="top")
+    d += elm.Dot().at((x, y)).label(state, loc="bottom" if parts["stage"] is not None else "top")
     if parts["function"] is not None:
         d += (
             box := flow.Box(w=1.8, h=1.0)
