@@ -37,7 +37,8 @@ class MonteCarlo(Result):
         survived: `(num,)` verdicts of the check; all True without one that was given.
         fixed_points: `(num, k, n)` where the k given points are in each sample, NaN where it has none near. stable: `(num, k)`.
         periods: `(num,)` model time, NaN where an orbit does not return often enough.
-        shares: which part of the variance of the orbits is due to which component, largest first, by name (linear share).
+        shares: which part of the variance of the orbits is due to which component, largest first, by name (linear share); components whose
+            share chance alone may give with so few samples are not among them.
         agreement: share of the SPICE subsample that agrees with the network's samples; NaN without one.
         num_spice: size of that subsample. states: `(T, num, n)` of the samples. times: `(T,)`.
     """
@@ -281,7 +282,10 @@ def _periods(states: Array, times: Array) -> Array:
 
 
 def _shares(names: list[str], rows: Array, deviations: Array) -> dict[str, float]:
-    """First-order shares of the variance of the mean deviation `(num, n)`, largest first."""
+    """First-order shares of the variance of the mean deviation `(num, n)`, largest first; those that chance alone may give are left out.
+
+    Of P components without influence the largest share among num samples is about 2 ln(P) / num.
+    """
     if len(rows) < 3 or not np.isfinite(deviations).all():
         return {}
     x, y = rows - rows.mean(axis=0), deviations - deviations.mean(axis=0)
@@ -291,4 +295,5 @@ def _shares(names: list[str], rows: Array, deviations: Array) -> dict[str, float
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(spread > 0, ((x.T @ y) ** 2).sum(axis=1) / spread, 0.0) / total
     order = np.argsort(-share)[:20]
-    return {names[k]: float(share[k]) for k in order if share[k] > 0}
+    chance = 2.0 * np.log(len(names)) / len(rows)
+    return {names[k]: float(share[k]) for k in order if share[k] > chance}

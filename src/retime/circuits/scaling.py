@@ -87,6 +87,7 @@ def largest_rounding(series: str, count: int) -> float:
 
 
 FAR = 100.0  # times their start, where orbits count as escaping
+DOUBTFUL, LONGER = 0.1, 10  # from this share of that on they are followed so many times longer
 
 
 @dataclass(frozen=True)
@@ -113,27 +114,41 @@ def simulated_ranges(form: NetworkForm, states: Any = None) -> Ranges:
     )
     if z.ndim != 2 or z.shape[1] != n:
         raise ShapeError(f"`states` has shape {z.shape}; it must be (k, {n}) finite numbers, one state per row.")
-    orbit = _map_orbit(form, z) if isinstance(form.time, Discrete) else _flow_orbit(form, z)
-    bound = FAR * (1.0 + np.abs(z).max())
-    orbit = orbit[np.abs(orbit).max(axis=-1) <= bound]  # orbits that escape say nothing about the range
+    orbit = _staying(form, z, FAR * (1.0 + np.abs(z).max()))
     f = NAMED_FUNCTIONS[form.activation]
     arguments = orbit @ form.W2.T + form.h2
     sizes = [float(np.abs(x).max(initial=0.0)) for x in (orbit, arguments, f(arguments))]
     return Ranges(*(s if 0 < s < 1e12 else 1.0 for s in sizes))
 
 
-def _map_orbit(form: NetworkForm, z: Array) -> Array:
+def _staying(form: NetworkForm, z: Array, bound: float) -> Array:
+    """Points `(k, n)` of the orbits that stay within a bound; where none does, of what lies within it. Those that escape say nothing of the range."""
+    orbit = _map_orbit if isinstance(form.time, Discrete) else _flow_orbit
+    while True:
+        orbits = orbit(form, z)
+        far = np.abs(orbits).max(axis=(0, 2)) > bound
+        doubtful = ~far & (np.abs(orbits[-1]).max(axis=1) > DOUBTFUL * bound)
+        if doubtful.any():  # on its way out, or large and at rest
+            far[doubtful] = np.abs(orbit(form, orbits[-1][doubtful], LONGER)).max(axis=(0, 2)) > bound
+        if not far.any() or far.all():
+            points = orbits.reshape(-1, z.shape[1])
+            return points[np.abs(points).max(axis=1) <= bound]
+        z = z[~far]
+
+
+def _map_orbit(form: NetworkForm, z: Array, longer: int = 1) -> Array:
     f, kept = NAMED_FUNCTIONS[form.activation], [z]
     with np.errstate(over="ignore", invalid="ignore"):
-        for _ in range(200):
+        for _ in range(200 * longer):
             z = z @ form.A.T + f(z @ form.W2.T + form.h2) @ form.W1.T + form.h1
             if not np.abs(z).max() < 1e9:
+                kept.append(np.nan_to_num(z, nan=np.inf))
                 break
             kept.append(z)
-    return np.concatenate(kept)
+    return np.stack(kept)
 
 
-def _flow_orbit(form: NetworkForm, z: Array) -> Array:
+def _flow_orbit(form: NetworkForm, z: Array, longer: int = 1) -> Array:
     f, shape = NAMED_FUNCTIONS[form.activation], z.shape
     slowest = time_constants(form).max()
 
@@ -145,8 +160,8 @@ def _flow_orbit(form: NetworkForm, z: Array) -> Array:
         return 1e6 - float(np.abs(x).max())
 
     escaped.terminal = True  # type: ignore[attr-defined]
-    found = solve_ivp(rate, (0.0, 20.0 * slowest), z.ravel(), rtol=1e-4, atol=1e-6, events=escaped)
-    return found.y.T.reshape(-1, shape[1])
+    found = solve_ivp(rate, (0.0, 20.0 * slowest * longer), z.ravel(), rtol=1e-4, atol=1e-6, events=escaped)
+    return found.y.T.reshape(-1, *shape)
 
 
 def time_constants(form: NetworkForm) -> Array:
