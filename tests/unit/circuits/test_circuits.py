@@ -211,7 +211,13 @@ def test_a_relu_of_op_amps_is_a_rectifier_of_diodes(backend, rng):
     model, times, z0 = network(rng, 2, activation="relu"), np.linspace(0, 5 * TAU, 21), rng.normal(size=2)
     want = solve_ivp(lambda t, x: model.field(x, [0.0]), (0, times[-1]), z0, t_eval=times, rtol=1e-9, atol=1e-11).y.T
     circuit = rt.to_circuit(model, level="opamp")
-    assert sum(p.count for p in circuit.bill_of_materials() if p.kind == "diode") == 4
+    kinds = {
+        kind: sum(p.count for p in circuit.bill_of_materials() if p.kind == kind)
+        for kind in ("diode", "voltage source")
+    }
+    assert kinds == {"diode": 4, "voltage source": 3}  # the input, the reference and its negative
+    assert "(net" in circuit.netlist("kicad")
+    assert "V_v3" not in circuit.netlist("kicad")
     assert " b1 y1" not in circuit.netlist()
     volts = np.array([-3.0, -1e-2, 1e-2, 3.0])
     np.testing.assert_allclose(
