@@ -44,6 +44,13 @@ def read_circuit(netlist: str | Path) -> System:
 
     Raises:
         ModelFileError: an element, directive or function that is not read, with the number of its line; or laws without a unique solution.
+
+    Examples:
+        >>> import numpy as np, retime as rt
+        >>> rate = rt.RateRNN([[0.6, -1.0], [1.0, 0.4]], None, [0.2, -0.1], tau=0.5)
+        >>> again = rt.read_circuit(rt.to_circuit(rate).netlist())
+        >>> bool(np.abs(again.field([0.3, 0.1]) - rate.field([0.3, 0.1])).max() < 1e-9)
+        True
     """
     if not isinstance(netlist, (str, Path)):
         raise TypeError(f"`netlist` is {type(netlist).__name__}; it must be the text of a netlist, or a path to one.")
@@ -120,6 +127,13 @@ def to_circuit(
         ValueError, TypeError: arguments.
 
     Source: hopfield1984, caruso2023b; docs/theory/circuits.md.
+
+    Examples:
+        >>> import retime as rt
+        >>> rate = rt.RateRNN([[0.6, -1.0], [1.0, 0.4]], None, [0.2, -0.1], tau=0.5)
+        >>> circuit = rt.to_circuit(rate)
+        >>> circuit.certificate.holds
+        True
     """
     model = system("to_circuit", model)
     built = _level(level, series)
