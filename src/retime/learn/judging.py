@@ -24,9 +24,11 @@ LONG, LONGER = (
     100_000,
     100,
 )  # steps of a map's run, at most, and for each sample: what collapses later is no reconstruction
-LASTING = 4  # runs from other samples before a network is kept,
-LAST = 1_000_000  # of so many steps at most, and LONGER for each sample: chaos may be a transient of 100,000 steps and more
+STARTS, SHORT = 64, 20_000  # runs from other samples before a network is kept, and their steps,
+LASTING = 4  # of which so many go on
+LAST = 1_000_000  # to so many steps at most, and LONGER for each sample: chaos may be a transient of 100,000 steps and more
 PIECES = 10  # of these runs, one after the other, so that they fit into memory
+QUIET = 1e-3  # a spread below this part of the data's, in the last half of the short runs, is an approach to rest
 STRETCHES = 10  # of such a run whose spectra are compared, at most
 LOST = 1e6  # score from which on a free run left or came to rest
 LEAST = 32  # samples below which distributions and spectra say nothing
@@ -94,24 +96,25 @@ class Judge:
         return {**found, "state_space_divergence": D, "spectral_distance": H, "score": score}
 
     def _lasting(self, model: System, p: Parameters, x: Array, real: Array) -> float:
-        """The largest score at the end of long runs of a map that is about to be kept, from several held-out samples; `LOST` where one ends
-        early or at rest.
+        """The largest score at the end of long runs of a map that is about to be kept; `LOST` where one ends early or at rest.
 
-        They start at the smallest states that are observed as those samples, where a user would start (hidden states at 0): a point, or a
-        cycle, may attract some of them beside the attractor, or all of them after a long transient. In pieces that fit into memory.
+        They start at the smallest states that are observed as held-out samples, where a user would start (hidden states at 0): a point may
+        attract some of them beside the attractor, and a point or a cycle all of them after a long transient. In pieces that fit into memory.
         """
         if not isinstance(model.time, Discrete):
             return 0.0
-        first = x[np.linspace(0, len(x) - 1, LASTING).astype(int)]
-        z, last = self.dynamics.forced(p, np.zeros((len(first), model.num_states)), first), np.zeros((1, *first.shape))
-        for _ in range(PIECES):
-            run = simulate(model, z, steps=max(min(LAST, LONGER * len(x)) // PIECES, 1))
-            if run.status != "completed":
+        first = x[np.linspace(0, len(x) - 1, STARTS).astype(int)]
+        z = self.dynamics.forced(p, np.zeros((len(first), model.num_states)), first)
+        total = min(LAST, LONGER * len(x))
+        lengths = [min(SHORT, total // PIECES)] + [max(total // PIECES, 1)] * PIECES
+        for k, (steps, quiet) in enumerate(zip(lengths, [QUIET] + [STILL] * PIECES, strict=True)):
+            run = simulate(model, z, steps=steps)
+            last = np.asarray(run.outputs)[steps // 2 if k == 0 else 0 :]
+            if run.status != "completed" or not np.isfinite(last).all():
                 return LOST
-            z, last = run.states[-1], np.asarray(run.outputs)
-        moves = (last.std(axis=0) > STILL * self.held_out.std).any(axis=-1)
-        if not np.isfinite(last).all() or not moves.all():
-            return LOST
+            if (last.std(axis=0) <= quiet * self.held_out.std).all(axis=-1).any():
+                return LOST
+            z = run.states[-1][:: STARTS // LASTING] if k == 0 else run.states[-1]
         return max(
             float(np.sqrt(np.prod(self._distances(real, np.ascontiguousarray(run))))) for run in last.swapaxes(0, 1)
         )
