@@ -26,6 +26,7 @@ AS_NUMBERS = 8  # outputs, or states where there are none, that are kept as exac
 MOST_EIGENVALUES = 4000
 SHOWN_REGIONS = 200  # whose bits are listed
 BETWEEN = 8  # points of a flow between two samples
+FOLLOWED = 64  # states up to which the page follows fixed points
 FIRST = 200  # steps of which the flow is drawn between samples
 
 
@@ -186,7 +187,7 @@ def _points(found: Findings, frame: Coordinates, axes: Sequence[Axis]) -> list[d
         {
             "kind": p.kind, "stable": p.stable, "unstable": p.num_unstable, "pace": p.pace, "frequency": p.frequency, "residual": p.residual,
             "boundary": p.on_boundary, "at": at[:, k], "region": index.get(np.asarray(p.pattern, dtype=bool).tobytes(), -1) if len(p.pattern) else -1,
-            "eigenvalues": _shortened(p.eigenvalues[:most]), "all": len(p.eigenvalues),
+            "eigenvalues": _shortened(p.eigenvalues[:most]), "all": len(p.eigenvalues), "state": p.state if len(p.state) <= FOLLOWED else None,
         }
         for k, p in enumerate(points)
     ]  # fmt: skip

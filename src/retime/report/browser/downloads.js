@@ -1,1 +1,25 @@
-// downloads
+/** The page's own buttons: theme, everything as JSON. */
+
+import { download, element } from "./canvas.js";
+
+/** @param {HTMLElement} place @param {any} page @param {() => void} recolored */
+export function addTools(place, page, recolored) {
+  const root = document.documentElement;
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches);
+  const toggle = element("button", { type: "button", onclick: () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    recolored();
+  } }, ["light / dark"]);
+  const json = element("button", { type: "button", onclick: () => download("retime-report.json", new Blob([document.getElementById("data").textContent], { type: "application/json" })) }, ["all numbers (JSON)"]);
+  const print = element("button", { type: "button", onclick: () => globalThis.print() }, ["print"]);
+  place.append(toggle, json, print);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolored);
+  globalThis.addEventListener("beforeprint", () => {
+    root.classList.add("printing");
+    recolored(true);
+  });
+  globalThis.addEventListener("afterprint", () => {
+    root.classList.remove("printing");
+    recolored(true);
+  });
+}
