@@ -106,9 +106,10 @@ def _claims(found: Findings) -> list[str]:
         clock = [x for x in unwrapped(found.conversion.clock_words) if x.startswith("What you may claim")]
         text += [x.removeprefix("What you may claim. ").removeprefix("What you may claim: ") for x in clock]
         text += unwrapped(found.conversion.state_words)
-    elif found.points is not None:
+    elif found.points is not None and len(found.points):
+        one = len(found.points) == 1
         text.append(
-            f"The list of {len(found.points)} is complete within its scope (see the certificate)." if found.points.complete
-            else f"That these {len(found.points)} exist; not that there are no others."
+            "That these are all fixed points, within the scope of the certificate." if found.points.complete
+            else f"That {'this fixed point exists' if one else f'these {len(found.points)} fixed points exist'}; not that there are no others."
         )  # fmt: skip
     return text + found.notes

@@ -265,3 +265,14 @@ export function ticks(low, high, about) {
   for (let x = Math.ceil(low / step) * step; x <= high + 1e-9 * step; x += step) found.push(Math.abs(x) < 1e-9 * step ? 0 : x);
   return found;
 }
+
+/** Labels of an axis of time under a chart, kept inside it.
+ * @param {any} context @param {number} from @param {number} to @param {(t: number) => number} x @param {number} width @param {number} y @param {(t: number) => string} text */
+export function timeLabels(context, from, to, x, width, y, text) {
+  context.textAlign = "center";
+  for (const t of ticks(from, to, (width - LEFT) / 100)) {
+    const half = context.measureText(text(t)).width / 2;
+    context.fillText(text(t), Math.min(x(t), width - half - 1), y);
+  }
+  context.textAlign = "left";
+}

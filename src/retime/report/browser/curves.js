@@ -1,7 +1,7 @@
 /** Curves over one variable: the loss of a training. */
 
 import { line } from "./bars.js";
-import { choice, LEFT, ticks, View } from "./canvas.js";
+import { choice, LEFT, ticks, timeLabels, View } from "./canvas.js";
 import { told } from "./columns.js";
 
 
@@ -36,9 +36,7 @@ export class Curves extends View {
       context.fillText(told(isLog ? 10 ** v : v, 2), LEFT - 6, y(v) + 4);
       line(context, LEFT, y(v), width - 8, y(v));
     }
-    context.textAlign = "center";
-    for (const t of ticks(0, most, width / 100)) context.fillText(told(t, 6), LEFT + ((width - LEFT - 10) * t) / (most || 1), height - 6);
-    context.textAlign = "left";
+    timeLabels(context, 0, most, (t) => LEFT + ((width - LEFT - 10) * t) / (most || 1), width, height - 6, (t) => told(t, 6));
     context.strokeStyle = colors.accent;
     context.lineWidth = 1.8;
     context.beginPath();

@@ -1,7 +1,7 @@
 /** The map and its flow over time, and how far the flow is from the map under each switching rule. */
 
 import { line } from "./bars.js";
-import { choice, LEFT, ticks, View } from "./canvas.js";
+import { choice, LEFT, ticks, timeLabels, View } from "./canvas.js";
 import { told, unpackColumn } from "./columns.js";
 
 const KINDS = { one: "one step", orbit: "whole orbit" };
@@ -73,9 +73,7 @@ export class Errors extends View {
     context.setLineDash([]);
     this.legend(context, lines, tints, dashes, upper + 12);
     context.fillStyle = colors.muted;
-    context.textAlign = "center";
-    for (const t of ticks(this.view[0], this.view[1], width / 90)) context.fillText(told(t, 6), this.x(t), height - 6);
-    context.textAlign = "left";
+    timeLabels(context, this.view[0], this.view[1], (t) => this.x(t), width, height - 6, (t) => told(t, 6));
     context.fillText("step", 4, height - 6);
     this.mark(context, height);
   }

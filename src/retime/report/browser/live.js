@@ -1,7 +1,7 @@
 /** The network at work: an orbit from anywhere, one weight, one input or the step changed by a slider, map and flow side by side. */
 
 import { line } from "./bars.js";
-import { choice, element, LEFT, ticks, View } from "./canvas.js";
+import { choice, element, LEFT, timeLabels, View } from "./canvas.js";
 import { told } from "./columns.js";
 import { Network } from "./network.js";
 
@@ -19,11 +19,11 @@ export class Live extends View {
         : "Click in the state space to start; drag the square. Dots: the map, step by step. Line: its flow between the steps.",
       label: "Live orbit over time, map and flow side by side",
     });
-    Object.assign(this, { page, network, selection: page.selection, isOn: false, start: null, path: [], line: [], followed: null, share: 1, isChanged: false, playing: false });
+    Object.assign(this, { page, network, selection: page.selection, isShown: false, start: null, path: [], line: [], followed: null, share: 1, isChanged: false, playing: false });
     this.original = Object.fromEntries(Object.entries(network.p).map(([name, x]) => [name, x.data.slice()]));
     this.names = Object.keys(network.p).filter((name) => page.data.live.names[name] && network.p[name].data.length);
     this.controls();
-    this.selection.on(() => this.later());
+    this.rest();
   }
 
   controls() {
@@ -112,7 +112,7 @@ export class Live extends View {
   /** Start an orbit. @param {Float64Array} z */
   begin(z) {
     this.start = Float64Array.from(z);
-    this.isOn = true;
+    this.isShown = true;
     this.run();
   }
 
@@ -139,14 +139,29 @@ export class Live extends View {
     this.path = this.path.filter((z) => z.every(Number.isFinite));
     this.line = this.line.filter((z) => z.every(Number.isFinite));
     this.flow = network.isContinuous || this.isChanged || this.share !== 1 ? null : this.path.slice(0, -1).map((z) => network.between(z));
+    this.known = { path: new Map(), line: new Map(), flow: new Map() };
     this.later();
     this.page.views.space?.later();
+  }
+
+  /** A coordinate along the path, or the line: computed once. @param {"path" | "line"} which @param {number} a @returns {number[]} */
+  along(which, a) {
+    const known = this.known[which];
+    if (!known.has(a)) known.set(a, this[which].map((z) => this.network.coordinate(this.page.axes[a], z)));
+    return known.get(a);
+  }
+
+  /** The coordinate of the flow between the steps; null where the page holds none. @param {number} a */
+  flowAlong(a) {
+    const known = this.known.flow;
+    if (!known.has(a)) known.set(a, this.flow.map((part) => part && part.map((z) => this.network.coordinate(this.page.axes[a], z))));
+    return known.get(a);
   }
 
   /** After a change: the orbit again, and the fixed points followed from where they were. */
   again() {
     this.follow();
-    if (this.isOn) this.run();
+    this.run();
     this.page.views.space?.later();
     this.page.views.plane?.later();
     this.later();
@@ -171,17 +186,25 @@ export class Live extends View {
     const { network } = this;
     for (const [name, data] of Object.entries(this.original)) network.p[name].data.set(data);
     network.inputs.set(this.page.data.live.inputs);
-    Object.assign(this, { isChanged: false, share: 1, step: network.dt, isOn: false, followed: null, path: [], line: [], flow: null });
+    Object.assign(this, { isChanged: false, share: 1, step: network.dt, followed: null });
     this.stepSlider.set(network.isContinuous ? network.dt / 10 : 0.05, network.isContinuous ? network.dt * 20 : 2, network.isContinuous ? network.dt : 1);
     if (this.weightSlider) this.aim();
     if (this.inputSlider) this.inputSlider.set(-3, 3, network.inputs[this.input]);
-    this.again();
+    this.follow();
+    this.rest();
+    this.page.views.plane?.later();
+  }
+
+  /** The first steps of the page's own orbit, not yet drawn in the state space. */
+  rest() {
+    this.start = this.network.stateAt(0, this.page.every);
+    this.isShown = false;
+    this.run();
   }
 
   /** The start moves on by a step. */
   ahead() {
-    if (!this.isOn) this.begin(this.network.stateAt(Math.max(this.selection.chosen.hover, 0), this.page.every));
-    else if (this.line.length > 1) this.begin(this.network.isContinuous ? this.line[2] ?? this.line[1] : this.path[1]);
+    if (this.line.length > 1) this.begin(this.network.isContinuous ? this.line[2] ?? this.line[1] : this.path[1]);
   }
 
   play() {
@@ -198,35 +221,27 @@ export class Live extends View {
   draw(context, width, height) {
     const { colors, page, network } = this;
     this.status.textContent = this.words();
-    if (!this.isOn) {
-      context.fillStyle = colors.muted;
-      context.textAlign = "center";
-      context.fillText("Click in the state space, or press start.", width / 2, height / 2);
-      context.textAlign = "left";
-      return;
-    }
     const rows = page.first.slice(0, 3);
     const tall = (height - 20) / rows.length;
     const many = Math.max(this.path.length - 1, 1);
     const steps = network.isContinuous ? Math.min(many, Math.max((this.line.length - 1) / this.per, 1)) : many;
     const x = (step) => LEFT + ((width - LEFT - 8) * step) / steps;
-    rows.forEach((a, k) => this.row(context, page.axes[a], k * tall, tall, x, width));
+    rows.forEach((a, k) => this.row(context, a, k * tall, tall, x, width));
     context.fillStyle = colors.muted;
-    context.textAlign = "center";
-    for (const t of ticks(0, steps, width / 110)) context.fillText(told(t), x(t), height - 4);
-    context.textAlign = "left";
+    timeLabels(context, 0, steps, x, width, height - 4, (t) => told(t, 6));
     context.fillText("step", 4, height - 4);
   }
 
-  row(context, axis, top, tall, x, width) {
+  row(context, a, top, tall, x, width) {
     const { colors, network } = this;
-    const map = this.path.map((z) => network.coordinate(axis, z));
-    const line_ = network.isContinuous ? this.line.map((z) => network.coordinate(axis, z)) : map;
+    const axis = this.page.axes[a];
+    const map = this.along("path", a);
+    const line_ = network.isContinuous ? this.along("line", a) : map;
     const all = [...map, ...line_].filter(Number.isFinite);
     const [low, high] = [Math.min(...all), Math.max(...all)];
     const y = (v) => top + 5 + ((tall - 10) * (high - v)) / (high - low || 1);
     context.fillStyle = colors.muted;
-    context.fillText(axis.name.slice(0, 9), 4, top + tall / 2 + 4);
+    context.fillText(axis.name.replace(/ \(.*/, "").slice(0, 9), 4, top + tall / 2 + 4);
     context.strokeStyle = colors.line;
     context.lineWidth = 1;
     line(context, LEFT, top + tall, width, top + tall);
@@ -235,10 +250,9 @@ export class Live extends View {
     context.beginPath();
     if (network.isContinuous) line_.forEach((v, k) => (k ? context.lineTo(x(k / this.per), y(v)) : context.moveTo(x(0), y(v))));
     else if (this.flow) {
-      this.flow.forEach((between, k) => {
+      this.flowAlong(a).forEach((between, k) => {
         context.moveTo(x(k), y(map[k]));
-        if (between === null) return;
-        between.forEach((z, j) => context.lineTo(x(k + (j + 1) / between.length), y(network.coordinate(axis, z))));
+        if (between !== null) between.forEach((v, j) => context.lineTo(x(k + (j + 1) / between.length), y(v)));
       });
     }
     context.stroke();
@@ -250,13 +264,13 @@ export class Live extends View {
 
   words() {
     const parts = [];
-    if (this.isOn && this.path.length < 2) parts.push("the orbit leaves the range of numbers at once");
+    if (this.path.length < 2) parts.push("the orbit leaves the range of numbers at once");
     if (this.isChanged) parts.push("weights or inputs are changed (reset brings them back)");
     if (this.followed) parts.push(`${this.followed.filter(Boolean).length} of ${this.followed.length} fixed points followed`);
     if (this.flow) {
       const lacking = this.flow.filter((x) => x === null).length;
       if (this.network.flow) parts.push(lacking ? `the page holds no flow for ${lacking} of ${this.flow.length} steps' regions: no line there` : "map and flow, region held from sample to sample");
-    } else if (this.isOn && !this.network.isContinuous && this.network.flow) parts.push("the flow is that of the network as it was: not drawn");
+    } else if (!this.network.isContinuous && this.network.flow) parts.push("the flow is that of the network as it was: not drawn");
     return parts.join("; ");
   }
 
@@ -267,7 +281,7 @@ export class Live extends View {
   }
 
   table() {
-    const { page, network } = this;
-    return [["step", ...page.axes.map((a) => a.name)], [this.path.map((_, k) => k), ...page.axes.map((a) => this.path.map((z) => network.coordinate(a, z)))]];
+    const { page } = this;
+    return [["step", ...page.axes.map((a) => a.name)], [this.path.map((_, k) => k), ...page.axes.map((_, a) => this.along("path", a))]];
   }
 }

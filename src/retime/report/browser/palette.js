@@ -6,7 +6,7 @@ export const REGIONS = [
 
 /** Steps of the ramp. */
 export const STEPS = 16;
-const STOPS = [[68, 57, 150], [49, 104, 165], [33, 145, 140], [90, 190, 90], [235, 200, 40]];
+const STOPS = [[112, 92, 205], [62, 124, 200], [33, 155, 150], [90, 190, 90], [225, 180, 30]];
 
 /** @returns {string[]} colours from low to high */
 export function ramp() {

@@ -1,7 +1,7 @@
 /** Time series of the orbit; a window of time is chosen here. */
 
 import { line } from "./bars.js";
-import { element, LEFT, ticks, View } from "./canvas.js";
+import { element, LEFT, timeLabels, View } from "./canvas.js";
 import { told } from "./columns.js";
 import { REGIONS } from "./palette.js";
 
@@ -60,10 +60,8 @@ export class Series extends View {
     this.rows.forEach((a, k) => this.row(context, a, k * tall, tall, width));
     if (page.regions) this.strip(context, height - foot + 4, width);
     context.fillStyle = colors.muted;
-    context.textAlign = "center";
     const [from, to] = [page.time(this.view[0]), page.time(this.view[1])];
-    for (const t of ticks(from, to, width / 110)) context.fillText(told(t, 6), LEFT + ((width - LEFT - 8) * (t - from)) / (to - from || 1), height - 4);
-    context.textAlign = "left";
+    timeLabels(context, from, to, (t) => LEFT + ((width - LEFT - 8) * (t - from)) / (to - from || 1), width, height - 4, (t) => told(t, 6));
     context.fillText("time", 4, height - 4);
     if (hover >= this.view[0] && hover <= this.view[1]) {
       context.strokeStyle = colors.ink;
@@ -82,7 +80,7 @@ export class Series extends View {
     const y = (v) => top + 4 + ((tall - 8) * (high - v)) / (high - low || 1);
     context.fillStyle = colors.muted;
     context.textAlign = "left";
-    context.fillText(this.page.axes[axis].name.slice(0, 9), 4, top + tall / 2 + 4);
+    context.fillText(this.page.axes[axis].name.replace(/ \(.*/, "").slice(0, 9), 4, top + tall / 2 + 4);
     context.strokeStyle = colors.line;
     context.lineWidth = 1;
     line(context, LEFT, top + tall, width, top + tall);
@@ -99,7 +97,7 @@ export class Series extends View {
 
   curve(context, values, y, kept, width) {
     const [from, to] = this.view;
-    const per = Math.max(Math.floor((to - from) / (2 * (width - LEFT))), 1);
+    const per = Math.max(Math.floor((to - from) / (width - LEFT)), 1);
     let isDown = false;
     for (let i = from; i <= to; i += per) {
       if (!kept(i)) {

@@ -24,7 +24,7 @@ export class Space extends View {
     this.spin = false;
     this.dragging = "";
     const names = page.axes.map((a) => a.name);
-    const modes = [page.regions ? "region" : "", "time", "speed"].filter(Boolean);
+    const modes = page.regions && page.data.regions.count > 1 ? ["region", "time", "speed"] : page.regions ? ["time", "speed", "region"] : ["time", "speed"];
     this.mode = modes[0];
     this.pickers = [0, 1, 2].map((k) => {
       const options = k === 2 ? [...names, "none"] : names;
@@ -85,7 +85,27 @@ export class Space extends View {
     this.is3d = this.shown.length === 3;
     this.camera = this.is3d ? this.front(columns) : [[1, 0, 0], [0, 1, 0], [0, 0, 1]];
     this.zoom = 1;
+    this.extents = this.is3d ? this.corners() : [1, 1];
     this.later();
+  }
+
+  /** How far the corners of the box are from the middle of the picture, across and up, for the first camera. */
+  corners() {
+    const [a, b, c] = this.camera;
+    const reach = [0, 0];
+    for (let bits = 0; bits < 8; bits++) {
+      const v = this.ranges.map(([low, high], k) => ((bits >> k) & 1 ? 1 : -1) * (high / 2 - low / 2) * this.scales[k]);
+      const share = FAR / (FAR - c.reduce((s, x, k) => s + x * v[k], 0));
+      [a, b].forEach((row, k) => (reach[k] = Math.max(reach[k], share * Math.abs(row.reduce((s, x, j) => s + x * v[j], 0)))));
+    }
+    return reach;
+  }
+
+  /** Pixels of half the box. */
+  get half() {
+    const [across, up] = this.extents;
+    if (!this.is3d) return 0.4 * Math.min(this.width, this.height) * this.zoom;
+    return 1.12 * Math.min((this.width / 2 - 14) / across, (this.height / 2 - 22) / up) * this.zoom;
   }
 
   /** The camera that looks at the two leading principal axes, a little from the side; depth last. */
@@ -106,7 +126,7 @@ export class Space extends View {
   /** Pixels of a place in the shown coordinates: [x, y, depth]. */
   project(values) {
     const v = values.map((x, k) => (x - this.middles[k]) * this.scales[k]);
-    const half = 0.5 * Math.min(this.width, this.height) * (this.is3d ? 0.62 : 0.8) * this.zoom;
+    const half = this.half;
     const wide = this.is3d ? 1 : Math.min(this.width / Math.min(this.width, this.height), 1.8);
     if (!this.is3d) return [this.width / 2 + half * wide * v[0], this.height / 2 - half * (v[1] ?? 0), 0];
     const [a, b, c] = this.camera;
@@ -114,7 +134,7 @@ export class Space extends View {
     const share = FAR / (FAR - depth);
     const x = (a[0] * v[0] + a[1] * v[1] + a[2] * v[2]) * share;
     const y = (b[0] * v[0] + b[1] * v[1] + b[2] * v[2]) * share;
-    return [this.width / 2 + half * x * 1.1, this.height / 2 - half * y * 1.1, depth];
+    return [this.width / 2 + half * x, this.height / 2 - half * y, depth];
   }
 
   /** All states at once, into px and py. */
@@ -125,7 +145,7 @@ export class Space extends View {
       this.py = new Float32Array(count);
     }
     const X = this.shown.map((a) => this.page.values(a));
-    const half = 0.5 * Math.min(this.width, this.height) * (this.is3d ? 0.62 : 0.8) * this.zoom;
+    const half = this.half;
     const [sx, sy, sz] = this.scales;
     const [mx, my, mz] = this.middles;
     if (!this.is3d) {
@@ -139,7 +159,7 @@ export class Space extends View {
     const [a, b, c] = this.camera;
     for (let i = 0; i < count; i++) {
       const x = (X[0][i] - mx) * sx, y = (X[1][i] - my) * sy, z = (X[2][i] - mz) * sz;
-      const share = (1.1 * half * FAR) / (FAR - (c[0] * x + c[1] * y + c[2] * z));
+      const share = (half * FAR) / (FAR - (c[0] * x + c[1] * y + c[2] * z));
       this.px[i] = this.width / 2 + share * (a[0] * x + a[1] * y + a[2] * z);
       this.py[i] = this.height / 2 - share * (b[0] * x + b[1] * y + b[2] * z);
     }
@@ -151,49 +171,65 @@ export class Space extends View {
     this.drawOrbit(context);
     this.drawCycles(context);
     this.drawLive(context);
+    this.drawNames(context);
     this.drawPoints(context);
     this.drawHover(context);
     this.status.textContent = this.selection.words || this.pointed();
   }
 
-  /** The box with the names of its axes and their ends. */
+  /** The corner of the box whose bits say low or high along each axis, in pixels. */
+  corner(bits) {
+    return this.project(this.shown.map((_, k) => this.ranges[k][(bits >> k) & 1]));
+  }
+
   drawBox(context) {
-    const { colors } = this;
-    context.strokeStyle = colors.line;
-    context.fillStyle = colors.muted;
+    context.strokeStyle = this.colors.line;
     context.lineWidth = 1;
-    const corner = (bits) => this.project(this.shown.map((_, k) => this.ranges[k][(bits >> k) & 1]));
     context.beginPath();
     for (let bits = 0; bits < 1 << this.shown.length; bits++) {
       for (let k = 0; k < this.shown.length; k++) {
         if ((bits >> k) & 1) continue;
-        const [from, to] = [corner(bits), corner(bits | (1 << k))];
+        const [from, to] = [this.corner(bits), this.corner(bits | (1 << k))];
         context.moveTo(from[0], from[1]);
         context.lineTo(to[0], to[1]);
       }
     }
     context.stroke();
+  }
+
+  /** The names of the axes with their ends, on a ground of their own where they cross the orbit. */
+  drawNames(context) {
+    context.textAlign = "center";
+    /** @type {number[][]} */
+    const taken = [];
     this.shown.forEach((a, k) => {
-      const [from, to] = this.edge(corner, k);
+      const [from, to] = this.edge(k);
       const mid = [(from[0] + to[0]) / 2, (from[1] + to[1]) / 2];
       const away = [mid[0] - this.width / 2, mid[1] - this.height / 2];
       const size = Math.hypot(away[0], away[1]) || 1;
-      const at = [mid[0] + (16 * away[0]) / size, mid[1] + (16 * away[1]) / size + 4];
       const text = `${this.page.axes[a].name}: ${told(this.ranges[k][0], 3)} to ${told(this.ranges[k][1], 3)}`;
-      const half = context.measureText(text).width / 2 + 4;
-      context.textAlign = "center";
-      context.fillText(text, Math.min(Math.max(at[0], half), this.width - half), Math.min(Math.max(at[1], 12), this.height - 4));
+      const half = context.measureText(text).width / 2 + 5;
+      const x = Math.min(Math.max(mid[0] + (16 * away[0]) / size, half), this.width - half);
+      let y = Math.min(Math.max(mid[1] + (16 * away[1]) / size, 10), this.height - 10);
+      while (taken.some(([u, v, w]) => Math.abs(u - x) < w + half && Math.abs(v - y) < 16)) y += y > this.height / 2 ? -17 : 17;
+      taken.push([x, y, half]);
+      context.fillStyle = this.colors.card;
+      context.globalAlpha = 0.8;
+      context.fillRect(x - half, y - 9, 2 * half, 18);
+      context.globalAlpha = 1;
+      context.fillStyle = this.colors.muted;
+      context.fillText(text, x, y + 4);
     });
     context.textAlign = "left";
   }
 
   /** The edge of the box along axis k that is farthest from the middle of the picture. */
-  edge(corner, k) {
+  edge(k) {
     let best = null;
     let most = -1;
     for (let bits = 0; bits < 1 << this.shown.length; bits++) {
       if ((bits >> k) & 1) continue;
-      const [from, to] = [corner(bits), corner(bits | (1 << k))];
+      const [from, to] = [this.corner(bits), this.corner(bits | (1 << k))];
       const off = Math.hypot((from[0] + to[0]) / 2 - this.width / 2, (from[1] + to[1]) / 2 - this.height / 2);
       const lower = off + 0.2 * ((from[1] + to[1]) / 2 - this.height / 2);
       if (lower > most) [most, best] = [lower, [from, to]];
@@ -284,19 +320,17 @@ export class Space extends View {
 
   drawLive(context) {
     const live = this.page.live;
-    if (!live || !live.isOn) return;
-    const route = (path, width) => {
-      context.lineWidth = width;
-      context.beginPath();
-      path.forEach((z, k) => {
-        const [x, y] = this.project(this.shown.map((a) => live.network.coordinate(this.page.axes[a], z)));
-        if (k) context.lineTo(x, y);
-        else context.moveTo(x, y);
-      });
-      context.stroke();
-    };
+    if (!live || !live.isShown) return;
+    const columns = this.shown.map((a) => live.along("line", a));
     context.strokeStyle = this.colors.live;
-    route(live.line, 2.2);
+    context.lineWidth = 2.2;
+    context.beginPath();
+    columns[0].forEach((_, k) => {
+      const [x, y] = this.project(columns.map((c) => c[k]));
+      if (k) context.lineTo(x, y);
+      else context.moveTo(x, y);
+    });
+    context.stroke();
     const [x, y] = this.project(this.shown.map((a) => live.network.coordinate(this.page.axes[a], live.start)));
     context.fillStyle = this.colors.live;
     context.fillRect(x - 5, y - 5, 10, 10);
@@ -350,7 +384,7 @@ export class Space extends View {
 
   pressed(x, y) {
     const live = this.page.live;
-    this.dragging = live && live.isOn && this.grip && Math.hypot(x - this.grip[0], y - this.grip[1]) < 12 ? "start" : "turn";
+    this.dragging = live && live.isShown && this.grip && Math.hypot(x - this.grip[0], y - this.grip[1]) < 12 ? "start" : "turn";
     if (this.dragging === "start") this.held = live.start;
   }
 
@@ -364,7 +398,7 @@ export class Space extends View {
 
   /** A state moved in the plane of the screen. */
   dragTo(z, dx, dy) {
-    const half = 0.5 * Math.min(this.width, this.height) * (this.is3d ? 0.62 * 1.1 : 0.8) * this.zoom;
+    const { half } = this;
     const wide = this.is3d ? 1 : Math.min(this.width / Math.min(this.width, this.height), 1.8);
     const [a, b] = this.camera;
     this.shown.forEach((axis, k) => {
