@@ -85,6 +85,7 @@ export class Bars extends View {
     return true;
   }
 
+  /** @returns {[string[], ArrayLike<any>[]]} */
   table() {
     return [["exponent", "standard error"], [this.e.values, this.e.errors]];
   }

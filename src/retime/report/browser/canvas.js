@@ -42,8 +42,18 @@ export function commaSeparated(header, columns) {
 /** The calls of a canvas context that the views use, written down as SVG. */
 export class SvgContext {
   constructor(width, height, background) {
-    Object.assign(this, { width, height, path: "", parts: [], fillStyle: "#000", strokeStyle: "#000", lineWidth: 1, font: "12px sans-serif", textAlign: "left", globalAlpha: 1, lineCap: "butt", lineJoin: "miter", textBaseline: "alphabetic" });
+    this.width = width;
+    this.height = height;
+    this.path = "";
+    /** @type {string[]} */
+    this.parts = [];
+    this.fillStyle = this.strokeStyle = "#000";
+    this.lineWidth = this.globalAlpha = 1;
+    this.font = "12px sans-serif";
+    this.textAlign = "left";
+    /** @type {number[]} */
     this.dash = [];
+    /** @type {any[]} */
     this.saved = [];
     this.clips = 0;
     this.background = background;
@@ -102,8 +112,7 @@ export class SvgContext {
     const size = /(\d+)px/.exec(this.font)?.[1] ?? "12";
     const bold = this.font.includes("600") ? ' font-weight="600"' : "";
     const safe = String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-    const shift = this.textBaseline === "middle" ? 0.35 * Number(size) : 0;
-    this.parts.push(`<text x="${x.toFixed(1)}" y="${(y + shift).toFixed(1)}" fill="${this.fillStyle}" font-size="${size}" font-family="system-ui, sans-serif" text-anchor="${anchor}"${bold}>${safe}</text>`);
+    this.parts.push(`<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" fill="${this.fillStyle}" font-size="${size}" font-family="system-ui, sans-serif" text-anchor="${anchor}"${bold}>${safe}</text>`);
   }
   measureText(text) {
     return { width: 6.5 * String(text).length };

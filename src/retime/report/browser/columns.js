@@ -24,7 +24,7 @@ export function unpackColumn(column) {
   for (let i = 0; i < column.count; i++) {
     let whole = 0;
     for (let d = 0; d < digits; d++, at++) whole = whole * 16 + (at & 1 ? bytes[at >> 1] & 15 : bytes[at >> 1] >> 4);
-    values[i] = column.low + 2 * (whole / most) * span;
+    values[i] = 2 * (column.low / 2 + (whole / most) * span);
   }
   return values;
 }

@@ -75,6 +75,7 @@ export class Curves extends View {
     return true;
   }
 
+  /** @returns {[string[], ArrayLike<any>[]]} */
   table() {
     return [[this.curves.name, ...this.names], [this.curves.x, ...this.names.map((n) => this.curves.y[n])]];
   }

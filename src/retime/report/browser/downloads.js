@@ -2,7 +2,7 @@
 
 import { download, element } from "./canvas.js";
 
-/** @param {HTMLElement} place @param {any} page @param {() => void} recolored */
+/** @param {HTMLElement} place @param {any} page @param {(atOnce?: boolean) => void} recolored */
 export function addTools(place, page, recolored) {
   const root = document.documentElement;
   const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches);
@@ -13,7 +13,7 @@ export function addTools(place, page, recolored) {
   const json = element("button", { type: "button", onclick: () => download("retime-report.json", new Blob([document.getElementById("data").textContent], { type: "application/json" })) }, ["all numbers (JSON)"]);
   const print = element("button", { type: "button", onclick: () => globalThis.print() }, ["print"]);
   place.append(toggle, json, print);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolored);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => recolored());
   globalThis.addEventListener("beforeprint", () => {
     root.classList.add("printing");
     recolored(true);

@@ -15,7 +15,10 @@ export class Errors extends View {
       hint: "Above: the map's steps (dots) and its flow (line). Below: how far the flow is from the map. Left and right move the state.",
       label: "Map and flow over time, and the errors of the flow",
     });
-    Object.assign(this, { page, c, selection: page.selection, shown: 0 });
+    this.page = page;
+    this.c = c;
+    this.selection = page.selection;
+    this.shown = 0;
     this.map = c.map.map(unpackColumn);
     this.between = c.between && c.between.path.map(unpackColumn);
     this.paths = Object.fromEntries(Object.entries(c.rules).map(([name, r]) => [name, r.path.map(unpackColumn)]));
@@ -170,6 +173,7 @@ export class Errors extends View {
     return true;
   }
 
+  /** @returns {[string[], ArrayLike<any>[]]} */
   table() {
     const rules = Object.entries(this.c.rules);
     const names = rules.flatMap(([rule]) => [`${rule} one step`, `${rule} orbit`]);

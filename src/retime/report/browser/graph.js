@@ -16,7 +16,9 @@ export class Graph extends View {
       hint: `${r.count} visited${r.count > MOST ? `, the ${MOST} most visited drawn` : ""}. Click one to light its states; arrow keys go from one to the next.`,
       label: "Linear regions that the orbit visits and the changes between them",
     });
-    Object.assign(this, { page, r, selection: page.selection });
+    this.page = page;
+    this.r = r;
+    this.selection = page.selection;
     this.places = layout(page, count, r.jumps);
     this.selection.on(() => this.later());
   }
@@ -92,6 +94,7 @@ export class Graph extends View {
     return true;
   }
 
+  /** @returns {[string[], ArrayLike<any>[]]} */
   table() {
     const { r } = this;
     return [["from", "to", "changes"], [r.jumps.map((j) => j[0] + 1), r.jumps.map((j) => j[1] + 1), r.jumps.map((j) => j[2])]];

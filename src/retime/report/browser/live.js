@@ -19,7 +19,18 @@ export class Live extends View {
         : "Click in the state space to start; drag the square. Dots: the map, step by step. Line: its flow between the steps.",
       label: "Live orbit over time, map and flow side by side",
     });
-    Object.assign(this, { page, network, selection: page.selection, isShown: false, start: null, path: [], line: [], followed: null, share: 1, isChanged: false, playing: false });
+    this.page = page;
+    this.network = network;
+    this.selection = page.selection;
+    this.isShown = this.isChanged = this.playing = false;
+    this.share = 1;
+    this.step = network.dt;
+    /** @type {Float64Array[]} */
+    this.path = [];
+    /** @type {Float64Array[]} */
+    this.line = [];
+    /** @type {(null | {state: Float64Array, stable: boolean, eigenvalues: number[][], at: number[]})[] | null} */
+    this.followed = null;
     this.original = Object.fromEntries(Object.entries(network.p).map(([name, x]) => [name, x.data.slice()]));
     this.names = Object.keys(network.p).filter((name) => page.data.live.names[name] && network.p[name].data.length);
     this.controls();
@@ -41,7 +52,6 @@ export class Live extends View {
       else this.share = x;
       this.again();
     });
-    this.step = network.dt;
   }
 
   weightControls() {
@@ -186,7 +196,10 @@ export class Live extends View {
     const { network } = this;
     for (const [name, data] of Object.entries(this.original)) network.p[name].data.set(data);
     network.inputs.set(this.page.data.live.inputs);
-    Object.assign(this, { isChanged: false, share: 1, step: network.dt, followed: null });
+    this.isChanged = false;
+    this.share = 1;
+    this.step = network.dt;
+    this.followed = null;
     this.stepSlider.set(network.isContinuous ? network.dt / 10 : 0.05, network.isContinuous ? network.dt * 20 : 2, network.isContinuous ? network.dt : 1);
     if (this.weightSlider) this.aim();
     if (this.inputSlider) this.inputSlider.set(-3, 3, network.inputs[this.input]);
@@ -280,6 +293,7 @@ export class Live extends View {
     return true;
   }
 
+  /** @returns {[string[], ArrayLike<any>[]]} */
   table() {
     const { page } = this;
     return [["step", ...page.axes.map((a) => a.name)], [this.path.map((_, k) => k), ...page.axes.map((_, a) => this.along("path", a))]];

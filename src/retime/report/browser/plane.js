@@ -139,6 +139,7 @@ export class Plane extends View {
     return true;
   }
 
+  /** @returns {[string[], ArrayLike<any>[]]} */
   table() {
     const { w } = this.values;
     return [["real", "imaginary"], [w.map((x) => x[0]), w.map((x) => x[1])]];

@@ -3,7 +3,7 @@
 /** @typedef {{window: [number, number] | null, region: number, point: number, cycle: number, hover: number}} Chosen */
 
 export class Selection {
-  /** @param {{count: number, regions: Float64Array | null, near: (point: number) => Uint8Array | null}} orbit */
+  /** @param {{count: number, regions: ArrayLike<number> | null, near: (point: number) => Uint8Array | null}} orbit */
   constructor(orbit) {
     this.orbit = orbit;
     /** @type {Chosen} */

@@ -15,7 +15,8 @@ export class Series extends View {
       hint: "Drag to choose a window: it is lit everywhere. Double click or Escape clears. Left and right move the state, with Shift the end of the window.",
       label: "Time series of the orbit",
     });
-    Object.assign(this, { page, selection: page.selection });
+    this.page = page;
+    this.selection = page.selection;
     this.view = [0, page.count - 1];
     this.zoomer = element("button", { type: "button", onclick: () => this.zoomTo() }, ["zoom to the window"]);
     this.tools.append(this.zoomer, element("button", { type: "button", onclick: () => this.whole() }, ["whole orbit"]));
@@ -169,6 +170,7 @@ export class Series extends View {
     return true;
   }
 
+  /** @returns {[string[], ArrayLike<any>[]]} */
   table() {
     const { page } = this;
     return [["time", ...this.rows.map((a) => page.axes[a].name)], [Array.from({ length: page.count }, (_, i) => page.time(i)), ...this.rows.map((a) => page.values(a))]];

@@ -467,6 +467,7 @@ export class Space extends View {
     requestAnimationFrame(on);
   }
 
+  /** @returns {[string[], ArrayLike<any>[]]} */
   table() {
     const { page } = this;
     return [["time", ...page.axes.map((a) => a.name)], [Array.from({ length: page.count }, (_, i) => page.time(i)), ...page.axes.map((_, a) => page.values(a))]];
