@@ -70,8 +70,8 @@ def exponents_section(found: Findings) -> Section | None:
     ]
     header = ["number", "exponent (1 / model time)", "standard error", "e-folding time"]
     words = repr(e).partition("\n")[0].removeprefix("LyapunovSpectrum: ")
-    return Section("exponents", "Lyapunov exponents", paragraph(words + "."), {}) if not rows else Section(
-        "exponents", "Lyapunov exponents", paragraph(words.rstrip(".") + ".") + table(header, rows, "Lyapunov exponents")
+    return Section("exponents", "Lyapunov exponents in numbers", paragraph(words + "."), {}) if not rows else Section(
+        "exponents", "Lyapunov exponents in numbers", paragraph(words.rstrip(".") + ".") + table(header, rows, "Lyapunov exponents")
     )  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def conversion_section(found: Findings) -> Section | None:
         + table(header, kinds, "Status of the regions")
         + _errors({"clock": c.clock, "state": c.state})
     )
-    return Section("conversion", "Map and flow", body, {"report": c})
+    return Section("conversion", "Map and flow in numbers", body, {"report": c})
 
 
 def comparison_section(found: Findings) -> Section | None:
@@ -151,14 +151,14 @@ def certificates_section(found: Findings) -> Section | None:
 
 def _certificate(name: str, c: Certificate) -> str:
     rows = [
-        [x.name, "required" if x.required else "", "yes" if x.holds else "no", f"{x.margin:+.3g}", x.detail]
+        [x.name, "yes" if x.required else "no", "yes" if x.holds else "no", f"{x.margin:+.3g}", x.detail]
         for x in c.conditions
     ]
     facts = [["claim", c.claim], ["scope", c.scope], ["source", c.source]]
     return (
         paragraph(f"{name}: {c.plain_line}", "verdict " + ("good" if c.holds else "bad"))
         + table(["what", "words"], [x for x in facts if x[1]], f"{name}: claim and scope")
-        + (table(["condition", "", "holds", "margin", "the margin is"], rows, f"{name}: conditions") if rows else "")
+        + (table(["condition", "needed", "holds", "margin", "the margin is"], rows, f"{name}: conditions") if rows else "")
     )
 
 

@@ -14,12 +14,14 @@ export function addTools(place, page, recolored) {
   const print = element("button", { type: "button", onclick: () => globalThis.print() }, ["print"]);
   place.append(toggle, json, print);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => recolored());
-  globalThis.addEventListener("beforeprint", () => {
-    root.classList.add("printing");
+  /** @type {HTMLDetailsElement[]} */
+  let unfolded = [];
+  const printing = (isOn) => {
+    root.classList.toggle("printing", isOn);
+    if (isOn) unfolded = Array.from(document.querySelectorAll("#sections details:not([open])"));
+    for (const details of unfolded) details.open = isOn;
     recolored(true);
-  });
-  globalThis.addEventListener("afterprint", () => {
-    root.classList.remove("printing");
-    recolored(true);
-  });
+  };
+  globalThis.addEventListener("beforeprint", () => printing(true));
+  globalThis.addEventListener("afterprint", () => printing(false));
 }

@@ -164,7 +164,7 @@ function build() {
   if (data.live.kind) views.live = page.live = new Live(place, page);
   else if (page.count) place.append(Object.assign(document.createElement("p"), { className: "notice", textContent: `Not live: ${data.live.reason}.` }));
   for (const [id, section] of Object.entries(data.sections)) {
-    if (section.curves) views[id] = new Curves(place, id + "-curves", "Training", section.curves);
+    if (section.curves) views[id] = new Curves(place, id + "-curves", "Loss and measures of the training", section.curves);
   }
   place.dataset.views = Object.keys(views).join(" ");
   linkRows("points-table", (k) => page.choosePoint(k), page, "point");
