@@ -18,7 +18,9 @@ FLAGS = [
 @pytest.fixture(scope="session")
 def chromium():
     """A running browser; skipped where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
+    )
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed: apt-get install chromium")
     with playwright.sync_playwright() as running:
@@ -38,7 +40,12 @@ def visit(chromium):
         opened.append(context)
         page.on("console", lambda m: wrong.append(f"console: {m.text}") if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda e: wrong.append(f"error: {e}"))
-        page.on("request", lambda r: wrong.append(f"request: {r.url[:80]}") if not r.url.startswith(("file:", "blob:", "data:")) else None)
+        page.on(
+            "request",
+            lambda r: (
+                wrong.append(f"request: {r.url[:80]}") if not r.url.startswith(("file:", "blob:", "data:")) else None
+            ),
+        )
         page.goto(Path(path).as_uri())
         if ready:
             page.wait_for_function("document.documentElement.dataset.ready")

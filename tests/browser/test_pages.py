@@ -5,9 +5,8 @@ import re
 
 import numpy as np
 import pytest
-import retime as rt
 
-from .conftest import HERE
+import retime as rt
 
 HOSTILE = '</script><script>document.title="owned"</script><img src=x onerror=alert(1)>'
 AXE = "async () => (await axe.run()).violations.map(v => v.id + ': ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 160)).join(' | '))"
@@ -94,7 +93,9 @@ def test_every_kind_of_network_in_both_themes_and_on_a_phone(name, made, visit, 
     phone = visit(path, width=400)
     assert phone.evaluate("document.documentElement.scrollWidth") <= 400
     phone.screenshot(path=pictures / f"{name}-phone.png", full_page=True)
-    first = phone.evaluate("[retime.axes[retime.first[0]].kind, retime.axes[retime.first[0]].index, Array.from(retime.values(retime.first[0]))]")
+    first = phone.evaluate(
+        "[retime.axes[retime.first[0]].kind, retime.axes[retime.first[0]].index, Array.from(retime.values(retime.first[0]))]"
+    )
     want = {"output": found.orbit.outputs, "state": found.orbit.states}.get(first[0])
     if want is not None:
         np.testing.assert_allclose(first[2], want[:, first[1]], rtol=0, atol=1e-9 * max(1.0, np.ptp(want)))
@@ -146,7 +147,9 @@ def test_what_is_chosen_in_one_view_is_lit_in_all(made, visit):
 def test_an_orbit_starts_where_one_clicks_and_follows_the_drag_and_the_slider(made, visit):
     path, found = made("vanderpol")
     page = visit(path)
-    page.evaluate("Object.assign(retime.views.space, {shown: retime.first.slice(0, 2)}); retime.views.space.frame(); retime.views.space.now()")
+    page.evaluate(
+        "Object.assign(retime.views.space, {shown: retime.first.slice(0, 2)}); retime.views.space.frame(); retime.views.space.now()"
+    )
     page.mouse.click(*place_of(page, 400))
     state = page.evaluate("retime.selection.chosen.hover")
     start = page.evaluate("Array.from(retime.live.start)")
@@ -168,7 +171,9 @@ def test_an_orbit_starts_where_one_clicks_and_follows_the_drag_and_the_slider(ma
 
     before = page.evaluate("retime.live.network.p.h1.data[0]")
     page.locator("#view-live .group select").select_option(label="h")
-    page.locator("#view-live input[aria-label=value]").evaluate("x => { x.value = Number(x.value) + 0.05; x.dispatchEvent(new Event('input')) }")
+    page.locator("#view-live input[aria-label=value]").evaluate(
+        "x => { x.value = Number(x.value) + 0.05; x.dispatchEvent(new Event('input')) }"
+    )
     h = np.array(model.h)
     h[0] = page.evaluate("retime.live.network.p.h1.data[0]")
     assert h[0] == pytest.approx(before + 0.05)
@@ -186,12 +191,16 @@ def test_an_orbit_starts_where_one_clicks_and_follows_the_drag_and_the_slider(ma
 @pytest.mark.slow
 def test_an_input_and_a_step_are_changed_by_sliders(made, visit):
     page = visit(made("gru")[0])
-    page.locator("#view-live input[aria-label=of]").evaluate("x => { x.value = 0.75; x.dispatchEvent(new Event('input')) }")
+    page.locator("#view-live input[aria-label=of]").evaluate(
+        "x => { x.value = 0.75; x.dispatchEvent(new Event('input')) }"
+    )
     model = networks()["gru"][0]
     got = page.evaluate("Array.from(retime.live.path[1])")
     start = np.array(page.evaluate("Array.from(retime.live.path[0])"))
     np.testing.assert_allclose(got, model.step(start, [0.75, 0.0]), atol=1e-12)
-    page.get_by_role("slider", name="share of a step").evaluate("x => { x.value = 0.5; x.dispatchEvent(new Event('input')) }")
+    page.get_by_role("slider", name="share of a step").evaluate(
+        "x => { x.value = 0.5; x.dispatchEvent(new Event('input')) }"
+    )
     got = page.evaluate("Array.from(retime.live.path[1])")
     np.testing.assert_allclose(got, (start + model.step(start, [0.75, 0.0])) / 2, atol=1e-12)
 
@@ -199,7 +208,10 @@ def test_an_input_and_a_step_are_changed_by_sliders(made, visit):
 @pytest.mark.slow
 def test_the_keyboard_reaches_and_works_everything(made, visit):
     page = visit(made("lorenz")[0])
-    reached, focus = set(), "(document.activeElement.closest('section') || document.activeElement).id + ' ' + document.activeElement.tagName"
+    reached, focus = (
+        set(),
+        "(document.activeElement.closest('section') || document.activeElement).id + ' ' + document.activeElement.tagName",
+    )
     for _ in range(150):
         page.keyboard.press("Tab")
         reached.add(page.evaluate(focus))
@@ -275,7 +287,16 @@ def test_it_is_printed_in_light_colours_with_everything_unfolded(made, visit):
 def test_hostile_names_and_weights_do_nothing(tmp_path, visit):
     model = rt.PLRNN([0.5, 0.1], [[0.0, -1e300], [0.1, 0.0]], [0.5, 1e300], readout=(np.eye(2), np.zeros(2)))
     line = f"{HOSTILE}\u2028"
-    path = rt.report(model, tmp_path / "x.html", title=line, about=line, labels=[HOSTILE, "\u2029&amp;"], command=line, z0=[0.3, 0.1], time_limit=2)
+    path = rt.report(
+        model,
+        tmp_path / "x.html",
+        title=line,
+        about=line,
+        labels=[HOSTILE, "\u2029&amp;"],
+        command=line,
+        z0=[0.3, 0.1],
+        time_limit=2,
+    )
     text = path.read_text(encoding="utf-8")
     assert "<img src=x" not in text
     assert not re.search(r"\bon\w+=", re.sub(r"<script.*?</script>", "", text, flags=re.S).replace("onerror=alert", ""))

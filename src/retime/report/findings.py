@@ -36,6 +36,7 @@ from retime.core.trajectory import Trajectory
 from retime.learn.result import Fit
 from retime.report.extras import circuit_section, fit_section, result_section
 from retime.report.html import Section
+from retime.simulation.motion import motion_of
 
 COMPARED = 1000  # steps over which a flow is compared with its map
 MEASURED = ("orbit", "points", "cycles", "exponents", "regions", "basins", "conversion")
@@ -106,7 +107,7 @@ class Findings:
     def _convert(self, inputs: Any) -> None:
         steps = COMPARED if self.orbit is None else min(COMPARED, len(self.orbit.times) - 1)
         start = None if self.orbit is None else self.orbit.states[0]
-        if self.model.time.step is None or start is None or not steps:
+        if start is None or not steps or motion_of(self.model).clock.times:
             return
         if not self.model.takes_switching and getattr(self.model, "num_units", None) is None:
             self.notes.append(

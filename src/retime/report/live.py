@@ -16,6 +16,7 @@ from retime.models import GRU, LSTM, HopfieldNetwork, LeakyRNN, RateRNN, TanhRNN
 from retime.report import packing
 from retime.report.findings import Findings
 from retime.report.views import BETWEEN, Coordinates
+from retime.simulation.motion import motion_of
 
 ROOM = 300_000  # characters for weights
 ANCHORS = 60_000  # characters for states along the orbit
@@ -46,9 +47,9 @@ def live(found: Findings, frame: Coordinates | None, rows: Array, *, room: int =
     every = _interval(found, rows)
     anchors = np.asarray(found.orbit.states)[rows[::every]]
     return {
-        **equation, "arrays": arrays, "continuous": model.time.step is None, "dt": model.time.step or _step(found),
+        **equation, "arrays": arrays, "continuous": bool(motion_of(model).clock.times), "dt": model.time.step or _step(found),
         "inputs": found.inputs, "every": every, "anchors": packing.array(anchors), "readout": _readout(found),
-        "components": None if frame.principal is None else {"axes": packing.array(frame.principal.axes), "base": packing.array(frame.principal.base)},
+        "components": _components(frame),
         "flow": _flow(found), "names": {name: _own_name(model, name, equation, arrays) for name in arrays},
     }  # fmt: skip
 
@@ -119,6 +120,12 @@ def _own_name(model: Any, name: str, equation: Equation, arrays: dict[str, Any])
         f.name for f in fields(model) if isinstance(getattr(model, f.name), np.ndarray) and getattr(model, f.name).size
     ]
     return next((x for x in own if kept(getattr(model, x))), None)
+
+
+def _components(frame: Coordinates) -> dict[str, Any] | None:
+    """The directions and the origin of the principal components."""
+    x = frame.principal
+    return None if x is None else {"axes": packing.array(x.axes), "base": packing.array(x.base)}
 
 
 def _step(found: Findings) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 from retime.report.html import Section, script_data
 
 MODULES = (
-    "columns", "palette", "selection", "canvas", "matrix", "network", "live", "space", "plane", "graph", "bars", "series", "errors",
+    "columns", "palette", "selection", "canvas", "matrix", "network", "bars", "live", "space", "plane", "graph", "series", "errors",
     "curves", "downloads", "main",
 )  # fmt: skip
 """The page's script, in the order in which its modules need each other."""
@@ -81,7 +81,7 @@ def page(
 <main>
 <div class="summary">{cards}</div>
 <div id="views" class="views"></div>
-<noscript><p class="notice">The pictures of this page need JavaScript. All that was found is in the words above and in the tables below.</p></noscript>
+<noscript><p class="notice">The pictures of this page need JavaScript. What was found is in the words above and the tables below.</p></noscript>
 <div id="sections" class="sections">{body}</div>
 </main>
 <footer>{_footer(data["about"])}</footer>

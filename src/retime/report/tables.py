@@ -158,7 +158,11 @@ def _certificate(name: str, c: Certificate) -> str:
     return (
         paragraph(f"{name}: {c.plain_line}", "verdict " + ("good" if c.holds else "bad"))
         + table(["what", "words"], [x for x in facts if x[1]], f"{name}: claim and scope")
-        + (table(["condition", "needed", "holds", "margin", "the margin is"], rows, f"{name}: conditions") if rows else "")
+        + (
+            table(["condition", "needed", "holds", "margin", "the margin is"], rows, f"{name}: conditions")
+            if rows
+            else ""
+        )
     )
 
 

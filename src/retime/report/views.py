@@ -13,6 +13,7 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.states import finite_rows
+from retime.core.time import time_of
 from retime.core.trajectory import Trajectory
 from retime.plots.coordinates import components, in_view
 from retime.report import packing
@@ -54,12 +55,7 @@ class Coordinates:
         self.model, self.inputs, self.states = found.model, found.inputs, states
         n = states.shape[1]
         p = 0 if self.model is None else self.model.num_outputs
-        known = [str(x) for x in labels or ()]
-        wanted = p or n
-        if labels is not None and len(known) != wanted:
-            raise ValueError(
-                f"`labels` has {len(known)} names; give {wanted}, one for each {'output' if p else 'state'}."
-            )
+        known = _names(labels, p or n, "output" if p else "state")
         names = {"output": known if p else [], "state": [] if p else known}
         self.outputs = [
             Axis(names["output"][k] if names["output"] else f"x{k + 1}", "output", k) for k in range(min(p, AS_NUMBERS))
@@ -109,15 +105,24 @@ class Coordinates:
         return [0]
 
 
+def _names(labels: Any, wanted: int, what: str) -> list[str]:
+    """Names given for outputs or states, none for None.
+
+    Raises:
+        ValueError: not one text for each.
+    """
+    if labels is None:
+        return []
+    given = list(labels) if isinstance(labels, (list, tuple, np.ndarray)) else []
+    if len(given) != wanted or not all(isinstance(x, str) for x in given):
+        raise ValueError(f"`labels` is {labels!r}; it must be {wanted} names, one for each {what}.")
+    return given
+
+
 def views(found: Findings, labels: Sequence[str] | None) -> dict[str, Any]:
     """Everything that is drawn, plain data for JSON; what there is no result for is None."""
-    time = None if found.model is None else found.model.time
-    if time is None and found.points is not None:
-        from retime.core.time import time_of
-
-        time = time_of(found.points.dt)
     data: dict[str, Any] = {
-        "time": None if time is None else {"name": time.name, "dt": time.step, "eigenvalue": time.eigenvalue, "neutral": time.neutral, "rest": time.rest},
+        "time": _time(found),
         "orbit": None, "points": None, "cycles": None, "exponents": None, "regions": None, "comparison": None,
     }  # fmt: skip
     frame, rows = _orbit(found, data, labels)
@@ -140,6 +145,14 @@ def views(found: Findings, labels: Sequence[str] | None) -> dict[str, Any]:
     return data
 
 
+def _time(found: Findings) -> dict[str, Any] | None:
+    """The time base: that of the network, else of its fixed points."""
+    if found.model is None and found.points is None:
+        return None
+    time = time_of(found.points.dt) if found.model is None else found.model.time  # type: ignore[union-attr]
+    return {name: getattr(time, name) for name in ("name", "eigenvalue", "neutral", "rest")} | {"dt": time.step}
+
+
 def drawn_rows(orbit: Trajectory) -> Array:
     """The indices of the states that are drawn: all that are finite and in view, of a long orbit every second, third, ..."""
     shown = in_view(orbit)
@@ -158,13 +171,15 @@ def _orbit(found: Findings, data: dict[str, Any], labels: Sequence[str] | None) 
         return (Coordinates(found, finite_rows(states), labels) if len(states) else None), rows
     rows = drawn_rows(orbit)
     frame = Coordinates(found, np.asarray(orbit.states)[rows], labels)
-    columns = [packing.column(frame.along(x, orbit, rows), bits) for x, bits in frame.chosen(len(rows))]
+    chosen = frame.chosen(len(rows))
+    columns = [packing.column(frame.along(x, orbit, rows), bits) for x, bits in chosen]
+    left = frame.num_states - sum(x.kind == "state" for x, _ in chosen)
     times = np.asarray(orbit.times)
     every = int(rows[1] - rows[0]) if len(rows) > 1 else 1
     step = float(times[every] - times[0]) if len(times) > every else 1.0
     even = np.allclose(np.diff(times), times[1] - times[0], rtol=1e-6) if len(times) > 1 else True
     data["orbit"] = {
-        "count": len(times), "drawn": len(rows), "every": every, "left": max(frame.num_states - sum(x.kind == "state" for x, _ in frame.chosen(len(rows))), 0),
+        "count": len(times), "drawn": len(rows), "every": every, "left": left,
         "start": float(times[0]), "step": step, "times": None if even else packing.column(times[rows], packing.EXACT),
         "columns": columns, "ending": orbit.ending, "cut": len(times) - 1 > int(rows[-1]) + every if len(rows) else True,
         "states": frame.num_states,
@@ -186,8 +201,9 @@ def _points(found: Findings, frame: Coordinates, axes: Sequence[Axis]) -> list[d
     return [
         {
             "kind": p.kind, "stable": p.stable, "unstable": p.num_unstable, "pace": p.pace, "frequency": p.frequency, "residual": p.residual,
-            "boundary": p.on_boundary, "at": at[:, k], "region": index.get(np.asarray(p.pattern, dtype=bool).tobytes(), -1) if len(p.pattern) else -1,
-            "eigenvalues": _shortened(p.eigenvalues[:most]), "all": len(p.eigenvalues), "state": p.state if len(p.state) <= FOLLOWED else None,
+            "boundary": p.on_boundary, "at": at[:, k], "region": index.get(np.asarray(p.pattern, dtype=bool).tobytes(), -1),
+            "eigenvalues": _shortened(p.eigenvalues[:most]), "all": len(p.eigenvalues),
+            "state": p.state if len(p.state) <= FOLLOWED else None,
         }
         for k, p in enumerate(points)
     ]  # fmt: skip

@@ -8,12 +8,13 @@ from retime.report.findings import Findings
 
 
 def summary(found: Findings) -> dict[str, list[str]]:
-    """Sentences under the four headings of a page; a heading without sentences is left out."""
+    """Sentences under the headings of a page; a heading without sentences is left out."""
     parts = {
         "What it does": _does(found),
         "What is proven": _proven(found),
         "What is measured": _measured(found),
         "What may be claimed": _claims(found),
+        "What was left out": found.notes,
     }
     return {name: sentences for name, sentences in parts.items() if sentences}
 
@@ -112,4 +113,4 @@ def _claims(found: Findings) -> list[str]:
             "That these are all fixed points, within the scope of the certificate." if found.points.complete
             else f"That {'this fixed point exists' if one else f'these {len(found.points)} fixed points exist'}; not that there are no others."
         )  # fmt: skip
-    return text + found.notes
+    return text

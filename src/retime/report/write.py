@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from retime import __version__
 from retime.core.files import replace_atomically
 from retime.report.findings import Findings, collect
 from retime.report.live import ROOM, live
@@ -102,7 +101,7 @@ def _text(
     words = summary(found)
     data["summary"] = words
     data["about"] = {
-        "title": name if title is None else title, "retime": __version__, "command": command, "cite": CITE,
+        "title": name if title is None else title, "retime": version("retime"), "command": command, "cite": CITE,
         "versions": {"Python": platform.python_version()} | {x: version(x) for x in ("numpy", "scipy", "jax")},
     }  # fmt: skip
     return page(data["about"]["title"], about, words, made, data)
