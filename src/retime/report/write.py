@@ -94,8 +94,8 @@ def _text(
     """The page as text."""
     made, data = sections(found), views(found, labels)
     name = "Results" if found.model is None else repr(found.model)
-    if title is not None:
-        about = about or ("" if found.model is None else name)
+    if title is not None and found.model is not None:
+        about = f"{about} {name}".strip()
     data["live"] = _live(found, labels, with_weights)
     data["sections"] = {x.id: x.data for x in made if x.data}
     words = summary(found)
