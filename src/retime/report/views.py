@@ -20,7 +20,7 @@ from retime.report import packing
 from retime.report.findings import Findings
 from retime.simulation import simulate
 
-MOST_STATES = 20_000  # that are drawn; of longer orbits every second, third, ...
+MOST_STATES = 12_000  # that are drawn; of longer orbits every second, third, ...
 LONG = 10_001  # states above which columns may take more room
 ROOM, MORE_ROOM = 520_000, 1_100_000  # characters for columns
 AS_NUMBERS = 8  # outputs, or states where there are none, that are kept as exact numbers

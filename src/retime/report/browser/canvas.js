@@ -236,7 +236,7 @@ export class View {
     this.width = width;
     this.height = height;
     context.font = FONT;
-    context.lineJoin = "round";
+    context.lineJoin = "bevel";
     context.globalAlpha = 1;
     this.draw(context, width, height);
   }

@@ -29,7 +29,7 @@ export class Errors extends View {
       choice("show", names, (k) => ((this.shown = k), this.later())),
       choice("steps", spans.map(String), (k) => ((this.view = [0, spans[k]]), this.later())),
     );
-    this.selection.on(() => this.later());
+    this.selection.on((_, changed) => changed.includes("hover") && this.later());
   }
 
   x(step) {

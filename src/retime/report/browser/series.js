@@ -98,25 +98,38 @@ export class Series extends View {
 
   curve(context, values, y, kept, width) {
     const [from, to] = this.view;
-    const per = Math.max(Math.floor((to - from) / (width - LEFT)), 1);
+    if (to - from > 1.5 * (width - LEFT)) return this.bars(context, values, y, kept);
     let isDown = false;
-    for (let i = from; i <= to; i += per) {
-      if (!kept(i)) {
-        isDown = false;
-        continue;
-      }
-      let [low, high] = [values[i], values[i]];
-      for (let j = i + 1; j < Math.min(i + per, to + 1); j++) {
-        if (values[j] < low) low = values[j];
-        if (values[j] > high) high = values[j];
-      }
-      const x = this.x(i);
-      if (isDown) context.lineTo(x, y(low));
-      else context.moveTo(x, y(low));
-      if (high > low) context.lineTo(x, y(high));
-      isDown = true;
+    for (let i = from; i <= to; i++) {
+      if (!kept(i)) isDown = false;
+      else if (isDown) context.lineTo(this.x(i), y(values[i]));
+      else context.moveTo(this.x(i), y(values[i]));
+      isDown = kept(i);
     }
     context.stroke();
+  }
+
+  /** One upright bar per pixel, from the lowest to the highest state there (a line through thousands of turns takes the browser long). */
+  bars(context, values, y, kept) {
+    const [from, to] = this.view;
+    let pixel = -1;
+    let low = Infinity;
+    let high = -Infinity;
+    const put = () => low <= high && context.fillRect(pixel, y(high) - 0.6, 1, y(low) - y(high) + 1.2);
+    for (let i = from; i <= to; i++) {
+      const x = Math.floor(this.x(i));
+      if (x !== pixel) {
+        put();
+        pixel = x;
+        low = Infinity;
+        high = -Infinity;
+        if (i > from && kept(i) && kept(i - 1)) low = high = values[i - 1];
+      }
+      if (!kept(i)) continue;
+      if (values[i] < low) low = values[i];
+      if (values[i] > high) high = values[i];
+    }
+    put();
   }
 
   dots(context, values, y, kept) {

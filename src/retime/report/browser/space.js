@@ -6,6 +6,7 @@ import { principalAxes } from "./matrix.js";
 import { ramp, REGIONS, STEPS } from "./palette.js";
 
 const FAR = 4.5; // of the eye, in half widths of the box
+const CHUNK = 200; // segments of a path: browsers draw many short paths faster than a long one
 const REACH = 14; // pixels within which a state is pointed at
 
 export class Space extends View {
@@ -238,19 +239,12 @@ export class Space extends View {
   }
 
   drawOrbit(context) {
-    const { selection, page } = this;
+    const { selection } = this;
     const isActive = selection.isActive;
     context.lineWidth = 1;
-    if (isActive) {
-      context.globalAlpha = 0.5;
-      this.trace(context, null, this.colors.dim, () => true);
-      context.globalAlpha = 1;
-      context.lineWidth = 1.6;
-    } else context.globalAlpha = 0.85;
+    if (isActive) this.trace(context, null, this.colors.dim, (i) => !selection.lit(i));
     const lit = isActive ? (i) => selection.lit(i) : null;
     this.groups.forEach((group, k) => group.length && this.trace(context, group, this.palette[k], lit));
-    context.globalAlpha = 1;
-    if (!page.count) return;
   }
 
   /** States of one colour: as lines to their successors, or as dots where an orbit jumps. */
@@ -265,6 +259,11 @@ export class Space extends View {
       for (let k = 0; k < size; k++) {
         const i = group === null ? k : group[k];
         if (i + 1 >= count || (lit !== null && !lit(i))) continue;
+        if (k % CHUNK === CHUNK - 1) {
+          context.stroke();
+          context.beginPath();
+          last = -2;
+        }
         if (last !== i) context.moveTo(px[i], py[i]);
         context.lineTo(px[i + 1], py[i + 1]);
         last = i + 1;
