@@ -269,6 +269,7 @@ def test_without_javascript_the_tables_and_words_are_there(made, visit, pictures
         assert wanted in text
     assert page.locator("#points-table tbody tr").count() == 3
     assert not page.locator("#views").is_visible()
+    assert page.locator("noscript svg").count() == 2
 
 
 @pytest.mark.slow

@@ -50,12 +50,13 @@ def policy() -> str:
 
 
 def page(
-    title: str, subtitle: str, summary: dict[str, list[str]], sections: list[Section], data: dict[str, Any]
+    title: str, subtitle: str, summary: dict[str, list[str]], sections: list[Section], data: dict[str, Any], still: str
 ) -> str:
     """The whole file as text.
 
     Args:
         title, subtitle: text. summary: sentences by heading. sections: in their order. data: plain data, see docs/api/report.md.
+        still: pictures for those who do without JavaScript, SVG made by this package.
     """
     cards = "".join(
         f'<div class="words"><h2>{escape(name)}</h2>' + "".join(f"<p>{escape(x)}</p>" for x in lines) + "</div>"
@@ -81,7 +82,8 @@ def page(
 <main>
 <div class="summary">{cards}</div>
 <div id="views" class="views"></div>
-<noscript><p class="notice">The pictures of this page need JavaScript. What was found is in the words above and the tables below.</p></noscript>
+<noscript><p class="notice">The pictures of this page need JavaScript. What was found is in the words above and the tables below.</p>
+<div class="card">{still}</div></noscript>
 <div id="sections" class="sections">{body}</div>
 </main>
 <footer>{_footer(data["about"])}</footer>

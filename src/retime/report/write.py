@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from retime.core.files import replace_atomically
+from retime.core.sketch import plane_sketch, series_sketch
+from retime.core.time import time_of
 from retime.report.findings import Findings, collect
 from retime.report.live import ROOM, live
 from retime.report.page import page
@@ -104,7 +106,18 @@ def _text(
         "title": name if title is None else title, "retime": version("retime"), "command": command, "cite": CITE,
         "versions": {"Python": platform.python_version()} | {x: version(x) for x in ("numpy", "scipy", "jax")},
     }  # fmt: skip
-    return page(data["about"]["title"], about, words, made, data)
+    return page(data["about"]["title"], about, words, made, data, _still(found))
+
+
+def _still(found: Findings) -> str:
+    """Small pictures that need no JavaScript: time series of the orbit, eigenvalues of the fixed points."""
+    parts, orbit, points = [], found.orbit, found.points
+    if orbit is not None:
+        symbol, values = ("z", orbit.states) if orbit.outputs is None else ("x", orbit.outputs)
+        parts.append(series_sketch(orbit.times, values, [f"{symbol}{k + 1}" for k in range(values.shape[1])]))
+    if points is not None:
+        parts.append(plane_sketch(points.eigenvalues, is_circle=time_of(points.dt).neutral == 1.0))
+    return "".join(parts)
 
 
 def _live(found: Findings, labels: Sequence[str] | None, with_weights: bool | None) -> dict[str, Any]:

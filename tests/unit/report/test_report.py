@@ -148,7 +148,7 @@ def test_huge_weights_make_a_page_without_what_is_no_number(tmp_path):
 
 def test_nothing_is_left_of_a_page_that_could_not_be_made(model, tmp_path, monkeypatch):
     (tmp_path / "page.html").write_text("before")
-    monkeypatch.setattr(import_module("retime.report.write"), "page", lambda *_: "\ud800")  # cannot be encoded
+    monkeypatch.setattr(import_module("retime.report.write"), "page", lambda *_, **__: "\ud800")  # cannot be encoded
     with pytest.raises(UnicodeEncodeError):
         rt.report(rt.find_fixed_points(model), tmp_path / "page.html")
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("page.html", "before")]
