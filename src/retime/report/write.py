@@ -62,6 +62,12 @@ def report(
     Raises:
         TypeError: neither a network nor results. ValueError: `path` ends otherwise, or `labels` are not one per output. OSError: the folder
         does not exist or cannot be written.
+
+    Examples:
+        >>> import retime as rt
+        >>> model = rt.PLRNN([0.5], [[0.0]], [0.5])
+        >>> rt.report(model, "page.html", z0=[0.3], steps=20).name
+        'page.html'
     """
     path = _file(path)
     found = Findings()
