@@ -113,6 +113,7 @@ from .models import StackedRNN as StackedRNN
 from .models import TanhRNN as TanhRNN
 from .models import UnitaryRNN as UnitaryRNN
 from .models import VectorField as VectorField
+from .report import report as report
 from .simulation import simulate as simulate
 
 __version__: str
