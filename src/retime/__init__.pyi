@@ -114,5 +114,6 @@ from .models import TanhRNN as TanhRNN
 from .models import UnitaryRNN as UnitaryRNN
 from .models import VectorField as VectorField
 from .simulation import simulate as simulate
+from .sweep import sweep as sweep
 
 __version__: str
