@@ -1,11 +1,12 @@
 """A process that runs cases, one after another: it can be killed, by itself or by a time limit, and takes nothing with it.
 
 It reads frames from stdin (length, bytes) and answers in frames. It ends when stdin does, at once, whatever it is doing: when the process that
-started it has died, nobody waits for its answer. What the function prints goes to stderr.
+started it has died, nobody waits for its answer. What the function prints is kept with the result.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import queue
@@ -34,6 +35,7 @@ def main() -> None:
     asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
+    faulthandler.enable()
     questions: queue.Queue[list[bytes]] = queue.Queue()
     threading.Thread(target=_listen, args=(asked, questions), daemon=True).start()
     function: Any = None
@@ -52,6 +54,8 @@ def main() -> None:
         else:
             write_frames(answers, [])  # from now on its time counts
             record, files = answer(function, given, int.from_bytes(seed, "big"))
+        sys.stdout.flush()
+        sys.stderr.flush()
         write_frames(answers, [json.dumps(record).encode(), *(x for k, v in files.items() for x in (k.encode(), v))])
 
 

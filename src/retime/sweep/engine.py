@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import sys
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import islice
+from statistics import median
 from typing import Any, Protocol
 
 from retime.core.arguments import whole
@@ -17,10 +19,11 @@ from retime.core.notice import notify
 from retime.sweep.cases import Case
 from retime.sweep.child import UNLOADABLE, answer
 from retime.sweep.function import as_bytes
-from retime.sweep.worker import Answer, Job, Question, end_processes, run_case
+from retime.sweep.worker import Answer, Job, Question, end_processes, run_cases
 
-AHEAD = 4  # cases per thread that are on their way: enough that no worker waits, few enough that memory does not grow with their number
-LEAST_AHEAD = 32
+AHEAD = 4  # tasks per thread that are on their way: enough that no worker waits, few enough that memory does not grow with the cases
+LEAST_AHEAD = 16  # cases
+TASK = 0.2  # seconds of work that go to a worker at once, where cases are shorter: a task costs Dask 3 ms
 HEAVY = 10_000_000  # bytes of a function that is sent with every case
 
 
@@ -48,10 +51,11 @@ class OnDask:
     """On the workers of a client, each of which runs a case in a process of its own."""
 
     def __init__(self, function: Callable[..., Any], client: Any, retries: int, timeout: float | None) -> None:
-        self.client, self.retries, self._threads = client, retries, 1
-        self._running: dict[Any, tuple[Case, int]] = {}
+        self.client, self._threads, self._pace = client, 1, _Pace()
+        self._running: dict[Any, tuple[Sequence[Case], int]] = {}
         self._ended: Any = None
-        self.job = Job(uuid.uuid4().hex, as_bytes(function), retries, timeout)
+        paths = tuple(os.path.abspath(p) for p in sys.path)
+        self.job = Job(uuid.uuid4().hex, as_bytes(function), paths, retries, timeout)
         if len(self.job.function) > HEAVY:
             notify(
                 f"The function holds {len(self.job.function) / 1e6:.0f} MB of data, which is sent with every case: "
@@ -66,40 +70,48 @@ class OnDask:
         """
         from distributed import as_completed
 
-        waiting = iter(cases)
+        waiting = deque(cases)
         self._ended = as_completed(loop=self.client.loop, with_results=True, raise_errors=False)
         try:
-            for case in islice(waiting, self._ahead()):
-                self._send(case, 1)
+            self._send_more(waiting)
             for batch in self._ended.batches():
                 for future, found in batch:
-                    case, tries = self._running.pop(future)
-                    if isinstance(found, Answer):
-                        yield case, _loadable(found)
+                    few, tries = self._running.pop(future)
+                    if isinstance(found, list):
+                        self._pace.learn(found)
+                        yield from zip(few, map(_loadable, found), strict=True)
                     elif not self._is_of_dead_workers(future):
                         raise RetimeError(self._useless(future))
-                    elif tries <= self.retries:
-                        self._send(case, tries + 1)
+                    elif tries <= self.job.retries:
+                        for case in few:
+                            self._send([case], tries + 1)
                     else:
-                        yield case, Answer(_DEAD | {"attempts": tries}, {})
-                for case in islice(waiting, max(self._ahead() - len(self._running), 0)):
-                    self._send(case, 1)
+                        yield from ((case, Answer(_DEAD | {"attempts": tries}, {})) for case in few)
+                self._send_more(waiting)
         finally:
             self._end()
 
-    def _send(self, case: Case, attempt: int) -> None:
+    def _send_more(self, waiting: deque[Case]) -> None:
+        threads = self._count_threads()
+        under_way = sum(len(few) for few, _ in self._running.values())
+        while waiting and (len(self._running) < AHEAD * threads or under_way < LEAST_AHEAD):
+            size = min(self._pace.size, -(-len(waiting) // (2 * threads)))
+            self._send([waiting.popleft() for _ in range(size)], 1)
+            under_way += size
+
+    def _send(self, few: Sequence[Case], attempt: int) -> None:
         import cloudpickle
 
-        question = Question(case.key, cloudpickle.dumps(dict(case.arguments)))
-        name = f"{case.name}-{self.job.sweep[:8]}-{attempt}"
-        future = self.client.submit(run_case, self.job, question, key=name, pure=False)
-        self._running[future] = case, attempt
+        questions = [Question(case.key, cloudpickle.dumps(dict(case.arguments))) for case in few]
+        name = f"{few[0].name}-{self.job.sweep[:8]}-{attempt}"
+        future = self.client.submit(run_cases, self.job, questions, key=name, pure=False)
+        self._running[future] = few, attempt
         self._ended.add(future)
 
-    def _ahead(self) -> int:
+    def _count_threads(self) -> int:
         with suppress(Exception):  # the scheduler is gone: said where its answers are waited for
-            self._threads = sum(self.client.nthreads().values())
-        return max(LEAST_AHEAD, AHEAD * self._threads)
+            self._threads = max(sum(self.client.nthreads().values()), 1)
+        return self._threads
 
     def _is_of_dead_workers(self, future: Any) -> bool:
         from distributed.scheduler import KilledWorker
@@ -123,7 +135,22 @@ class OnDask:
         self._running.clear()
 
 
-_DEAD = {"status": "failed", "seconds": None, "error": "the workers that ran it died"}
+class _Pace:
+    """How many cases make a task: one, until they are known to be short."""
+
+    def __init__(self) -> None:
+        self._recent: deque[float] = deque(maxlen=50)
+
+    def learn(self, answers: Sequence[Answer]) -> None:
+        self._recent += [answer.record["seconds"] for answer in answers]
+
+    @property
+    def size(self) -> int:
+        """Cases of the next task."""
+        return max(int(TASK / max(median(self._recent), 1e-3)), 1) if len(self._recent) > 3 else 1
+
+
+_DEAD = {"status": "failed", "seconds": 0.0, "error": "the workers that ran it died"}
 
 
 def _loadable(found: Answer) -> Answer:
@@ -192,6 +219,7 @@ def _connected(client: Any, num_cases: int) -> Iterator[Any]:
                 f"`client` is {client!r}; it must be a client or a cluster of Dask, a scheduler's address "
                 "(tcp://host:8786), or a number of workers."
             )
+        made.enter_context(_unheard())
         try:
             yield made.enter_context(Client(client, set_as_default=False))
         except (OSError, TimeoutError) as error:
@@ -200,19 +228,35 @@ def _connected(client: Any, num_cases: int) -> Iterator[Any]:
             ) from error
 
 
-def _local_cluster(workers: int) -> Any:
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Dask's client prints a traceback for each try to reach a scheduler that has gone, which is said in one line anyway."""
+    log = logging.getLogger("distributed.client")
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+@contextmanager
+def _local_cluster(workers: int) -> Iterator[Any]:
     """Workers within this process: they only wait for the processes of their cases."""
     from distributed import LocalCluster
 
-    shows = importlib.util.find_spec("bokeh") is not None
-    return LocalCluster(
+    with LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
         processes=False,
         memory_limit=0,
-        dashboard_address="127.0.0.1:0" if shows else None,
+        dashboard_address="127.0.0.1:0",
         silence_logs=logging.ERROR,
-    )
+    ) as cluster:
+        if importlib.util.find_spec("bokeh") is not None:  # which draws the dashboard
+            port = cluster.scheduler.http_server.port
+            notify(f"{workers} workers; dashboard: http://127.0.0.1:{port}/status", once=False)
+        yield cluster
 
 
 def _cores() -> int:

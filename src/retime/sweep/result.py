@@ -10,12 +10,12 @@ from statistics import median
 from typing import Any, ClassVar
 
 from retime.core.arguments import is_number
+from retime.core.rendering import terminal_width
 from retime.core.result import Result
 from retime.sweep.folder import OWN, SweepFolder, row_of
 
 SEED = "seed"
 SHOWN = 10  # rows of the table in a short text
-WIDE = 8  # columns there
 FAILURES = 3  # failed cases in the title
 
 
@@ -150,18 +150,21 @@ class Sweep(Result):
         text += f", {counts[CaseStatus.PENDING]} not run yet ({self.status})" if counts[CaseStatus.PENDING] else ""
         failed = [row for row in self.table if row["status"] == CaseStatus.FAILED]
         for row in failed[:FAILURES]:
-            case = ", ".join(f"{k}={row[k]}" for k in self.columns if k in row)
+            case = ", ".join(f"{k}={row[k]}" for k in self.columns if k in row and (k == SEED or k in self.varied))
             text += f"; {case}: {' '.join(str(row.get('error')).split())[:200]}"
         return text + (f"; {len(failed) - FAILURES} more" if len(failed) > FAILURES else "")
 
     def _table(self) -> tuple[Sequence[str], list[list[str]]]:
         fixed = [k for k in self.columns if k not in self.varied and k != SEED]
         header = [k for k in self._columns() if k not in (*fixed, "error", "attempts")]
-        shown, more = header[:WIDE], len(header) > WIDE
-        rows = [[_text(row.get(k)) for k in shown] + ["..."] * more for row in self.table[: SHOWN - 1]]
+        rows = [[_text(row.get(k)) for k in header] for row in self.table[: SHOWN - 1]]
+        widths = [max(map(len, column)) + 2 for column in zip(header, *rows, strict=True)]
+        shown = next((k for k in range(len(header)) if sum(widths[: k + 1]) > terminal_width() - 3), len(header))
+        more = ["..."] * (shown < len(header))
+        rows = [[*row[:shown], *more] for row in rows]
         if len(self.table) >= SHOWN:
-            rows.append([f"{len(self.table) - SHOWN + 1} more", *[""] * (len(shown) - 1 + more)])
-        return [*shown, *["..."] * more], rows
+            rows.append([f"{len(self.table) - SHOWN + 1} more", *[""] * (shown - 1 + len(more))])
+        return [*header[:shown], *more], rows
 
     def _data(self) -> dict[str, Any]:
         return {

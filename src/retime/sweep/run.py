@@ -117,7 +117,7 @@ def _changed(place: SweepFolder, identity: Identity, was: Mapping[str, Any]) -> 
         )
     if was["python"] == identity.python and was["code"] != identity.code:
         return (
-            f"{identity.name} has changed since its results in {place.path} were made. Give another `folder`, or again=True to keep what "
+            f"{identity.name} has changed since its results in {place.path} were made. Give another `folder`, or set `again` to keep what "
             "completed and run what failed and what is new."
         )
     return ""

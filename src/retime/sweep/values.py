@@ -14,7 +14,6 @@ from retime.core.arrays import Array
 from retime.core.rendering import plain
 from retime.core.result import Result
 from retime.core.system import System
-from retime.io import native
 
 ARRAYS = ".npz"
 TEXT = 200  # characters of a text in the table
@@ -66,6 +65,8 @@ class Packed:
         )
 
     def _network(self, model: System, place: str) -> dict[str, str]:
+        from retime.io import native
+
         with tempfile.TemporaryDirectory() as folder:
             path = native.save(model, Path(folder) / "network.npz")
             suffix = f".{place}{ARRAYS}"

@@ -11,11 +11,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from retime.sweep.child import read_frames, write_frames
 
@@ -29,6 +30,7 @@ ONE_THREAD = {
     "NPROC": "1",  # XLA's pool
 }
 XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false"
+PRINTED = 5_000  # bytes of what a case prints that are kept
 START = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from retime.sweep.child import main; main()"
 
 
@@ -36,11 +38,14 @@ class Job(NamedTuple):
     """What is the same for all cases of a sweep.
 
     Attributes:
-        sweep: names the sweep. function: its bytes. retries: further tries of a case whose process dies. timeout: seconds of a case, None: none.
+        sweep: names the sweep. function: its bytes. paths: where the asking process looks for modules; where a worker has these folders too
+            (a shared disk), its processes look there after their own.
+        retries: further tries of a case whose process dies. timeout: seconds of a case, None: none.
     """
 
     sweep: str
     function: bytes
+    paths: tuple[str, ...]
     retries: int
     timeout: float | None
 
@@ -59,17 +64,23 @@ class Answer(NamedTuple):
     files: dict[str, bytes]
 
 
-def run_case(job: Job, question: Question) -> Answer:
-    """Run one case in a process of this worker: the task that Dask sees. It raises nothing that the function raises."""
+def run_cases(job: Job, questions: list[Question]) -> list[Answer]:
+    """Run cases in a process of this worker: the task that Dask sees. It raises nothing that the function raises."""
+    return [_run_case(job, x) for x in questions]
+
+
+def _run_case(job: Job, question: Question) -> Answer:
     error = ""
     for attempt in range(1, job.retries + 2):
         with _process(job) as process:
             answer, error = process.ask(job, question)
+            printed = process.last_lines()
         if answer is not None:
-            return Answer(answer.record | {"attempts": attempt}, answer.files)
+            return Answer(answer.record | {"attempts": attempt} | printed, answer.files)
         if process.is_late:
             break
-    return Answer({"status": "failed", "seconds": process.seconds, "error": error, "attempts": attempt}, {})
+    record = {"status": "failed", "seconds": process.seconds, "error": error, "attempts": attempt}
+    return Answer(record | printed, {})
 
 
 def end_processes(sweep: str) -> None:
@@ -89,24 +100,26 @@ class _Process:
 
     sweep: str
     process: subprocess.Popen[bytes]
+    printed: BinaryIO
     knows_function: bool = False
     is_late: bool = False
     seconds: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def start(cls, sweep: str) -> _Process:
+    def start(cls, job: Job) -> _Process:
         flags = f"{os.environ.get('XLA_FLAGS', '')} {XLA_FLAGS}".strip()
-        return cls(
-            sweep,
-            subprocess.Popen(
-                [sys.executable, "-c", START, json.dumps(sys.path)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=os.environ | ONE_THREAD | {"XLA_FLAGS": flags},
-                start_new_session=True,  # Ctrl-C is for the process that asks; what the function starts is killed with it
-            ),
+        paths = [*sys.path, *(p for p in job.paths if p not in sys.path and os.path.isdir(p))]
+        printed = tempfile.TemporaryFile()  # noqa: SIM115  both processes write and read at one place in it
+        process = subprocess.Popen(
+            [sys.executable, "-c", START, json.dumps(paths)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=printed,
+            env=os.environ | ONE_THREAD | {"XLA_FLAGS": flags},
+            start_new_session=True,  # Ctrl-C is for the process that asks; what the function starts is killed with it
         )
+        return cls(job.sweep, process, printed)
 
     def ask(self, job: Job, question: Question) -> tuple[Answer | None, str]:
         """The answer, or None and why there is none."""
@@ -129,6 +142,15 @@ class _Process:
                 timer.cancel()
         names, contents = [x.decode() for x in rest[::2]], rest[1::2]
         return Answer(json.loads(record), dict(zip(names, contents, strict=True))), ""
+
+    def last_lines(self) -> dict[str, str]:
+        """What was printed since the last call, its end where it is long; nothing where nothing was."""
+        size = self.printed.seek(0, os.SEEK_END)
+        self.printed.seek(max(size - PRINTED, 0))
+        text = self.printed.read().decode(errors="replace")
+        self.printed.seek(0)
+        self.printed.truncate()
+        return {"printed": text} if text else {}
 
     def kill(self) -> None:
         """End it and what it started."""
@@ -172,7 +194,7 @@ def _process(job: Job) -> Iterator[_Process]:
         if job.sweep in _ENDED:
             raise RuntimeError(f"The sweep {job.sweep} is over.")
         own = [x for x in _FREE if x.sweep == job.sweep and x.process.poll() is None]
-        found = own[0] if own else _Process.start(job.sweep)
+        found = own[0] if own else _Process.start(job)
         _FREE[:] = [x for x in _FREE if x is not found]
         _ALL.add(found)
     try:
