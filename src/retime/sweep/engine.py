@@ -23,6 +23,7 @@ from retime.sweep.worker import Answer, Job, Question, end_processes, run_cases
 
 AHEAD = 4  # tasks per thread that are on their way: enough that no worker waits, few enough that memory does not grow with the cases
 LEAST_AHEAD = 16  # cases
+TASK_BYTES = 2_000_000  # of results that come back at once
 TASK = 0.2  # seconds of work that go to a worker at once, where cases are shorter: a task costs Dask 3 ms
 HEAVY = 10_000_000  # bytes of a function that is sent with every case
 
@@ -136,18 +137,21 @@ class OnDask:
 
 
 class _Pace:
-    """How many cases make a task: one, until they are known to be short."""
+    """How many cases make a task: one, until they are known to be short, and their results to be small."""
 
     def __init__(self) -> None:
         self._recent: deque[float] = deque(maxlen=50)
 
     def learn(self, answers: Sequence[Answer]) -> None:
-        self._recent += [answer.record["seconds"] for answer in answers]
+        """Look at the last ones: each takes the share of a task that its seconds do, or its files."""
+        for answer in answers:
+            size = sum(map(len, answer.files.values()))
+            self._recent.append(max(answer.record["seconds"] / TASK, size / TASK_BYTES, 0.005))
 
     @property
     def size(self) -> int:
         """Cases of the next task."""
-        return max(int(TASK / max(median(self._recent), 1e-3)), 1) if len(self._recent) > 3 else 1
+        return max(int(1 / median(self._recent)), 1) if len(self._recent) > 3 else 1
 
 
 _DEAD = {"status": "failed", "seconds": 0.0, "error": "the workers that ran it died"}

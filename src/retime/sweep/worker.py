@@ -89,9 +89,12 @@ def end_processes(sweep: str) -> None:
         _ENDED.add(sweep)
         own = [x for x in _ALL if x.sweep == sweep]
         _ALL.difference_update(own)
+        free = [x for x in _FREE if x.sweep == sweep]
         _FREE[:] = [x for x in _FREE if x.sweep != sweep]
     for process in own:
         process.kill()
+    for process in free:  # those at work are closed where their answer is waited for
+        process.close()
 
 
 @dataclass(eq=False)
@@ -159,6 +162,13 @@ class _Process:
                 os.killpg(self.process.pid, signal.SIGKILL) if hasattr(os, "killpg") else self.process.kill()
         self.process.wait()
 
+    def close(self) -> None:
+        """Nothing of it is left."""
+        for stream in (self.process.stdin, self.process.stdout, self.printed):
+            if stream is not None:
+                with suppress(BrokenPipeError):  # the end of a question that nobody reads any more
+                    stream.close()
+
     def _expire(self) -> None:
         self.is_late = True
         self.kill()
@@ -201,7 +211,10 @@ def _process(job: Job) -> Iterator[_Process]:
         yield found
     finally:
         with _LOCK:
-            if found.process.poll() is None and found in _ALL:
+            lives = found.process.poll() is None and found in _ALL
+            if lives:
                 _FREE.append(found)
             else:
                 _ALL.discard(found)
+        if not lives:
+            found.close()
