@@ -144,9 +144,9 @@ class _Pace:
 
     def learn(self, answers: Sequence[Answer]) -> None:
         """Look at the last ones: each takes the share of a task that its seconds do, or its files."""
-        for answer in answers:
-            size = sum(map(len, answer.files.values()))
-            self._recent.append(max(answer.record["seconds"] / TASK, size / TASK_BYTES, 0.005))
+        for one in answers:
+            size = sum(map(len, one.files.values()))
+            self._recent.append(max(one.record["seconds"] / TASK, size / TASK_BYTES, 0.005))
 
     @property
     def size(self) -> int:

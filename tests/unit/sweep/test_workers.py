@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import textwrap
 import threading
 from pathlib import Path
 
@@ -117,30 +116,30 @@ def test_a_scheduler_that_does_not_answer_is_named(work, tmp_path):
 
 
 SCRIPT = """
-    import resource
-    import numpy as np
-    import retime as rt
+import resource
+import distributed
+import numpy as np
+import retime as rt
 
-    def big(seed):
-        return {"x": np.full(500_000, float(seed))}  # 4 MB
+def big(seed):
+    return {"x": np.full(500_000, float(seed))}  # 4 MB
 
-    def peak():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-    rt.sweep(big, [{"seed": k} for k in range(8)], folder="out", client=2)
-    before = peak()
-    found = rt.sweep(big, [{"seed": k} for k in range(100)], folder="out", client=2)
-    assert found.status == "completed" and found.results[99]["x"][0] == 99
-    print(peak() - before)
+before = peak()
+found = rt.sweep(big, [{"seed": k} for k in range(100)], folder="out", client=2)
+assert found.status == "completed" and found.results[99]["x"][0] == 99
+print(peak() - before)
 """
 
 
 def test_memory_does_not_grow_with_the_results(tmp_path):
-    """A script without `if __name__`, whose function is its own: 368 MB of results after the first 32 MB."""
-    (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
+    """400 MB of results, of a script without `if __name__` whose function is its own."""
+    (tmp_path / "script.py").write_text(SCRIPT)
     run = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    assert float(run.stdout) < 120
+    assert float(run.stdout) < 150
 
 
 @pytest.mark.slow
