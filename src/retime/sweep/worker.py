@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from retime.sweep.child import read_frames, write_frames
@@ -28,6 +29,10 @@ ONE_THREAD = {
     "NUMEXPR_NUM_THREADS": "1",
     "NUMBA_NUM_THREADS": "1",
     "NPROC": "1",  # XLA's pool
+}
+COMPILED = {  # what XLA compiles for one process is loaded by the others and by the next sweep, as Numba's kernels are
+    "JAX_COMPILATION_CACHE_DIR": str(Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "retime" / "xla"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
 }
 XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false"
 PRINTED = 5_000  # bytes of what a case prints that are kept
@@ -119,7 +124,7 @@ class _Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=printed,
-            env=os.environ | ONE_THREAD | {"XLA_FLAGS": flags},
+            env=COMPILED | os.environ | ONE_THREAD | {"XLA_FLAGS": flags},
             start_new_session=True,  # Ctrl-C is for the process that asks; what the function starts is killed with it
         )
         return cls(job.sweep, process, printed)
