@@ -53,10 +53,15 @@ def main(cases: int, workers: int) -> None:
     same = [{k: row[k] for k in alone[0]} for row in found.table] == alone
     inside = sum(row["seconds"] for row in found.table)
     print(f"{cases} cases on {workers} workers; results the same as one by one: {same}")
-    print(f"one by one:  {serial:.2f} s, {serial_used:.2f} s of the processor, {1e3 * serial / cases:.1f} ms each")
+    print(
+        f"one by one:  {serial:.2f} s, {serial_used:.2f} s of the processor, {1e3 * serial_used / cases:.1f} ms of it each"
+    )
     print(f"sweep:       {spent:.2f} s, {spent_used:.2f} s of the processor, {inside:.2f} s within the cases")
-    print(f"ideal split: {serial / workers:.2f} s; the sweep took {spent / (serial / workers):.3f} times as long,")
-    print(f"             and {spent_used / serial_used:.3f} times the processor time, start of the processes included")
+    print(f"sweep / ideal split of the time one by one: {spent * workers / serial:.3f}")
+    print(
+        f"sweep / ideal split of the time within its own cases: {spent * workers / inside:.3f} (whatever else the machine does)"
+    )
+    print(f"processor time of the sweep / one by one: {spent_used / serial_used:.3f}, start of all processes included")
 
 
 if __name__ == "__main__":

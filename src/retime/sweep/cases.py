@@ -17,7 +17,7 @@ import numpy as np
 
 from retime.core.low_rank import LowRank
 
-SHOWN = 80  # characters of a value in the table
+SHOWN = 200  # characters of a value in the table
 NAMED = 60  # characters of a case in the name of its file
 
 

@@ -77,8 +77,9 @@ def read_plan(path: str | Path) -> Plan:
     if "workers" in found and "scheduler" in found:
         raise ValueError(f"{path} has `workers` and `scheduler`; give one: workers here, or a scheduler's address.")
     options = {k: found[k] for k in ("retries", "timeout") if k in found}
-    if client := found.get("workers", found.get("scheduler")):
-        options["client"] = client
+    for key in ("workers", "scheduler"):
+        if key in found:
+            options["client"] = found[key]
     folder = path.parent / found.get("folder", path.stem)
     return Plan(named(found["function"], path.parent), _cases(path, found), folder, options)
 
