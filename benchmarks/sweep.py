@@ -1,21 +1,24 @@
-"""What a sweep costs beside its cases: 1,000 small analyses on two workers, against an ideal split of the time that they take one by one.
+"""What a sweep costs beside its cases: 1,000 small analyses on two workers, against an ideal split of the time that a loop takes.
 
     python benchmarks/sweep.py [CASES] [WORKERS]
+    python benchmarks/sweep.py memory [CASES] [WORKERS]    peak memory after a tenth of the cases, and after all, of 100 kB each
 
-One case: all fixed points, with proof, and the exponents over 20,000 steps of a random piecewise-linear network of 10 units. The cases are run
-once in one process (compiled beforehand), once by `sweep`, each in its own time and the processor's; a busy machine shows in the first.
+One case: all fixed points, with proof, and the exponents over 20,000 steps of a random piecewise-linear network of 10 units. Loop and sweep are
+each a fresh process (kernels are compiled beforehand), so both include imports; the sweep starts one more process per worker. On a busy machine
+look at the time of the processor.
 """
 
 from __future__ import annotations
 
+import json
 import os
-
-os.environ["OMP_NUM_THREADS"] = "1"
-
 import resource
+import subprocess
 import sys
 import tempfile
 import time
+
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 
@@ -34,36 +37,63 @@ def analysis(seed: int) -> dict[str, float | None]:
     return {"points": len(points.points), "exponent": float(exponent) if np.isfinite(exponent) else None}
 
 
-def processor() -> float:
-    """Seconds of this process and of its children that have ended."""
-    use = [resource.getrusage(x) for x in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(x.ru_utime + x.ru_stime for x in use)
+def loop(cases: int) -> None:
+    """One by one."""
+    print(json.dumps([analysis(seed) for seed in range(cases)]))
+
+
+def swept(cases: int, workers: int) -> None:
+    """On workers."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = rt.sweep(analysis, [{"seed": k} for k in range(cases)], folder=folder, client=workers)
+    print(json.dumps([{k: row[k] for k in ("points", "exponent")} for row in found.table]))
+
+
+def memory(cases: int, workers: int) -> None:
+    """Results that would be gigabytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        for count in (cases // 10, cases):
+            begun = time.perf_counter()
+            rt.sweep(noise, [{"seed": k} for k in range(count)], folder=folder, client=workers)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            size = sum(x.stat().st_size for x in os.scandir(f"{folder}/cases")) / 2**20
+            print(
+                f"{count} cases: peak {peak:.0f} MiB, {size:.0f} MiB on disk, {time.perf_counter() - begun:.1f} s",
+                flush=True,
+            )
+
+
+def noise(seed: int) -> dict[str, np.ndarray]:
+    """A case of 100 kB."""
+    return {"x": np.random.default_rng(seed).normal(size=12_500)}
+
+
+def timed(*given: object) -> tuple[float, float, str]:
+    """Seconds on the wall and of the processor of this script run with other arguments, and what it prints."""
+    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    run = subprocess.run([sys.executable, __file__, *map(str, given)], capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - begun, used, run.stdout
 
 
 def main(cases: int, workers: int) -> None:
     """Measure and print."""
     analysis(0)
-    begun, used = time.perf_counter(), processor()
-    alone = [analysis(seed) for seed in range(cases)]
-    serial, serial_used = time.perf_counter() - begun, processor() - used
-    with tempfile.TemporaryDirectory() as folder:
-        begun, used = time.perf_counter(), processor()
-        found = rt.sweep(analysis, [{"seed": k} for k in range(cases)], folder=folder, client=workers)
-        spent, spent_used = time.perf_counter() - begun, processor() - used
-    same = [{k: row[k] for k in alone[0]} for row in found.table] == alone
-    inside = sum(row["seconds"] for row in found.table)
-    print(f"{cases} cases on {workers} workers; results the same as one by one: {same}")
+    wall, used, alone = timed("loop", cases)
+    sweep_wall, sweep_used, found = timed("sweep", cases, workers)
+    print(f"{cases} cases, {workers} workers; the results are the same: {alone == found}")
+    print(f"loop:  {wall:.1f} s, of the processor {used:.1f} s, {1e3 * used / cases:.1f} ms of it for a case")
+    print(f"sweep: {sweep_wall:.1f} s, of the processor {sweep_used:.1f} s")
     print(
-        f"one by one:  {serial:.2f} s, {serial_used:.2f} s of the processor, {1e3 * serial_used / cases:.1f} ms of it each"
+        f"sweep / ideal split of the loop: {sweep_wall * workers / wall:.3f}, by processor time {sweep_used / used:.3f}"
     )
-    print(f"sweep:       {spent:.2f} s, {spent_used:.2f} s of the processor, {inside:.2f} s within the cases")
-    print(f"sweep / ideal split of the time one by one: {spent * workers / serial:.3f}")
-    print(
-        f"sweep / ideal split of the time within its own cases: {spent * workers / inside:.3f} (whatever else the machine does)"
-    )
-    print(f"processor time of the sweep / one by one: {spent_used / serial_used:.3f}, start of all processes included")
 
 
 if __name__ == "__main__":
-    given = [int(x) for x in sys.argv[1:]]
-    main(given[0] if given else 1000, given[1] if len(given) > 1 else 2)
+    kind, *numbers = sys.argv[1:] if sys.argv[1:2] in (["loop"], ["sweep"], ["memory"]) else ["", *sys.argv[1:]]
+    count = [int(x) for x in numbers] + [10_000 if kind == "memory" else 1000, 2][len(numbers) :]
+    if kind == "loop":
+        loop(count[0])
+    else:
+        {"sweep": swept, "memory": memory, "": main}[kind](*count)

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from retime.analysis import analyze
-from retime.io import load_recognized
-
 SUFFIXES = (".mat", ".pt", ".pth", ".safetensors", ".npz", ".h5", ".hdf5", ".keras", ".jld2", ".onnx")
 
 
@@ -57,6 +54,9 @@ def analyze_file(file: Any, *, steps: int = 10_000, time_limit: float | None = 6
         stable_cycles; largest_exponent with standard_error, kaplan_yorke; regions that the orbit visits; behavior in words; search, the
         status of `analyze`.
     """
+    from retime.analysis import analyze  # the processes of other sweeps need not load them
+    from retime.io import load_recognized
+
     model, _ = load_recognized(file.path if isinstance(file, WeightsFile) else file, **options)
     found = analyze(model, steps=steps, time_limit=time_limit)
     cycles = [c for c in found.cycles or () if len(c.points) > 1]

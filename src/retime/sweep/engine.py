@@ -212,6 +212,7 @@ def _connected(client: Any, num_cases: int) -> Iterator[Any]:
     if isinstance(client, Client):
         if client.asynchronous:
             raise TypeError("`client` is an asynchronous client; give a synchronous one, Client(address).")
+        _introduce(client)
         yield client
         return
     with ExitStack() as made:
@@ -225,11 +226,13 @@ def _connected(client: Any, num_cases: int) -> Iterator[Any]:
             )
         made.enter_context(_unheard())
         try:
-            yield made.enter_context(Client(client, set_as_default=False))
+            found = made.enter_context(Client(client, set_as_default=False))
         except (OSError, TimeoutError) as error:
             raise RetimeError(
                 f"`client` is {client!r}, where no scheduler answers ({error}); start one (`dask scheduler`), and give its address."
             ) from error
+        _introduce(found)
+        yield found
 
 
 @contextmanager
@@ -257,10 +260,18 @@ def _local_cluster(workers: int) -> Iterator[Any]:
         dashboard_address="127.0.0.1:0",
         silence_logs=logging.ERROR,
     ) as cluster:
-        if importlib.util.find_spec("bokeh") is not None:  # which draws the dashboard
-            port = cluster.scheduler.http_server.port
-            notify(f"{workers} workers; dashboard: http://127.0.0.1:{port}/status", once=False)
         yield cluster
+
+
+def _introduce(client: Any) -> None:
+    """Say where the cases run, and where that is to be seen."""
+    threads, info = client.nthreads(), client.scheduler_info(n_workers=0)
+    address, port = info["address"], info.get("services", {}).get("dashboard")
+    if not threads:
+        notify(f"The scheduler at {address} has no worker yet; the cases wait for one (`dask worker {address}`).")
+    if port is not None and importlib.util.find_spec("bokeh") is not None:  # which draws the dashboard
+        host = "127.0.0.1" if address.startswith("inproc") else address.rpartition("/")[2].rpartition(":")[0]
+        notify(f"{sum(threads.values())} workers; dashboard: http://{host}:{port}/status", once=False)
 
 
 def _cores() -> int:

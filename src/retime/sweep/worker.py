@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -16,7 +17,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from retime.sweep.child import read_frames, write_frames
@@ -30,8 +30,9 @@ ONE_THREAD = {
     "NUMBA_NUM_THREADS": "1",
     "NPROC": "1",  # XLA's pool
 }
-COMPILED = {  # what XLA compiles for one process is loaded by the others and by the next sweep, as Numba's kernels are
-    "JAX_COMPILATION_CACHE_DIR": str(Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "retime" / "xla"),
+_CACHE = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+COMPILED = {  # what XLA compiles for one process, the others and the next sweep load; code for one machine is not for another
+    "JAX_COMPILATION_CACHE_DIR": os.path.join(_CACHE, "retime", "xla", platform.node() or "here"),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
 }
 XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false"
