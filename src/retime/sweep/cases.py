@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from retime.core.low_rank import LowRank
+from retime.core.system import System
 
 SHOWN = 200  # characters of a value in the table
 NAMED = 60  # characters of a case in the name of its file
@@ -122,8 +123,19 @@ def _case(number: int, arguments: Any) -> Case:
             ) from None
     key = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:12]
     case = Case(dict(arguments), found, key, "")
-    slug = re.sub(r"[^A-Za-z0-9._=+-]+", "_", case.words.replace(", ", "+"))[:NAMED].strip("_.+")
-    return Case(case.arguments, found, key, f"{slug}-{key}")
+    return Case(case.arguments, found, key, f"{_slug(case.columns)}-{key}")
+
+
+def _slug(columns: Mapping[str, Any]) -> str:
+    """A part of a file's name: the last arguments, as many as fit, since those that vary (the seed) mostly come last."""
+    made = ""
+    for name, value in reversed(columns.items()):
+        part = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{value}")
+        longer = f"{name}={part}+{made}" if made else f"{name}={part}"
+        if len(longer) > NAMED:
+            break
+        made = longer
+    return made or "case"
 
 
 def _check_arguments(function: Any, cases: Sequence[Case]) -> None:
@@ -150,4 +162,6 @@ def _in_table(value: Any) -> Any:
     if isinstance(value, (Path, Enum)):
         return str(value.value if isinstance(value, Enum) else value)
     text = f"array {value.shape}" if isinstance(value, np.ndarray) else " ".join(repr(value).split())
+    if isinstance(value, (np.ndarray, System)):  # two may look alike
+        text += f" #{hashlib.sha256(json.dumps(described(value)).encode()).hexdigest()[:4]}"
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."

@@ -98,7 +98,7 @@ class SweepFolder:
 
     def begin(self, identity: Identity, cases: Sequence[Case]) -> None:
         """Write down what is about to be done."""
-        listed = [{"name": x.name, "key": x.key, "columns": x.columns} for x in cases]
+        listed = [{"key": x.key, "columns": x.columns} for x in cases]
         self._write(self.path / MANIFEST, {"format": FORMAT, **asdict(identity), "cases": listed})
 
     def finished(self) -> dict[str, str]:

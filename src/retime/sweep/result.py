@@ -181,14 +181,15 @@ def sweep_of(folder: SweepFolder, function: str, cases: Sequence[Mapping[str, An
     """The sweep of a folder.
 
     Args:
-        folder: where the results are. function: its name. cases: `name`, `key` and `columns` of each. rows: key -> row of what is finished.
+        folder: where the results are. function: its name. cases: `key` and `columns` of each. rows: key -> row of what is finished.
     """
+    names = folder.finished()
     table = [rows.get(x["key"]) or row_of(x["columns"], {"status": str(CaseStatus.PENDING)}) for x in cases]
     states = {row["status"] for row in table}
     status = SweepStatus.FAILED_CASES if CaseStatus.FAILED in states else SweepStatus.COMPLETED
     status = SweepStatus.INTERRUPTED if CaseStatus.PENDING in states else status
     columns = dict.fromkeys(k for x in cases for k in x["columns"])
-    return Sweep(table, tuple(columns), folder.path, function, status, tuple(x["name"] for x in cases))
+    return Sweep(table, tuple(columns), folder.path, function, status, tuple(names.get(x["key"], "") for x in cases))
 
 
 def read_sweep(folder: Any) -> Sweep:

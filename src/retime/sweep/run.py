@@ -64,7 +64,7 @@ def sweep(
         except KeyboardInterrupt:
             pass
         finally:
-            known = [{"name": x.name, "key": x.key, "columns": x.columns} for x in listed]
+            known = [{"key": x.key, "columns": x.columns} for x in listed]
             found = sweep_of(place, identity.name, known, rows)
             write_csv(found.records(), place.path / TABLE)
     return found

@@ -185,6 +185,23 @@ def test_a_sweep_is_drawn_with_a_dot_per_case_and_a_cross_per_failure(x, kind, t
 # --- the same call again ------------------------------------------------------------------------------------------------
 
 
+def test_the_order_of_arguments_makes_no_other_case(tmp_path):
+    def run(a, b):
+        return [a, b]
+
+    rt.sweep(run, [{"a": 1, "b": 2}], folder=tmp_path, **HERE)
+    found = rt.sweep(run, [{"b": 2, "a": 1}], folder=tmp_path, **HERE)
+    assert found.results[0] == [1, 2]
+    assert len([*(tmp_path / "cases").iterdir()]) == 1
+
+
+def test_networks_that_look_alike_are_told_apart(tmp_path):
+    models = [rt.PLRNN([0.5], [[0.0]], [h]) for h in (0.1, 0.2)]
+    found = rt.sweep(rt.find_fixed_points, [{"model": m} for m in models], folder=tmp_path, **HERE)
+    assert found.varied == ("model",)
+    assert [x["points"] for x in found.results] == [rt.find_fixed_points(m).to_dict()["points"] for m in models]
+
+
 def test_the_same_call_does_nothing_again_and_further_cases_are_further_rows(tmp_path):
     first = rt.sweep(square, seeds(1, 3), folder=tmp_path, **HERE)
     second = rt.sweep(square, seeds(3, 2, 1), folder=tmp_path, **HERE)
