@@ -129,7 +129,7 @@ def _case(number: int, arguments: Any) -> Case:
 def _slug(columns: Mapping[str, Any]) -> str:
     """A part of a file's name: the last arguments, as many as fit, since those that vary (the seed) mostly come last."""
     made = ""
-    for name, value in reversed(columns.items()):
+    for name, value in [*columns.items()][::-1]:
         part = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{value}")
         longer = f"{name}={part}+{made}" if made else f"{name}={part}"
         if len(longer) > NAMED:

@@ -8,7 +8,7 @@ import os
 import sys
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from statistics import median
 from typing import Any, Protocol
@@ -31,7 +31,7 @@ HEAVY = 10_000_000  # bytes of a function that is sent with every case
 class Engine(Protocol):
     """What runs cases."""
 
-    def run(self, cases: Sequence[Case]) -> Iterator[tuple[Case, Answer]]:
+    def run(self, cases: Sequence[Case]) -> Generator[tuple[Case, Answer], None, None]:
         """Each case with its answer, as they end; KeyboardInterrupt passes through, and what still runs is ended."""
         ...
 
@@ -42,7 +42,7 @@ class InProcess:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
 
-    def run(self, cases: Sequence[Case]) -> Iterator[tuple[Case, Answer]]:
+    def run(self, cases: Sequence[Case]) -> Generator[tuple[Case, Answer], None, None]:
         """Each case with its answer."""
         for case in cases:
             yield case, Answer(*answer(self.function, case.arguments, int(case.key, 16)))
@@ -63,7 +63,7 @@ class OnDask:
                 "read them from a file inside the function."
             )
 
-    def run(self, cases: Sequence[Case]) -> Iterator[tuple[Case, Answer]]:
+    def run(self, cases: Sequence[Case]) -> Generator[tuple[Case, Answer], None, None]:
         """Each case with its answer, as they end.
 
         Raises:

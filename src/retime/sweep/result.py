@@ -55,11 +55,12 @@ class Results(Sequence[Any]):
         return len(self._names)
 
     def __getitem__(self, k: Any) -> Any:
+        """That of a case, or of a slice of them."""
         if isinstance(k, slice):
             return [self[j] for j in range(*k.indices(len(self)))]
         if self._table[k]["status"] != CaseStatus.COMPLETED:
             return None
-        return self._folder.result(self._names[k])
+        return self._folder.result(str(self._names[k]))
 
     def __iter__(self) -> Iterator[Any]:
         return (self[k] for k in range(len(self)))

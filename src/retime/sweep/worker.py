@@ -76,17 +76,22 @@ def run_cases(job: Job, questions: list[Question]) -> list[Answer]:
 
 
 def _run_case(job: Job, question: Question) -> Answer:
-    error = ""
-    for attempt in range(1, job.retries + 2):
-        with _process(job) as process:
-            answer, error = process.ask(job, question)
-            printed = process.last_lines()
-        if answer is not None:
-            return Answer(answer.record | {"attempts": attempt} | printed, answer.files)
-        if process.is_late:
-            break
-    record = {"status": "failed", "seconds": process.seconds, "error": error, "attempts": attempt}
-    return Answer(record | printed, {})
+    """Try until there is an answer, time is up, or all tries are spent."""
+    attempt, (found, may_repeat) = 1, _tried(job, question)
+    while may_repeat and attempt <= job.retries:
+        attempt, (found, may_repeat) = attempt + 1, _tried(job, question)
+    return Answer(found.record | {"attempts": attempt}, found.files)
+
+
+def _tried(job: Job, question: Question) -> tuple[Answer, bool]:
+    """What came of one try, and whether another may come to something else."""
+    with _process(job) as process:
+        answer, error = process.ask(job, question)
+        printed = process.last_lines()
+    if answer is not None:
+        return Answer(answer.record | printed, answer.files), False
+    record = {"status": "failed", "seconds": process.seconds, "error": error}
+    return Answer(record | printed, {}), not process.is_late
 
 
 def end_processes(sweep: str) -> None:
