@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import os
 import sys
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -23,6 +24,7 @@ from retime.sweep.worker import Answer, Job, Question, end_processes, run_cases
 
 AHEAD = 4  # tasks per thread that are on their way: enough that no worker waits, few enough that memory does not grow with the cases
 LEAST_AHEAD = 16  # cases
+ASK_EVERY = 2.0  # seconds between two looks at how many workers there are
 TASK_BYTES = 2_000_000  # of results that come back at once
 TASK = 0.2  # seconds of work that go to a worker at once, where cases are shorter: a task costs Dask 3 ms
 HEAVY = 10_000_000  # bytes of a function that is sent with every case
@@ -52,7 +54,7 @@ class OnDask:
     """On the workers of a client, each of which runs a case in a process of its own."""
 
     def __init__(self, function: Callable[..., Any], client: Any, retries: int, timeout: float | None) -> None:
-        self.client, self._threads, self._pace = client, 1, _Pace()
+        self.client, self._threads, self._ask_again, self._pace = client, 1, 0.0, _Pace()
         self._running: dict[Any, tuple[Sequence[Case], int]] = {}
         self._ended: Any = None
         paths = tuple(os.path.abspath(p) for p in sys.path)
@@ -110,8 +112,11 @@ class OnDask:
         self._ended.add(future)
 
     def _count_threads(self) -> int:
-        with suppress(Exception):  # the scheduler is gone: said where its answers are waited for
-            self._threads = max(sum(self.client.nthreads().values()), 1)
+        """Of all workers, which come and go: asked for now and then."""
+        if time.monotonic() >= self._ask_again:
+            with suppress(Exception):  # the scheduler is gone: said where its answers are waited for
+                self._threads = max(sum(self.client.nthreads().values()), 1)
+            self._ask_again = time.monotonic() + ASK_EVERY
         return self._threads
 
     def _is_of_dead_workers(self, future: Any) -> bool:
@@ -250,16 +255,25 @@ def _unheard() -> Iterator[None]:
 @contextmanager
 def _local_cluster(workers: int) -> Iterator[Any]:
     """Workers within this process: they only wait for the processes of their cases."""
+    import dask
     from distributed import LocalCluster
 
-    with LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        processes=False,
-        memory_limit=0,
-        dashboard_address="127.0.0.1:0",
-        silence_logs=logging.ERROR,
-    ) as cluster:
+    quiet = {  # it looks at its workers' threads every few milliseconds, which only wait here
+        "distributed.worker.profile.enabled": False,
+        "distributed.admin.tick.interval": "200ms",
+        "distributed.admin.system-monitor.interval": "5s",
+    }
+    with (
+        dask.config.set(quiet),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=False,
+            memory_limit=0,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.ERROR,
+        ) as cluster,
+    ):
         yield cluster
 
 
