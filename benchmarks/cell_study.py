@@ -116,7 +116,10 @@ def main() -> None:
     for task in given.tasks:
         show(task, [row for row in rows if row["task"] == task and row["completed"]])
     if given.plot:
-        found.plot(x="cell", y="square_error", by="task").figure.savefig(given.plot, dpi=120)
+        ax = found.plot(x="cell", y="square_error", by="task")
+        ax.set_yscale("log")
+        ax.set_ylabel("mean squared error")
+        ax.figure.savefig(given.plot, dpi=120)
 
 
 def show(task: str, rows: list[dict[str, Any]]) -> None:
