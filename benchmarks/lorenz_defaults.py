@@ -24,12 +24,13 @@ DT = 0.01  # Lorenz time units between samples
 
 
 def recipe_of(name: str) -> dict[str, object]:
-    """Arguments of `fit` from a name such as "alpha0.05 rate5e-3 epochs500 noise0.05": all others are the defaults."""
+    """Arguments of `fit` from a name such as "alpha0.2-0.02 rate2e-3 epochs500 noise0.05": all others are the defaults."""
     found: dict[str, object] = {}
     for word in name.split():
         kind, number = re.fullmatch(r"([a-z]+)(.*)", word).groups()
         if kind == "alpha":
-            found["forcing"] = GeneralizedForcing(float(number))
+            ends = [float(a) for a in number.split("-")]
+            found["forcing"] = GeneralizedForcing(ends[0] if len(ends) == 1 else (ends[0], ends[1]))
         elif kind == "sparse":
             found["forcing"] = SparseForcing(int(number))
         elif kind == "rate":

@@ -208,6 +208,7 @@ NEEDS = {  # what an argument means something with
     ("retime_to", "inputs"): {"states": [[0.3]]},
     ("lyapunov_spectrum", "times"): {"model": "decay", "steps": None},
     ("simulate", "times"): {"model": "decay", "steps": None},
+    ("compare", "times"): {"model": "decay", "steps": None},
     ("lyapunov_spectrum", "tolerance"): {"model": "field", "steps": None, "times": [0.0, 1.0]},
     ("simulate", "tolerance"): {"model": "field", "steps": None, "times": [0.0, 1.0]},
     ("load", "family"): {"path": "weights.npz"},

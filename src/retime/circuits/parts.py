@@ -90,7 +90,8 @@ def parts_of(circuit: Netlist) -> BillOfMaterials:
 def part_value(e: Element) -> str:
     """The value of a component as a person reads it."""
     if isinstance(e.value, float):
-        return with_prefix(e.value, KINDS[e.kind][1])
+        tempco = f", {1e6 * e.tempco:+g} ppm/K" if e.tempco else ""
+        return with_prefix(e.value, KINDS[e.kind][1]) + tempco
     if e.kind in "VI":
         if e.value.pulse:
             return "pulse"

@@ -2,6 +2,7 @@
 
 from retime.plots.basins import attractor, basins
 from retime.plots.cells import cell_stability
+from retime.plots.circuits import circuit, monte_carlo
 from retime.plots.cycles import cycle, cycles
 from retime.plots.learning import task, training
 from retime.plots.networks import connectivity, population, trial, weight_spectrum, weights
@@ -21,6 +22,7 @@ __all__ = [
     "boundary_distance",
     "branch",
     "cell_stability",
+    "circuit",
     "connectivity",
     "cycle",
     "cycles",
@@ -28,6 +30,7 @@ __all__ = [
     "exponents",
     "fixed_points",
     "fixed_set",
+    "monte_carlo",
     "multipliers",
     "phase_plane",
     "population",

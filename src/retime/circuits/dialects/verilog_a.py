@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from retime.circuits.dc import BOLTZMANN_PER_CHARGE, celsius_of, saturation_current
 from retime.circuits.dialects.ngspice import comment
@@ -30,7 +31,7 @@ def written(circuit: Netlist) -> str:
             '`include "disciplines.vams"',
             "",
             f"module network({', '.join(ports)});",
-            f"  inout {', '.join(ports)};",
+            *([f"  inout {', '.join(ports)};"] if ports else []),
             f"  electrical {', '.join(nodes)};",
             "  analog begin",
             *(f"    {line}" for line in laws),
@@ -77,7 +78,7 @@ def _law(e: Element, circuit: Netlist) -> list[str]:
 def _value(e: Element, circuit: Netlist) -> str:
     own = _across(e.nodes[0], e.nodes[1])
     if e.kind == "R":
-        return f"{own} / {e.value!r}"
+        return f"{own} / {e.ohm(celsius_of(circuit.parameters))!r}"
     if e.kind == "C":
         return f"{e.value!r} * ddt({own})"
     if e.kind in "GE":
@@ -96,7 +97,17 @@ def _value(e: Element, circuit: Netlist) -> str:
 def _source(s: Source) -> str:
     if s.pulse:
         return _pulse(s.pulse)
-    return repr(s.constant)
+    return _points(s.points) if s.points else repr(s.constant)
+
+
+def _points(points: tuple[tuple[float, float], ...]) -> str:
+    """Straight lines from point to point, the first and the last value held outside of them: a sum of ramps."""
+    ramps = [
+        f"{(b - a) / (t1 - t0)!r} * (min(max($abstime, {t0!r}), {t1!r}) - {t0!r})"
+        for (t0, a), (t1, b) in pairwise(points)
+        if a != b
+    ]
+    return " + ".join([repr(points[0][1]), *ramps])
 
 
 def _pulse(p: Pulse) -> str:
