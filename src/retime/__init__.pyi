@@ -115,5 +115,6 @@ from .models import UnitaryRNN as UnitaryRNN
 from .models import VectorField as VectorField
 from .report import report as report
 from .simulation import simulate as simulate
+from .sweep import sweep as sweep
 
 __version__: str
