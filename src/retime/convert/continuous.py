@@ -69,47 +69,52 @@ def to_continuous(
         raise TypeError(
             f"{type(model).__name__} is in continuous time already; to_continuous takes a map (time=Discrete(dt))."
         )
-    return _converted(field_method(method), model, throw, states, inputs)
+    return converted(field_method(method), model, throw, states, inputs)
 
 
 @singledispatch
-def _converted(method: Any, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
+def converted(method: Any, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
+    """The conversion by a method; one that lives in a higher layer registers itself (`FlowFit`).
+
+    Raises:
+        TypeError: no method.
+    """
     raise TypeError(
         f'`method` is {method!r}; it must be MatrixLog(), EulerField() or FormalLog(order), or a name such as "euler-field".'
     )
 
 
-@_converted.register
+@converted.register
 def _(method: MatrixLog, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
     return _exact(model, method, throw)
 
 
-@_converted.register
+@converted.register
 def _(method: None, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
     known = by_definition(model, partial(probe, model, states, inputs))
     return _exact(model, None, throw) if known is None else known
 
 
-@_converted.register(EulerField)
-@_converted.register(FormalLog)
+@converted.register(EulerField)
+@converted.register(FormalLog)
 def _embedded(method: EulerField | FormalLog, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
     at, field = probe(model, states, inputs), method.embed(model)
     return Conversion(field, partial(certify_embedding, model, field, method, at))
 
 
-@_converted.register
+@converted.register
 def _(method: Euler, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
     if isinstance(model, LinearSystem):
         return _undone(method, model)
     return _embedded(EulerField(), model, throw, states, inputs)
 
 
-@_converted.register
+@converted.register
 def _(method: Integrator, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
     return _undone(method, linear(model, f"{method!r} is undone for", _FOR_MAPS))
 
 
-@_converted.register
+@converted.register
 def _(method: ZeroOrderHold, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
     model = linear(model, f"{method!r} is undone for", _FOR_MAPS)
     return _exact(model, None, throw) if method.delay is None else _undone(method, model)
