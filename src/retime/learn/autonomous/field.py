@@ -100,34 +100,39 @@ class Field:
             inner += on[:, :, None] * y[:, None, :]
             on_time += on
         J = self.L[:, :n] + (self.W1 * on_time[:, None, :]) @ self.V[:, :n]
-        return Linearized(end, outer, inner, _backwards(J))
+        return Linearized(end, outer, inner, _exponential(J / 2))
 
 
 class Linearized(NamedTuple):
     """One step of the flow and how it depends on the parameters.
 
-    d end = back^-1 (outer dP + sum_j W1_j (inner_j . dV_j)),  to second order in the step
+    d end = half (outer dP + sum_j W1_j (inner_j . dV_j)),  to second order in the step
 
     Attributes:
         end: `(b, n)`. outer: `(b, k + q)`, integrals of x and relu(V x). inner: `(b, q, k)`, integrals of x where a unit is on.
-        back: `(b, n, n)`, draws an error at the end back to the middle of the step.
+        half: `(b, n, n)`, derivative of the end by the state in the middle of the step.
     """
 
     end: Array
     outer: Array
     inner: Array
-    back: Array
+    half: Array
+
+    @property
+    def back(self) -> Array:
+        """The inverse of `half`, held back where the flow shrinks more than can be undone: draws errors back to the middle."""
+        turned = np.swapaxes(self.half, 1, 2)
+        return np.linalg.solve(turned @ self.half + REGULAR * np.eye(self.half.shape[1]), turned)
 
 
-def _backwards(J: Array) -> Array:
-    """The inverse of exp(J / 2), held back where the flow shrinks more than can be undone."""
-    one = np.eye(J.shape[1])
-    X = J / 16.0
+def _exponential(X: Array) -> Array:
+    """exp of `(b, n, n)`, not large."""
+    one = np.eye(X.shape[1])
+    X = X / 8.0
     E = one + X @ (one + X @ (one + X / 3) / 2)
     for _ in range(3):
         E = E @ E
-    turned = np.swapaxes(E, 1, 2)
-    return np.linalg.solve(turned @ E + REGULAR * one, turned)
+    return E
 
 
 def chunks(x: Array) -> list[Array]:

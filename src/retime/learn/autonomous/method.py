@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from retime.analysis.fixed_points.find import find_fixed_points
 from retime.convert.continuous import converted
 from retime.convert.measure import probe
 from retime.core.arguments import seconds, seed_of, whole
-from retime.core.arrays import positive
+from retime.core.arrays import Array, positive
 from retime.core.conversion import Conversion
 from retime.core.patience import Patience
 from retime.core.quiet import one_blas_thread
+from retime.core.states import box_around
+from retime.core.status import SearchStatus
 from retime.core.system import System
-from retime.learn.autonomous.judging import certify_flow, refuse
+from retime.learn.autonomous.judging import Facts, Judgment, refuse, reject_unless_possible, turned_share
 from retime.learn.autonomous.network import network_of
-from retime.learn.autonomous.samples import SETTLING, Diverged, Sample, Units, beside, own_orbits, sampled
+from retime.learn.autonomous.samples import (
+    ORBITS,
+    SETTLING,
+    SHARES,
+    Diverged,
+    Sample,
+    Units,
+    Windows,
+    beside,
+    count_distinct,
+    own_orbits,
+    resting,
+    sampled,
+)
 from retime.learn.autonomous.stages import ROUNDS, Search
+
+ENOUGH = 5  # distinct states on the orbits, per coordinate of (z, s, 1)
+DETERMINANTS = 1000  # states at which the sign of the determinant is looked at
+ENDED = {SearchStatus.TIME_LIMIT: "the time limit ended the fit", SearchStatus.INTERRUPTED: "the fit was interrupted"}
+SEARCHED = 20.0  # seconds for the fixed points of the map
+WINDOWS, WINDOW = 256, 50  # stretches of orbits that are followed as a whole, and their steps
 
 
 @dataclass(frozen=True)
@@ -85,25 +107,66 @@ class FittedFlow:
     def conversion(self) -> Conversion:
         """The network and its certificate."""
         try:
-            fitted, checked = self._sample(), self._sample()
+            fitted, checked, fresh = self._sample(), self._sample(), self._sample()
         except Diverged as error:
             refuse(
                 self.model, "orbits stay bounded", f"The map leaves: {error}. A flow can be fitted where orbits stay."
             )
-        units = Units.of(fitted.z[fitted.is_own], fitted.s)
-        search = Search(self.model, units, fitted, checked, self.rng, Patience.lasting(seconds(self.method.time_limit)))
+        own, least = fitted.z[fitted.own], ENOUGH * (self.model.num_states + self.model.num_inputs + 1)
+        if (count := count_distinct(own, 2 * least)) < least:
+            refuse(
+                self.model, "enough states are visited",
+                f"Its orbits visit {count} distinct states, and {least} are the least for {self.model.num_states} states and "
+                f"{self.model.num_inputs} inputs. Pass more of them as `states`, or with FlowFit(extend=True) some from which orbits "
+                "do not come to rest at once.",
+            )  # fmt: skip
+        share = turned_share(self.model, own[:DETERMINANTS], fitted.s[fitted.own][:DETERMINANTS])
+        reject_unless_possible(self.model, share)
+        units = Units.of(own, fitted.s)
+        patience = Patience.lasting(seconds(self.method.time_limit))
+        search = Search(self.model, units, fitted, checked, self._windows(fitted, units), self.rng, patience)
         with one_blas_thread():
             field = search.run(self.method.counts(), self.method.tolerance, self.method.num_relu is None)
         network = network_of(field, units, self.model)
-        return Conversion(network, partial(certify_flow, self.model, network, self._sample(), search, self.method))
+        ended = ENDED.get(patience.ended, "")
+        facts = Facts(self.points, self._mean_input, share, search.rounds, ended)
+        judgment = Judgment(self.model, network, fresh, facts, self.method)
+        return Conversion(network, lambda: judgment.certificate)
+
+    @cached_property
+    def points(self) -> Array:
+        """Fixed points of the map `(k, n)` under the mean input, where its orbits are."""
+        found = find_fixed_points(
+            self.model, inputs=self._mean_input, time_limit=SEARCHED, seed=self.method.seed
+        ).points
+        box = box_around(self._own()[0])
+        return found[((found >= box[:, 0]) & (found <= box[:, 1])).all(axis=1)]
+
+    @property
+    def _mean_input(self) -> Array:
+        return self.at.inputs.mean(axis=0)
+
+    def _own(self) -> tuple[Array, Array]:
+        """States of the map's orbits and inputs there, others at every call where they are extended."""
+        m, z, s = self.method, self.at.states, self.at.inputs
+        if self.is_given and not m.extend:
+            return z, s
+        count, beside_them = int(m.samples * SHARES[0]), m.spread * z.std(axis=0)
+        moved = z[self.rng.integers(0, len(z), ORBITS)], s[self.rng.integers(0, len(z), ORBITS)]
+        moved = moved[0] + beside_them * self.rng.normal(size=moved[0].shape), moved[1]
+        late = own_orbits(self.model, *moved, s, count * 3 // 4, SETTLING, self.rng)
+        early = own_orbits(self.model, *moved, s, count - len(late[0]), 0 if self.is_given else SETTLING, self.rng)
+        return np.concatenate([late[0], early[0]]), np.concatenate([late[1], early[1]])
 
     def _sample(self) -> Sample:
-        """States on orbits and beside them, others at every call."""
-        m, z, s = self.method, self.at.states, self.at.inputs
-        if m.extend or not self.is_given:
-            settling = 0 if self.is_given else SETTLING
-            own = own_orbits(self.model, z, s, m.samples * 7 // 10, settling, self.rng)
-        else:
-            own = z, s
-        around = beside(self.model, *own, m.samples * 3 // 10, m.spread, self.rng)
-        return sampled(self.model, own, around)
+        """States on orbits, beside them and beside fixed points, others at every call."""
+        m, own = self.method, self._own()
+        around = beside(self.model, *own, int(m.samples * SHARES[1]), m.spread, self.rng)
+        still = resting(
+            self.model, self.points, self._mean_input, own[0].std(axis=0), int(m.samples * SHARES[2]), self.rng
+        )
+        return sampled(self.model, (own, around, still))
+
+    def _windows(self, sample: Sample, units: Units) -> Windows:
+        chosen = self.rng.choice(np.flatnonzero(sample.own), WINDOWS)
+        return Windows.of(self.model, units, sample.z[chosen], sample.s[chosen], WINDOW)

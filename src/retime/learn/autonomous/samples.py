@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +18,8 @@ from retime.learn.autonomous.projection import Steps
 ORBITS = 64  # followed side by side
 SETTLING = 500  # steps left out of the orbits of states that nobody gave
 ASTRAY = 20  # steps over which a state beside an orbit is followed, at most
+LEAVING = 200  # steps over which a state beside a fixed point is followed, at most
+NEAREST, NEAR = -2.0, -0.3  # powers of ten: how far beside a fixed point, in standard deviations of the orbits
 HELD = 10  # steps for which an input drawn from those given is held
 
 
@@ -42,53 +46,66 @@ class Units(NamedTuple):
         return (z - self.center) / self.scale
 
 
+class Kind(IntEnum):
+    """Where a state of a sample lies: on an orbit of the map, on its way back to one, or on its way from a fixed point."""
+
+    OWN, BESIDE, RESTING = range(3)
+
+
+SHARES = np.array([0.6, 0.25, 0.15])  # of a sample, by kind
+WEIGHTS = np.array([1.0, 1 / 3, 1 / 3])
+STILL = np.array(
+    [0.3, 0.3, 0.01]
+)  # square of a step, relative to the usual one, below which errors do not count by the step
+
+
 @dataclass(frozen=True, eq=False)
 class Sample:
     """States, the inputs held there, and where the map takes them.
 
     Attributes:
-        z: `(b, n)`. s: `(b, m)`. ends: `(b, n)`. is_own: `(b,)`, on an orbit of the map, not beside one.
+        z: `(b, n)`. s: `(b, m)`. ends: `(b, n)`. kinds: `(b,)`, of `Kind`.
     """
 
     z: Array
     s: Array
     ends: Array
-    is_own: Array
+    kinds: Array
+
+    @property
+    def own(self) -> Array:
+        """Which are on orbits of the map `(b,)`."""
+        return self.kinds == Kind.OWN
 
     @property
     def step(self) -> float:
         """Root of the mean square length of a step on the orbits."""
-        moved = (self.ends - self.z)[self.is_own]
+        moved = (self.ends - self.z)[self.own]
         return float(np.sqrt((moved**2).sum(axis=1).mean()))
 
     def steps(self, units: Units) -> Steps:
-        """In units of the fit, steps beside the orbits with a third of the weight."""
-        ends = units.states(self.ends)
-        x = units.rows(self.z, self.s)
+        """In units of the fit, squares of errors weighted by the length of the step."""
+        ends, x = units.states(self.ends), units.rows(self.z, self.s)
         moved = ((ends - x[:, : ends.shape[1]]) ** 2).sum(axis=1)
         usual = (self.step / units.scale) ** 2
-        weights = np.where(self.is_own, 1.0, BESIDE) / (moved / usual + STILL)
+        weights = WEIGHTS[self.kinds] / (moved / usual + STILL[self.kinds])
         return Steps(x, ends, weights / weights.sum())
-
-
-STILL = 0.3  # square of a step, relative to the usual one, below which errors no longer count by the step
-BESIDE = 1.0 / 3.0
 
 
 class Diverged(Exception):
     """Raised where orbits of the map leave for infinity."""
 
 
-def own_orbits(model: System, z: Array, s: Array, count: int, settling: int, rng: Any) -> tuple[Array, Array]:
-    """At least `count` states of the orbits from states drawn from z `(b, n)` under inputs drawn from s `(b, m)`, and the inputs there.
+def own_orbits(
+    model: System, y: Array, held: Array, s: Array, count: int, settling: int, rng: Any
+) -> tuple[Array, Array]:
+    """`count` states of the orbits from y `(b, n)`, after `settling` steps, and the inputs there: `held` `(b, m)`, then drawn from s `(k, m)`.
 
     Raises:
         Diverged: an orbit leaves.
     """
-    lanes = min(ORBITS, count)
-    chosen = rng.permutation(len(z))[np.arange(lanes) % len(z)]
-    y, held = z[chosen], s[chosen]
-    far = FAR * size_of(z)
+    lanes = len(y)
+    far = FAR * size_of(y)
     kept: list[tuple[Array, Array]] = []
     for k in range(settling + -(-count // lanes)):
         if k % HELD == 0 and s.shape[1]:
@@ -106,18 +123,51 @@ def beside(model: System, z: Array, s: Array, count: int, spread: float, rng: An
     """`count` states on their way back: orbit states moved by up to `spread` standard deviations, and followed for 1 to 20 steps."""
     chosen = rng.integers(0, len(z), count)
     size = spread * z.std(axis=0) * rng.uniform(size=(count, 1))
-    y, held = z[chosen] + size * rng.normal(size=(count, z.shape[1])), s[chosen]
-    left = rng.integers(1, ASTRAY, count)
-    for k in range(ASTRAY):
-        y = np.where((left > k)[:, None], model.apply(y, held), y)
-    kept = np.isfinite(y).all(axis=1)
-    return y[kept], held[kept]
+    return _followed(model, z[chosen] + size * rng.normal(size=(count, z.shape[1])), s[chosen], 1, ASTRAY, rng)
 
 
-def sampled(model: System, own: tuple[Array, Array], around: tuple[Array, Array]) -> Sample:
-    """The sample of states on and beside the orbits."""
-    z, s = np.concatenate([own[0], around[0]]), np.concatenate([own[1], around[1]])
-    return Sample(z, s, model.apply(z, s), np.arange(len(z)) < len(own[0]))
+def resting(model: System, points: Array, s: Array, spread: Array, count: int, rng: Any) -> tuple[Array, Array]:
+    """`count` states on their way from fixed points `(k, n)` under one input `(m,)`: beside them, followed for up to 200 steps."""
+    y = points[rng.integers(0, len(points), count)] if len(points) else np.zeros((0, len(spread)))
+    size = 10 ** rng.uniform(NEAREST, NEAR, size=(len(y), 1)) * spread
+    return _followed(model, y + size * rng.normal(size=y.shape), np.repeat(s[None], len(y), axis=0), 0, LEAVING, rng)
+
+
+def _followed(model: System, y: Array, s: Array, least: int, most: int, rng: Any) -> tuple[Array, Array]:
+    """States after some steps, another number for each; those that leave are left out."""
+    left = rng.integers(least, most, len(y))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k in range(most):
+            y = np.where((left > k)[:, None], model.apply(y, s), y)
+        kept = np.isfinite(y).all(axis=1)
+    return y[kept], s[kept]
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Stretches of the map's orbits, in units of the fit.
+
+    Attributes:
+        x: `(K, b, k)`, states and held inputs at the steps. ends: `(b, n)`, after K steps.
+    """
+
+    x: Array
+    ends: Array
+
+    @classmethod
+    def of(cls, model: System, units: Units, z: Array, s: Array, length: int) -> Windows:
+        """Of the orbits from z `(b, n)`, inputs `(b, m)` held."""
+        rows = []
+        for _ in range(length):
+            rows.append(units.rows(z, s))
+            z = model.apply(z, s)
+        return cls(np.array(rows), units.states(z))
+
+
+def sampled(model: System, parts: Sequence[tuple[Array, Array]]) -> Sample:
+    """The sample of states and inputs of each kind."""
+    z, s = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Sample(z, s, model.apply(z, s), np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts]))
 
 
 def count_distinct(z: Array, most: int) -> int:

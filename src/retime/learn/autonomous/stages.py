@@ -14,10 +14,13 @@ from retime.core.system import System
 from retime.learn.autonomous.field import Field
 from retime.learn.autonomous.planes import chosen_planes
 from retime.learn.autonomous.projection import Steps, levenberg_marquardt, solve_outer
-from retime.learn.autonomous.samples import Sample, Units
+from retime.learn.autonomous.samples import Sample, Units, Windows
+from retime.learn.autonomous.shooting import shoot
 
 ROUNDS = (10, 20, 40, 60, 90, 130, 190, 270, 400)  # units, where nobody says how many
-BRIEF, LONG = 6, 60  # Gauss-Newton steps of a round on the way, and of the last one
+BRIEF, LONG = 8, 60  # Gauss-Newton steps of a round on the way, and of the last one
+CLOSE = 1.4  # times the tolerance: a round that comes as close goes on before units are added
+SHOTS = 12  # Gauss-Newton steps on several steps at once
 ENOUGH = 2e-3  # share of the cost that a step must gain, or the next one, for the round to go on
 
 
@@ -34,13 +37,15 @@ class Search:
     """What is known on the way: the field, and its errors after every round.
 
     Attributes:
-        model: the map. units: of the fit. fitted, checked: states that are fitted, and others by which rounds are judged.
+        model: the map. units: of the fit. fitted, checked: states that are fitted, and others by which rounds are judged. windows: of the
+            map's orbits, for several steps at once.
     """
 
     model: System
     units: Units
     fitted: Sample
     checked: Sample
+    windows: Windows
     rng: Any
     patience: Patience
     rounds: list[dict[str, float]] = field(default_factory=list)
@@ -51,23 +56,27 @@ class Search:
         now = self._linear(steps)
         best = now
         self._judge(now)
-        with self.patience, progress("fitting a field", sum(self._most(q, counts, grows) for q in counts)) as advance:
+        total = len(counts) * BRIEF + LONG + SHOTS
+        with self.patience, progress("fitting a field", total) as advance:
+
+            def seen(found: Field) -> None:
+                nonlocal best
+                best = found
+                advance(1)
+
             for count in counts:
                 now = self._enlarged(now, steps, count)
-                best = now
-                try:
-                    now = levenberg_marquardt(
-                        now, steps, self.patience, most=self._most(count, counts, grows), enough=ENOUGH,
-                        seen=lambda found: advance(1),
-                    )  # fmt: skip
-                finally:
-                    best = now
-                if self._judge(now).rms <= tolerance and grows:
+                seen(now)
+                for most in (BRIEF, LONG):
+                    now = levenberg_marquardt(now, steps, self.patience, most=most, enough=ENOUGH, seen=seen)
+                    rms = self._judge(now).rms
+                    if count < counts[-1] and not (grows and rms <= CLOSE * tolerance):
+                        break
+                if grows and rms <= tolerance:
                     break
+            now = shoot(now, steps, self.windows, self.patience, most=SHOTS, enough=ENOUGH, seen=seen)
+            self._judge(now)
         return best
-
-    def _most(self, count: int, counts: tuple[int, ...], grows: bool) -> int:
-        return LONG if grows or count == counts[-1] else BRIEF
 
     def _linear(self, steps: Steps) -> Field:
         """The linear field whose flow fits best."""
@@ -80,7 +89,7 @@ class Search:
         return solve_outer(now.with_planes(planes), steps)
 
     def _judge(self, now: Field) -> Errors:
-        found = errors_of(now, self.units, self.checked, self.checked.is_own)
+        found = errors_of(now, self.units, self.checked, self.checked.own)
         self.rounds.append({"num_relu": now.sizes[2], "rms": found.rms, "largest": found.largest})
         return found
 
