@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from retime.analysis.fixed_points.find import find_fixed_points
-from retime.convert.continuous import converted
 from retime.convert.measure import probe
 from retime.core.arguments import seconds, seed_of, whole
 from retime.core.arrays import Array, positive
-from retime.core.conversion import Conversion
+from retime.core.conversion import Conversion, ConversionMethod
 from retime.core.patience import Patience
 from retime.core.quiet import one_blas_thread
 from retime.core.states import box_around
@@ -22,6 +21,7 @@ from retime.core.system import System
 from retime.learn.autonomous.judging import Facts, Judgment, refuse, reject_unless_possible, turned_share
 from retime.learn.autonomous.network import network_of
 from retime.learn.autonomous.samples import (
+    ASTRAY,
     ORBITS,
     SETTLING,
     SHARES,
@@ -41,11 +41,12 @@ ENOUGH = 5  # distinct states on the orbits, per coordinate of (z, s, 1)
 DETERMINANTS = 1000  # states at which the sign of the determinant is looked at
 ENDED = {SearchStatus.TIME_LIMIT: "the time limit ended the fit", SearchStatus.INTERRUPTED: "the fit was interrupted"}
 SEARCHED = 20.0  # seconds for the fixed points of the map
-WINDOWS, WINDOW = 256, 50  # stretches of orbits that are followed as a whole, and their steps
+WINDOW = 50  # steps of a stretch of an orbit that is followed as a whole
+PER_WINDOW = 16  # states of the sample for one stretch
 
 
 @dataclass(frozen=True)
-class FlowFit:
+class FlowFit(ConversionMethod):
     """Fit one autonomous continuous network whose flow over dt follows a map on the states that it visits.
 
     dz/dt = A z + W1 relu(W2 z + C2 s + h2) + C1 s + h1,   z(dt) = F(z(0), s) on the states that are fitted, as nearly as possible
@@ -89,17 +90,20 @@ class FlowFit:
             return ROUNDS
         return (*(q for q in (10, 20, 40, 80, 160) if q < self.num_relu), self.num_relu)
 
+    def convert(self, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
+        """Fit the network; see `to_continuous`.
 
-@converted.register
-def _(method: FlowFit, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
-    return FittedFlow(model, method, throw, states, inputs).conversion
+        Raises:
+            CertificateError: orbits leave, too few states are visited, or no flow of this size can follow the map.
+        """
+        return FittedFlow(model, self, states, inputs).conversion
 
 
 class FittedFlow:
     """One fit: what was fitted, and how."""
 
-    def __init__(self, model: System, method: FlowFit, throw: bool, states: Any, inputs: Any) -> None:
-        self.model, self.method, self.throw = model, method, throw
+    def __init__(self, model: System, method: FlowFit, states: Any, inputs: Any) -> None:
+        self.model, self.method = model, method
         self.at, self.is_given = probe(model, states, inputs), states is not None
         self.rng = np.random.default_rng(method.seed)
 
@@ -155,7 +159,7 @@ class FittedFlow:
         moved = z[self.rng.integers(0, len(z), ORBITS)], s[self.rng.integers(0, len(z), ORBITS)]
         moved = moved[0] + beside_them * self.rng.normal(size=moved[0].shape), moved[1]
         late = own_orbits(self.model, *moved, s, count * 3 // 4, SETTLING, self.rng)
-        early = own_orbits(self.model, *moved, s, count - len(late[0]), 0 if self.is_given else SETTLING, self.rng)
+        early = own_orbits(self.model, *moved, s, count - len(late[0]), ASTRAY, self.rng)
         return np.concatenate([late[0], early[0]]), np.concatenate([late[1], early[1]])
 
     def _sample(self) -> Sample:
@@ -168,5 +172,5 @@ class FittedFlow:
         return sampled(self.model, (own, around, still))
 
     def _windows(self, sample: Sample, units: Units) -> Windows:
-        chosen = self.rng.choice(np.flatnonzero(sample.own), WINDOWS)
+        chosen = self.rng.choice(np.flatnonzero(sample.own), self.method.samples // PER_WINDOW)
         return Windows.of(self.model, units, sample.z[chosen], sample.s[chosen], WINDOW)

@@ -13,9 +13,11 @@ from retime.learn.autonomous.field import Field
 from retime.learn.autonomous.projection import Steps, drawn
 from retime.learn.autonomous.samples import Units
 
-POOL = 1500  # planes to choose from
-STATES = 2000  # on which they are judged
+POOL = 2000  # planes to choose from
+STATES = 4000  # on which they are judged
 NEAR = 1.5  # steps from a boundary within which planes parallel to it are placed
+IMAGES = 6  # steps by which boundaries are moved on along the orbits
+SINGULAR = 1e-8  # share of a matrix' square that is added before it is inverted
 SPENT = 1e-6  # share of a unit's square that is new; below it the unit is a combination of those there
 
 
@@ -93,11 +95,28 @@ def _(model: PiecewiseAffineSystem, units: Units, x: Array, ends: Array, count: 
     # every boundary that is crossed gets the same share, whatever the time spent near it
     share = 1.0 / np.bincount(unit, minlength=form.num_units)[unit]
     k = rng.choice(len(unit), size=count, p=share / share.sum())
-    normals, at = rows[unit[k]].copy(), x[state[k]]
-    ahead = rng.integers(0, 2, count) == 1
-    z, s = units.center + units.scale * at[ahead, :n], units.middle + units.width * at[ahead, n:-1]
-    J, E = model.jacobian(z, s), model.input_jacobian(z, s) * units.width / units.scale
-    normals[ahead, n:] += np.einsum("bi,bij->bj", normals[ahead, :n], E)
-    normals[ahead, :n] = np.einsum("bi,bij->bj", normals[ahead, :n], J)
-    kept = np.linalg.norm(normals[:, :n], axis=1) > 0.0
+    normals, at = rows[unit[k]].copy(), x[state[k]].copy()
+    turns = rng.integers(-1, IMAGES + 1, count)
+    for j in (-1, *range(IMAGES)):  # once back along the orbit, or on as many steps: where an exact field would jump
+        moved = turns < 0 if j < 0 else turns > j
+        at[moved], normals[moved] = _carried(model, units, at[moved], normals[moved], j)
+    kept = np.isfinite(normals).all(axis=1) & (np.linalg.norm(normals[:, :n], axis=1) > 0.0)
     return _through(normals[kept], at[kept])
+
+
+def _carried(model: Any, units: Units, at: Array, normals: Array, ahead: int) -> tuple[Array, Array]:
+    """Planes through states at, as they were a step before there (ahead = -1), or moved with the states by a step."""
+    n = len(units.center)
+    z, s = units.center + units.scale * at[:, :n], units.middle + units.width * at[:, n:-1]
+    J, E = model.jacobian(z, s), model.input_jacobian(z, s) * units.width / units.scale
+    normals = normals.copy()
+    if ahead < 0:
+        normals[:, n:] += np.einsum("bi,bij->bj", normals[:, :n], E)
+        normals[:, :n] = np.einsum("bi,bij->bj", normals[:, :n], J)
+        return at, normals
+    at, turned = at.copy(), np.swapaxes(J, 1, 2)
+    at[:, :n] = units.states(model.apply(z, s))
+    gram = J @ turned + SINGULAR * np.trace(J @ turned, axis1=1, axis2=2)[:, None, None] * np.eye(n)
+    normals[:, :n] = np.linalg.solve(gram, (J @ normals[:, :n, None]))[:, :, 0]
+    normals[:, n:] -= np.einsum("bi,bij->bj", normals[:, :n], E)
+    return at, normals

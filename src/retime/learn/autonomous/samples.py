@@ -53,7 +53,7 @@ class Kind(IntEnum):
 
 
 SHARES = np.array([0.6, 0.25, 0.15])  # of a sample, by kind
-WEIGHTS = np.array([1.0, 1 / 3, 1 / 3])
+WEIGHTS = np.array([1.0, 0.3, 0.1])
 STILL = np.array(
     [0.3, 0.3, 0.01]
 )  # square of a step, relative to the usual one, below which errors do not count by the step

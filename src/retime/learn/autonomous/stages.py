@@ -18,7 +18,7 @@ from retime.learn.autonomous.samples import Sample, Units, Windows
 from retime.learn.autonomous.shooting import shoot
 
 ROUNDS = (10, 20, 40, 60, 90, 130, 190, 270, 400)  # units, where nobody says how many
-BRIEF, LONG = 8, 60  # Gauss-Newton steps of a round on the way, and of the last one
+BRIEF, LONG = 15, 60  # Gauss-Newton steps of a round on the way, and of the last one
 CLOSE = 1.4  # times the tolerance: a round that comes as close goes on before units are added
 SHOTS = 12  # Gauss-Newton steps on several steps at once
 ENOUGH = 2e-3  # share of the cost that a step must gain, or the next one, for the round to go on
