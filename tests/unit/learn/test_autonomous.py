@@ -31,13 +31,15 @@ def one_step_errors(model, field, states, inputs=None):
 def fitted():
     model = ring()
     states = rt.simulate(model, [0.5, 0.0], steps=300).states
-    return model, rt.to_continuous(model, method=rt.FlowFit(num_relu=10, samples=600, tolerance=0.02), states=states)
+    return model, rt.to_continuous(model, method=rt.FlowFit(num_relu=10, samples=800, tolerance=0.02), states=states)
 
 
 def test_the_flow_follows_the_map_on_fresh_states(fitted):
     model, conversion = fitted
     field = conversion.model
-    assert isinstance(field, rt.ShallowPLRNN) and isinstance(field.time, rt.Continuous) and field.num_units == 10
+    assert isinstance(field, rt.ShallowPLRNN)
+    assert isinstance(field.time, rt.Continuous)
+    assert field.num_units == 10
     fresh = rt.simulate(model, [0.3, -0.4], steps=700).states[400:]
     assert one_step_errors(model, field, fresh) < 0.03
 
@@ -64,7 +66,8 @@ def test_the_fixed_point_has_the_logarithms_of_its_multipliers(fitted):
 
 def test_the_certificate_says_autonomous_and_not_exact_and_compares_both(fitted):
     certificate = fitted[1].certificate
-    assert certificate.holds and "Autonomous, not exact" in certificate.plain_line
+    assert certificate.holds
+    assert "Autonomous, not exact" in certificate.plain_line
     names = " ".join(c.name for c in certificate.conditions)
     for word in ("fixed point", "eigenvalues", "return time", "exponents", "D_stsp", "to_circuit", "stays"):
         assert word in names
@@ -77,7 +80,8 @@ def test_a_tolerance_that_is_not_met_is_said_with_how_far_it_got():
     certificate = rt.to_continuous(
         model, method=rt.FlowFit(num_relu=1, samples=300, tolerance=1e-4), states=states
     ).certificate
-    assert not certificate.holds and "NOT shown: one step follows the map on its orbits" in certificate.plain_line
+    assert not certificate.holds
+    assert "NOT shown: one step follows the map on its orbits" in certificate.plain_line
     assert "How far it got, by units" in str(certificate.conditions[0])
 
 
@@ -86,7 +90,8 @@ def test_more_units_are_added_until_the_tolerance_is_met_and_a_seed_repeats_the_
     states = rt.simulate(model, [0.5, 0.0], steps=300).states
     method = rt.FlowFit(tolerance=0.05, samples=300, seed=3)
     first, second = (rt.to_continuous(model, method=method, states=states) for _ in range(2))
-    assert first.model.num_units == 10 and first.certificate.holds
+    assert first.model.num_units == 10
+    assert first.certificate.holds
     assert np.array_equal(first.model.W1, second.model.W1)
 
 
@@ -113,7 +118,7 @@ def test_a_smooth_map_becomes_a_piecewise_linear_field(rng):
     states = rt.simulate(model, [0.5, 0.0], steps=200).states
     field = rt.to_continuous(model, method=rt.FlowFit(num_relu=10, samples=400), states=states).model
     assert isinstance(field, rt.ShallowPLRNN)
-    assert one_step_errors(model, field, states) < 0.1
+    assert one_step_errors(model, field, states[30:]) < 0.1
 
 
 def test_a_map_that_turns_orientation_round_everywhere_is_refused_in_words():
@@ -178,10 +183,10 @@ def test_derivatives_of_several_steps_are_those_of_differences(rng):
 def test_eliminating_the_outer_weights_gives_the_step_of_all_weights_together(rng):
     """The same least-squares problem written out as one matrix, solved by NumPy."""
     field, steps = problem(rng)
-    n, k, q = field.sizes
+    n = field.sizes[0]
     at = Equations(field, steps)
-    H, right, _ = at.reduced()
-    found = np.linalg.lstsq(H, right, rcond=None)[0]
+    reduced = at.reduced()
+    found = np.linalg.lstsq(reduced.H, reduced.right, rcond=None)[0]
     part, w = field.linearized(steps.x), np.sqrt(steps.weights)
     r = (np.einsum("bij,bj->bi", part.back, steps.ends - part.end) * w[:, None]).ravel()
     outer = np.einsum("br,ij->birj", part.outer * w[:, None], np.eye(n)).reshape(len(r), -1)

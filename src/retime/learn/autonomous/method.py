@@ -15,13 +15,13 @@ from retime.core.arrays import Array, positive
 from retime.core.conversion import Conversion, ConversionMethod
 from retime.core.patience import Patience
 from retime.core.quiet import one_blas_thread
+from retime.core.start import spread
 from retime.core.states import box_around
 from retime.core.status import SearchStatus
 from retime.core.system import System
 from retime.learn.autonomous.judging import Facts, Judgment, refuse, reject_unless_possible, turned_share
 from retime.learn.autonomous.network import network_of
 from retime.learn.autonomous.samples import (
-    ASTRAY,
     ORBITS,
     SETTLING,
     SHARES,
@@ -42,6 +42,7 @@ DETERMINANTS = 1000  # states at which the sign of the determinant is looked at
 ENDED = {SearchStatus.TIME_LIMIT: "the time limit ended the fit", SearchStatus.INTERRUPTED: "the fit was interrupted"}
 SEARCHED = 20.0  # seconds for the fixed points of the map
 WINDOW = 50  # steps of a stretch of an orbit that is followed as a whole
+PARTS = 3  # fitted, checked by rounds, judged by the certificate
 PER_WINDOW = 16  # states of the sample for one stretch
 
 
@@ -111,7 +112,7 @@ class FittedFlow:
     def conversion(self) -> Conversion:
         """The network and its certificate."""
         try:
-            fitted, checked, fresh = self._sample(), self._sample(), self._sample()
+            fitted, checked, fresh = (self._sample(part) for part in range(PARTS))
         except Diverged as error:
             refuse(
                 self.model, "orbits stay bounded", f"The map leaves: {error}. A flow can be fitted where orbits stay."
@@ -143,28 +144,30 @@ class FittedFlow:
         found = find_fixed_points(
             self.model, inputs=self._mean_input, time_limit=SEARCHED, seed=self.method.seed
         ).points
-        box = box_around(self._own()[0])
+        box = box_around(self._own(0)[0])
         return found[((found >= box[:, 0]) & (found <= box[:, 1])).all(axis=1)]
 
     @property
     def _mean_input(self) -> Array:
         return self.at.inputs.mean(axis=0)
 
-    def _own(self) -> tuple[Array, Array]:
-        """States of the map's orbits and inputs there, others at every call where they are extended."""
-        m, z, s = self.method, self.at.states, self.at.inputs
+    def _own(self, part: int) -> tuple[Array, Array]:
+        """States of the map's orbits and inputs there: every third of those given, and where they lead when moved a little."""
+        m = self.method
+        z, s = self.at.states[part::PARTS], self.at.inputs[part::PARTS]
         if self.is_given and not m.extend:
             return z, s
-        count, beside_them = int(m.samples * SHARES[0]), m.spread * z.std(axis=0)
-        moved = z[self.rng.integers(0, len(z), ORBITS)], s[self.rng.integers(0, len(z), ORBITS)]
-        moved = moved[0] + beside_them * self.rng.normal(size=moved[0].shape), moved[1]
-        late = own_orbits(self.model, *moved, s, count * 3 // 4, SETTLING, self.rng)
-        early = own_orbits(self.model, *moved, s, count - len(late[0]), ASTRAY, self.rng)
-        return np.concatenate([late[0], early[0]]), np.concatenate([late[1], early[1]])
+        count, chosen = int(m.samples * SHARES[0]), self.rng.integers(0, len(self.at.states), ORBITS)
+        off = m.spread * self.at.states.std(axis=0) * self.rng.normal(size=(ORBITS, self.model.num_states))
+        kept = spread(z, count // 4) if self.is_given else np.zeros(0, dtype=int)
+        led = own_orbits(
+            self.model, self.at.states[chosen] + off, self.at.inputs[chosen], self.at.inputs, count - len(kept), SETTLING, self.rng
+        )  # fmt: skip
+        return np.concatenate([z[kept], led[0]]), np.concatenate([s[kept], led[1]])
 
-    def _sample(self) -> Sample:
-        """States on orbits, beside them and beside fixed points, others at every call."""
-        m, own = self.method, self._own()
+    def _sample(self, part: int) -> Sample:
+        """States on orbits, beside them and beside fixed points, others for each part."""
+        m, own = self.method, self._own(part)
         around = beside(self.model, *own, int(m.samples * SHARES[1]), m.spread, self.rng)
         still = resting(
             self.model, self.points, self._mean_input, own[0].std(axis=0), int(m.samples * SHARES[2]), self.rng

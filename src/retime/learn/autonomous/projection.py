@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
@@ -19,6 +19,8 @@ from retime.core.patience import Patience
 from retime.learn.autonomous.field import Field, chunks
 
 RIDGE = 1e-9  # of the outer weights, relative to the diagonal
+HOLDING_BACK = (RIDGE, 1e-7, 1e-5, 1e-3, 1e-1, 10.0)  # ridges of the outer weights alone
+OUTER = 1e-5  # of the damping, for the outer weights
 MOST_DAMPING = 1e8
 LEAST_DAMPING = 1e-8
 
@@ -61,8 +63,11 @@ class Equations:
                 self.square += S.T @ S
                 self.slope += ((r @ field.W1).repeat(k, axis=1) * S).sum(axis=0)
         self.back = np.concatenate(backs)
+
+    def _factored(self, ridge: float) -> Any:
+        """Of the outer weights, with a ridge relative to the diagonal."""
         diagonal = np.diagonal(self.G)
-        self.factor = cho_factor(self.G + np.diag(RIDGE * diagonal + 1e-14 * diagonal.max()))
+        return cho_factor(self.G + np.diag(ridge * diagonal + 1e-14 * diagonal.max()))
 
     def cost_of(self, field: Field) -> float:
         """The cost of a field near by, its errors drawn back alike; infinite where it blows up."""
@@ -72,24 +77,37 @@ class Equations:
         return cost if np.isfinite(cost) else float("inf")
 
     def outer_step(self) -> Field:
-        """With the outer weights that fit best, the planes as they are."""
-        return self.field.moved(cho_solve(self.factor, self.R))
+        """With the outer weights that fit best, the planes as they are; held back where the flow with them does not follow better."""
+        for ridge in HOLDING_BACK:
+            field = self.field.moved(cho_solve(self._factored(ridge), self.R))
+            if self.cost_of(field) < self.cost:
+                return field
+        return self.field
 
-    def reduced(self) -> tuple[Array, Array, Array]:
-        """Matrix, right-hand side and scale of the inner weights' step, the outer ones eliminated."""
+    def reduced(self, ridge: float = RIDGE) -> Reduced:
+        """The inner weights' equations, the outer ones eliminated."""
         W1, k = self.field.W1, self.field.sizes[1]
-        gram = (W1.T @ W1).repeat(k, axis=0).repeat(k, axis=1)
-        left = cho_solve(self.factor, self.mixed)
-        H = gram * (self.square - self.mixed.T @ left)
+        gram, factor = (W1.T @ W1).repeat(k, axis=0).repeat(k, axis=1), self._factored(ridge)
+        left = cho_solve(factor, self.mixed)
         right = self.slope - ((left.T @ self.R) * W1.T.repeat(k, axis=0)).sum(axis=1)
         scale = np.diagonal(gram) * np.diagonal(self.square)
-        return H, right, scale + 1e-9 * scale.max(initial=0.0)
+        H = gram * (self.square - self.mixed.T @ left)
+        return Reduced(H, right, scale + 1e-9 * scale.max(initial=0.0), factor)
 
-    def step(self, inner: Array) -> Field:
+    def step(self, inner: Array, factor: Any) -> Field:
         """With inner weights moved by `(q k,)`, and the outer ones that then fit best."""
         k = self.field.sizes[1]
         left = self.R - self.mixed @ (self.field.W1.T.repeat(k, axis=0) * inner[:, None])
-        return self.field.moved(cho_solve(self.factor, left), inner.reshape(-1, k))
+        return self.field.moved(cho_solve(factor, left), inner.reshape(-1, k))
+
+
+class Reduced(NamedTuple):
+    """Matrix, right-hand side and scale of the inner weights' step, and the factor of the outer weights' matrix."""
+
+    H: Array
+    right: Array
+    scale: Array
+    factor: Any
 
 
 def drawn(back: Array, errors: Array) -> Array:
@@ -112,8 +130,7 @@ def levenberg_marquardt(
     for _ in range(most):
         patience.check()
         at = Equations(field, steps)
-        H, right, scale = at.reduced()
-        found, damping = _damped(at, H, right, scale, damping)
+        found, damping = _damped(at, damping)
         if found is None:
             break
         gain = 1.0 - found[1] / at.cost
@@ -125,15 +142,16 @@ def levenberg_marquardt(
     return field
 
 
-def _damped(at: Equations, H: Array, right: Array, scale: Array, damping: float) -> tuple[Any, float]:
-    """The first step, with more and more damping, that lowers the cost; None for none."""
+def _damped(at: Equations, damping: float) -> tuple[Any, float]:
+    """The first step, with more and more damping of inner and outer weights, that lowers the cost; None for none."""
     while damping <= MOST_DAMPING:
         try:
-            inner = cho_solve(cho_factor(H + np.diag(damping * scale)), right)
+            reduced = at.reduced(max(RIDGE, OUTER * damping))
+            inner = cho_solve(cho_factor(reduced.H + np.diag(damping * reduced.scale)), reduced.right)
         except LinAlgError:
             damping *= 10.0
             continue
-        field = at.step(inner)
+        field = at.step(inner, reduced.factor)
         cost = at.cost_of(field)
         if cost < at.cost:
             return (field, cost), damping

@@ -20,6 +20,7 @@ SETTLING = 500  # steps left out of the orbits of states that nobody gave
 ASTRAY = 20  # steps over which a state beside an orbit is followed, at most
 LEAVING = 200  # steps over which a state beside a fixed point is followed, at most
 NEAREST, NEAR = -2.0, -0.3  # powers of ten: how far beside a fixed point, in standard deviations of the orbits
+FOLLOWED = 0.7  # share of them that is followed for more than the least number of steps
 HELD = 10  # steps for which an input drawn from those given is held
 
 
@@ -53,7 +54,7 @@ class Kind(IntEnum):
 
 
 SHARES = np.array([0.6, 0.25, 0.15])  # of a sample, by kind
-WEIGHTS = np.array([1.0, 0.3, 0.1])
+WEIGHTS = np.array([1.0, 0.3, 0.3])
 STILL = np.array(
     [0.3, 0.3, 0.01]
 )  # square of a step, relative to the usual one, below which errors do not count by the step
@@ -135,7 +136,7 @@ def resting(model: System, points: Array, s: Array, spread: Array, count: int, r
 
 def _followed(model: System, y: Array, s: Array, least: int, most: int, rng: Any) -> tuple[Array, Array]:
     """States after some steps, another number for each; those that leave are left out."""
-    left = rng.integers(least, most, len(y))
+    left = np.where(rng.uniform(size=len(y)) < FOLLOWED, rng.integers(least, most, len(y)), least)
     with np.errstate(over="ignore", invalid="ignore"):
         for k in range(most):
             y = np.where((left > k)[:, None], model.apply(y, s), y)

@@ -19,6 +19,7 @@ from retime.learn.autonomous.projection import LEAST_DAMPING, MOST_DAMPING, Equa
 from retime.learn.autonomous.samples import Windows
 
 GROUP = 128  # windows at a time
+LOST = 0.5  # distance from the map's orbit, in sizes of the orbits, at which the end of a window says nothing any more
 
 
 def window_ends(field: Field, windows: Windows) -> Array:
@@ -28,6 +29,18 @@ def window_ends(field: Field, windows: Windows) -> Array:
         x[:, n:] = held[:, n:]
         x[:, :n] = field.after(x)
     return x[:, :n]
+
+
+def _followed(field: Field, windows: Windows) -> Windows:
+    """Windows as long as the field still follows them to half the size of the orbits."""
+    while len(windows.x) > 1:
+        with np.errstate(over="ignore", invalid="ignore"):
+            off = np.abs(window_ends(field, windows) - windows.ends).max()
+        if off <= LOST:
+            break
+        half = len(windows.x) // 2
+        windows = Windows(windows.x[:half], windows.x[half][:, : field.sizes[0]])
+    return windows
 
 
 def _rows(field: Field, x: Array) -> tuple[Array, Array]:
@@ -79,6 +92,7 @@ def shoot(
 ) -> Field:
     """Gauss-Newton steps on single steps and windows together, until one gains less than the share `enough` of the cost."""
     n, k, q = field.sizes
+    windows = _followed(field, windows)
     weight, damping = 1.0 / (windows.x.shape[1] * len(windows.x)), 1e-4
 
     def cost(at: Equations, candidate: Field) -> float:
