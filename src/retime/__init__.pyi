@@ -85,6 +85,7 @@ from .io.sampling import c2d as c2d
 from .io.sampling import d2c as d2c
 from .learn import fit as fit
 from .learn import train as train
+from .learn.autonomous.method import FlowFit as FlowFit
 from .models import GRU as GRU
 from .models import LSTM as LSTM
 from .models import PLRNN as PLRNN
