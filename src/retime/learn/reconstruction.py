@@ -77,7 +77,7 @@ def fit(
             continuous time continuous_plrnn (with `num_relu`, None: all units) through its exact flow, and rate_rnn (with `tau`, where its
             time constants start, `activation`, `form`) solved by Diffrax.
         num_states: n >= N. epochs: of `batches` updates each, with `batch_size` windows of `sequence` steps.
-        forcing: `learn.SparseForcing(every)`, `learn.GeneralizedForcing(alpha)` or `learn.AdaptiveForcing()`; None for the second with (0.2, 0.1).
+        forcing: `learn.SparseForcing(every)`, `learn.GeneralizedForcing(alpha)` or `learn.AdaptiveForcing()`; None: the second, (0.2, 0.1).
         regularization: `learn.ManifoldAttractor(strength, share)`, or None.
         observation: "identity", or "linear": x = B z + b is learned, and forcing moves z by the pseudoinverse of B.
         noise: standard deviation of noise added to the data that forces, in standard deviations of the data.
