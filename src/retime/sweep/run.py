@@ -53,6 +53,14 @@ def sweep(
         TypeError: arguments that the function does not take, or a function that cannot be sent. ValueError: the same case twice.
         RetimeError: the folder is in use, or holds results of another function or of this one before it was changed; the scheduler is gone.
         MissingDependencyError: Dask is not installed, and `client` or `timeout` needs it.
+
+    Examples:
+        >>> import tempfile, retime as rt
+        >>> def points(seed):
+        ...     return {"points": len(rt.find_fixed_points(rt.PLRNN([0.5], [[-1.0]], [seed])))}
+        >>> found = rt.sweep(points, [{"seed": 0}, {"seed": 1}], folder=tempfile.mkdtemp(), client=0)
+        >>> [row["points"] for row in found.table]
+        [1, 1]
     """
     identity, listed, place = Identity.of(function), cases_of(function, cases), SweepFolder.at(folder)
     retries, timeout = whole("retries", retries, 0), _timeout(timeout)
