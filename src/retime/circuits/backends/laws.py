@@ -49,7 +49,9 @@ def laws_of(netlist: Netlist, capacitors: Sequence[str]) -> Laws:
     ends = [next((n for n in e.nodes if n != "0" and {x.kind for x in at[n]} <= set("RCGI")), "") for e in wanted]
     hubs = tuple(dict.fromkeys(n for n in ends if n))
     pairs = pairs_of(netlist)
-    stages = tuple((e.name, *e.nodes, pairs[e.value]) for e in netlist.elements if e.kind == "X" and e.value in pairs)
+    stages = tuple(
+        (e.name, e.nodes[0], e.nodes[1], pairs[e.value]) for e in netlist.elements if e.kind == "X" and e.value in pairs
+    )
     near = [node for hub in hubs for e in at[hub] for node in e.nodes]
     nodes = tuple(dict.fromkeys(n for n in [*near, *(n for s in stages for n in s[1:3])] if n != "0"))
     index = {name: k for k, name in enumerate(nodes)}
