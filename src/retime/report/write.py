@@ -17,7 +17,7 @@ from retime.report.findings import Findings, collect
 from retime.report.live import ROOM, live
 from retime.report.page import page
 from retime.report.tables import sections
-from retime.report.views import Coordinates, drawn_rows, views
+from retime.report.views import Coordinates, checked_labels, drawn_rows, views
 from retime.report.words import summary
 
 CITE = (
@@ -72,6 +72,9 @@ def report(
     path = _file(path)
     found = Findings()
     collect(model_or_results, found)
+    if found.model is not None:
+        outputs = found.model.num_outputs
+        checked_labels(labels, outputs or found.model.num_states, "output" if outputs else "state")
     found.look(z0, steps=steps, inputs=inputs, basins=basins, time_limit=time_limit, seed=seed)
     text = _text(found, title, about, labels, live, command)
     with replace_atomically(path) as temporary:
