@@ -4,6 +4,7 @@ import json
 from dataclasses import fields, is_dataclass
 from functools import cache
 from inspect import isfunction
+from tempfile import TemporaryDirectory
 from typing import get_args, get_type_hints
 
 import numpy as np
@@ -82,6 +83,8 @@ def results():
     yield circuit
     yield circuit.bill_of_materials()
     yield circuit.monte_carlo(4)
+    with TemporaryDirectory() as folder:
+        yield rt.sweep(dict, [{"x": 4.0}], folder=folder, client=0)
 
 
 INNER = {"Netlist", "NetworkForm"}  # what a circuit is made of: told as text by `netlist()`, as a model by `model`

@@ -77,6 +77,7 @@ def calls():
         "stability_map": {"model": x["pair"], "parameters": ("h[0]", "h[1]"), "values": ([0.4, 0.5], [0.1]), "steps": 8},
         "stability_region": {"method": rt.Euler()},
         "state_space_divergence": {"reference": series, "generated": series[::-1]},
+        "sweep": {"function": dict, "cases": [{"x": 4.0}], "folder": "out", "client": 0},
         "to_continuous": {"model": tent},
         "to_discrete": {"model": x["decay"], "dt": 0.1, "method": "euler"},
         "to_keras": {"model": x["elman"]},
@@ -180,6 +181,12 @@ BAD = {
     "capacitor": ["1", float("nan"), -1.0, 0.0],
     "regularization": ["manifold", 3],
     "observation": ["log", 3],
+    "function": ["run", 3, None],
+    "cases": ["seeds", 3, {"seed": 0}, []],  # and tests/unit/sweep
+    "folder": [3, None],
+    "client": [-1, 1.5, True],
+    "retries": COUNT,
+    "timeout": ["1", float("nan"), -1.0, 0.0],
 }  # fmt: skip
 UNCHECKED = {
     "complete": "a flag",
@@ -188,6 +195,7 @@ UNCHECKED = {
     "certificate": "a flag",
     "missing": "a flag",
     "resume": "a flag",
+    "again": "a flag",
     "standardize": "a flag",
     "optimizer": "an object of Optax",
     "checkpoint": "a path: tests/unit/learn",

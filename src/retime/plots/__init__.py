@@ -12,6 +12,7 @@ from retime.plots.parameters import bifurcation_diagram, branch, stability_map
 from retime.plots.points import fixed_points, fixed_set
 from retime.plots.regions import boundary_distance, region_map, transition_graph
 from retime.plots.spectra import exponents, multipliers, power_spectra, spectrum
+from retime.plots.sweeps import sweep
 
 __all__ = [
     "analysis",
@@ -39,6 +40,7 @@ __all__ = [
     "stability_map",
     "stability_region",
     "state_space",
+    "sweep",
     "task",
     "time_series",
     "training",
