@@ -91,7 +91,7 @@ def calls():
 NUMBER = ["1", None, float("nan"), -1.0]
 COUNT = [-1, 1.5, True, "2"]
 BAD = {
-    "model_or_results": ["net.mat", None, 3, [3]],
+    "model_or_results": ["net.mat", None, 3, [3], []],
     "labels": ["x", 3, ["x", "y"], [1.0]],
     "model": ["net.mat", None, 3],
     "other": ["net.mat", 3],

@@ -80,7 +80,7 @@ def _write(page: Page, path: Path, *, z0: Any, inputs: Any, labels: Any, title: 
     level = loaded.level(inputs)
     made = rt.report(
         loaded.model, path, z0=loaded.start(z0, level), inputs=level, labels=None if labels is None else labels.split(","),
-        title=loaded.name if title is None else title, about=loaded.recognition, command=_typed(), **options,
+        title=Path(loaded.name).name if title is None else title, about=loaded.recognition, command=_typed(), **options,
     )  # fmt: skip
     page.written = str(made)
 

@@ -50,9 +50,10 @@ def plane_sketch(eigenvalues: Any, *, is_circle: bool) -> str:
     shape = (
         f'<circle cx="{size / 2}" cy="{size / 2}" r="{scale:.1f}"' if is_circle else f'<path d="M{size / 2} 0V{size}"'
     )
+    outside = np.abs(w) > 1.0 if is_circle else np.real(w) > 0.0
     dots = "".join(
         f'<circle cx="{size / 2 + scale * z.real:.1f}" cy="{size / 2 - scale * z.imag:.1f}" r="2.5" fill="{OUT if grows else INK}"/>'
-        for z, grows in zip(w[:2000], (np.abs(w) > 1.0 if is_circle else w.real > 0.0)[:2000], strict=True)
+        for z, grows in zip(w[:2000].tolist(), outside[:2000], strict=True)
     )
     axis = f'<path d="M0 {size / 2}H{size}" stroke="currentColor" opacity="0.3"/>'
     label = f"{len(w)} eigenvalues and the {'unit circle' if is_circle else 'imaginary axis'}"

@@ -55,7 +55,7 @@ class Coordinates:
         self.model, self.inputs, self.states = found.model, found.inputs, states
         n = states.shape[1]
         p = 0 if self.model is None else self.model.num_outputs
-        known = _names(labels, p or n, "output" if p else "state")
+        known = checked_labels(labels, p or n, "output" if p else "state")
         names = {"output": known if p else [], "state": [] if p else known}
         self.outputs = [
             Axis(names["output"][k] if names["output"] else f"x{k + 1}", "output", k) for k in range(min(p, AS_NUMBERS))
@@ -105,7 +105,7 @@ class Coordinates:
         return [0]
 
 
-def _names(labels: Any, wanted: int, what: str) -> list[str]:
+def checked_labels(labels: Any, wanted: int, what: str) -> list[str]:
     """Names given for outputs or states, none for None.
 
     Raises:
@@ -156,7 +156,7 @@ def _time(found: Findings) -> dict[str, Any] | None:
 def drawn_rows(orbit: Trajectory) -> Array:
     """The indices of the states that are drawn: all that are finite and in view, of a long orbit every second, third, ..."""
     shown = in_view(orbit)
-    finite = np.isfinite(shown.states).all(axis=1) & (np.abs(shown.states) < 1e150).all(axis=1)
+    finite = np.asarray((np.abs(shown.states) < 1e150).all(axis=1))
     count = len(finite) if finite.all() else int(np.argmin(finite))
     return np.arange(0, count, max(-(-count // MOST_STATES), 1))
 
@@ -281,9 +281,9 @@ def _between(c: Any, frame: Coordinates, axes: Sequence[Axis]) -> dict[str, Any]
 
 
 def _column(values: Array) -> dict[str, Any]:
-    """Values up to the first that is not finite."""
-    good = np.isfinite(values) & (np.abs(values) < 1e300)
-    return packing.column(values[: len(good) if good.all() else int(np.argmin(good))])
+    """Values in 32 bits, up to the first that these cannot hold: small and huge ones keep their digits."""
+    good = np.abs(values) < 1e38
+    return packing.array(values[: len(good) if good.all() else int(np.argmin(good))], np.float32)
 
 
 def _shortened(w: Array) -> list[list[float]]:

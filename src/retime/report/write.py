@@ -17,7 +17,7 @@ from retime.report.findings import Findings, collect
 from retime.report.live import ROOM, live
 from retime.report.page import page
 from retime.report.tables import sections
-from retime.report.views import Coordinates, drawn_rows, views
+from retime.report.views import Coordinates, checked_labels, drawn_rows, views
 from retime.report.words import summary
 
 CITE = (
@@ -60,8 +60,8 @@ def report(
         The path.
 
     Raises:
-        TypeError: neither a network nor results. ValueError: `path` ends otherwise, or `labels` are not one per output. OSError: the folder
-        does not exist or cannot be written.
+        TypeError: neither a network nor results. ValueError: nothing was given, `path` ends otherwise, or `labels` are not one per output.
+        OSError: the folder does not exist or cannot be written.
 
     Examples:
         >>> import retime as rt
@@ -72,6 +72,11 @@ def report(
     path = _file(path)
     found = Findings()
     collect(model_or_results, found)
+    if isinstance(model_or_results, (list, tuple)) and not model_or_results:
+        raise ValueError("`model_or_results` is empty; it must hold a network, or results of retime's verbs.")
+    if found.model is not None:
+        outputs = found.model.num_outputs
+        checked_labels(labels, outputs or found.model.num_states, "output" if outputs else "state")
     found.look(z0, steps=steps, inputs=inputs, basins=basins, time_limit=time_limit, seed=seed)
     text = _text(found, title, about, labels, live, command)
     with replace_atomically(path) as temporary:

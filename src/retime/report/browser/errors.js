@@ -2,7 +2,7 @@
 
 import { line } from "./bars.js";
 import { choice, LEFT, ticks, timeLabels, View } from "./canvas.js";
-import { told, unpackColumn } from "./columns.js";
+import { told, unpackArray } from "./columns.js";
 
 const KINDS = { one: "one step", orbit: "whole orbit" };
 
@@ -19,9 +19,9 @@ export class Errors extends View {
     this.c = c;
     this.selection = page.selection;
     this.shown = 0;
-    this.map = c.map.map(unpackColumn);
-    this.between = c.between && c.between.path.map(unpackColumn);
-    this.paths = Object.fromEntries(Object.entries(c.rules).map(([name, r]) => [name, r.path.map(unpackColumn)]));
+    this.map = c.map.map((x) => unpackArray(x).data);
+    this.between = c.between && c.between.path.map((x) => unpackArray(x).data);
+    this.paths = Object.fromEntries(Object.entries(c.rules).map(([name, r]) => [name, r.path.map((x) => unpackArray(x).data)]));
     this.view = [0, Math.min(100, c.steps)];
     const spans = [100, 400, c.steps].filter((x, k, all) => x <= c.steps && all.indexOf(x) === k);
     const names = c.axes.map((a) => page.axes[a].name);

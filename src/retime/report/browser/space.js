@@ -207,6 +207,7 @@ export class Space extends View {
       const [from, to] = this.edge(k);
       const mid = [(from[0] + to[0]) / 2, (from[1] + to[1]) / 2];
       const away = [mid[0] - this.width / 2, mid[1] - this.height / 2];
+      if (Math.hypot(away[0], away[1]) < 1) away[1] = 1; // a line through the middle: its name is below
       const size = Math.hypot(away[0], away[1]) || 1;
       const text = `${this.page.axes[a].name}: ${told(this.ranges[k][0], 3)} to ${told(this.ranges[k][1], 3)}`;
       const half = context.measureText(text).width / 2 + 5;
