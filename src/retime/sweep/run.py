@@ -53,6 +53,13 @@ def sweep(
         TypeError: arguments that the function does not take, or a function that cannot be sent. ValueError: the same case twice.
         RetimeError: the folder is in use, or holds results of another function or of this one before it was changed; the scheduler is gone.
         MissingDependencyError: Dask is not installed, and `client` or `timeout` needs it.
+
+    Examples:
+        >>> import retime as rt, tempfile
+        >>> cases = [{"base": 2, "exponent": 3}, {"base": 2, "exponent": 5}]
+        >>> found = rt.sweep(lambda base, exponent: base**exponent, cases, folder=tempfile.mkdtemp(), client=0)
+        >>> [row["value"] for row in found.table]
+        [8, 32]
     """
     identity, listed, place = Identity.of(function), cases_of(function, cases), SweepFolder.at(folder)
     retries, timeout = whole("retries", retries, 0), _timeout(timeout)
