@@ -85,6 +85,7 @@ from .io.sampling import c2d as c2d
 from .io.sampling import d2c as d2c
 from .learn import fit as fit
 from .learn import train as train
+from .learn.autonomous.method import FlowFit as FlowFit
 from .models import GRU as GRU
 from .models import LSTM as LSTM
 from .models import PLRNN as PLRNN
@@ -113,6 +114,7 @@ from .models import StackedRNN as StackedRNN
 from .models import TanhRNN as TanhRNN
 from .models import UnitaryRNN as UnitaryRNN
 from .models import VectorField as VectorField
+from .report import report as report
 from .simulation import simulate as simulate
 from .sweep import sweep as sweep
 

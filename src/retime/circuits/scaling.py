@@ -122,7 +122,7 @@ def simulated_ranges(form: NetworkForm, states: Any = None) -> Ranges:
 
 
 def _staying(form: NetworkForm, z: Array, bound: float) -> Array:
-    """Points `(k, n)` of the orbits that stay within a bound; where none does, of what lies within it. Those that escape say nothing of the range."""
+    """Points `(k, n)` of the orbits that stay within a bound: those that escape say nothing of the range. Where none stays, what is within."""
     orbit = _map_orbit if isinstance(form.time, Discrete) else _flow_orbit
     while True:
         orbits = orbit(form, z)

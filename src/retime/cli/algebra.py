@@ -11,7 +11,9 @@ import retime as rt
 from retime.cli.app import At, Page, command
 from retime.core.arrays import Array
 from retime.core.rendering import paragraph, terminal_width, text_table
+from retime.core.start import spread
 
+ORBIT = 2000  # states of the orbit that a fit begins from
 SHOWN = 20  # modes in a printed table
 NETWORK = ("", ".npz")
 
@@ -19,7 +21,6 @@ NETWORK = ("", ".npz")
 def convert_smooth(page: Page, method: str | None, z0: Array, inputs: Array | None, steps: int) -> bool:
     """Convert a smooth map, or a linear one, and say which kind of claim that is."""
     from retime.convert import field_method
-    from retime.core.start import spread
 
     model = page.loaded.model
     exact = getattr(model, "num_units", None) == 0 and method in (None, "matrix-log")
@@ -34,6 +35,17 @@ def convert_smooth(page: Page, method: str | None, z0: Array, inputs: Array | No
         options["method"] = field_method(method or "euler-field", "--method", linear=False)
         kind = "an embedding, not exact: the ODE's own solution differs from the map"
     return _converted(page, rt.to_continuous(model, **options), "ODE", f"\nKind of claim: {kind}.", {"kind": kind})
+
+
+def convert_autonomous(page: Page, method: rt.FlowFit, z0: Array, inputs: Array | None, steps: int) -> bool:
+    """Fit an autonomous network to a map on its orbit from z0, and say what is claimed."""
+    orbit = rt.simulate(page.loaded.model, z0, steps=steps, inputs=inputs)
+    kept = spread(orbit.states, ORBIT)
+    rows = None if inputs is None else np.vstack([inputs, inputs[-1:]])[kept]
+    states = orbit.states[kept] if len(kept) else orbit.states[:1]
+    conversion = rt.to_continuous(page.loaded.model, method=method, states=states, inputs=rows)
+    kind = "autonomous, not exact: fitted where the map's orbits are"
+    return _converted(page, conversion, "ODE", f"\nKind of claim: {kind}.", {"kind": kind})
 
 
 def _converted(page: Page, conversion: Any, word: str, more: str = "", data: Any = ()) -> bool:

@@ -107,18 +107,36 @@ def convert(
             "--method", help="How a map becomes an ODE: matrix-log (piecewise linear), euler-field, formal-log:ORDER."
         ),
     ] = None,
+    autonomous: Annotated[
+        bool, typer.Option("--autonomous", help="Fit one continuous network without a clock that follows the map.")
+    ] = False,
+    units: Annotated[
+        int | None, typer.Option(help="--autonomous: its ReLU units; default: as many as the tolerance needs.", min=1)
+    ] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(help="--autonomous: error of a step, rms, relative to a step; default 0.001.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="--autonomous: of the random numbers.", min=0)] = 0,
 ) -> bool:
     """Convert a map to its ODE: what is exact, and the errors.
 
     The regions along an orbit with their status, the errors of both switching rules, and what may be claimed. Piecewise-linear
     networks are converted exactly; smooth ones (tanh, GRU, LSTM) by an embedding whose error is measured (--method euler-field,
-    the default, or formal-log:ORDER). Exit code 1 when the claim does not hold. -o writes the flow (.npz).
+    the default, or formal-log:ORDER). --autonomous fits one continuous network instead, which needs no clock and is not exact.
+    Exit code 1 when the claim does not hold. -o writes the flow (.npz).
     """
-    from retime.cli.algebra import convert_smooth
+    from retime.cli.algebra import convert_autonomous, convert_smooth
 
     loaded, model = page.loaded, _map(page)
     rows, count = loaded.driven_orbit(inputs, steps, 10_000)
     start = loaded.start(z0, rows)
+    if autonomous:
+        if method is not None:
+            raise ValueError(f"--method {method} and --autonomous are two ways to an ODE; choose one.")
+        options = {} if tolerance is None else {"tolerance": tolerance}
+        return convert_autonomous(page, rt.FlowFit(num_relu=units, seed=seed, **options), start, rows, count)
+    if units is not None or tolerance is not None:
+        raise ValueError("--units and --tolerance are for --autonomous. Add it, or drop them.")
     if method not in (None, "matrix-log") or not _num_units(model):
         return convert_smooth(page, method, start, rows, count)
     if count < 1:

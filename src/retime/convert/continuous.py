@@ -17,7 +17,7 @@ from retime.convert.matrix_log import NO_FLOW, MatrixLog, linear_flow, sampled_r
 from retime.convert.measure import probe
 from retime.convert.methods import field_method
 from retime.core.arguments import system
-from retime.core.conversion import Conversion
+from retime.core.conversion import Conversion, ConversionMethod
 from retime.core.errors import CertificateError
 from retime.core.status import RegionStatus
 from retime.core.system import PiecewiseAffineSystem, System
@@ -29,7 +29,7 @@ from retime.models.linear import linear
 def to_continuous(
     model: System,
     *,
-    method: MatrixLog | EulerField | FormalLog | Integrator | str | None = None,
+    method: MatrixLog | EulerField | FormalLog | Integrator | ConversionMethod | str | None = None,
     throw: bool = True,
     states: Any = None,
     inputs: Any = None,
@@ -42,14 +42,15 @@ def to_continuous(
         model: a map.
         method: `MatrixLog()` for piecewise-affine maps (and LinearSystems), exact and the default there. `EulerField()` or
             `FormalLog(order)` for any map; a smooth map (tanh, GRU, LSTM, ...) has no default, because in general no ODE of its
-            own dimension has it as its flow. Of a LinearSystem also the methods of `to_discrete` that control undoes:
+            own dimension has it as its flow. `FlowFit(...)` for any map: one autonomous network fitted to it, not exact. Of a
+            LinearSystem also the methods of `to_discrete` that control undoes:
             `FirstOrderHold()`, `Tustin()`, `MatchedPoles()`, `ImpulseInvariant()`, `GeneralizedBilinear(alpha)`. Each by name as well:
             "matrix-log" ("zoh"), "euler-field", "formal-log:4", "foh", "tustin", "matched", "impulse", "gbt:0.5", "backward-diff".
         throw: raise CertificateError when a region that is asked for has no autonomous linear flow (status
             `time_varying`), or when its flow does not reproduce its map (`RegionFlow.limit`); False interpolates the first in
             time, and leaves the second to the certificate.
-        states, inputs: `(k, n)`, `(k, m)`, where the certificate of an embedding measures its one-step error; None: the origin
-            and 16 random ones.
+        states, inputs: `(k, n)`, `(k, m)`, where the certificate of an embedding measures its one-step error, and from where `FlowFit`
+            follows the map; None: where the map leads the origin and 16 random ones.
 
     Returns:
         Conversion: `.model` is a `PiecewiseAffineFlow` whose regions are converted on demand and once; for a LinearSystem
@@ -82,8 +83,14 @@ def to_continuous(
 @singledispatch
 def _converted(method: Any, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
     raise TypeError(
-        f'`method` is {method!r}; it must be MatrixLog(), EulerField() or FormalLog(order), or a name such as "euler-field".'
+        f"`method` is {method!r}; it must be MatrixLog(), EulerField(), FormalLog(order) or FlowFit(), or a name such as "
+        '"euler-field".'
     )
+
+
+@_converted.register
+def _(method: ConversionMethod, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
+    return method.convert(model, throw, states, inputs)
 
 
 @_converted.register

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,3 +37,11 @@ class Conversion(Result):
 
     def _repr_html_(self) -> str:
         return self.certificate._repr_html_()
+
+
+class ConversionMethod(ABC):
+    """A method of `to_continuous` that converts by itself, wherever it lives: `FlowFit`, or one of yours."""
+
+    @abstractmethod
+    def convert(self, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
+        """The conversion of a map; the arguments are those of `to_continuous`."""

@@ -31,7 +31,7 @@ from retime.learn.result import Fit
 from retime.learn.windows import Cutter
 
 CHECKS = 40  # of a training, by default
-ALPHA = 0.2  # strength of the forcing by default; what it reaches: docs/theory/learning.md
+ALPHA = (0.2, 0.1)  # strength of the forcing by default, first and last; what it reaches: docs/theory/learning.md
 
 
 def fit(
@@ -77,7 +77,7 @@ def fit(
             continuous time continuous_plrnn (with `num_relu`, None: all units) through its exact flow, and rate_rnn (with `tau`, where its
             time constants start, `activation`, `form`) solved by Diffrax.
         num_states: n >= N. epochs: of `batches` updates each, with `batch_size` windows of `sequence` steps.
-        forcing: `learn.SparseForcing(every)`, `learn.GeneralizedForcing(alpha)` or `learn.AdaptiveForcing()`; None for the second with 0.2.
+        forcing: `learn.SparseForcing(every)`, `learn.GeneralizedForcing(alpha)` or `learn.AdaptiveForcing()`; None: the second, (0.2, 0.1).
         regularization: `learn.ManifoldAttractor(strength, share)`, or None.
         observation: "identity", or "linear": x = B z + b is learned, and forcing moves z by the pseudoinverse of B.
         noise: standard deviation of noise added to the data that forces, in standard deviations of the data.

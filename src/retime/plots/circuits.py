@@ -87,7 +87,7 @@ def monte_carlo(result: MonteCarlo, *, unit: int | None = None, ax: Axes | None 
     low, high = np.quantile(values, BAND, axis=1)
     ax.fill_between(result.times, low, high, color="C0", alpha=0.25, lw=0, label="90 % of the samples")
     ax.plot(result.times, np.median(values, axis=1), color="C0", lw=1.6, label="median")
-    ax.set(xlabel="time", ylabel=f"state {k}")
+    ax.set(xlabel="time", ylabel=f"state $z_{{{k + 1}}}$")
     ax.set_title(f"{result.num} circuits, tolerance {100 * result.tolerance:g} %", fontsize="medium")
     legend(ax)
     return ax

@@ -55,11 +55,12 @@ def sweep(
         MissingDependencyError: Dask is not installed, and `client` or `timeout` needs it.
 
     Examples:
-        >>> import retime as rt, tempfile
-        >>> cases = [{"base": 2, "exponent": 3}, {"base": 2, "exponent": 5}]
-        >>> found = rt.sweep(lambda base, exponent: base**exponent, cases, folder=tempfile.mkdtemp(), client=0)
-        >>> [row["value"] for row in found.table]
-        [8, 32]
+        >>> import tempfile, retime as rt
+        >>> def points(seed):
+        ...     return {"points": len(rt.find_fixed_points(rt.PLRNN([0.5], [[-1.0]], [seed])))}
+        >>> found = rt.sweep(points, [{"seed": 0}, {"seed": 1}], folder=tempfile.mkdtemp(), client=0)
+        >>> [row["points"] for row in found.table]
+        [1, 1]
     """
     identity, listed, place = Identity.of(function), cases_of(function, cases), SweepFolder.at(folder)
     retries, timeout = whole("retries", retries, 0), _timeout(timeout)

@@ -9,7 +9,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import retime as rt
-from retime.circuits.backends import ngspice
+from retime.circuits.backends import neospice, ngspice
 from retime.circuits.dc import pair_of, transfer
 from retime.circuits.scaling import combined, largest_rounding, preferred
 
@@ -211,7 +211,13 @@ def test_a_relu_of_op_amps_is_a_rectifier_of_diodes(backend, rng):
     model, times, z0 = network(rng, 2, activation="relu"), np.linspace(0, 5 * TAU, 21), rng.normal(size=2)
     want = solve_ivp(lambda t, x: model.field(x, [0.0]), (0, times[-1]), z0, t_eval=times, rtol=1e-9, atol=1e-11).y.T
     circuit = rt.to_circuit(model, level="opamp")
-    assert sum(p.count for p in circuit.bill_of_materials() if p.kind == "diode") == 4
+    kinds = {
+        kind: sum(p.count for p in circuit.bill_of_materials() if p.kind == kind)
+        for kind in ("diode", "voltage source")
+    }
+    assert kinds == {"diode": 4, "voltage source": 3}  # the input, the reference and its negative
+    assert "(net" in circuit.netlist("kicad")
+    assert "V_v3" not in circuit.netlist("kicad")
     assert " b1 y1" not in circuit.netlist()
     volts = np.array([-3.0, -1e-2, 1e-2, 3.0])
     np.testing.assert_allclose(
@@ -272,6 +278,22 @@ def test_simulators_that_are_missing_hang_or_are_asked_too_much_say_so(rng, monk
         circuit.simulate(np.zeros(3), times, timeout=0)
     with pytest.raises(ValueError, match="`backend` is 'pspice'"):
         circuit.simulate(np.zeros(3), times, backend="pspice")
+
+
+def test_neospice_tries_coarser_tolerances_for_diodes_only_where_it_does_not_converge(rng, monkeypatch):
+    tried = []
+
+    def refuse(deck, timeout, options):
+        tried.append(options["reltol"])
+        raise rt.SimulatorError("no answer", log=neospice.NOT_CONVERGED)
+
+    monkeypatch.setattr(neospice, "run_once", refuse)
+    for level, activation, wanted in (("ideal", "relu", [1e-6]), ("opamp", "relu", [1e-6, 1e-5, 1e-4])):
+        circuit = rt.to_circuit(network(rng, activation=activation), level=level)
+        with pytest.raises(rt.SimulatorError, match="no answer"):
+            circuit.simulate(np.zeros(3), [0.0, TAU], backend="neospice")
+        assert tried == wanted
+        tried.clear()
 
 
 @pytest.mark.skipif(not shutil.which("sleep"), reason="needs sleep")

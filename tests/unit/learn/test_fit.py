@@ -294,7 +294,9 @@ def test_what_is_kept_is_scored_by_the_end_of_long_runs(spiral):
     W = np.array([[np.cos(0.3), -np.sin(0.3), -2.0], [np.sin(0.3), np.cos(0.3), 0.0], [0.0, 0.0, 1.0]])
     p = {"A": np.zeros(3), "W": W, "h": [2.0, 0.0, 0.0], "C": np.zeros((3, 0)), "lift": [first / (first @ first)]}
     judge = Judge(dynamics, held_out)
-    assert judge.check(p)["score"] > 1.5 * judge.check(p, best=0.0)["score"]  # no better than the best: not run for long
+    assert (
+        judge.check(p)["score"] > 1.5 * judge.check(p, best=0.0)["score"]
+    )  # no better than the best: not run for long
 
 
 def test_the_convention_asked_for_judges(spiral):

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from retime.circuits.runs import Run
 from retime.core.arrays import Array
 from retime.core.errors import SimulatorError
 
+DEVICES, COARSER = ("d", "npn", "pnp"), (1e-5, 1e-4)  # kinds of models; relative tolerances, still within what parts do
 NOT_CONVERGED = "failed to converge"  # what it says then
 SETTINGS = {
     **spice.OPTIONS,
@@ -58,14 +60,31 @@ def solve(circuit: Any, run: Run) -> Array:
 
 
 def ask(deck: spice.Deck, timeout: float | None) -> spice.Answer:
-    """Run a deck in a worker process."""
+    """Run a deck in a worker process; one with transistors or diodes that does not converge again with coarser tolerances."""
+    if any(m.kind in DEVICES for m in deck.netlist.models.values()):
+        for reltol in (SETTINGS["reltol"], *COARSER[:-1]):
+            try:
+                return run_once(deck, timeout, SETTINGS | {"reltol": reltol})
+            except SimulatorError as error:
+                if NOT_CONVERGED not in error.log:
+                    raise
+        return run_once(deck, timeout, SETTINGS | {"reltol": COARSER[-1]})
+    return run_once(deck, timeout, SETTINGS)
+
+
+def run_once(deck: spice.Deck, timeout: float | None, options: Mapping[str, float]) -> spice.Answer:
+    """Run a deck in a worker process with some options.
+
+    Raises:
+        SimulatorError: it is not installed, does not converge, crashes or takes longer than the timeout.
+    """
     text = deck.text()
     if not is_installed():
         raise SimulatorError(
             'neospice is not installed: `pip install neospice`; or use backend="ngspice" or backend="kirchhoff" (nothing to install).',
             text,
         )
-    settings = [f"{k}={v!r}" for k, v in SETTINGS.items()]
+    settings = [f"{k}={v!r}" for k, v in options.items()]
     with tempfile.TemporaryDirectory(prefix="retime-") as folder:
         Path(folder, "deck.cir").write_text(text, encoding="ascii")
         Path(folder, "nodes.txt").write_text("\n".join(deck.nodes), encoding="ascii")

@@ -87,11 +87,13 @@ def _value(e: Element, circuit: Netlist) -> str:
         return _expression(e.value.expression)
     if isinstance(e.value, Source):
         return _source(e.value)
-    p = circuit.models[e.value].parameters
+    model = circuit.models[e.value]
+    p, celsius = model.parameters, celsius_of(circuit.parameters)
     if e.kind == "S":
         closed = f"{_across(e.nodes[2], e.nodes[3])} > {p.get('vt', 0.0)!r}"
         return f"{own} / ({closed} ? {p.get('ron', 1.0)!r} : {p.get('roff', 1e12)!r})"
-    return f"{p.get('is', 1e-14)!r} * (limexp({own} / ({p.get('n', 1.0)!r} * $vt)) - 1.0)"
+    thermal = p.get("n", 1.0) * BOLTZMANN_PER_CHARGE * (celsius + 273.15)
+    return f"{saturation_current(model, celsius)!r} * (limexp({own} / {thermal!r}) - 1.0)"
 
 
 def _source(s: Source) -> str:
@@ -137,7 +139,7 @@ def _transistor(e: Element, circuit: Netlist) -> list[str]:
     sign = 1.0 if model.kind == "npn" else -1.0
     c, b, emitter = e.nodes
     thermal = sign * BOLTZMANN_PER_CHARGE * (celsius + 273.15)
-    IS = f"{saturation_current(model, celsius)!r}".removeprefix("np.float64(").removesuffix(")")
+    IS = f"{saturation_current(model, celsius)!r}"
     be, bc = (f"(limexp({_across(b, other)} / {thermal!r}) - 1.0)" for other in (emitter, c))
     early = f"(1.0 - {sign!r} * {_across(b, c)} / {p['vaf']!r})" if "vaf" in p else "1.0"
     bf, br = p.get("bf", 100.0), p.get("br", 1.0)

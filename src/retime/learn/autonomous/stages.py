@@ -1,0 +1,105 @@
+"""The stages of a fit: a linear field, then units placed and moved in rounds, until the tolerance is met on states that were not fitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from retime.core.arrays import Array
+from retime.core.patience import Patience
+from retime.core.progress import progress
+from retime.core.system import System
+from retime.learn.autonomous.field import Field
+from retime.learn.autonomous.planes import chosen_planes
+from retime.learn.autonomous.projection import Steps, levenberg_marquardt, solve_outer
+from retime.learn.autonomous.samples import Sample, Units, Windows
+from retime.learn.autonomous.shooting import shoot
+
+ROUNDS = (10, 20, 40, 60, 90, 130, 190, 270, 400)  # units, where nobody says how many
+BRIEF, LONG = 15, 60  # Gauss-Newton steps of a round on the way, and of the last one
+CLOSE = 1.4  # times the tolerance: a round that comes as close goes on before units are added
+SHOTS = 12  # Gauss-Newton steps on several steps at once
+ENOUGH = 2e-3  # share of the cost that a step must gain, or the next one, for the round to go on
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Errors of one step, relative to the usual length of a step on the orbits: root of the mean square, and largest."""
+
+    rms: float
+    largest: float
+
+
+@dataclass(eq=False)
+class Search:
+    """What is known on the way: the field, and its errors after every round.
+
+    Attributes:
+        model: the map. units: of the fit. fitted, checked: states that are fitted, and others by which rounds are judged. windows: of the
+            map's orbits, for several steps at once.
+    """
+
+    model: System
+    units: Units
+    fitted: Sample
+    checked: Sample
+    windows: Windows
+    rng: Any
+    patience: Patience
+    rounds: list[dict[str, float]] = field(default_factory=list)
+
+    def run(self, counts: tuple[int, ...], tolerance: float, grows: bool) -> Field:
+        """The field of the last round, or of the first one that meets the tolerance where it `grows`."""
+        steps = self.fitted.steps(self.units)
+        now = self._linear(steps)
+        best = now
+        self._judge(now)
+        total = len(counts) * BRIEF + LONG + SHOTS
+        with self.patience, progress("fitting a field", total) as advance:
+
+            def seen(found: Field) -> None:
+                nonlocal best
+                best = found
+                advance(1)
+
+            for count in counts:
+                now = self._enlarged(now, steps, count)
+                seen(now)
+                for most in (BRIEF, LONG):
+                    now = levenberg_marquardt(now, steps, self.patience, most=most, enough=ENOUGH, seen=seen)
+                    rms = self._judge(now).rms
+                    if count < counts[-1] and not (grows and rms <= CLOSE * tolerance):
+                        break
+                if grows and rms <= tolerance:
+                    break
+            now = shoot(now, steps, self.windows, self.patience, most=SHOTS, enough=ENOUGH, seen=seen)
+            self._judge(now)
+        return best
+
+    def _linear(self, steps: Steps) -> Field:
+        """The linear field whose flow fits best."""
+        L = np.linalg.lstsq(steps.x, steps.moved, rcond=None)[0].T
+        return solve_outer(Field.linear(L), steps, 3)
+
+    def _enlarged(self, now: Field, steps: Steps, count: int) -> Field:
+        """With as many units, the new ones where they explain most."""
+        planes = chosen_planes(self.model, self.units, now, steps, count - now.sizes[2], self.rng)
+        return solve_outer(now.with_planes(planes), steps)
+
+    def _judge(self, now: Field) -> Errors:
+        found = errors_of(now, self.units, self.checked, self.checked.own)
+        self.rounds.append({"num_relu": now.sizes[2], "rms": found.rms, "largest": found.largest})
+        return found
+
+
+def errors_of(now: Field, units: Units, sample: Sample, chosen: Array) -> Errors:
+    """Errors of one step on some states of a sample."""
+    x = units.rows(sample.z[chosen], sample.s[chosen])
+    off = (
+        np.linalg.norm(now.after(x, substeps=32) - units.states(sample.ends[chosen]), axis=1)
+        * units.scale
+        / sample.step
+    )
+    return Errors(float(np.sqrt((off**2).mean())), float(off.max())) if len(off) else Errors(float("nan"), float("nan"))

@@ -1,0 +1,197 @@
+"""`FlowFit`: one autonomous continuous network whose flow follows a map."""
+
+import numpy as np
+import pytest
+from scipy.linalg import expm
+
+import retime as rt
+from retime.learn.autonomous.field import Field
+from retime.learn.autonomous.projection import Equations, Steps
+from retime.learn.autonomous.samples import Windows
+from retime.learn.autonomous.shooting import _rows, window_ends
+
+TURN = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
+ONES = np.vstack([np.eye(2), -np.eye(2)])
+
+
+def ring(C=None):
+    """A map that spirals out from zero to an invariant circle: growth by 5 % a step, and walls at |z_i| = 1."""
+    return rt.ShallowPLRNN(1.05 * TURN, -0.3 * TURN @ ONES.T, ONES, np.zeros(2), -np.ones(4), C, time=rt.Discrete(0.2))
+
+
+def one_step_errors(model, field, states, inputs=None):
+    """Largest error of the exact flow over dt from states of an orbit, relative to the longest step."""
+    rows = None if inputs is None else inputs[None]
+    got = rt.simulate(field, states, times=[0.0, model.dt], inputs=rows).states[-1]
+    wanted = model.apply(states, inputs)
+    return np.abs(got - wanted).max() / np.abs(wanted - states).max()
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    model = ring()
+    states = rt.simulate(model, [0.5, 0.0], steps=300).states
+    return model, rt.to_continuous(model, method=rt.FlowFit(num_relu=10, samples=800, tolerance=0.02), states=states)
+
+
+def test_the_flow_follows_the_map_on_fresh_states(fitted):
+    model, conversion = fitted
+    field = conversion.model
+    assert isinstance(field, rt.ShallowPLRNN)
+    assert isinstance(field.time, rt.Continuous)
+    assert field.num_units == 10
+    fresh = rt.simulate(model, [0.3, -0.4], steps=700).states[400:]
+    assert one_step_errors(model, field, fresh) < 0.03
+
+
+def test_the_free_run_turns_as_fast_as_the_map(fitted):
+    model, conversion = fitted
+    turned = []
+    for path in (
+        rt.simulate(model, [0.5, 0.0], steps=4000),
+        rt.simulate(conversion.model, [0.5, 0.0], times=0.2 * np.arange(4001)),
+    ):
+        angles = np.unwrap(np.arctan2(*path.states[1000:].T[::-1]))
+        turned.append(angles[-1] - angles[0])
+    assert turned[1] == pytest.approx(turned[0], rel=2e-3)
+
+
+def test_the_fixed_point_has_the_logarithms_of_its_multipliers(fitted):
+    """Of 1.05 times a turn by 0.3 the logarithm is known: log 1.05 +- 0.3 i, per step of 0.2."""
+    point = rt.find_fixed_points(fitted[1].model, complete=False, starts=np.zeros((1, 2)))
+    assert np.abs(point.points).max() < 0.02
+    found = point.eigenvalues[0][np.argmax(point.eigenvalues[0].imag)]
+    assert found == pytest.approx((np.log(1.05) + 0.3j) / 0.2, abs=0.05)
+
+
+def test_the_certificate_says_autonomous_and_not_exact_and_compares_both(fitted):
+    certificate = fitted[1].certificate
+    assert certificate.holds
+    assert "Autonomous, not exact" in certificate.plain_line
+    names = " ".join(c.name for c in certificate.conditions)
+    for word in ("fixed point", "eigenvalues", "return time", "exponents", "D_stsp", "to_circuit", "stays"):
+        assert word in names
+    assert fitted[1].certificate is certificate
+
+
+def test_a_tolerance_that_is_not_met_is_said_with_how_far_it_got():
+    model = ring()
+    states = rt.simulate(model, [0.5, 0.0], steps=300).states
+    certificate = rt.to_continuous(
+        model, method=rt.FlowFit(num_relu=1, samples=300, tolerance=1e-4), states=states
+    ).certificate
+    assert not certificate.holds
+    assert "NOT shown: one step follows the map on its orbits" in certificate.plain_line
+    assert "How far it got, by units" in str(certificate.conditions[0])
+
+
+def test_more_units_are_added_until_the_tolerance_is_met_and_a_seed_repeats_the_fit():
+    model = ring()
+    states = rt.simulate(model, [0.5, 0.0], steps=300).states
+    method = rt.FlowFit(tolerance=0.05, samples=300, seed=3)
+    first, second = (rt.to_continuous(model, method=method, states=states) for _ in range(2))
+    assert first.model.num_units == 10
+    assert first.certificate.holds
+    assert np.array_equal(first.model.W1, second.model.W1)
+
+
+def test_a_linear_map_gives_the_generator_that_its_matrix_is_the_exponential_of():
+    A = np.array([[-0.02, 1.0], [-1.1, -0.01]])
+    model = rt.LinearSystem(expm(0.1 * A), np.zeros(2), np.zeros((2, 0)), time=rt.Discrete(0.1))
+    states = rt.simulate(model, [1.0, 0.0], steps=300).states
+    field = rt.to_continuous(model, method=rt.FlowFit(num_relu=1, samples=300, extend=False), states=states).model
+    assert np.abs(field.jacobian(np.array([0.5, 0.2])) - A).max() < 1e-4
+
+
+def test_inputs_are_kept(rng):
+    model = ring(C=np.array([[0.1], [0.05]]))
+    s = rng.uniform(-1.0, 1.0, size=(300, 1))
+    states = rt.simulate(model, [0.5, 0.0], steps=299, inputs=s[:-1]).states
+    conversion = rt.to_continuous(model, method=rt.FlowFit(num_relu=10, samples=400), states=states, inputs=s)
+    assert conversion.model.num_inputs == 1
+    assert one_step_errors(model, conversion.model, states[50:], s[50:]) < 0.1
+
+
+def test_a_smooth_map_becomes_a_piecewise_linear_field(rng):
+    pytest.importorskip("jax")
+    model = rt.TanhRNN(1.3 * TURN, np.zeros((2, 0)), np.zeros(2), time=rt.Discrete(0.5))
+    states = rt.simulate(model, [0.5, 0.0], steps=200).states
+    field = rt.to_continuous(model, method=rt.FlowFit(num_relu=10, samples=400), states=states).model
+    assert isinstance(field, rt.ShallowPLRNN)
+    assert one_step_errors(model, field, states[30:]) < 0.1
+
+
+def test_a_map_that_turns_orientation_round_everywhere_is_refused_in_words():
+    """The map of Lozi: z' = (1 - 1.7 |x| + y, 0.3 x), whose determinant is -0.3 everywhere."""
+    lozi = rt.ShallowPLRNN(
+        [[0.0, 1.0], [0.3, 0.0]], [[-1.7, -1.7], [0.0, 0.0]], [[1.0, 0.0], [-1.0, 0.0]], [1.0, 0.0], np.zeros(2), time=rt.Discrete(1.0)
+    )  # fmt: skip
+    with pytest.raises(rt.CertificateError, match="determinant is negative at every state visited") as error:
+        rt.to_continuous(lozi, method=rt.FlowFit(samples=200), states=rt.simulate(lozi, [0.1, 0.1], steps=100).states)
+    assert not error.value.certificate.holds
+
+
+@pytest.mark.parametrize(
+    ("A", "words"),
+    [([[1.2, 0.0], [0.0, 0.5]], "The map leaves: after .* steps"), (np.zeros((2, 2)), "visit 1 distinct state")],
+)
+def test_maps_that_leave_or_stand_still_are_refused_in_words(A, words):
+    model = rt.PLRNN(A, np.zeros((2, 2)), np.ones(2), time=rt.Discrete(1.0))
+    with pytest.raises(rt.CertificateError, match=words):
+        rt.to_continuous(model, method=rt.FlowFit(samples=200), states=np.ones((3, 2)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"num_relu": 0}, "num_relu"),
+        ({"tolerance": -1.0}, "tolerance"),
+        ({"samples": 10}, "samples"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_arguments_of_the_method_are_checked(wrong, words):
+    with pytest.raises(ValueError, match=words):
+        rt.FlowFit(**wrong)
+
+
+def problem(rng, b=60):
+    """A field with 3 states and 4 units, and steps that it does not follow."""
+    V = np.hstack([np.linalg.qr(rng.normal(size=(4, 3)).T)[0].T[:4], rng.normal(size=(3, 1))])
+    field = Field(0.3 * rng.normal(size=(3, 4)), 0.3 * rng.normal(size=(3, len(V))), V)
+    x = np.hstack([rng.normal(size=(b, 3)), np.ones((b, 1))])
+    ends = field.after(x) + 0.01 * rng.normal(size=(b, 3))
+    return field, Steps(x, ends, rng.uniform(0.5, 1.5, size=b))
+
+
+def test_derivatives_of_several_steps_are_those_of_differences(rng):
+    field, steps = problem(rng)
+    windows = Windows(np.repeat(steps.x[None], 4, axis=0), steps.ends)
+    n, k, q = field.sizes
+    _, J = _rows(field, windows.x)
+    size, eps = n * (k + q), 1e-5
+    d = rng.normal(size=J.shape[1])
+
+    def moved(e):
+        o = e * d[:size].reshape(-1, n)
+        return Field(field.L + o[:k].T, field.W1 + o[k:].T, field.V + e * d[size:].reshape(q, k))
+
+    wanted = (window_ends(moved(eps), windows) - window_ends(moved(-eps), windows)).ravel() / (2 * eps)
+    assert np.linalg.norm(J @ d - wanted) < 0.03 * np.linalg.norm(wanted)
+
+
+def test_eliminating_the_outer_weights_gives_the_step_of_all_weights_together(rng):
+    """The same least-squares problem written out as one matrix, solved by NumPy."""
+    field, steps = problem(rng)
+    n = field.sizes[0]
+    at = Equations(field, steps)
+    reduced = at.reduced()
+    found = np.linalg.lstsq(reduced.H, reduced.right, rcond=None)[0]
+    part, w = field.linearized(steps.x), np.sqrt(steps.weights)
+    r = (np.einsum("bij,bj->bi", part.back, steps.ends - part.end) * w[:, None]).ravel()
+    outer = np.einsum("br,ij->birj", part.outer * w[:, None], np.eye(n)).reshape(len(r), -1)
+    inner = np.einsum("ij,bjl->bijl", field.W1, part.inner * w[:, None, None]).reshape(len(r), -1)
+    J = np.hstack([outer, inner])
+    both = np.linalg.lstsq(J, r, rcond=None)[0]
+    alone = np.linalg.lstsq(outer, r - inner @ found, rcond=None)[0]
+    assert np.linalg.norm(r - J @ np.append(alone, found)) == pytest.approx(np.linalg.norm(r - J @ both), rel=1e-7)
