@@ -255,7 +255,7 @@ def _unheard() -> Iterator[None]:
 @contextmanager
 def _local_cluster(workers: int) -> Iterator[Any]:
     """Workers within this process: they only wait for the processes of their cases."""
-    import dask
+    import dask.config
     from distributed import LocalCluster
 
     quiet = {  # it looks at its workers' threads every few milliseconds, which only wait here
