@@ -1,27 +1,26 @@
 """A fair study of cells: equal numbers of parameters and of updates, several seeds, on the adding problem, copy memory and sequential digits.
 
-    python benchmarks/cell_study.py TABLE [TASK,...] [CELL,...] [SEED,...] [UPDATES]
+    python benchmarks/cell_study.py FOLDER [--tasks adding100 ...] [--cells GRU ...] [--seeds 0 1 2] [--updates 1000] [--parameters 1000]
+                                    [--workers 2 | --scheduler tcp://host:8786] [--plot study.png]
 
-Each row of TABLE (.csv) is one training: what is there already is not done again, so that it goes on where it was ended. Printed at the
-end: a table by task and cell, medians over the seeds. Gradients are the largest and the smallest singular value of the product of Jacobians
-over 100 steps of a trial, of the trained network.
+Each training is a case of a sweep, whose results are in FOLDER: the same command goes on where it was ended, on as many workers as there are.
+Printed at the end: a table by task and cell, medians over the seeds. Gradients are the largest and the smallest singular value of the product of
+Jacobians over 100 steps of a trial, of the trained network.
 """
 
 from __future__ import annotations
 
-import csv
-import sys
+import argparse
 import time
-from pathlib import Path
-from statistics import median
+from typing import Any
 
 import numpy as np
 
 import retime as rt
 from retime.learn.families import Start
 from retime.learn.networks import network
+from retime.sweep import grid
 
-PARAMETERS = 5_000  # of each network, readout included
 TASKS = {
     "adding100": lambda: rt.learn.AddingProblem(steps=100),
     "adding200": lambda: rt.learn.AddingProblem(steps=200),
@@ -34,98 +33,120 @@ CELLS = {
     "LSTM": ("lstm", {}),
     "antisymmetric": ("antisymmetric_rnn", {}),
     "coRNN": ("cornn", {}),
-    "LRU": ("diagonal_linear", {}),
-    "minGRU": ("min_gru", {}),
     **{f"ODERNN n = {n}, t = {t}": ("odernn", {"stages": n, "order": t}) for n in (1, 2, 4) for t in (1, 2)},
+    "minGRU": ("min_gru", {}),
+    "LRU": ("diagonal_linear", {}),
     "QUNN": ("qunn", {"memory": 2}),
 }
-RATES = {
-    "Elman": 1e-3,
-    "GRU": 3e-3,
-    "LSTM": 3e-3,
-    "minGRU": 3e-3,
-    "LRU": 3e-3,
-}  # of Adam; 1e-2 of the others, one choice for all tasks
-COLUMNS = ("task", "cell", "seed", "updates", "states", "parameters", "loss", "accuracy", "ms", "high", "low", "status")
+GATED, OTHER = 3e-3, 1e-2
+RATES = {"Elman": 1e-3, "GRU": GATED, "LSTM": GATED, "minGRU": GATED, "LRU": GATED}  # of Adam, one choice for all tasks
 
 
-def sized(family: str, options: dict, task: object) -> tuple[int, int]:
-    """States whose network has the number of parameters that is nearest to PARAMETERS, and that number."""
+def sized(family: str, options: dict[str, Any], task: Any, parameters: int) -> tuple[int, int]:
+    """States whose network has the number of parameters that is nearest to the one wanted, and that number."""
     best = (10**9, 0, 0)
-    for n in (*range(8, 64, 2), *range(64, 256, 8), *range(256, 1025, 32)):
+    for n in (*range(4, 64, 2), *range(64, 256, 8), *range(256, 1025, 32)):
         net = network(family, n, task.num_inputs, task.num_outputs, options)
         count = sum(np.size(v) for v in net.initial(np.random.default_rng(0), Start("normal")).values())
-        best = min(best, (abs(count - PARAMETERS), n, count))
-        if count > 2 * PARAMETERS:
+        best = min(best, (abs(count - parameters), n, count))
+        if count > 2 * parameters:
             break
     return best[1], best[2]
 
 
-def one(task_name: str, cell: str, seed: int, updates: int) -> dict:
+def train(task: str, cell: str, seed: int, updates: int, parameters: int) -> dict[str, Any]:
     """Train and judge one network."""
-    task, (family, options) = TASKS[task_name](), CELLS[cell]
-    n, count = sized(family, options, task)
+    work, (family, options) = TASKS[task](), CELLS[cell]
+    n, count = sized(family, options, work, parameters)
     begun = time.process_time()
     fit = rt.train(
-        task, family=family, num_states=n, updates=updates, batch_size=32, seed=seed, held_out=256, every=max(updates // 10, 1),
-        learning_rate=RATES.get(cell, 1e-2), initial="orthogonal" if cell == "Elman" else "normal", **options,
+        work, family=family, num_states=n, updates=updates, batch_size=32, seed=seed, held_out=256, every=max(updates // 10, 1),
+        learning_rate=RATES.get(cell, OTHER), initial="orthogonal" if cell == "Elman" else "normal", **options,
     )  # fmt: skip
     spent = time.process_time() - begun
-    s = np.asarray(task.batch(1, 0)[0])[0][:100]
-    z = [fit.model.initial_state() if family == "qunn" else np.zeros(fit.model.num_states)]
+    start = fit.model.initial_state() if family == "qunn" else np.zeros(fit.model.num_states)
+    s, z = np.asarray(work.batch(1, 0)[0])[0][:100], [start]
     for row in s[:-1]:
         z.append(fit.model.step(z[-1], row))
-    gradient = rt.cell_stability(fit.model, states=np.array(z), inputs=s).gradient[-1]
-    return dict(zip(COLUMNS, (
-        task_name, cell, seed, updates, fit.model.num_states, count, fit.metrics["loss"], fit.metrics.get("sign_accuracy", np.nan),
-        1e3 * spent / updates, gradient[0], gradient[1], str(fit.status),
-    ), strict=True))  # fmt: skip
+    high, low = rt.cell_stability(fit.model, states=np.array(z), inputs=s).gradient[-1]
+    return {
+        "states": fit.model.num_states, "count": count, **judged(fit.model, task, start), "loss": fit.metrics["loss"],
+        "ms": 1e3 * spent / updates, "high": high, "low": low, "training": str(fit.status), "model": fit.model, "history": list(fit.history),
+    }  # fmt: skip
 
 
-def main(table: Path, tasks: list[str], cells: list[str], seeds: list[int], updates: int) -> None:
-    """Do what the table does not hold yet, and print it."""
-    rows = list(csv.DictReader(table.open())) if table.exists() else []
-    done = {(r["task"], r["cell"], int(r["seed"]), int(r["updates"])) for r in rows}
-    for seed in seeds:
-        for task in tasks:
-            for cell in cells:
-                if (task, cell, seed, updates) in done:
-                    continue
-                row, fresh = one(task, cell, seed, updates), not table.exists()
-                with table.open("a", newline="") as file:
-                    writer = csv.DictWriter(file, COLUMNS)
-                    if fresh:
-                        writer.writeheader()
-                    writer.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})
-                print(row, flush=True)
-    rows = [r for r in csv.DictReader(table.open()) if int(r["updates"]) == updates]
-    for task in tasks:
-        header = (
-            task,
-            "states",
-            "parameters",
-            "loss",
-            "accuracy",
-            "ms per update",
-            "gradients over 100 steps",
-            "seeds",
+def judged(model: Any, task: str, start: np.ndarray, trials: int = 512) -> dict[str, float | None]:
+    """Mean squared error of fresh trials where they ask, and, of copy memory and (unseen) digits, the share of right answers."""
+    work = rt.learn.Digits(test=True) if task == "digits" else TASKS[task]()
+    inputs, targets, mask = (np.asarray(x) for x in work.batch(trials, 10**6))
+    asked = inputs[:, :, -1] > 0 if task == "copy" else mask > 0
+    z, wrong, right = np.broadcast_to(start, (trials, len(start))), [], []
+    for k in range(inputs.shape[1]):
+        z = model.step(z, inputs[:, k])
+        if asked[:, k].any():
+            x, y = model.outputs(z)[asked[:, k]], targets[asked[:, k], k]
+            wrong.append(((x - y) ** 2).ravel())
+            right.append(x.argmax(axis=1) == y.argmax(axis=1))
+    error = float(np.concatenate(wrong).mean())
+    return {
+        "square_error": error,
+        "accuracy": None if task.startswith("adding") else float(np.concatenate(right).mean()),
+    }
+
+
+def main() -> None:
+    """Do what the folder does not hold yet, and print it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=[*TASKS])
+    parser.add_argument("--cells", nargs="+", choices=CELLS, default=[*CELLS])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--updates", type=int, default=1000)
+    parser.add_argument("--parameters", type=int, default=1000)
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--scheduler")
+    parser.add_argument("--plot")
+    given = parser.parse_args()
+    cases = grid(
+        seed=given.seeds, task=given.tasks, cell=given.cells, updates=given.updates, parameters=given.parameters
+    )
+    found = rt.sweep(train, cases, folder=given.folder, client=given.scheduler or given.workers)
+    print(found)
+    rows = found.summary("task", "cell")
+    for task in given.tasks:
+        show(task, [row for row in rows if row["task"] == task and row["completed"]])
+    if given.plot:
+        ax = found.plot(x="cell", y="square_error", by="task")
+        ax.set_yscale("log")
+        ax.set_ylabel("mean squared error")
+        ax.figure.savefig(given.plot, dpi=120)
+
+
+def show(task: str, rows: list[dict[str, Any]]) -> None:
+    """The table of one task."""
+    header = (
+        task,
+        "states",
+        "parameters",
+        "error",
+        "right answers",
+        "ms per update",
+        "gradients over 100 steps",
+        "seeds",
+    )
+    print(f"\n| {' | '.join(header)} |\n|{'---|' * len(header)}")
+
+    def number(row: dict[str, Any], name: str, form: str) -> str:
+        return "" if row.get(name) is None else format(row[name], form)
+
+    for row in sorted(rows, key=lambda row: (row.get("square_error") is None, row.get("square_error"))):
+        size = f"{row['states']:.0f} | {row['count']:.0f}"
+        reached = (
+            f"{number(row, 'square_error', '.4g')} | {number(row, 'accuracy', '.3f')} | {number(row, 'ms', '.1f')}"
         )
-        print(f"\n| {' | '.join(header)} |\n|{'---|' * len(header)}")
-        for cell in cells:
-            own = [r for r in rows if (r["task"], r["cell"]) == (task, cell)]
-            if own:
-                names = ("loss", "accuracy", "ms", "high", "low")
-                loss, accuracy, ms, high, low = (median(float(r[k]) for r in own) for k in names)
-                size, shown = f"{own[0]['states']} | {own[0]['parameters']}", f"{loss:.4g} | {accuracy:.3f} | {ms:.1f}"
-                print(f"| {cell} | {size} | {shown} | {low:.1e} to {high:.1e} | {len(own)} |")
+        gradients = f"{number(row, 'low', '.1e')} to {number(row, 'high', '.1e')}"
+        print(f"| {row['cell']} | {size} | {reached} | {gradients} | {row['completed']} |")
 
 
 if __name__ == "__main__":
-    given = [*sys.argv[1:], *[""] * 5]
-    main(
-        Path(given[0]),
-        given[1].split(",") if given[1] else list(TASKS),
-        given[2].split(",") if given[2] else list(CELLS),
-        [int(s) for s in (given[3] or "0,1,2").split(",")],
-        int(given[4] or 1000),
-    )
+    main()

@@ -1,12 +1,11 @@
 """How fast the 3-bit flip-flop is learned, and when all its 8 memories are there.
 
-    python benchmarks/flip_flop.py records.jsonl [--seeds 0 1 2 3 4] [--updates 3000] [train's options as NAME=VALUE]
+    python benchmarks/flip_flop.py FOLDER [--seeds 0 1 2 3 4] [--updates 3000] [--workers 2] [train's options as NAME=VALUE]
 
 Trains 100 tanh units for each seed and looks at every 250 updates (`train` goes on from its checkpoint): sign accuracy on 512 fresh
 trials, CPU seconds so far, and the stable fixed points of the map without input: the 8 corners that are held (outputs within 0.1), and
 what else is stable. A seed ends when the accuracy is 99 % and all 8 corners are there and nothing else is.
-Records that are in the file already are
-not made again, so the script can be stopped and started.
+Each seed is a case of a sweep, whose results are in FOLDER: the same command goes on where it was ended.
 """
 
 from __future__ import annotations
@@ -14,15 +13,14 @@ from __future__ import annotations
 import argparse
 import ast
 import itertools
-import json
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import retime as rt
+from retime.sweep import grid
 
 CORNERS = np.array(list(itertools.product([-1.0, 1.0], repeat=3)))
 
@@ -62,44 +60,46 @@ def memories(model: Any) -> dict[str, Any]:
         "stable": len(outputs),
         "points": len(points.points),
         "search": str(points.status),
-        "error": float(far.min(axis=0).max()) if len(outputs) else None,
+        "distance": round(float(far.min(axis=0).max()), 4) if len(outputs) else None,
         "others": np.round(other, 3).tolist(),
     }
 
 
+def learn(seed: int, updates: int, look: int, **options: Any) -> dict[str, Any]:
+    """Train until the seed is ready, look now and then, and say what was found last."""
+    task, spent, looks = rt.learn.FlipFlop(num_bits=3), 0.0, []
+    with tempfile.TemporaryDirectory() as folder:
+        for reached in range(look, updates + 1, look):
+            begun = time.process_time()
+            fit = rt.train(
+                task, num_states=100, updates=reached, seed=seed, checkpoint=f"{folder}/run", resume=True, **options
+            )
+            spent += time.process_time() - begun
+            looks.append({"updates_made": reached, "cpu_seconds": round(spent, 2)})
+            looks[-1] |= {"accuracy": round(sign_accuracy(fit.model, task), 5), **memories(fit.model)}
+            if is_ready(looks[-1]):
+                break
+    return {**looks[-1], "ready": is_ready(looks[-1]), "looks": looks, "model": fit.model}
+
+
 def main() -> None:
-    """Train, look, write one line per look."""
+    """One case of a sweep per seed, and the table of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("records", type=Path)
+    parser.add_argument("folder")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--updates", type=int, default=3000)
     parser.add_argument("--look", type=int, default=250)
+    parser.add_argument("--workers", type=int)
     parser.add_argument("options", nargs="*", help="of train, as name=value")
     given = parser.parse_intermixed_args()
     options = {k: _value(v) for k, v in (text.split("=", 1) for text in given.options)}
-    lines = given.records.read_text().splitlines() if given.records.exists() else []
-    known = {(r["options"], r["seed"], r["updates"]): r for r in map(json.loads, lines)}
-    task, name = rt.learn.FlipFlop(num_bits=3), " ".join(sorted(given.options))
-    for seed in given.seeds:
-        spent, ready = 0.0, False
-        with tempfile.TemporaryDirectory() as folder:
-            for updates in range(given.look, given.updates + 1, given.look):
-                if record := known.get((name, seed, updates)):
-                    spent, ready = record["cpu_seconds"], is_ready(record)
-                    continue
-                if ready:
-                    break
-                begun = time.process_time()
-                fit = rt.train(
-                    task, num_states=100, updates=updates, seed=seed, checkpoint=f"{folder}/run", resume=True, **options
-                )
-                spent += time.process_time() - begun
-                found = {"options": name, "seed": seed, "updates": updates, "cpu_seconds": round(spent, 2)}
-                found |= {"accuracy": round(sign_accuracy(fit.model, task), 5), **memories(fit.model)}
-                with given.records.open("a") as file:
-                    print(json.dumps(found), file=file, flush=True)
-                print(found, flush=True)
-                ready = is_ready(found)
+    cases = grid(seed=given.seeds, updates=given.updates, look=given.look)
+    found = rt.sweep(learn, [case | options for case in cases], folder=given.folder, client=given.workers)
+    print(found)
+    columns = ("seed", "updates_made", "cpu_seconds", "accuracy", "corners", "stable", "distance")
+    print(f"\n| {' | '.join(columns).replace('_', ' ')} |\n|{'---|' * len(columns)}")
+    for row in found.table:
+        print(f"| {' | '.join(str(row.get(k)) for k in columns)} |")
 
 
 def is_ready(record: dict[str, Any]) -> bool:

@@ -1,7 +1,8 @@
 """MkDocs hook: what the pages take from the code and from refs.bib instead of repeating it.
 
 `<!-- aliases -->` becomes the table of array names, `<!-- references -->` the list of references, and each
-"Source: key" of a docstring a link into that list.
+"Source: key" of a docstring a link into that list. `<!-- notebook -->` becomes a link to the page as a notebook
+(docs/notebooks.py), `<!-- thumbnails -->` small pictures of all that the page draws.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ import ast
 import csv
 import re
 import subprocess
+import sys
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))  # MkDocs loads this file from any folder
+import notebooks
 
 ENTRY = re.compile(r"^@(\w+)\{(\w+),\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 FIELD = re.compile(r"^\s*(\w+)\s*=\s*\{(.*)\},?\s*$", re.MULTILINE)
@@ -67,12 +72,42 @@ def web_address(remote: str) -> str:
     return f"https://{match[1]}/{match[2]}" if match else ""
 
 
+def on_files(files: Any, config: Any) -> Any:
+    """Add the notebook of every page that is marked for one."""
+    from mkdocs.structure.files import File
+
+    for file in list(files.documentation_pages()):
+        page = Path(file.abs_src_path).read_text(encoding="utf-8")
+        if notebooks.MARK in page:
+            files.append(File.generated(config, _notebook_of(file.src_uri), content=notebooks.text(page)))
+    return files
+
+
+def _notebook_of(page: str) -> str:
+    return f"notebooks/{Path(page).stem}.ipynb"
+
+
+def thumbnails(page: str) -> str:
+    """The drawn pictures of a page, small, each a link to the heading that it stands under."""
+    found = re.findall(
+        r"^### (\w+)\n(?:(?!^### ).)*?!\[[^\]]*\]\(([\w/]*drawn/\w+\.png)\)", page, re.MULTILINE | re.DOTALL
+    )
+    links = [f"[![{name}]({picture}){{ loading=lazy }} {name}](#{name})" for name, picture in found]
+    return '<div class="thumbnails" markdown>\n' + "\n".join(links) + "\n</div>"
+
+
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Fill in the tables."""
     if "<!-- aliases -->" in markdown:
         markdown = markdown.replace("<!-- aliases -->", alias_table())
     if "<!-- tolerances -->" in markdown:
         markdown = markdown.replace("<!-- tolerances -->", tolerance_tables(Path(config["docs_dir"])))
+    if notebooks.MARK in markdown:
+        target = "../" * page.file.src_uri.count("/") + _notebook_of(page.file.src_uri)
+        link = f"[This page as a notebook]({target}){{ .notebook download }}"
+        markdown = markdown.replace(notebooks.MARK, link)
+    if "<!-- thumbnails -->" in markdown:
+        markdown = markdown.replace("<!-- thumbnails -->", thumbnails(markdown))
     if "<!-- citations -->" in markdown:
         markdown = markdown.replace("<!-- citations -->", citations())
     if "<!-- references -->" in markdown:
@@ -82,7 +117,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 
 def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
-    """Link the keys and pages that a docstring names as its source."""
+    """Link the keys and pages that a docstring names as its source, and every picture to itself in full."""
+    html = re.sub(r'(?<!">)(<img [^>]*src="([^"]+)"[^>]*>)', r'<a class="picture" href="\2">\1</a>', html)
     text = (Path(config["docs_dir"]) / "refs.bib").read_text(encoding="utf-8")
     keys, up = entries(text), "../" * page.url.count("/")
     return re.sub(r"Source: [^<]*", lambda match: _linked(match[0], keys, up), html)

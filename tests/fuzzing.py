@@ -608,7 +608,6 @@ def run(numbers, folder: Path) -> dict:
     (folder / "secret.bin").write_bytes(np.full(4, SECRET).tobytes())
     good = seeds()
     found: dict = {"counts": Counter(), "wrong": [], "large": [], "secrets": [], "worst": 0.0}
-    tracemalloc.start()
     for number in numbers:
         name, data = hostile(number, good, folder)
         path = folder / name
@@ -632,13 +631,14 @@ def _loaded(rt, path, file, initial_states_of, number, found):
 
 
 def _measure(read_arrays, path, size, number, found):
-    tracemalloc.reset_peak()
-    before = tracemalloc.get_traced_memory()[0]
+    tracemalloc.start()
     try:
         file = read_arrays(path)
     except Exception:  # counted by `_loaded`
         return None
-    peak = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
     arrays = [*file.arrays.values(), *(x for parts in file.cells.values() for x in parts)]
     held = sum(x.nbytes for x in arrays)
     found["worst"] = max(found["worst"], (peak - SLACK) / max(held, size))

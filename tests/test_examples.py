@@ -79,12 +79,14 @@ def test_the_dynamics_example_draws_its_picture(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_circuit_example_writes_a_bit(tmp_path):
+def test_the_circuit_example_writes_three_bits(tmp_path):
     r = subprocess.run(
-        [sys.executable, ROOT / "examples" / "circuits.py"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+        [sys.executable, ROOT / "examples" / "circuits.py", "--out", tmp_path, "--backend", "kirchhoff"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert r.returncode == 0, r.stderr
-    assert "a pulse on the second input" in r.stdout
+    assert {p.name for p in tmp_path.iterdir()} == {"flipflop.png", "neuron.svg", "chua_circuit.png"}
+    assert "three pulses: [ 1. -1. -1.] -> [-1.  1.  1.]" in r.stdout
 
 
 @pytest.mark.slow

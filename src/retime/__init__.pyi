@@ -114,6 +114,8 @@ from .models import StackedRNN as StackedRNN
 from .models import TanhRNN as TanhRNN
 from .models import UnitaryRNN as UnitaryRNN
 from .models import VectorField as VectorField
+from .report import report as report
 from .simulation import simulate as simulate
+from .sweep import sweep as sweep
 
 __version__: str

@@ -4,6 +4,7 @@ import json
 from dataclasses import fields, is_dataclass
 from functools import cache
 from inspect import isfunction
+from tempfile import TemporaryDirectory
 from typing import get_args, get_type_hints
 
 import numpy as np
@@ -21,7 +22,6 @@ UNDRAWN = {  # what has no picture of its own, and why
     "Agreement": "three numbers beside each other",
     "BillOfMaterials": "a table",
     "Certificate": "sentences",
-    "Circuit": "drawn by its `schematic`, as SVG",
     "Condition": "a sentence and a number",
     "Conversion": "a model and its certificate: the orbits of both are compared by `compare`",
     "ConversionReport": "a table and words; the orbits of both are compared by `compare`",
@@ -30,7 +30,6 @@ UNDRAWN = {  # what has no picture of its own, and why
     "Event": "a point of its scan, which draws it",
     "History": "drawn by the exponents, with history=True",
     "Interchange": "two models and their difference",
-    "MonteCarlo": "a table",
     "Multistart": "thresholds",
     "ODEForm": "a table; its field and its cell are systems",
     "Part": "a line of the parts list",
@@ -84,6 +83,8 @@ def results():
     yield circuit
     yield circuit.bill_of_materials()
     yield circuit.monte_carlo(4)
+    with TemporaryDirectory() as folder:
+        yield rt.sweep(dict, [{"x": 4.0}], folder=folder, client=0)
 
 
 INNER = {"Netlist", "NetworkForm"}  # what a circuit is made of: told as text by `netlist()`, as a model by `model`

@@ -6,6 +6,7 @@ The table is made from the signatures of the public verbs: a new verb, or a new 
 import re
 from functools import cache
 from inspect import isfunction, signature
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -28,6 +29,14 @@ def things():
         "field": rt.VectorField(lambda z: -z, 1),
         "matrices": ([[-1.0]], [[1.0]], [[1.0]], [[0.0]]), "sampled": ([[0.5]], [[1.0]], [[1.0]], [[0.0]], 0.1),
     }  # fmt: skip
+
+
+@cache
+def folder():
+    """Where pages are written, made once."""
+    made = TemporaryDirectory()
+    things()[""] = made  # kept for as long as this module
+    return made.name
 
 
 def calls():
@@ -58,6 +67,7 @@ def calls():
         "max_stable_dt": {"model": x["decay"], "method": "euler", "at": z0},
         "ode_form": {"model": tent},
         "rescale_time": {"model": tent, "factor": 2.0},
+        "report": {"model_or_results": tent, "path": f"{folder()}/page.html", "z0": z0, "steps": 20},
         "retime_to": {"model": tent, "new_dt": 0.2},
         "read_circuit": {"netlist": "* a decay\nR1 a 0 1k\nC1 a 0 1u\n.end\n"},
         "to_circuit": {"model": tent, "level": "opamp"},
@@ -67,6 +77,7 @@ def calls():
         "stability_map": {"model": x["pair"], "parameters": ("h[0]", "h[1]"), "values": ([0.4, 0.5], [0.1]), "steps": 8},
         "stability_region": {"method": rt.Euler()},
         "state_space_divergence": {"reference": series, "generated": series[::-1]},
+        "sweep": {"function": dict, "cases": [{"x": 4.0}], "folder": "out", "client": 0},
         "to_continuous": {"model": tent},
         "to_discrete": {"model": x["decay"], "dt": 0.1, "method": "euler"},
         "to_keras": {"model": x["elman"]},
@@ -80,6 +91,8 @@ def calls():
 NUMBER = ["1", None, float("nan"), -1.0]
 COUNT = [-1, 1.5, True, "2"]
 BAD = {
+    "model_or_results": ["net.mat", None, 3, [3]],
+    "labels": ["x", 3, ["x", "y"], [1.0]],
     "model": ["net.mat", None, 3],
     "other": ["net.mat", 3],
     "conversion": [3, "flow"],
@@ -168,6 +181,12 @@ BAD = {
     "capacitor": ["1", float("nan"), -1.0, 0.0],
     "regularization": ["manifold", 3],
     "observation": ["log", 3],
+    "function": ["run", 3, None],
+    "cases": ["seeds", 3, {"seed": 0}, []],  # and tests/unit/sweep
+    "folder": [3, None],
+    "client": [-1, 1.5, True],
+    "retries": COUNT,
+    "timeout": ["1", float("nan"), -1.0, 0.0],
 }  # fmt: skip
 UNCHECKED = {
     "complete": "a flag",
@@ -176,6 +195,7 @@ UNCHECKED = {
     "certificate": "a flag",
     "missing": "a flag",
     "resume": "a flag",
+    "again": "a flag",
     "standardize": "a flag",
     "optimizer": "an object of Optax",
     "checkpoint": "a path: tests/unit/learn",
@@ -183,6 +203,10 @@ UNCHECKED = {
     "solver": "an object of Diffrax, for smooth flows only: tests/unit/simulation",
     "prefix": "a name inside a file: tests/unit/io",
     "names": "names inside a file: tests/unit/io",
+    "title": "any text",
+    "about": "any text",
+    "command": "any text",
+    "live": "a flag",
     "check": "outputs to compare with: tests/unit/io",
 }
 NEEDS = {  # what an argument means something with
@@ -200,6 +224,7 @@ NEEDS = {  # what an argument means something with
     ("retime_to", "inputs"): {"states": [[0.3]]},
     ("lyapunov_spectrum", "times"): {"model": "decay", "steps": None},
     ("simulate", "times"): {"model": "decay", "steps": None},
+    ("compare", "times"): {"model": "decay", "steps": None},
     ("lyapunov_spectrum", "tolerance"): {"model": "field", "steps": None, "times": [0.0, 1.0]},
     ("simulate", "tolerance"): {"model": "field", "steps": None, "times": [0.0, 1.0]},
     ("load", "family"): {"path": "weights.npz"},

@@ -1,5 +1,7 @@
 """Pictures of trained networks: what is drawn is what the network has and does."""
 
+from types import SimpleNamespace
+
 import matplotlib
 import numpy as np
 import pytest
@@ -68,3 +70,10 @@ def test_what_has_no_square_matrix_of_weights_is_refused():
         rt.plots.weight_spectrum(gru)
     with pytest.raises(TypeError, match="VectorField has no matrix of recurrent weights"):
         rt.plots.connectivity(rt.zoo.load("lorenz63"))
+
+
+def test_training_draws_the_loss_and_what_was_measured_and_no_counters():
+    fit = SimpleNamespace(history=[{"step": k, "epoch": k, "loss": 1.0 / (k + 1), "score": 1.0} for k in range(3)])
+    ax = rt.plots.training(fit)
+    assert [line.get_label() for line in ax.lines] == ["loss"]
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), [1.0, 1 / 2, 1 / 3])

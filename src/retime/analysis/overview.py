@@ -149,6 +149,12 @@ def analyze(
 
     Raises:
         TypeError: not a model. ShapeError: z0 or inputs of the wrong size.
+
+    Examples:
+        >>> import retime as rt
+        >>> model = rt.PLRNN([0.5], [[-1.0]], [1.0])
+        >>> rt.analyze(model, [0.3], steps=200).behavior
+        'it came to rest at a fixed point'
     """
     model, seed, time_limit = system("analyze", model), seed_of(seed), seconds(time_limit)
     switching = switching_of(model, switching)

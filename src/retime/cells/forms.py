@@ -73,6 +73,12 @@ def ode_form(model: System) -> ODEForm:
         TypeError: a system in continuous time, which is its own equation.
 
     Source: niu2019; docs/theory/cells.md.
+
+    Examples:
+        >>> import numpy as np, retime as rt
+        >>> leaky = rt.LeakyRNN(0.5 * np.eye(2), None, [0.1, 0.2], alpha=0.1, form="rate", time=rt.Discrete(0.1))
+        >>> rt.ode_form(leaky).method
+        Euler()
     """
     wanted = "a model in discrete time"
     model = system("ode_form", model, wanted=wanted)

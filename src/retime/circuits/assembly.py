@@ -27,6 +27,19 @@ class Term(NamedTuple):
     node: str
 
 
+class Rounding(NamedTuple):
+    """What a resistor should be and what it is: ohm, and the preferred values in series that it is made of."""
+
+    what: str
+    wanted: float
+    values: tuple[float, ...]
+
+    @property
+    def error(self) -> float:
+        """How far off, relative to what is wanted."""
+        return abs(sum(self.values) / self.wanted - 1.0)
+
+
 class Assembly:
     """Elements in order, subcircuits and models by name, and the nodes that were inverted already."""
 
@@ -37,6 +50,7 @@ class Assembly:
         self.models: dict[str, Model] = {}
         self.inverses: dict[str, str] = {}
         self.has_reference = False
+        self.roundings: list[Rounding] = []
 
     def note(self, text: str = "") -> None:
         """A line of comment."""

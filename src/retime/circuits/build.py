@@ -10,15 +10,15 @@ import numpy as np
 
 from retime.circuits.assembly import Assembly
 from retime.circuits.circuit import Circuit, with_law
-from retime.circuits.dc import NOMINAL, celsius
+from retime.circuits.dc import celsius
 from retime.circuits.derivation import derive, scale_of
-from retime.circuits.elements import Netlist
+from retime.circuits.elements import NOMINAL, Netlist
 from retime.circuits.form import NetworkForm, family_of, form_of
 from retime.circuits.levels import LEVELS
 from retime.circuits.network import CircuitNetwork
 from retime.circuits.nodal import solve_circuit
 from retime.circuits.reader import read_netlist
-from retime.circuits.scaling import preferred, simulated_ranges
+from retime.circuits.scaling import largest_rounding, preferred, simulated_ranges
 from retime.circuits.topologies import TOPOLOGIES
 from retime.circuits.topologies.conductance import fits, margins
 from retime.core.arguments import system
@@ -44,6 +44,13 @@ def read_circuit(netlist: str | Path) -> System:
 
     Raises:
         ModelFileError: an element, directive or function that is not read, with the number of its line; or laws without a unique solution.
+
+    Examples:
+        >>> import numpy as np, retime as rt
+        >>> rate = rt.RateRNN([[0.6, -1.0], [1.0, 0.4]], None, [0.2, -0.1], tau=0.5)
+        >>> again = rt.read_circuit(rt.to_circuit(rate).netlist())
+        >>> bool(np.abs(again.field([0.3, 0.1]) - rate.field([0.3, 0.1])).max() < 1e-9)
+        True
     """
     if not isinstance(netlist, (str, Path)):
         raise TypeError(f"`netlist` is {type(netlist).__name__}; it must be the text of a netlist, or a path to one.")
@@ -120,13 +127,20 @@ def to_circuit(
         ValueError, TypeError: arguments.
 
     Source: hopfield1984, caruso2023b; docs/theory/circuits.md.
+
+    Examples:
+        >>> import retime as rt
+        >>> rate = rt.RateRNN([[0.6, -1.0], [1.0, 0.4]], None, [0.2, -0.1], tau=0.5)
+        >>> circuit = rt.to_circuit(rate)
+        >>> circuit.certificate.holds
+        True
     """
     model = system("to_circuit", model)
     built = _level(level, series)
     scales = {"volts_per_unit": volts_per_unit, "seconds_per_unit": seconds_per_unit, "capacitor": capacitor}
     volts, seconds, farad = (None if v is None else positive(name, v) for name, v in scales.items())
     form = form_of(model)
-    name = chosen_topology(form, topology)
+    name = chosen_topology(form, topology, built.is_rounded)
     ranges = simulated_ranges(form, states)
     scale = built.scale(form, ranges, volts, seconds, farad)
     to = Assembly(scale)
@@ -136,8 +150,9 @@ def to_circuit(
     if built.is_rounded:
         parameters["temperature"] = celsius(temperature)
     netlist = to.finished(title, parameters)
-    conditions = built.conditions(form, ranges, scale)
-    circuit = with_law(Circuit(None, None, model, form, netlist, name, built.name, built.series, conditions))  # type: ignore[arg-type]
+    conditions = built.conditions(form, ranges, to)
+    rounding = largest_rounding(built.series, built.in_series) if built.series else 0.0
+    circuit = with_law(Circuit(None, None, model, form, netlist, name, built.name, built.series, rounding, conditions))  # type: ignore[arg-type]
     if throw and not circuit.certificate.holds:
         raise CertificateError(
             f"The circuit does not follow the model. {circuit.certificate.plain_line}", circuit.certificate
@@ -164,8 +179,8 @@ def _level(level: Any, series: Any) -> Any:
     return replace(found, series=series)
 
 
-def chosen_topology(form: NetworkForm, topology: str | None) -> str:
-    """The topology that is asked for, or that the form suggests, checked.
+def chosen_topology(form: NetworkForm, topology: str | None, by_resistors: bool = False) -> str:
+    """The topology that is asked for, or that the form suggests, checked; `by_resistors`: whether inputs are resistors in Hopfield's form.
 
     Raises:
         ValueError: an unknown name, or one for the other time base. CertificateError: Hopfield's form where it is not realizable.
@@ -174,29 +189,29 @@ def chosen_topology(form: NetworkForm, topology: str | None) -> str:
     if topology is None:
         if is_map:
             return "sampled"
-        return "conductance" if fits(form) and (margins(form) > 0).all() else "integrator"
+        return "conductance" if fits(form) and (margins(form, by_resistors) > 0).all() else "integrator"
     if topology not in TOPOLOGIES:
         raise ValueError(f"`topology` is {topology!r}; it must be one of {', '.join(TOPOLOGIES)}, or None.")
     if TOPOLOGIES[topology].is_sampled != is_map:
         kind, other = ("a map", '"sampled"') if is_map else ("a flow", '"integrator" or "conductance"')
         raise ValueError(f"`topology` is {topology!r} and the model is {kind}; {kind} needs {other}.")
     if topology == "conductance":
-        _check_conductance(form)
+        _check_conductance(form, by_resistors)
     return topology
 
 
-def _check_conductance(form: NetworkForm) -> None:
+def _check_conductance(form: NetworkForm, by_resistors: bool) -> None:
     if not fits(form):
         raise CertificateError(
             'Hopfield\'s form is realizable only for leaky units whose functions read the states (RateRNN with form="current", '
             'HopfieldNetwork); this model has another form. topology="integrator" carries it.'
         )
-    share = 1.0 - np.abs(form.W1).sum(axis=1) / -np.diagonal(form.A)
+    share = margins(form, by_resistors) / -np.diagonal(form.A)
     failing = np.flatnonzero(share <= 0)
     if len(failing):
         told = ", ".join(f"{k + 1} ({1.0 - share[k]:.3g})" for k in failing[:8]) + (" ..." if len(failing) > 8 else "")
         raise CertificateError(
             f"Hopfield's form is not realizable: tau_i sum_j |w_ij| must be below 1, so that a positive leak is left, "
-            f"and it is not for unit {told}. "
+            f"and it is not for unit {told}. {'Of parts, inputs and offsets count too. ' if by_resistors else ''}"
             'topology="integrator" is always realizable.'
         )

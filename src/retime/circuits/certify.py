@@ -10,15 +10,16 @@ import numpy as np
 from retime.circuits.clock import clock_of
 from retime.circuits.elements import Element, Netlist
 from retime.circuits.form import NetworkForm
+from retime.circuits.nodal import pairs_of
 from retime.circuits.topologies.conductance import margins
 from retime.core.certificate import Certificate, Condition
 
 EXACT = 1e-12
 """Allowed difference of a coefficient, relative to the largest of its kind, where values are not rounded."""
-ROUNDED = {"E12": 0.11, "E24": 0.055, "E96": 0.014}
-"""Half a step of a series, by ratio."""
 FITTED = 0.01
-"""Allowed besides at the transistor level, whose curve is a tanh to 1e-3 of its amplitude at the temperature it was adjusted at."""
+"""Allowed besides where a stage of transistors is fitted by a tanh, to 1e-3 of its amplitude where it was adjusted."""
+RECTIFIED, LEAKAGE = 1e-4, 5e-5
+"""Allowed besides where stages of diodes are fitted by ReLUs, and the volts that their leakage adds to each."""
 
 
 def certificate(circuit: Any) -> Certificate:
@@ -28,7 +29,7 @@ def certificate(circuit: Any) -> Certificate:
     conditions = [
         _equations(difference, circuit),
         _positive(circuit.elements),
-        *(_realizable(circuit.form) if circuit.topology == "conductance" else []),
+        *(_realizable(circuit.form, circuit.level != "ideal") if circuit.topology == "conductance" else []),
         *(_settling(circuit.elements) if circuit.topology == "sampled" else []),
         *circuit.level_conditions,
     ]
@@ -51,8 +52,12 @@ def certificate(circuit: Any) -> Certificate:
 
 
 def _equations(difference: float, circuit: Any) -> Condition:
-    allowed = EXACT if circuit.series is None else 3 * ROUNDED[circuit.series]
-    allowed += FITTED if circuit.level == "transistor" else 0.0
+    allowed = 3 * circuit.rounding or EXACT
+    stages = {p.function for p in pairs_of(circuit.elements).values()}
+    if "tanh" in stages:
+        allowed += FITTED
+    if "relu" in stages:
+        allowed += RECTIFIED + circuit.form.num_functions * LEAKAGE / circuit.volts_per_unit
     detail = (
         f"{allowed:g} less the largest difference {difference:.3g} of a coefficient, relative to the largest of its matrix; derived from the "
         "text of the netlist by modified nodal analysis"
@@ -66,8 +71,8 @@ def _positive(netlist: Netlist) -> Condition:
     return Condition("resistors and capacitors are positive", least > 0, least, "smallest value, ohm or farad")
 
 
-def _realizable(form: NetworkForm) -> list[Condition]:
-    share = margins(form) / -np.diagonal(form.A)
+def _realizable(form: NetworkForm, by_resistors: bool) -> list[Condition]:
+    share = margins(form, by_resistors) / -np.diagonal(form.A)
     k = int(np.argmin(share))
     detail = f"1 - tau_i sum_j |w_ij|, least at unit {k + 1}; what is left of 1/R for the leak"
     return [Condition("leaks of Hopfield's form are positive", bool(share[k] > 0), float(share[k]), detail)]

@@ -12,6 +12,7 @@ import numpy as np
 
 from retime.circuits import schematic
 from retime.circuits.backends import BACKENDS, chosen
+from retime.circuits.backends.laws import Laws, laws_of
 from retime.circuits.certify import certificate
 from retime.circuits.clock import clock_of
 from retime.circuits.dc import celsius as checked_celsius
@@ -26,7 +27,6 @@ from retime.circuits.parts import BillOfMaterials, parts_of
 from retime.circuits.reader import read_netlist
 from retime.circuits.runs import Run, run_of
 from retime.circuits.scaling import time_constants
-from retime.core.arguments import whole
 from retime.core.arrays import Array
 from retime.core.certificate import Condition
 from retime.core.conversion import Conversion
@@ -44,11 +44,11 @@ class Circuit(Conversion):
         certify: the certificate.
         original: the model it was built from. form: its coefficients.
         elements: the netlist as elements. topology: conductance, integrator or sampled. level: ideal, opamp or transistor.
-        series: preferred numbers of the values, None for exact ones.
+        series: preferred numbers of the values, None for exact ones. rounding: how far a resistor may be from what it should be, relative.
         level_conditions: what the parts must satisfy, part of the certificate.
     """
 
-    _plot: ClassVar[str] = ""
+    _plot: ClassVar[str] = "circuit"
 
     original: Any
     form: NetworkForm
@@ -56,6 +56,7 @@ class Circuit(Conversion):
     topology: str
     level: str
     series: str | None = None
+    rounding: float = 0.0
     level_conditions: Sequence[Condition] = field(default_factory=tuple)
 
     @property
@@ -102,6 +103,11 @@ class Circuit(Conversion):
         law = self.law if self.level == "ideal" else solve_circuit(self.elements, nullors=False)
         return CircuitNetwork(law, volts=self.volts_per_unit, seconds=self.seconds_per_unit)
 
+    @cached_property
+    def checked_laws(self) -> Laws:
+        """What is checked of a simulator's answer: currents at the capacitors, curves of stages."""
+        return laws_of(self.elements, self.state_names)
+
     @property
     def fastest_time_constant(self) -> float:
         """Of the units, model time."""
@@ -145,7 +151,7 @@ class Circuit(Conversion):
         """
         base = self.form.time
         run = run_of(z0, times, inputs, timeout, self.form.num_states, self.form.num_inputs, base)
-        name = chosen(backend, self.form.num_states, self.level)
+        name = chosen(backend, self.form.num_states)
         states = BACKENDS[name].solve(self, run)
         return _trajectory(self, run, states, np.ndim(z0) == 2, self.volts_per_unit if volts else 1.0, name)
 
@@ -173,8 +179,6 @@ class Circuit(Conversion):
         Raises:
             ValueError: no such unit. MissingDependencyError: schemdraw is not installed.
         """
-        if unit is not None and not 1 <= whole("unit", unit, 1) <= self.form.num_states:
-            raise ValueError(f"`unit` is {unit}; the circuit has units 1 to {self.form.num_states}.")
         text = schematic.network(self) if unit is None else schematic.neuron(self, unit)
         if path is not None:
             with replace_atomically(path) as temporary:

@@ -1,7 +1,8 @@
-"""What a subcircuit with transistors does at rest: its transfer curve by Newton's method, and the nonlinearity that it amounts to.
+"""What a subcircuit with transistors or diodes does at rest: its transfer curve by Newton's method, and the nonlinearity that it amounts to.
 
 Transistors follow Ebers and Moll's transport equations with an Early voltage, as SPICE has them at low frequency:
 ic = IS (e^(vbe/Vt) - e^(vbc/Vt)) (1 - vbc/VAF) - IS/BR (e^(vbc/Vt) - 1), ib = IS/BF (e^(vbe/Vt) - 1) + IS/BR (e^(vbc/Vt) - 1).
+Diodes follow Shockley's: i = IS (e^(v/(N Vt)) - 1).
 """
 
 from __future__ import annotations
@@ -14,30 +15,31 @@ from typing import Any
 import numpy as np
 from scipy.optimize import least_squares
 
-from retime.circuits.elements import Element, Model, Netlist, Source, Subcircuit
+from retime.circuits.elements import NOMINAL, Element, Model, Netlist, Source, Subcircuit
 from retime.circuits.stamps import GROUND, NodalSystem, Pair, is_opamp
 from retime.core.arguments import is_number
 from retime.core.arrays import Array
 from retime.core.errors import ConvergenceError
 
 BOLTZMANN_PER_CHARGE = 8.617333262e-5  # volt per kelvin
-NOMINAL = 27.0  # degrees Celsius, at which IS is given
 BAND_GAP = 1.11  # electron volt, SPICE's default
 GMIN = 1e-12
+DEVICES = "QD"  # elements that only Newton's method solves for
+SWING = 5.0  # volts to both sides, over which a rectifier's curve is fitted
 
 
 def saturation_current(model: Model, celsius: float) -> float:
-    """IS at a temperature: IS (T/Tn)^3 exp((T/Tn - 1) Eg / Vt)."""
-    T, nominal = celsius + 273.15, NOMINAL + 273.15
-    return (
-        model.parameters.get("is", 1e-16)
-        * (T / nominal) ** 3
-        * np.exp((T / nominal - 1) * BAND_GAP / (BOLTZMANN_PER_CHARGE * T))
-    )
+    """IS at a temperature: IS (T/Tn)^(3/N) exp((T/Tn - 1) Eg / (N Vt)), N = 1 for transistors."""
+    T, nominal, N = celsius + 273.15, NOMINAL + 273.15, model.parameters.get("n", 1.0)
+    hotter = (T / nominal) ** 3 * np.exp((T / nominal - 1) * BAND_GAP / (BOLTZMANN_PER_CHARGE * T))
+    return float(model.parameters.get("is", 1e-14 if model.kind == "d" else 1e-16) * hotter ** (1.0 / N))
 
 
 def pair_of(circuit: Netlist, name: str, celsius: float) -> Pair:
-    """The tanh that a subcircuit (in, out) amounts to at a temperature, fitted to its transfer curve over three units of its slope."""
+    """The nonlinearity that a subcircuit (in, out) amounts to at a temperature, fitted to its transfer curve.
+
+    A name that begins with tanh: over three units of its slope; with relu: over `SWING` volts to both sides.
+    """
     needed = _closure(circuit, name)
     subcircuits = tuple((n, circuit.subcircuits[n]) for n in needed)
     models = tuple((n, m.kind, tuple(sorted(m.parameters.items()))) for n, m in circuit.models.items())
@@ -54,6 +56,21 @@ def _closure(circuit: Netlist, name: str) -> list[str]:
 @lru_cache(maxsize=256)
 def _fitted(name: str, subcircuits: tuple[tuple[str, Subcircuit], ...], models: tuple, celsius: float) -> Pair:
     circuit = Netlist("", (), dict(subcircuits), {n: Model(kind, dict(p)) for n, kind, p in models})
+    return _rectifier(circuit, name, celsius) if name.startswith("relu") else _tanh(circuit, name, celsius)
+
+
+def _rectifier(circuit: Netlist, name: str, celsius: float) -> Pair:
+    """offset + amplitude max(V, 0)."""
+    inputs = np.linspace(-SWING, SWING, 41)
+    curve = transfer(circuit, name, inputs, celsius)
+    basis = np.column_stack([np.ones(len(inputs)), np.maximum(inputs, 0.0)])
+    (offset, amplitude), *_ = np.linalg.lstsq(basis, curve)
+    misfit = np.abs(basis @ [offset, amplitude] - curve).max() / (abs(amplitude) * SWING)
+    return Pair(float(offset), float(amplitude), 1.0, float(misfit), "relu")
+
+
+def _tanh(circuit: Netlist, name: str, celsius: float) -> Pair:
+    """offset + amplitude tanh(slope V)."""
     probe = np.array([-1e-3, 1e-3])
     low, high = transfer(circuit, name, probe, celsius)
     end = float(transfer(circuit, name, np.array([20.0]), celsius)[0]) or 1.0
@@ -109,16 +126,21 @@ def transfer(circuit: Netlist, name: str, volts: Array, celsius: float) -> Array
 
 
 class _Rest:
-    """M y + transistor currents = right-hand side; op-amps are nullors."""
+    """M y + currents of transistors and diodes = right-hand side; op-amps are nullors."""
 
     def __init__(self, circuit: Netlist, celsius: float) -> None:
         self.thermal = BOLTZMANN_PER_CHARGE * (celsius + 273.15)
-        self.M, self.constant, self.nodes, devices, self.driven = _linear_part(circuit, "vdrive")
+        self.M, self.constant, self.nodes, devices, self.driven = _linear_part(circuit, "vdrive", celsius)
         self.size = len(self.M)
         self.M[np.arange(len(self.nodes)), np.arange(len(self.nodes))] += GMIN
         index = {**self.nodes, "0": self.size}
-        self.ends = np.array([[index[n] for n in e.nodes] for e in devices], dtype=int).reshape(-1, 3)
-        models = [circuit.models[e.value] for e in devices]
+        diodes = [e for e in devices if e.kind == "D"]
+        self.joined = np.array([[index[n] for n in e.nodes] for e in diodes], dtype=int).reshape(-1, 2)
+        self.leakage = np.array([saturation_current(circuit.models[e.value], celsius) for e in diodes])
+        self.emission = np.array([circuit.models[e.value].parameters.get("n", 1.0) for e in diodes])
+        transistors = [e for e in devices if e.kind == "Q"]
+        self.ends = np.array([[index[n] for n in e.nodes] for e in transistors], dtype=int).reshape(-1, 3)
+        models = [circuit.models[e.value] for e in transistors]
         self.sign = np.array([1.0 if m.kind == "npn" else -1.0 for m in models])
         self.IS = np.array([saturation_current(m, celsius) for m in models])
         self.BF, self.BR, self.VA = (
@@ -148,6 +170,7 @@ class _Rest:
 
     def add_devices(self, y: Array, F: Array, J: Array) -> None:
         v = np.append(y, 0.0)
+        self.add_diodes(v, F, J)
         c, b, e = self.ends.T
         vbe, vbc = self.sign * (v[b] - v[e]), self.sign * (v[b] - v[c])
         (ebe, gbe), (ebc, gbc) = (self.diode(x) for x in (vbe, vbc))
@@ -161,27 +184,38 @@ class _Rest:
             (b, ib, ib_be, ib_bc),
             (e, -ic - ib, -ic_be - ib_be, -ic_bc - ib_bc),
         ):
-            inner = rows < self.size
-            np.add.at(F, rows[inner], (self.sign * current)[inner])
-            for columns, slope in ((b, be + bc), (e, -be), (c, -bc)):
-                both = inner & (columns < self.size)
-                np.add.at(J, (rows[both], columns[both]), slope[both])
+            self.put(F, J, rows, self.sign * current, ((b, be + bc), (e, -be), (c, -bc)))
 
-    def diode(self, v: Array) -> tuple[Array, Array]:
-        """e^(v/Vt) - 1 and its slope, continued by a straight line where it would overflow."""
-        x = v / self.thermal
+    def add_diodes(self, v: Array, F: Array, J: Array) -> None:
+        a, k = self.joined.T
+        current, slope = self.diode(v[a] - v[k], self.emission)
+        for rows, sign in ((a, self.leakage), (k, -self.leakage)):
+            self.put(F, J, rows, sign * current, ((a, sign * slope), (k, -sign * slope)))
+
+    def put(self, F: Array, J: Array, rows: Array, current: Array, slopes: Any) -> None:
+        inner = rows < self.size
+        np.add.at(F, rows[inner], current[inner])
+        for columns, slope in slopes:
+            both = inner & (columns < self.size)
+            np.add.at(J, (rows[both], columns[both]), slope[both])
+
+    def diode(self, v: Array, emission: Any = 1.0) -> tuple[Array, Array]:
+        """e^(v/(N Vt)) - 1 and its slope, continued by a straight line where it would overflow."""
+        x = v / (emission * self.thermal)
         top = np.exp(np.minimum(x, 60.0))
-        return top * (1.0 + np.maximum(x - 60.0, 0.0)) - 1.0, top / self.thermal
+        return top * (1.0 + np.maximum(x - 60.0, 0.0)) - 1.0, top / (emission * self.thermal)
 
 
-def _linear_part(circuit: Netlist, drive: str) -> tuple[Array, Array, Mapping[str, int], list[Element], int]:
-    """M and the constants of a circuit at rest whose op-amps are nullors: with its nodes, its transistors, and the row of a source."""
+def _linear_part(
+    circuit: Netlist, drive: str, celsius: float
+) -> tuple[Array, Array, Mapping[str, int], list[Element], int]:
+    """M and the constants of a circuit at rest whose op-amps are nullors: with its nodes, its devices, and the row of a source."""
     keep = {name for name, inner in circuit.subcircuits.items() if is_opamp(name, inner.ports)}
     elements = list(circuit.flattened(keep))
-    nodal = NodalSystem(elements, {}, {})
+    nodal = NodalSystem(elements, {}, {}, celsius)
     row = -1
     for e in elements:
-        if e.kind == "Q":
+        if e.kind in DEVICES:
             continue
         nodal.add(e)
         row = nodal.size - 1 if e.name == drive else row
@@ -191,7 +225,7 @@ def _linear_part(circuit: Netlist, drive: str) -> tuple[Array, Array, Mapping[st
             M[i, j] += value
     for i, key, value in nodal.known:
         constant[i] += value if key == "1" else 0.0
-    return M, constant, nodal.nodes, [e for e in elements if e.kind == "Q"], row
+    return M, constant, nodal.nodes, [e for e in elements if e.kind in DEVICES], row
 
 
 def celsius_of(parameters: Mapping[str, float]) -> float:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from retime.circuits.expressions import Expression
 
+NOMINAL = 27.0  # degrees Celsius, at which values are given
+
 
 class Element(NamedTuple):
     """One component.
@@ -19,6 +21,7 @@ class Element(NamedTuple):
         nodes: as in SPICE: (+, -), and for E, G and S (+, -, control +, control -); Q (collector, base, emitter).
         value: ohm, farad, gain or siemens; a `Source` of V and I, a `Behaviour` of B, a name of a model (S, Q, D) or subcircuit (X).
         line: of the netlist that it was read from, 0 for none.
+        tempco: of R, per kelvin: value (1 + tempco (celsius - 27)); 0 for other kinds.
     """
 
     kind: str
@@ -26,6 +29,11 @@ class Element(NamedTuple):
     nodes: tuple[str, ...]
     value: Any
     line: int = 0
+    tempco: float = 0.0
+
+    def ohm(self, celsius: float) -> float:
+        """The resistance at a temperature."""
+        return self.value * (1.0 + self.tempco * (celsius - NOMINAL)) if self.tempco else self.value
 
 
 class Behaviour(NamedTuple):

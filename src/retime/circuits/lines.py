@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from retime.circuits.elements import Element, Netlist, Pulse, Source
 
 MOST_ELEMENTS = 5_000_000  # when all subcircuits are written out
+LARGEST_TEMPCO = 5e-3  # of resistors, per kelvin: they stay positive from -100 to 200 degrees
 SUFFIXES = {
     "t": 1e12, "g": 1e9, "meg": 1e6, "k": 1e3, "": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15,
 }  # fmt: skip
@@ -92,6 +93,18 @@ def settings_of(text: str) -> list[tuple[str, str]]:
         if part.count("=") != 1 or part[0] == "=" or part[-1] == "=":
             raise BadLine(f"{part[:40]!r} must read name=value")
     return [(p.partition("=")[0], p.partition("=")[2]) for p in parts]
+
+
+def tempco_of(token: str, number: Callable[[str], float]) -> float:
+    """The temperature coefficient that tc1=... gives a resistor, per kelvin; `number` reads numbers.
+
+    Raises:
+        BadLine: no number, or one with which a resistor would not stay positive.
+    """
+    value = number(token.removeprefix("tc1="))
+    if not abs(value) <= LARGEST_TEMPCO:
+        raise BadLine(f"{token[:40]!r} of a resistor must be within +-{LARGEST_TEMPCO:g} per kelvin")
+    return value
 
 
 def shaped_source(shape: str, values: list[float], constant: float) -> Source:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -13,7 +13,7 @@ from scipy.integrate import solve_ivp
 from retime.circuits.backends import BACKENDS, chosen
 from retime.circuits.expressions import NAMED_FUNCTIONS
 from retime.circuits.form import NetworkForm
-from retime.circuits.runs import Run, run_of
+from retime.circuits.runs import Run, run_to_compare
 from retime.circuits.samples import SampledForms, sampled_netlist, spread_of
 from retime.core.arguments import amount, seed_of, whole
 from retime.core.arrays import Array, real_array
@@ -37,7 +37,8 @@ class MonteCarlo(Result):
         survived: `(num,)` verdicts of the check; all True without one that was given.
         fixed_points: `(num, k, n)` where the k given points are in each sample, NaN where it has none near. stable: `(num, k)`.
         periods: `(num,)` model time, NaN where an orbit does not return often enough.
-        shares: which part of the variance of the orbits is due to which component, largest first, by name (linear share).
+        shares: which part of the variance of the orbits is due to which component, largest first, by name (linear share); components whose
+            share chance alone may give with so few samples are not among them.
         agreement: share of the SPICE subsample that agrees with the network's samples; NaN without one.
         num_spice: size of that subsample. states: `(T, num, n)` of the samples. times: `(T,)`.
     """
@@ -56,6 +57,8 @@ class MonteCarlo(Result):
     states: Array
     times: Array
     status: SearchStatus = SearchStatus.COMPLETE
+
+    _plot: ClassVar[str] = "monte_carlo"
 
     @property
     def num(self) -> int:
@@ -124,7 +127,7 @@ def monte_carlo(
         raise ValueError(f"`tolerance` is {tolerance!r}; it must be below 1, e.g. 0.01 for 1 %.")
     if method not in ("network", "spice"):
         raise ValueError(f'`method` is {method!r}; it must be "network" (the samples\' own equations) or "spice".')
-    run = _run(circuit, z0, times, inputs)
+    run = run_to_compare(circuit, z0, times, inputs)
     spread = spread_of(circuit.elements)
     rows = spread.draw(num, tolerance, offset, seed)
     forms = SampledForms(circuit.elements, spread)
@@ -143,19 +146,6 @@ def monte_carlo(
         _shares(spread.names, rows, (states - nominal[:, None]).mean(axis=0)), float(np.mean(same)) if same else float("nan"), len(same), states,
         run.times,
     )  # fmt: skip
-
-
-def _run(circuit: Any, z0: Any, times: Any, inputs: Any) -> Run:
-    """The orbit that is compared: from a random state over 20 time constants (100 steps) where none is given."""
-    form = circuit.form
-    if z0 is None:
-        z0 = np.random.default_rng(0).normal(size=form.num_states) * 0.5
-    if np.ndim(z0) != 1:
-        raise ShapeError("`z0` must be one state (n,); samples are made of the circuit, not of the start.")
-    if times is None:
-        step = form.time.dt if isinstance(form.time, Discrete) else 0.2 * circuit.fastest_time_constant
-        times = step * np.arange(101)
-    return run_of(z0, times, inputs, None, form.num_states, form.num_inputs, form.time)
 
 
 def _arrays(form: NetworkForm) -> dict[str, Array]:
@@ -219,7 +209,7 @@ class _Spice:
         Raises:
             SimulatorError: none is installed.
         """
-        name = chosen(self.backend, 1, self.circuit.level)
+        name = chosen(self.backend, 1)
         if name == "kirchhoff":
             raise SimulatorError(
                 "SPICE samples need ngspice (apt-get install ngspice) or neospice (pip install neospice)."
@@ -292,7 +282,10 @@ def _periods(states: Array, times: Array) -> Array:
 
 
 def _shares(names: list[str], rows: Array, deviations: Array) -> dict[str, float]:
-    """First-order shares of the variance of the mean deviation `(num, n)`, largest first."""
+    """First-order shares of the variance of the mean deviation `(num, n)`, largest first; those that chance alone may give are left out.
+
+    Of P components without influence the largest share among num samples is about 2 ln(P) / num.
+    """
     if len(rows) < 3 or not np.isfinite(deviations).all():
         return {}
     x, y = rows - rows.mean(axis=0), deviations - deviations.mean(axis=0)
@@ -302,4 +295,5 @@ def _shares(names: list[str], rows: Array, deviations: Array) -> dict[str, float
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(spread > 0, ((x.T @ y) ** 2).sum(axis=1) / spread, 0.0) / total
     order = np.argsort(-share)[:20]
-    return {names[k]: float(share[k]) for k in order if share[k] > 0}
+    chance = 2.0 * np.log(len(names)) / len(rows)
+    return {names[k]: float(share[k]) for k in order if share[k] > chance}

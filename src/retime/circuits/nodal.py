@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from retime.circuits.dc import celsius_of, pair_of
+from retime.circuits.dc import DEVICES, celsius_of, pair_of
 from retime.circuits.decomposition import CONSTANT, Affine
 from retime.circuits.elements import Element, Netlist
 from retime.circuits.expressions import Expression
@@ -77,13 +77,14 @@ def solve_circuit(
     """
     pairs = pairs_of(circuit) if pairs is None else pairs
     keep = {name for name, inner in circuit.subcircuits.items() if nullors and is_opamp(name, inner.ports)}
-    return _law(NodalSystem(list(circuit.flattened(keep | pairs.keys())), switches or {}, pairs))
+    elements = list(circuit.flattened(keep | pairs.keys()))
+    return _law(NodalSystem(elements, switches or {}, pairs, celsius_of(circuit.parameters)))
 
 
 def pairs_of(circuit: Netlist) -> dict[str, Pair]:
-    """The subcircuits named tanh..., with transistors inside, as the tanh that they amount to."""
-    names = {e.value for e in circuit.elements if e.kind == "X" and e.value.startswith("tanh")}
-    held = [n for n in names if any(e.kind == "Q" for e in circuit.subcircuits[n].elements)]
+    """The subcircuits named tanh... or relu..., with transistors or diodes inside, as the nonlinearity that they amount to."""
+    names = {e.value for e in circuit.elements if e.kind == "X" and e.value.startswith(("tanh", "relu"))}
+    held = [n for n in sorted(names) if any(e.kind in DEVICES for e in circuit.subcircuits[n].elements)]
     return {
         n: pair_of(circuit, n, celsius_of(circuit.parameters)) for n in held if len(circuit.subcircuits[n].ports) == 2
     }

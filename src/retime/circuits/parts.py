@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from retime.circuits.elements import Element, Netlist
+from retime.circuits.elements import Element, Netlist, Source
 from retime.circuits.stamps import is_opamp
 from retime.core.result import Result
 
@@ -78,19 +78,30 @@ def _short(names: tuple[str, ...]) -> str:
 
 def parts_of(circuit: Netlist) -> BillOfMaterials:
     """Count the components: subcircuits are counted by what is in them, op-amps as one part."""
-    opamps = {n for n, s in circuit.subcircuits.items() if is_opamp(n, s.ports)}
     groups: dict[tuple[str, str], list[str]] = {}
-    for e in circuit.flattened(opamps):
+    for e in components(circuit):
         groups.setdefault((KINDS[e.kind][0], part_value(e)), []).append(e.name)
     order = {kind: k for k, (kind, _) in enumerate(KINDS.values())}
     parts = [Part(kind, value, len(names), tuple(names)) for (kind, value), names in groups.items()]
     return BillOfMaterials(tuple(sorted(parts, key=lambda p: (order[p.kind], -p.count))))
 
 
+def components(circuit: Netlist) -> list[Element]:
+    """The elements that are built: op-amps whole, other subcircuits written out, their offset voltages of 0 as ground."""
+    opamps = {n for n, s in circuit.subcircuits.items() if is_opamp(n, s.ports)}
+    elements = list(circuit.flattened(opamps))
+    offsets = {e.name: e.nodes[0] for e in elements if "." in e.name and e.value == Source(0.0) and e.nodes[1] == "0"}
+    grounded = {*offsets.values()}
+    return [
+        e._replace(nodes=tuple("0" if n in grounded else n for n in e.nodes)) for e in elements if e.name not in offsets
+    ]
+
+
 def part_value(e: Element) -> str:
     """The value of a component as a person reads it."""
     if isinstance(e.value, float):
-        return with_prefix(e.value, KINDS[e.kind][1])
+        tempco = f", {1e6 * e.tempco:+g} ppm/K" if e.tempco else ""
+        return with_prefix(e.value, KINDS[e.kind][1]) + tempco
     if e.kind in "VI":
         if e.value.pulse:
             return "pulse"

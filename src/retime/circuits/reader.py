@@ -20,6 +20,7 @@ from retime.circuits.lines import (
     numbered_lines,
     settings_of,
     shaped_source,
+    tempco_of,
 )
 from retime.core.errors import ModelFileError
 
@@ -118,12 +119,13 @@ class _Reader:
         if kind in "GE" and len(tokens) == 6:
             name, value = checked_name(tokens[0]), self.number(tokens[5])
             return Element(kind, name, tuple([self.node(t) for t in tokens[1:5]]), value, number)
+        tempco = tempco_of(tokens.pop(), self.number) if kind == "R" and tokens[-1].startswith("tc1=") else 0.0
         count = NODES.get(kind, len(tokens) - 2)
         if len(tokens) < count + 2 or count < 1:
             raise BadLine(f"{tokens[0]!r} needs {max(count, 1)} node(s) and a value")
         names = tuple(map(self.node, tokens[1 : count + 1]))
         value = READERS[kind](self, kind, tokens[count + 1 :])
-        return Element(kind, checked_name(tokens[0]), names, value, number)
+        return Element(kind, checked_name(tokens[0]), names, value, number, tempco)
 
     def node(self, token: str) -> str:
         """The name of a node, checked once."""

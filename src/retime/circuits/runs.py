@@ -42,6 +42,23 @@ def run_of(z0: Any, times: Any, inputs: Any, timeout: Any, num_states: int, num_
     return Run(z, times, _input(inputs, times, num_inputs, base), None if timeout is None else float(timeout))
 
 
+def run_to_compare(circuit: Any, z0: Any, times: Any, inputs: Any) -> Run:
+    """The orbit of a circuit that is compared: from a random state over 20 time constants (100 steps) where none is given.
+
+    Raises:
+        ShapeError, ValueError: arguments.
+    """
+    form = circuit.form
+    if z0 is None:
+        z0 = np.random.default_rng(0).normal(size=form.num_states) * 0.5
+    if np.ndim(z0) != 1:
+        raise ShapeError(f"`z0` has shape {np.shape(z0)}; it must be one state ({form.num_states},).")
+    if times is None:
+        step = form.time.dt if isinstance(form.time, Discrete) else 0.2 * circuit.fastest_time_constant
+        times = step * np.arange(101)
+    return run_of(z0, times, inputs, None, form.num_states, form.num_inputs, form.time)
+
+
 def _input(inputs: Any, times: Array, m: int, base: TimeBase) -> Inputs:
     if isinstance(inputs, Inputs):
         if inputs.num_inputs != m:

@@ -12,7 +12,7 @@ from retime.circuits.derivation import derive
 from retime.circuits.elements import Element, Netlist, Note, Source, Subcircuit
 from retime.circuits.form import NetworkForm
 from retime.circuits.nodal import pairs_of
-from retime.circuits.stamps import Pair, is_opamp
+from retime.circuits.stamps import is_opamp
 from retime.core.arrays import Array
 
 VARIED = "RCGE"
@@ -136,5 +136,7 @@ class SampledForms:
             changed = np.array(self.nominal[stage][:3])
             for part, slope in self.slopes[stage].items():
                 changed = changed + slope * given.get(f"{instance}.{part}", given.get(f"offset {instance}.{part}", 0.0))
-            pairs[f"{stage}_{instance}"] = Pair(float(changed[0]), float(changed[1]), float(changed[2]), 0.0)
+            pairs[f"{stage}_{instance}"] = self.nominal[stage]._replace(
+                offset=float(changed[0]), amplitude=float(changed[1]), slope=float(changed[2])
+            )
         return derive(netlist, pairs=pairs or None).form

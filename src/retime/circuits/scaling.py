@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,49 @@ def _mantissas(series: str) -> list[float]:
     return [x / 10.0 for x in _E24[:: 24 // SERIES[series]]]
 
 
+def combined(value: float, series: str, count: int = 2) -> tuple[float, ...]:
+    """One or two values of a series whose sum comes nearest to a value, the larger first.
+
+    Args:
+        value: > 0. series: of preferred numbers. count: 1, or 2 for up to two.
+    """
+    single = preferred(value, series)
+    if count == 1 or abs(single / value - 1.0) <= MET:
+        return (single,)
+    sums, pairs = _sums(series)
+    decade = 10.0 ** math.floor(math.log10(value))
+    k = int(np.searchsorted(sums, value / decade))
+    best = min(range(max(k - 1, 0), min(k + 1, len(sums))), key=lambda j: abs(sums[j] * decade - value))
+    found = tuple(float(f"{x * decade:.6g}") for x in pairs[best])
+    return (single,) if abs(single - value) <= abs(sum(found) - value) else found
+
+
+MET = 1e-6  # relative: a single value this near needs no second one
+
+
+@lru_cache(maxsize=8)
+def _sums(series: str) -> tuple[Array, Array]:
+    """The sums from 1 to 10 of two values of a series, the smaller at least a thousandth of its decade, sorted, and the values `(k, 2)`."""
+    mantissas = np.array(_mantissas(series))
+    large = np.concatenate([0.1 * mantissas, mantissas])
+    small = np.concatenate([mantissas * 10.0**k for k in (-3, -2, -1, 0)])
+    pairs = np.array(np.meshgrid(large, small)).reshape(2, -1).T
+    pairs = pairs[pairs[:, 0] >= pairs[:, 1]]
+    sums = pairs.sum(axis=1)
+    order = np.flatnonzero((sums >= 1.0 - 1e-12) & (sums <= 10.0 + 1e-9))
+    order = order[np.argsort(sums[order], kind="stable")]
+    return sums[order], pairs[order]
+
+
+def largest_rounding(series: str, count: int) -> float:
+    """How far, relative to it, a value can be from the nearest of `combined`."""
+    sums = _sums(series)[0] if count == 2 else np.append(_mantissas(series), 10.0)
+    steps = np.diff(sums) / (sums[1:] + sums[:-1])
+    return float(steps.max())
+
+
 FAR = 100.0  # times their start, where orbits count as escaping
+DOUBTFUL, LONGER = 0.1, 10  # from this share of that on they are followed so many times longer
 
 
 @dataclass(frozen=True)
@@ -71,27 +114,41 @@ def simulated_ranges(form: NetworkForm, states: Any = None) -> Ranges:
     )
     if z.ndim != 2 or z.shape[1] != n:
         raise ShapeError(f"`states` has shape {z.shape}; it must be (k, {n}) finite numbers, one state per row.")
-    orbit = _map_orbit(form, z) if isinstance(form.time, Discrete) else _flow_orbit(form, z)
-    bound = FAR * (1.0 + np.abs(z).max())
-    orbit = orbit[np.abs(orbit).max(axis=-1) <= bound]  # orbits that escape say nothing about the range
+    orbit = _staying(form, z, FAR * (1.0 + np.abs(z).max()))
     f = NAMED_FUNCTIONS[form.activation]
     arguments = orbit @ form.W2.T + form.h2
     sizes = [float(np.abs(x).max(initial=0.0)) for x in (orbit, arguments, f(arguments))]
     return Ranges(*(s if 0 < s < 1e12 else 1.0 for s in sizes))
 
 
-def _map_orbit(form: NetworkForm, z: Array) -> Array:
+def _staying(form: NetworkForm, z: Array, bound: float) -> Array:
+    """Points `(k, n)` of the orbits that stay within a bound: those that escape say nothing of the range. Where none stays, what is within."""
+    orbit = _map_orbit if isinstance(form.time, Discrete) else _flow_orbit
+    while True:
+        orbits = orbit(form, z)
+        far = np.abs(orbits).max(axis=(0, 2)) > bound
+        doubtful = ~far & (np.abs(orbits[-1]).max(axis=1) > DOUBTFUL * bound)
+        if doubtful.any():  # on its way out, or large and at rest
+            far[doubtful] = np.abs(orbit(form, orbits[-1][doubtful], LONGER)).max(axis=(0, 2)) > bound
+        if not far.any() or far.all():
+            points = orbits.reshape(-1, z.shape[1])
+            return points[np.abs(points).max(axis=1) <= bound]
+        z = z[~far]
+
+
+def _map_orbit(form: NetworkForm, z: Array, longer: int = 1) -> Array:
     f, kept = NAMED_FUNCTIONS[form.activation], [z]
     with np.errstate(over="ignore", invalid="ignore"):
-        for _ in range(200):
+        for _ in range(200 * longer):
             z = z @ form.A.T + f(z @ form.W2.T + form.h2) @ form.W1.T + form.h1
             if not np.abs(z).max() < 1e9:
+                kept.append(np.nan_to_num(z, nan=np.inf))
                 break
             kept.append(z)
-    return np.concatenate(kept)
+    return np.stack(kept)
 
 
-def _flow_orbit(form: NetworkForm, z: Array) -> Array:
+def _flow_orbit(form: NetworkForm, z: Array, longer: int = 1) -> Array:
     f, shape = NAMED_FUNCTIONS[form.activation], z.shape
     slowest = time_constants(form).max()
 
@@ -103,8 +160,8 @@ def _flow_orbit(form: NetworkForm, z: Array) -> Array:
         return 1e6 - float(np.abs(x).max())
 
     escaped.terminal = True  # type: ignore[attr-defined]
-    found = solve_ivp(rate, (0.0, 20.0 * slowest), z.ravel(), rtol=1e-4, atol=1e-6, events=escaped)
-    return found.y.T.reshape(-1, shape[1])
+    found = solve_ivp(rate, (0.0, 20.0 * slowest * longer), z.ravel(), rtol=1e-4, atol=1e-6, events=escaped)
+    return found.y.T.reshape(-1, *shape)
 
 
 def time_constants(form: NetworkForm) -> Array:

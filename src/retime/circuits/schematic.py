@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from retime.circuits.elements import Element
-from retime.circuits.parts import part_value
+from retime.circuits.parts import part_value, with_prefix
+from retime.core.arguments import whole
 from retime.core.errors import MissingDependencyError
 
 MOST_SYNAPSES = 4  # drawn of a neuron
@@ -13,7 +14,13 @@ MOST_UNITS = 4  # drawn of a network
 
 
 def neuron(circuit: Any, unit: int) -> str:
-    """The SVG of one unit (from 1): what flows into its capacitor, its leak, its nonlinearity."""
+    """The SVG of one unit (from 1): what flows into its capacitor, its leak, its nonlinearity.
+
+    Raises:
+        ValueError: no such unit.
+    """
+    if not 1 <= whole("unit", unit, 1) <= circuit.form.num_states:
+        raise ValueError(f"`unit` is {unit}; the circuit has units 1 to {circuit.form.num_states}.")
     return _drawn([_parts(circuit, unit)], circuit, MOST_SYNAPSES)
 
 
@@ -35,16 +42,10 @@ def _parts(circuit: Any, unit: int) -> tuple[str, dict[str, Any]]:
         stage = next((e for e in elements if e.kind == "X" and e.nodes[1] == hub), None)
     if circuit.topology == "sampled":
         hub = f"n{state[1:]}"
-    into = [
-        e
-        for e in elements
-        if (e.kind == "R" and hub in e.nodes and not {"0", state} & {*e.nodes} - {hub})
-        or (e.kind == "G" and e.nodes[1] == hub)
-    ]
-    leak = next(
-        (e for e in elements if e.kind == "R" and {*e.nodes} in ({state, "0"}, {state, hub}) and len({*e.nodes}) == 2),
-        None,
-    )
+    resistors = _whole_resistors(elements)
+    into = [e for e in resistors if hub in e.nodes and not {"0", state} & {*e.nodes} - {hub}]
+    into += [e for e in elements if e.kind == "G" and e.nodes[1] == hub]
+    leak = next((e for e in resistors if {*e.nodes} in ({state, "0"}, {state, hub}) and len({*e.nodes}) == 2), None)
     function = next(
         (e for e in elements if e.kind == "X" and e.nodes[0] == state and e is not stage and len(e.nodes) == 2), None
     )
@@ -109,7 +110,7 @@ def _heart(d: Any, elm: Any, flow: Any, parts: dict[str, Any], circuit: Any, top
             d += kind().at((x, top)).to((x, top - 1.6)).label(_label(e), loc="bottom", fontsize=9)
             d += elm.Ground()
         x, y = 7.2, top
-    d += elm.Dot().at((x, y)).label(state, loc="top")
+    d += elm.Dot().at((x, y)).label(state, loc="bottom" if parts["stage"] is not None else "top")
     if parts["function"] is not None:
         d += (
             box := flow.Box(w=1.8, h=1.0)
@@ -127,7 +128,18 @@ def _source(e: Element, hub: str) -> str:
 
 
 def _label(e: Element) -> str:
-    return part_value(e)
+    return " + ".join(with_prefix(x, "ohm") for x in e.value) if isinstance(e.value, tuple) else part_value(e)
+
+
+def _whole_resistors(elements: list[Element]) -> list[Element]:
+    """Resistors, two in series as one whose value is both."""
+    found = {e.name: e for e in elements if e.kind == "R"}
+    for name, e in list(found.items()):
+        second = found.get(f"{name}_2")
+        if second is not None and e.nodes[1] == second.nodes[0] == f"m_{name}":
+            found[name] = e._replace(nodes=(e.nodes[0], second.nodes[1]), value=(e.value, second.value))
+            del found[second.name]
+    return list(found.values())
 
 
 def _function(circuit: Any, e: Element) -> str:

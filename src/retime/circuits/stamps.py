@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import MatrixRankWarning, splu
 
 from retime.circuits.decomposition import CONSTANT, NAMED, Atom, decompose
-from retime.circuits.elements import Element
+from retime.circuits.elements import NOMINAL, Element
 from retime.core.arrays import Array
 from retime.core.errors import ModelFileError
 
@@ -29,13 +29,14 @@ GROUND = -1
 
 
 class Pair(NamedTuple):
-    """A stage that amounts to offset + amplitude tanh(slope V): volts, volts, per volt; and the largest distance of its curve from that,
-    relative to the amplitude."""
+    """A stage that amounts to offset + amplitude f(slope V), f = tanh (volts, volts, per volt) or relu (volts, volts per volt, 1); and the
+    largest distance of its curve from that, relative to the largest value."""
 
     offset: float
     amplitude: float
     slope: float
     misfit: float
+    function: str = "tanh"
 
 
 def is_opamp(name: str, ports: tuple[str, ...]) -> bool:
@@ -51,8 +52,14 @@ def is_input(e: Element) -> bool:
 class NodalSystem:
     """M y = X (v, phi, s, 1): v the capacitors' voltages, phi the values of nonlinear functions, s the inputs."""
 
-    def __init__(self, elements: list[Element], switches: Mapping[str, float], pairs: Mapping[str, Pair]) -> None:
-        self.elements, self.switches, self.pairs = elements, switches, pairs
+    def __init__(
+        self,
+        elements: list[Element],
+        switches: Mapping[str, float],
+        pairs: Mapping[str, Pair],
+        celsius: float = NOMINAL,
+    ) -> None:
+        self.elements, self.switches, self.pairs, self.celsius = elements, switches, pairs, celsius
         names = dict.fromkeys(node for e in elements for node in e.nodes)
         names.pop("0", None)
         self.nodes: dict[str, int] = {name: k for k, name in enumerate(names)}
@@ -106,7 +113,7 @@ class NodalSystem:
                 return
             self.conductance(at[0], at[1], 1.0 / self.switches[e.name])
         elif e.kind == "R":
-            self.conductance(at[0], at[1], 1.0 / e.value)
+            self.conductance(at[0], at[1], 1.0 / e.ohm(self.celsius))
         elif e.kind == "C":
             self.give(self.voltage_law(at[0], at[1]), ("v", len(self.capacitors)), 1.0)
             self.capacitors.append((e, self.size - 1))
@@ -146,12 +153,13 @@ class NodalSystem:
             self.give(minus, key, value)
 
     def pair(self, e: Element, out: int) -> None:
-        """A stage that amounts to a tanh."""
+        """A stage that amounts to a nonlinearity."""
         found = self.pairs[e.value]
         row = self.voltage_law(out, GROUND)
         self.give(row, "1", found.offset)
         self.give(row, ("phi", len(self.atoms)), found.amplitude)
-        self.atoms.append((Atom(found.amplitude, NAMED["tanh"], ({e.nodes[0]: found.slope},), "tanh"), e))
+        function = NAMED[found.function]
+        self.atoms.append((Atom(found.amplitude, function, ({e.nodes[0]: found.slope},), found.function), e))
 
     def behaviour(self, e: Element, plus: int, minus: int) -> None:
         """A behavioural source: its affine part, and its nonlinear functions."""

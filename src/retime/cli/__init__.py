@@ -11,7 +11,7 @@ from retime.cli.interrupts import listening
 def main() -> None:
     """Entry point of `retime`: 0 done, 1 the answer is "no", 2 wrong use or bad file, 130 interrupted."""
     with listening():
-        from retime.cli import commands, dynamics, algebra, learning, circuits, collection  # noqa: I001  in the order of --help
+        from retime.cli import commands, dynamics, algebra, learning, sweeping, circuits, pages, collection  # noqa: I001  in the order of --help
         from retime.cli.app import app
 
         try:

@@ -129,6 +129,12 @@ def interchange(
         system in continuous time is needed. ShapeError: `at` or `inputs` of the wrong size.
 
     Source: caruso2023; kalman1963 (pathological sampling); docs/theory/time.md.
+
+    Examples:
+        >>> import retime as rt
+        >>> rate = rt.RateRNN([[0.6, -1.0], [1.0, 0.4]], None, [0.2, -0.1], tau=0.5)
+        >>> rt.interchange(rate, "linearize", "discretize", at=[0.1, 0.2], dt=0.1, method=rt.Euler()).commutes
+        True
     """
     pair, turned = (first, second), (second, first)
     if first not in PROCEDURES or second not in PROCEDURES or first == second:

@@ -64,6 +64,13 @@ def to_continuous(
 
     Valid when: `switching="clock"`: always, for every initial state and input. `switching="state"`: on steps in which no
     boundary is crossed. Source: monfared2020; culver1966; docs/theory/conversion.md, docs/theory/time.md.
+
+    Examples:
+        >>> import numpy as np, retime as rt
+        >>> model = rt.PLRNN([0.9, 0.8], [[0.0, -0.6], [0.7, 0.0]], [0.5, -0.3], time=rt.Discrete(0.1))
+        >>> region = rt.to_continuous(model).model.region(np.array([True, False]))
+        >>> region.status, region.W.shape
+        (<RegionStatus.PRINCIPAL: 'principal'>, (2, 2))
     """
     model = system("to_continuous", model, wanted="a retime model in discrete time, such as PLRNN")
     if not isinstance(model.time, Discrete):

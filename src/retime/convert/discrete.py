@@ -51,6 +51,12 @@ def to_discrete(
         TypeError: the model is a map, or the method does not take it. ValueError: dt <= 0. ShapeError: `states` or `inputs`.
 
     Source: caruso2023; hairer1993; docs/theory/time.md.
+
+    Examples:
+        >>> import retime as rt
+        >>> rate = rt.RateRNN([[0.6, -1.0], [1.0, 0.4]], None, [0.2, -0.1], tau=0.5, form="rate")
+        >>> rt.to_discrete(rate, 0.5, method=rt.Euler()).model  # dt = tau: the Elman network
+        TanhRNN(2 states, Discrete(dt=0.5))
     """
     wanted, instead = "a system in continuous time", "For another step of a map use retime_to."
     model = system("to_discrete", model, wanted=wanted, time=Continuous, instead=instead)

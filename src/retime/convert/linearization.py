@@ -41,6 +41,12 @@ def linearize(model: System, at: Any, *, inputs: Any = None) -> Any:
 
     Valid when: the right-hand side is differentiable there (a piecewise-affine one is not on a boundary: the region is taken).
     Source: caruso2023, section on linearization.
+
+    Examples:
+        >>> import retime as rt
+        >>> rate = rt.RateRNN([[2.0]], None, [0.0], tau=0.5)
+        >>> rt.linearize(rate, [0.0]).A  # (2 - 1) / tau: the rest at 0 is unstable
+        array([[2.]])
     """
     model = system("linearize", model)
     z = real_array("at", at.states if isinstance(at, Trajectory) else one_state(at))

@@ -40,6 +40,11 @@ def rescale_time(model: System, factor: float) -> System:
         ValueError: `factor` is not a positive finite number. TypeError: not a model.
 
     Source: caruso2023, section on rescaling; docs/theory/time.md.
+
+    Examples:
+        >>> import retime as rt
+        >>> rt.rescale_time(rt.RateRNN([[0.5]], None, [0.1], tau=0.5), 2.0).tau
+        1.0
     """
     model, factor = system("rescale_time", model), positive("factor", factor, "dimensionless")
     return _rescaled(model, factor)

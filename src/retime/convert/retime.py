@@ -52,6 +52,12 @@ def retime_to(
         TypeError, ValueError, CertificateError: as `to_continuous` and `to_discrete`.
 
     Source: docs/theory/time.md.
+
+    Examples:
+        >>> import numpy as np, retime as rt
+        >>> slow = rt.retime_to(rt.PLRNN([0.81], [[0.0]], [0.19], time=rt.Discrete(0.2)), 0.1)  # two steps for one
+        >>> float(slow.model.step(np.array([0.0]))[0].round(6))
+        0.1
     """
     model = system("retime_to", model, wanted="a retime model in discrete time")
     new_dt, method = positive("new_dt", new_dt), field_method(method)

@@ -73,6 +73,11 @@ def stability_region(method: Integrator) -> StabilityRegion:
         TypeError: not a method of `to_discrete`.
 
     Source: hairer1996, section IV.2.
+
+    Examples:
+        >>> import retime as rt
+        >>> rt.stability_region(rt.Euler()).real_limit  # |1 + z| <= 1 from z = -2 to 0
+        2.0
     """
     method = integrator(method)
     return StabilityRegion(method, _limit(method, -1.0 + 0j), _limit(method, 1j))
@@ -94,6 +99,12 @@ def max_stable_dt(model: System, method: Integrator | str, *, at: Any, inputs: A
         TypeError: a map, or not a method. ShapeError: `at` or `inputs` of the wrong size.
 
     Source: hairer1996, section IV.2.
+
+    Examples:
+        >>> import retime as rt
+        >>> decay = rt.LinearSystem([[-4.0]], [0.0], [[1.0]], time=rt.Continuous())
+        >>> float(rt.max_stable_dt(decay, rt.Euler(), at=[0.0]))  # 2 / 4
+        0.5
     """
     model = system("max_stable_dt", model, wanted="a system in continuous time", time=Continuous)
     method = integrator(method)

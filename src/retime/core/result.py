@@ -107,6 +107,12 @@ class Result:
         header, rows = self._table()
         return f"{self._caption()}\n{text_table(header, rows)}" if rows else self._caption()
 
+    def _sketch(self) -> str:
+        """A small picture as SVG for notebooks, "" for none."""
+        return ""
+
     def _repr_html_(self) -> str:
         header, rows = self._table()
-        return html_table(header, rows, caption=self._caption()) if header else f"<code>{escape(repr(self))}</code>"
+        told = html_table(header, rows, caption=self._caption()) if header else f"<code>{escape(repr(self))}</code>"
+        picture = self._sketch()
+        return f"{told}<div>{picture}</div>" if picture else told

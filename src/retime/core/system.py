@@ -216,25 +216,17 @@ class System(ABC):
         return []
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class RegionSystem(System):
-    """Affine in each region between boundaries: sizes, patterns, `step` or `field` and derivatives follow from its form."""
+class OfRegions(System):
+    """What has regions between boundaries: sizes and patterns are those of a canonical form."""
 
-    boundary: ClassVar[str] = "boundaries"
-    """What its bits belong to."""
-
+    @property
     @abstractmethod
-    def _canonical(self) -> PiecewiseAffineForm:
-        """The form: boundaries, and what the system is in each region."""
-
-    @cached_property
     def canonical(self) -> PiecewiseAffineForm:
         """The form that every algorithm works on."""
-        return self._canonical()
 
     @property
     def num_states(self) -> int:
-        """n, the length of the state z."""
+        """n, the length of the state z; of a converted flow without auxiliary states."""
         return self.canonical.num_states
 
     @property
@@ -246,6 +238,23 @@ class RegionSystem(System):
     def num_units(self) -> int:
         """q, the number of bits of a pattern: of ReLU units, or of other boundaries."""
         return self.canonical.num_units
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RegionSystem(OfRegions):
+    """Affine in each region between boundaries: patterns, `step` or `field` and derivatives follow from its form."""
+
+    boundary: ClassVar[str] = "boundaries"
+    """What its bits belong to."""
+
+    @abstractmethod
+    def _canonical(self) -> PiecewiseAffineForm:
+        """The form: boundaries, and what the system is in each region."""
+
+    @cached_property
+    def canonical(self) -> PiecewiseAffineForm:  # type: ignore[override]
+        """The form that every algorithm works on."""
+        return self._canonical()
 
     def pattern(self, z: Array, s: Array | None = None) -> Array:
         """Bits `(..., q)`: which units are on at states `(..., n)`."""

@@ -11,6 +11,7 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.rendering import numbered
 from retime.core.result import Result
+from retime.core.sketch import series_sketch
 from retime.core.states import finite_rows
 from retime.core.status import TrajectoryStatus
 
@@ -127,6 +128,12 @@ class Trajectory(Result):
             f"{len(self.times)} times in [{self.times[0]:.6g}, {self.times[-1]:.6g}], states {shape}, "
             f"{self._extent}{self.status}{tail}"
         )
+
+    def _sketch(self) -> str:
+        if self.is_batch:
+            return ""
+        symbol, values = ("z", self.states) if self.outputs is None else ("x", self.outputs)
+        return series_sketch(self.times, values, [f"{symbol}{k + 1}" for k in range(values.shape[1])])
 
     @property
     def _extent(self) -> str:

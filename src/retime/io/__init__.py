@@ -69,6 +69,11 @@ def load(
         ValueError: `dt` <= 0, an unknown family, shapes of `check`. TypeError: an object of another kind, an option the family does
             not have, or one it needs is missing.
         MissingDependencyError: an ONNX file, and the `onnx` package is not installed.
+
+    Examples:
+        >>> import retime as rt
+        >>> rt.load({"A": [0.9, 0.8], "W": [[0.0, -0.6], [0.7, 0.0]], "h": [0.5, -0.3]}, family="plrnn", dt=0.1)
+        PLRNN(2 states, 2 ReLU units, Discrete(dt=0.1))
     """
     model, recognition = load_recognized(path, dt=dt, family=family, prefix=prefix, names=names, check=check, **options)
     if recognition is None:

@@ -75,6 +75,10 @@ def to_torch(model: System, *, dtype: str = "float32") -> TorchWeights:
     Raises:
         TypeError: PyTorch has no layer for this family. ValueError: it has, but not with these options, or the readout does
             not act on the last outputs alone, or there are no inputs, or `dtype`. MissingDependencyError: PyTorch is not installed.
+
+    Examples:
+        >>> import retime as rt
+        >>> module = rt.to_torch(rt.TanhRNN([[0.5]], [[1.0]], [0.1]))
     """
     model = system("to_torch", model)
     layers = _layers(model, "PyTorch", _TORCH_FORMS)
@@ -219,6 +223,10 @@ def to_keras(model: System) -> KerasNetwork:
     Raises:
         TypeError: Keras has no layer for this family. ValueError: it has, but not with these options, or the readout does not
             act on the last outputs alone.
+
+    Examples:
+        >>> import retime as rt
+        >>> layers = rt.to_keras(rt.TanhRNN([[0.5]], [[1.0]], [0.1]))
     """
     model = system("to_keras", model)
     layers = _layers(model, "Keras", _KERAS_FORMS)

@@ -80,6 +80,14 @@ def save(model: System, path: str | Path) -> Path:
     Raises:
         ValueError: another suffix. TypeError: not a model, or one that holds a Python function, which no file can store.
         OSError: the folder cannot be written; an existing file is left as it was.
+
+    Examples:
+        >>> import os, tempfile, retime as rt
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "tent.npz")
+        ...     _ = rt.save(rt.PLRNN([1.9], [[-3.8]], [0.9]), path)
+        ...     rt.load(path)
+        PLRNN(1 states, 1 ReLU units, Discrete(dt=1.0))
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"`path` is {path!r}; save takes the name of a file.")

@@ -55,6 +55,12 @@ def c2d(
         TypeError: not a linear system, or it is discrete. ValueError: an argument; a method that does not take the system.
 
     Source: zhang2009, franklin1998; docs/guides/control.md.
+
+    Examples:
+        >>> import retime as rt
+        >>> A, B, C, D, dt = rt.c2d(([[0.0, 1.0], [0.0, 0.0]], [[0.0], [1.0]], [[1.0, 0.0]], [[0.0]]), 0.1)
+        >>> B.ravel().round(4)
+        array([0.005, 0.1  ])
     """
     given = opened(system, CONTINUOUS)
     if not isinstance(given.system.time, Continuous):
@@ -97,6 +103,12 @@ def d2c(
         samples (a pole at 0 of index > 1; for "tustin" a pole at -1; for "matched" a pole or zero on the negative axis).
 
     Source: culver1966, zhang2009, franklin1998; docs/guides/control.md, docs/theory/conversion.md.
+
+    Examples:
+        >>> import retime as rt
+        >>> A, B, C, D = rt.d2c(([[0.5]], [[1.0]], [[1.0]], [[0.0]], 0.1))
+        >>> A.round(4)  # log(0.5) / 0.1
+        array([[-6.9315]])
     """
     given = opened(system, None if dt is None else Discrete(positive("dt", dt)))
     if not isinstance(given.system.time, Discrete):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,11 @@ LONG, LONGER = (
     100_000,
     100,
 )  # steps of a map's run, at most, and for each sample: what collapses later is no reconstruction
-LASTING = 4  # runs from other samples before a network is kept,
-LAST = 1_000_000  # of so many steps at most, and LONGER for each sample: chaos may be a transient of 100,000 steps and more
+STARTS, SHORT = 64, 20_000  # runs from other samples before a network is kept, and their steps,
+LASTING = 4  # of which so many go on
+LAST = 1_000_000  # to so many steps at most, and LONGER for each sample: chaos may be a transient of 100,000 steps and more
 PIECES = 10  # of these runs, one after the other, so that they fit into memory
+QUIET = 1e-3  # a spread below this part of the data's, in the last half of the short runs, is an approach to rest
 STRETCHES = 10  # of such a run whose spectra are compared, at most
 LOST = 1e6  # score from which on a free run left or came to rest
 LEAST = 32  # samples below which distributions and spectra say nothing
@@ -48,13 +50,11 @@ class Judge:
     Args:
         dynamics: the family. held_out: what is not trained on.
         conventions: of the published programs for D_stsp and D_H, by name; None for retime's.
-        best: the smallest score so far; only what beats it is run for long.
     """
 
     dynamics: Dynamics
     held_out: Recording
     conventions: tuple[str | None, str | None] = (None, None)
-    best: list[float] = field(default_factory=lambda: [math.inf])
 
     def model(self, p: Parameters) -> System:
         """In the units of the data and of the inputs."""
@@ -62,9 +62,9 @@ class Judge:
         scaled = {k: own[k] / self.held_out.scale for k in ("C", "W_in") if k in own}
         return self.dynamics.model(own | scaled, self.held_out.mean, self.held_out.std)
 
-    def check(self, p: Parameters) -> dict[str, float]:
+    def check(self, p: Parameters, best: float = math.inf) -> dict[str, float]:
         """The record of a check; `score`, smaller is better, is the geometric mean of both distances, or `LOST` and more; for few
-        samples the error.
+        samples the error. Only what beats `best`, the smallest score so far, is run for long.
 
         Samples at irregular times have no spectrum: `spectral_distance` is NaN, and the score the divergence alone.
         """
@@ -82,34 +82,42 @@ class Judge:
             return {**found, "score": score + LOST * lost}
         if lost:
             return {**found, "state_space_divergence": math.inf, "spectral_distance": 1.0, "score": score + LOST}
-        D, H = self._distances((x * self.held_out.std + self.held_out.mean)[known][:FREE], run)
+        real = (x * self.held_out.std + self.held_out.mean)[known][:FREE]
+        D, H = self._distances(real, run)
         if not self.held_out.is_even:
             return {**found, "state_space_divergence": D, "spectral_distance": math.nan, "score": D}
         score = float(
             np.sqrt(D * H)
         )  # a sum would be decided by D, which varies more from run to run than between networks
-        if self.best[0] > score and not inputs.shape[1] and not self._lasts(model, p, x):
-            return {**found, "state_space_divergence": math.inf, "spectral_distance": 1.0, "score": LOST}
-        self.best[0] = min(self.best[0], score)
+        if score < best and not inputs.shape[1]:
+            score = max(score, self._lasting(model, p, x, real))
+        if score >= LOST:
+            return {**found, "state_space_divergence": math.inf, "spectral_distance": 1.0, "score": score}
         return {**found, "state_space_divergence": D, "spectral_distance": H, "score": score}
 
-    def _lasts(self, model: System, p: Parameters, x: Array) -> bool:
-        """Whether a map that is about to be kept still moves at the end of long runs from several held-out samples.
+    def _lasting(self, model: System, p: Parameters, x: Array, real: Array) -> float:
+        """The largest score at the end of long runs of a map that is about to be kept; `LOST` where one ends early or at rest.
 
-        They start at the smallest states that are observed as those samples, where a user would start (hidden states at 0): a resting point
-        may attract some of them beside the attractor. In pieces that fit into memory.
+        They start at the smallest states that are observed as held-out samples, where a user would start (hidden states at 0): a point may
+        attract some of them beside the attractor, and a point or a cycle all of them after a long transient. In pieces that fit into memory.
         """
         if not isinstance(model.time, Discrete):
-            return True
-        first = x[np.linspace(0, len(x) - 1, LASTING).astype(int)]
-        z, last = self.dynamics.forced(p, np.zeros((len(first), model.num_states)), first), np.zeros((1, *first.shape))
-        for _ in range(PIECES):
-            run = simulate(model, z, steps=max(min(LAST, LONGER * len(x)) // PIECES, 1))
-            if run.status != "completed":
-                return False
-            z, last = run.states[-1], np.asarray(run.outputs)
-        moves = (last.std(axis=0) > STILL * self.held_out.std).any(axis=-1)
-        return bool(np.isfinite(last).all() and moves.all())
+            return 0.0
+        first = x[np.linspace(0, len(x) - 1, STARTS).astype(int)]
+        z = self.dynamics.forced(p, np.zeros((len(first), model.num_states)), first)
+        total = min(LAST, LONGER * len(x))
+        lengths = [min(SHORT, total // PIECES)] + [max(total // PIECES, 1)] * PIECES
+        for k, (steps, quiet) in enumerate(zip(lengths, [QUIET] + [STILL] * PIECES, strict=True)):
+            run = simulate(model, z, steps=steps)
+            last = np.asarray(run.outputs)[steps // 2 if k == 0 else 0 :]
+            if run.status != "completed" or not np.isfinite(last).all():
+                return LOST
+            if (last.std(axis=0) <= quiet * self.held_out.std).all(axis=-1).any():
+                return LOST
+            z = run.states[-1][:: STARTS // LASTING] if k == 0 else run.states[-1]
+        return max(
+            float(np.sqrt(np.prod(self._distances(real, np.ascontiguousarray(run))))) for run in last.swapaxes(0, 1)
+        )
 
     def _distances(self, real: Array, run: Array) -> tuple[float, float]:
         """D_stsp from the whole run, D_H as the mean over stretches of it that are as long as what was held out."""

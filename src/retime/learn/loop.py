@@ -47,14 +47,14 @@ class Loop:
 
     Args:
         update: (state, number) -> (state, loss): one update.
-        check: parameters -> record with `score`, smaller is better; called every `every` updates and at the end.
+        check: (parameters, smallest score so far) -> record with `score`, smaller is better; every `every` updates and at the end.
         updates: how many. patience: checks without a better score after which to stop, None for never.
         checkpoint: where the state is kept, None for nowhere. resume: go on from there. time_limit: seconds of work.
         label: of the progress bar.
     """
 
     update: Callable[[Any, int], tuple[Any, Any]]
-    check: Callable[[Any], dict[str, float]]
+    check: Callable[[Any, float], dict[str, float]]
     updates: int
     every: int
     patience: int | None = None
@@ -104,7 +104,7 @@ class Loop:
 
     def _check(self, p: Progress) -> bool:
         """Write a record; False when the loss or the check is no number."""
-        record = self.check(p.state[0])
+        record = self.check(p.state[0], p.score)
         losses, p.losses = [float(x) for x in p.losses], []
         loss = float(np.mean(losses)) if losses else record["loss"]
         p.history.append({"step": p.step, **record, "loss": loss})

@@ -31,7 +31,7 @@ from retime.learn.result import Fit
 from retime.learn.windows import Cutter
 
 CHECKS = 40  # of a training, by default
-ALPHA = 0.2  # strength of the forcing by default; what it reaches: docs/theory/learning.md
+ALPHA = (0.2, 0.1)  # strength of the forcing by default, first and last; what it reaches: docs/theory/learning.md
 
 
 def fit(
@@ -77,7 +77,7 @@ def fit(
             continuous time continuous_plrnn (with `num_relu`, None: all units) through its exact flow, and rate_rnn (with `tau`, where its
             time constants start, `activation`, `form`) solved by Diffrax.
         num_states: n >= N. epochs: of `batches` updates each, with `batch_size` windows of `sequence` steps.
-        forcing: `learn.SparseForcing(every)`, `learn.GeneralizedForcing(alpha)` or `learn.AdaptiveForcing()`; None for the second with 0.2.
+        forcing: `learn.SparseForcing(every)`, `learn.GeneralizedForcing(alpha)` or `learn.AdaptiveForcing()`; None for the second with (0.2, 0.1).
         regularization: `learn.ManifoldAttractor(strength, share)`, or None.
         observation: "identity", or "linear": x = B z + b is learned, and forcing moves z by the pseudoinverse of B.
         noise: standard deviation of noise added to the data that forces, in standard deviations of the data.
@@ -104,6 +104,13 @@ def fit(
         RetimeError: `checkpoint` belongs to another run. OSError: it, or the file, cannot be read or written.
 
     Source: brenner2022, hess2023, brenner2024, mikhaeil2022; docs/theory/learning.md.
+
+    Examples:
+        >>> import numpy as np, retime as rt
+        >>> series = np.sin(0.1 * np.arange(400))[:, None]
+        >>> found = rt.fit(series, family="plrnn", num_states=3, dt=0.1, epochs=1, batches=2)
+        >>> found.model
+        PLRNN(3 states, 3 ReLU units, 1 outputs, Discrete(dt=0.1))
     """
     counts = {"epochs": epochs, "batches": batches, "batch_size": batch_size, "sequence": sequence}
     _check_recipe(counts, {"every": every, "patience": patience}, forcing, regularization, held_out)
@@ -129,7 +136,7 @@ def fit(
         start = job.start()
         progress, status = loop.run(start, (rule.init(start), np.ones(1)))
         best = job.packing.unpack(np.asarray(progress.best))
-        metrics = {k: v for k, v in judge.check(best).items() if k not in ("score", "loss")}
+        metrics = {k: v for k, v in judge.check(best, -math.inf).items() if k not in ("score", "loss")}
         model = judge.model(best)
     history = [{**record, "epoch": record["step"] / batches} for record in progress.history]
     chosen = min(history, key=lambda record: record["score"])["epoch"]
@@ -264,6 +271,6 @@ class _Job:
         vector, rule_state = self.rule.apply(vector, rule_state, self.packing.pack(found), number)
         return (vector, (rule_state, alpha)), loss
 
-    def check(self, vector: Any) -> dict[str, float]:
+    def check(self, vector: Any, best: float) -> dict[str, float]:
         """A free run against what was held out."""
-        return self.judge.check(self.packing.unpack(np.asarray(vector)))
+        return self.judge.check(self.packing.unpack(np.asarray(vector)), best)

@@ -71,7 +71,7 @@ class Recording:
 def recording(
     series: Any, *, missing: bool, standardize: bool, inputs: Any = None, times: Any = None, dt: float = 1.0
 ) -> Recording:
-    """A recording of an array `(T, N)` or `(T,)`, a list of such arrays, a DataFrame or DataArray, or a file (.npy, .csv, .txt, .mat).
+    """A recording of an array `(T, N)` or `(T,)`, a list of such, a DataFrame, a DataArray or Dataset, or a file (.npy, .csv, .txt, .mat).
 
     `inputs` come in the same ways, as many rows; `times` as arrays `(T,)`; None: 0, dt, 2 dt, ...
 
@@ -162,7 +162,7 @@ def _times(times: Any, parts: Sequence[Array], dt: float) -> tuple[Array, ...]:
 def _one(name: str, value: Any) -> Array:
     if isinstance(value, (str, Path)):
         value = _from_file(name, Path(value))
-    array = np.asarray(getattr(value, "values", value))
+    array = _from_table(name, value)
     if array.dtype.kind not in "fiu":
         raise ValueError(f"`{name}` has entries of type {array.dtype}; they must be real numbers.")
     array = array[:, None] if array.ndim == 1 else array
@@ -171,6 +171,20 @@ def _one(name: str, value: Any) -> Array:
             f"`{name}` has shape {array.shape}; it must be (T, N), one row per sample, or a list of such arrays."
         )
     return array.astype(np.float64)
+
+
+def _from_table(name: str, value: Any) -> Array:
+    """The numbers of an array, of a DataFrame (missing ones become NaN), or of a DataArray or Dataset, whose dimension `time` comes first."""
+    if hasattr(value, "data_vars"):
+        value = value.to_array()
+    if "time" in (dims := tuple(getattr(value, "dims", ()))):
+        value = value.transpose("time", *(d for d in dims if d != "time"))
+    if hasattr(value, "columns"):
+        words = [str(c) for c in value.columns if value[c].dtype.kind not in "fiub"]
+        if words:
+            raise ValueError(f"`{name}` has columns that are no numbers: {', '.join(words)}; leave them out.")
+        return value.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.asarray(getattr(value, "values", value))
 
 
 def _from_file(name: str, path: Path) -> Any:

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import numpy as np
+
 from retime.core.certificate import Certificate
 from retime.core.result import Result
+from retime.core.sketch import series_sketch
 from retime.core.status import TrainingStatus
 from retime.core.system import System
 
@@ -54,6 +57,11 @@ class Fit(Result):
         if self.certificate is not None:
             own |= {"certificate": self.certificate}
         return {**own, "metrics": self.metrics, "history": list(self.history)}
+
+    def _sketch(self) -> str:
+        known = [(row["step"], row["loss"]) for row in self.history if row.get("loss", 0.0) > 0.0]
+        steps, loss = np.array(known).reshape(-1, 2).T
+        return series_sketch(steps, np.log10(loss)[:, None], ["log L"])
 
     def records(self) -> list[dict[str, Any]]:
         """The history."""

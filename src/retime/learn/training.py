@@ -88,6 +88,13 @@ def train(
         OSError: it cannot be written. MissingDependencyError: JAX or Optax is not installed.
 
     Source: jarne2020, pascanu2013.
+
+    Examples:
+        >>> import retime as rt
+        >>> task = rt.learn.FlipFlop(num_bits=1, steps=60, pulse=5, delay=5, gap=(5, 15))
+        >>> found = rt.train(task, family="tanh_rnn", num_states=4, updates=2)
+        >>> found.model
+        TanhRNN(4 states, 1 inputs, 1 outputs, Discrete(dt=1.0))
     """
     if not hasattr(task, "batch"):
         raise TypeError(
@@ -261,7 +268,7 @@ class _Job:
         """One gradient step."""
         return self._compiled[0](state, self.trials(self.batch_size, [self.seed, 1, number]), number)
 
-    def check(self, parameters: Parameters) -> dict[str, float]:
+    def check(self, parameters: Parameters, _: float = 0.0) -> dict[str, float]:
         """Loss and accuracies on the held-out trials; `score` decides which network is the best."""
         found = {k: float(v) for k, v in self._compiled[1](parameters, self._held_out).items()}
         return {**found, "score": found["loss"]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
@@ -17,7 +16,7 @@ from retime.core.equation import Equation
 from retime.core.errors import CertificateError
 from retime.core.region import RegionFlow
 from retime.core.status import RegionStatus
-from retime.core.system import PiecewiseAffineSystem, System
+from retime.core.system import OfRegions, PiecewiseAffineSystem
 from retime.core.time import Continuous
 
 
@@ -27,30 +26,6 @@ class RegionMethod(Protocol):
     def regions(self, maps: AffineRegions, dt: float) -> list[RegionFlow]:
         """One `RegionFlow` per stacked map, for a step `dt`."""
         ...
-
-
-class OfRegions(System):
-    """What a flow by regions and its map share: the boundaries are those of the map that was converted."""
-
-    @property
-    @abstractmethod
-    def canonical(self) -> PiecewiseAffineForm:
-        """The canonical form whose patterns name the regions."""
-
-    @property
-    def num_states(self) -> int:
-        """n, without auxiliary states."""
-        return self.canonical.num_states
-
-    @property
-    def num_inputs(self) -> int:
-        """m."""
-        return self.canonical.num_inputs
-
-    @property
-    def num_units(self) -> int:
-        """q, the number of bits of a pattern."""
-        return self.canonical.num_units
 
 
 @dataclass(frozen=True, eq=False, repr=False)

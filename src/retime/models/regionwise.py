@@ -12,8 +12,9 @@ from retime.core.arrays import Array
 from retime.core.canonical import AffineRegions, PiecewiseAffineForm
 from retime.core.region import RegionFlow
 from retime.core.status import RegionStatus
+from retime.core.system import OfRegions
 from retime.core.time import Discrete
-from retime.models.flow import OfRegions, PiecewiseAffineFlow
+from retime.models.flow import PiecewiseAffineFlow
 
 
 @dataclass(frozen=True)

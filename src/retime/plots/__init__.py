@@ -2,6 +2,7 @@
 
 from retime.plots.basins import attractor, basins
 from retime.plots.cells import cell_stability
+from retime.plots.circuits import circuit, monte_carlo
 from retime.plots.cycles import cycle, cycles
 from retime.plots.learning import task, training
 from retime.plots.networks import connectivity, population, trial, weight_spectrum, weights
@@ -11,6 +12,7 @@ from retime.plots.parameters import bifurcation_diagram, branch, stability_map
 from retime.plots.points import fixed_points, fixed_set
 from retime.plots.regions import boundary_distance, region_map, transition_graph
 from retime.plots.spectra import exponents, multipliers, power_spectra, spectrum
+from retime.plots.sweeps import sweep
 
 __all__ = [
     "analysis",
@@ -20,6 +22,7 @@ __all__ = [
     "boundary_distance",
     "branch",
     "cell_stability",
+    "circuit",
     "connectivity",
     "cycle",
     "cycles",
@@ -27,6 +30,7 @@ __all__ = [
     "exponents",
     "fixed_points",
     "fixed_set",
+    "monte_carlo",
     "multipliers",
     "phase_plane",
     "population",
@@ -36,6 +40,7 @@ __all__ = [
     "stability_map",
     "stability_region",
     "state_space",
+    "sweep",
     "task",
     "time_series",
     "training",

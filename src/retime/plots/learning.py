@@ -58,7 +58,7 @@ def training(fit: Any, *, ax: Axes | None = None) -> Axes:
     """
     ax = new_axes(ax)
     steps = np.array([record["step"] for record in fit.history])
-    for name in (k for k in fit.history[0] if k not in ("step", "score")):
+    for name in (k for k in fit.history[0] if k not in ("step", "epoch", "score")):
         values = np.array([record[name] for record in fit.history], dtype=float)
         good = np.isfinite(values) & (values > 0)
         ax.plot(steps[good], values[good], ".-", lw=1.0, ms=3, label=name.replace("_", " "))

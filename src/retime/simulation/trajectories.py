@@ -62,6 +62,14 @@ def simulate(
     Cost: a piecewise-affine map O(steps (n + active units) n), its flow about 24 products with W per piece of length about
     2 / ||W|| (infinity norm, balanced).
     Backend: NumPy float64 and Numba; JAX in 64 bits and Diffrax for smooth systems. Source: kidger2022; docs/theory/flows.md.
+
+    Examples:
+        >>> import retime as rt
+        >>> model = rt.PLRNN([0.9, 0.8], [[0.0, -0.6], [0.7, 0.0]], [0.5, -0.3], time=rt.Discrete(0.1))
+        >>> rt.simulate(model, [1.0, 0.5], steps=100).states.shape
+        (101, 2)
+        >>> rt.simulate(rt.to_continuous(model), [1.0, 0.5], times=[0.0, 0.05, 0.1]).states.shape
+        (3, 2)
     """
     model = system("simulate", model)
     motion = motion_of(model, switching_of(model, switching))

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.core.time import Discrete
-from retime.models import GRU, PLRNN, AlmostLinearRNN, RateRNN, ReluRNN, TanhRNN
+from retime.core.time import Continuous, Discrete
+from retime.models import GRU, PLRNN, AlmostLinearRNN, ContinuousPLRNN, RateRNN, ReluRNN, TanhRNN
 from retime.zoo import systems
 
 
@@ -73,12 +73,14 @@ def addition_inputs(steps: int, first: int, second: int, seed: int = 0) -> Array
 def _stored(name: str) -> tuple[Any, Array]:
     """A network that scripts/train_zoo.py wrote: every field of its family, its readout, and a start."""
     with files("retime.zoo").joinpath("weights", f"{name}.npz").open("rb") as stream, np.load(stream) as w:
-        cls: Any = {c.family: c for c in (GRU, PLRNN, AlmostLinearRNN, ReluRNN, TanhRNN)}[str(w["family"])]
+        cls: Any = {c.family: c for c in (GRU, PLRNN, AlmostLinearRNN, ContinuousPLRNN, ReluRNN, TanhRNN)}[
+            str(w["family"])
+        ]
         about = ("family", "dt", "z0", "record", "readout_B", "readout_b")
         own = {k: w[k][()] for k in w.files if k not in about}
         readout = (w["readout_B"], w["readout_b"])
         own |= {k: v.item() for k, v in own.items() if np.ndim(v) == 0}  # counts and switches
-        return cls(**own, time=Discrete(float(w["dt"])), readout=readout), w["z0"]
+        return cls(**own, time=Discrete(float(w["dt"])) if "dt" in w else Continuous(), readout=readout), w["z0"]
 
 
 def _trained(name: str) -> tuple[PLRNN, Array]:

@@ -111,3 +111,24 @@ def test_first_argument_must_be_the_map(pair):
 def test_other_must_be_a_system(pair, other):
     with pytest.raises(TypeError, match="`other` is"):
         rt.compare(pair[0], other, [0.0, 0.0], steps=3)
+
+
+def test_two_flows_are_compared_at_given_times_as_their_closed_forms_differ():
+    one, other = (rt.LinearSystem([[-a]], [0.0], [[1.0]], time=rt.Continuous()) for a in (1.0, 1.1))
+    times = np.array([0.0, 0.5, 1.0, 1.7, 2.2])
+    found = rt.compare(one, other, [2.0], times=times)
+    t, h = times[1:], np.diff(times)
+    np.testing.assert_allclose(found.orbit_error, 2 * (np.exp(-t) - np.exp(-1.1 * t)), atol=1e-9)
+    np.testing.assert_allclose(
+        found.one_step_error, 2 * np.exp(-times[:-1]) * (np.exp(-h) - np.exp(-1.1 * h)), atol=1e-9
+    )
+    rows = np.array([[1.0], [0.0], [-1.0], [2.0]])
+    by_rows = rt.compare(one, other, [2.0], times=times, inputs=rows)
+    held = rt.compare(one, other, [2.0], times=times, inputs=rt.Inputs(times[:-1], rows))
+    np.testing.assert_allclose(by_rows.one_step_error, held.one_step_error, atol=1e-9)
+    with pytest.raises(ValueError, match="give `times`, not `steps`"):
+        rt.compare(one, other, [2.0], steps=3)
+    with pytest.raises(ValueError, match="`times` holds one time"):
+        rt.compare(one, other, [2.0], times=[0.0])
+    with pytest.raises(TypeError, match="first argument of compare is the map"):
+        rt.compare(one, rt.to_discrete(one, 0.1, method=rt.ZeroOrderHold()).model, [2.0], times=times)

@@ -68,6 +68,8 @@ def test_expressions_mean_what_spice_means(text, value):
         ("X1 a b nothing", 3, "does not hold"),
         ("R1 a 0 (1", 3, "no number|not expected"),
         ("R1 a 0 -1", 3, "must be positive"),
+        ("R1 a 0 1k tc1=1", 3, "within"),
+        ("R1 a 0 tc1=1m", 3, "needs 2"),
         ("R1 a 0 nan", 3, "no finite number|no number"),
         ("R1 a 0 {x}", 3, "was not given"),
         ("C1 a 0 1", 3, "is there twice"),
@@ -95,6 +97,28 @@ def test_what_is_not_read_is_an_error_with_its_line(lines, number, what, tmp_pat
     with pytest.raises(rt.ModelFileError, match=rf"line (?:{number}|{number - 1}): .*(?:{what})"):
         rt.read_circuit(text)
     assert not list(tmp_path.iterdir())
+
+
+def test_diodes_are_written_in_verilog_a_at_the_temperature_of_the_netlist():
+    text = "* t\n.param temperature=85\n.model d1 d(is=2e-9 n=1.5)\nV1 a 0 1\nD1 a b d1\nC1 b 0 1u\n.end\n"
+    line = next(x for x in written(read_netlist(text), "verilog-a").splitlines() if "// d1" in x)
+    thermal = float(line.split("V(a, b) / ")[1].split(")")[0])
+    assert thermal == pytest.approx(1.5 * 1.380649e-23 * (85 + 273.15) / 1.602176634e-19, rel=1e-9)
+    leakage = float(line.split("<+ ")[1].split(" *")[0])
+    assert leakage / 2e-9 == pytest.approx(
+        np.exp(1.11 / thermal * (358.15 / 300.15 - 1)) * (358.15 / 300.15) ** (3 / 1.5), rel=1e-6
+    )
+
+
+def test_points_of_a_source_are_straight_lines_in_verilog_a():
+    points = [(0.0, 0.0), (1e-3, 2.0), (2e-3, 2.0), (3e-3, -1.0)]
+    text = "* t\nV1 a 0 PWL(" + " ".join(f"{t} {v}" for t, v in points) + ")\nR1 a b 1k\nC1 b 0 1u\n.end\n"
+    line = next(x for x in written(read_netlist(text), "verilog-a").splitlines() if "// v1" in x)
+    law = line.split("<+")[1].split(";")[0].replace("$abstime", "t")
+    for t in (-1e-3, 0.0, 5e-4, 1.5e-3, 2.5e-3, 2.9e-3, 4e-3):
+        assert eval(law, {"t": t, "min": min, "max": max}) == pytest.approx(
+            np.interp(t, *zip(*points, strict=True)), abs=1e-12
+        )
 
 
 def test_a_first_line_that_spice_would_ignore_is_refused():

@@ -1,5 +1,7 @@
 """Reconstruction: gradients of both ways agree, linear systems are found, gaps are masked, files are read, bad series are refused."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -268,11 +270,63 @@ def test_the_step_of_the_optimizer_is_that_of_optax(rng):
     np.testing.assert_allclose(ends[0], ends[1], rtol=1e-7)  # Optax computes rates in single precision
 
 
-@pytest.mark.parametrize(("radius", "is_kept"), [(1.0, True), (0.997, False)])
-def test_what_comes_to_rest_in_the_end_is_not_kept(spiral, radius, is_kept):
-    """A rotation that shrinks by a tenth in 100 steps rests after 6,000 from everywhere."""
+def rotation_judged(spiral, radius, **conventions):
+    """The judge of a rotation that grows by `radius` at every step, and its parameters."""
     held_out = recording(spiral, missing=False, standardize=True).split(0.1)[1]
     dynamics = AlmostLinear(Setting(network("alrnn", 2, 0, 2, {"num_relu": 0}), "float64"))
     turn = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
     p = {"A": np.zeros(2), "W": radius * turn, "h": np.zeros(2), "C": np.zeros((2, 0)), "lift": np.zeros((0, 2))}
-    assert (Judge(dynamics, held_out).check(p)["score"] < LOST) == is_kept
+    return Judge(dynamics, held_out, **conventions), p
+
+
+@pytest.mark.parametrize(("radius", "is_kept"), [(1.0, True), (0.997, False)])
+def test_what_comes_to_rest_in_the_end_is_not_kept(spiral, radius, is_kept):
+    """A rotation that shrinks by a tenth in 100 steps rests after 6,000 from everywhere."""
+    judge, p = rotation_judged(spiral, radius)
+    assert (judge.check(p)["score"] < LOST) == is_kept
+
+
+def test_what_is_kept_is_scored_by_the_end_of_long_runs(spiral):
+    """A hidden unit, right from the first sample on, shifts the orbit back to where the data are; started at 0 it does not."""
+    held_out = recording(spiral, missing=False, standardize=True).split(0.1)[1]
+    dynamics = AlmostLinear(Setting(network("alrnn", 3, 0, 2, {"num_relu": 0}), "float64"))
+    first = held_out.series[0][0]
+    W = np.array([[np.cos(0.3), -np.sin(0.3), -2.0], [np.sin(0.3), np.cos(0.3), 0.0], [0.0, 0.0, 1.0]])
+    p = {"A": np.zeros(3), "W": W, "h": [2.0, 0.0, 0.0], "C": np.zeros((3, 0)), "lift": [first / (first @ first)]}
+    judge = Judge(dynamics, held_out)
+    assert (
+        judge.check(p)["score"] > 1.5 * judge.check(p, best=0.0)["score"]
+    )  # no better than the best: not run for long
+
+
+def test_the_convention_asked_for_judges(spiral):
+    own, theirs = (rotation_judged(spiral, 1.0, **c) for c in ({}, {"conventions": ("alrnn", "alrnn")}))
+    found, published = (judge.check(p, -math.inf) for judge, p in (own, theirs))
+    judge, p = own
+    x, model = spiral[-60:], judge.model(p)
+    start = (x[0] - judge.held_out.mean) / judge.held_out.std
+    run = rt.simulate(model, start, steps=5999).outputs[600:]
+    spectra = [float(rt.spectral_distance(x, run[k : k + 60], convention="alrnn")) for k in range(5400 - 600, 5400, 60)]
+    divergence = float(rt.state_space_divergence(x, run, convention="alrnn"))
+    np.testing.assert_allclose(published["state_space_divergence"], divergence)
+    np.testing.assert_allclose(published["spectral_distance"], np.mean(spectra))
+    assert published["state_space_divergence"] != found["state_space_divergence"]
+    assert published["prediction_error"] == found["prediction_error"]
+
+
+def test_tables_are_read_by_their_names(spiral):
+    """A DataFrame with missing numbers of its own kind, a DataArray with time last, a Dataset of channels."""
+    pandas, xarray = pytest.importorskip("pandas"), pytest.importorskip("xarray")
+    frame = pandas.DataFrame(spiral).convert_dtypes()
+    frame.iloc[3, 1] = pandas.NA
+    tables = [
+        frame,
+        xarray.DataArray(spiral.T, dims=("unit", "time")),
+        xarray.Dataset({"a": ("time", spiral[:, 0]), "b": ("time", spiral[:, 1])}),
+    ]
+    for table in tables:
+        (x,), (known,) = (f := recording(table, missing=True, standardize=False)).series, f.known
+        np.testing.assert_array_equal(x[known], spiral[known])
+        assert (~known).sum() == (table is frame)
+    with pytest.raises(ValueError, match="columns that are no numbers: name; leave them out"):
+        recording(frame.assign(name="a"), missing=True, standardize=False)

@@ -79,6 +79,13 @@ def find_basins(
     Cost: num + pixels simulations; 100,000 starts of a 10-unit PLRNN that settles within 100 steps take 1.6 s on two cores.
     Backend: that of `simulate`. Source: datseris2022 (attractors that were found serve the starts that follow); das2017, rahimi2007
     (averages that tell sets apart); wilson1927; docs/theory/basins.md.
+
+    Examples:
+        >>> import retime as rt
+        >>> model = rt.PLRNN([0.5, 0.5], [[0.0, -1.0], [-1.0, 0.0]], [1.0, 1.0])  # stable at (2, -2) and (-2, 2)
+        >>> found = rt.find_basins(model, (-4.0, 4.0), num=100)
+        >>> [attractor.kind for attractor in found.attractors]
+        ['fixed_point', 'fixed_point']
     """
     model, seed, time_limit = system("find_basins", model), seed_of(seed), seconds(time_limit)
     switching = switching_of(model, switching)

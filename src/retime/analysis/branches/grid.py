@@ -123,6 +123,13 @@ def stability_map(
     those that Newton's method finds from 32 starts.
     Cost: per place one proof (piecewise affine, about a millisecond for few units) and one orbit.
     Backend: NumPy float64 and Numba on all cores; JAX in 64 bits, all places together, for smooth maps.
+
+    Examples:
+        >>> import retime as rt
+        >>> tent = rt.PLRNN([0.4], [[-3.0]], [1.0])
+        >>> rt.stability_map(tent, ("A[0, 0]", "W[0, 0]"), ([0.0, 0.4], [-2.2, -0.8]), steps=200).period
+        array([[2, 1],
+               [2, 1]])
     """
     model, seed, time_limit = system("stability_map", model), seed_of(seed), seconds(time_limit)
     s = constant_input(model, inputs)

@@ -82,6 +82,13 @@ def scan(
     within 1e-10 of the distance of values on a border, 1e-9 of the unit circle); a smooth fold whose branches are outside is not seen.
     Cost: per value one search with proof; per branch and value 4 linear systems of the size k n.
     Backend: NumPy float64 and Numba; JAX for smooth systems. Source: dibernardo2008; nusse1992; docs/theory/analysis.md.
+
+    Examples:
+        >>> import numpy as np, retime as rt
+        >>> skew = rt.PLRNN([0.5], [[-2.0]], [0.0])
+        >>> found = rt.scan(skew, "h[0]", np.linspace(-1.0, 1.0, 5), max_period=2)
+        >>> [str(event.kind) for event in found.events]
+        ['border flip']
     """
     model, seed, time_limit = system("scan", model), seed_of(seed), seconds(time_limit)
     if np.size(values) == 0:

@@ -169,6 +169,13 @@ def conversion_report(model: Any, z0: Any, *, steps: int, inputs: Any = None) ->
         leaves the range of finite numbers in its first step.
 
     Source: monfared2020; docs/theory/conversion.md.
+
+    Examples:
+        >>> import retime as rt
+        >>> model = rt.PLRNN([0.9, 0.8], [[0.0, -0.6], [0.7, 0.0]], [0.5, -0.3])
+        >>> found = rt.conversion_report(rt.to_continuous(model), [1.0, 0.5], steps=50)
+        >>> found.holds
+        True
     """
     own = system("conversion_report", model, wanted="a piecewise-affine map, or its Conversion")
     is_given = isinstance(model, Conversion) and own.takes_switching

@@ -137,12 +137,10 @@ def compare_dynamics(
 
     Args:
         model: a piecewise-affine map. conversion: what `to_continuous(model)` returned, or its `.model`.
-        z0: `(n,)`, start of the orbits that exponents and return times are measured on; None for zeros, or for a random state where
-            zeros are a fixed point.
+        z0: `(n,)`, start of the orbits for exponents and return times; None for zeros, or for a random state where zeros are at rest.
         steps: length of those orbits. num: how many exponents. max_period: cycles are searched up to this period.
         inputs: `(m,)`, constant; None for zero.
-        basins: number of initial states for the fractions of a box attracted to each attractor; 0 leaves basins out.
-        box: `(n, 2)` for the basins; None takes twice the range of the orbit.
+        basins: initial states for the fractions of a box that attractors take; 0: none. box: `(n, 2)`; None: twice the orbit's range.
         seed: of random numbers. time_limit: seconds of work, for each search; None for no limit.
 
     Returns:
@@ -152,6 +150,11 @@ def compare_dynamics(
         TypeError: `model` is no piecewise-affine map, or `conversion` no converted flow of it. ShapeError: z0 of another size.
 
     Source: docs/theory/analysis.md.
+
+    Examples:
+        >>> import retime as rt; model = rt.PLRNN([0.9, 0.8], [[0.0, -0.6], [0.7, 0.0]], [0.5, -0.3])
+        >>> rt.compare_dynamics(model, rt.to_continuous(model), [1.0, 0.5], steps=100, num=1, max_period=1).holds
+        True
     """
     wanted, seed, time_limit = "a piecewise-affine map first", seed_of(seed), seconds(time_limit)
     model = system("compare_dynamics", model, wanted=wanted)

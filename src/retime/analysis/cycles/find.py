@@ -67,6 +67,13 @@ def find_cycles(
     cycle some ten periods of n + 1 of them.
     Backend: NumPy float64 and Numba, all cores; JAX in 64 bits and Diffrax for smooth systems. Source: eisenmann2023; viswanath2003;
     docs/theory/analysis.md.
+
+    Examples:
+        >>> import retime as rt
+        >>> tent = rt.PLRNN([1.999], [[-3.998]], [0.999])  # a tent map
+        >>> cycles = rt.find_cycles(tent, 4)
+        >>> cycles.counts, cycles.complete_up_to
+        ({1: 2, 2: 1, 3: 2, 4: 3}, 4)
     """
     model, seed, time_limit = system("find_cycles", model), seed_of(seed), seconds(time_limit)
     node_limit, num_starts = amount("node_limit", node_limit), whole("num_starts", num_starts, 1)

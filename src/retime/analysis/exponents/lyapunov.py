@@ -69,6 +69,15 @@ def lyapunov_spectrum(
     Cost: a map O(n^2 num) per step, less where the same few regions come again and again.
     Backend: NumPy float64 and Numba, on all cores; JAX and Diffrax for smooth systems.
     Source: benettin1980, leine2004 (saltation), kaplan1979; docs/theory/exponents.md.
+
+    Examples:
+        >>> import retime as rt
+        >>> lozi = rt.PLRNN([[1.7, 1.0], [0.5, 0.0]], [[-3.4, 0.0], [0.0, 0.0]], [1.0, 0.0])
+        >>> found = rt.lyapunov_spectrum(lozi, [0.1, 0.1], steps=5000)
+        >>> bool(found.exponents[0] > 5 * found.standard_errors[0])  # chaotic
+        True
+        >>> float(found.exponents.sum().round(6))  # log 0.5: areas are halved everywhere
+        -0.693147
     """
     model = system("lyapunov_spectrum", model)
     motion = motion_of(model, switching_of(model, switching))
@@ -105,6 +114,12 @@ def max_exponent(model: System, z0: Any, **options: Any) -> LyapunovSpectrum:
 
     Raises:
         As `lyapunov_spectrum`. TypeError: `num` is given.
+
+    Examples:
+        >>> import retime as rt
+        >>> tent = rt.PLRNN([1.9], [[-3.8]], [0.9])  # slopes 1.9 and -1.9 everywhere
+        >>> float(rt.max_exponent(tent, [0.1], steps=5000).exponents[0].round(6))  # log 1.9
+        0.641854
     """
     if "num" in options:
         raise TypeError("max_exponent computes one exponent; for `num` of them use lyapunov_spectrum.")

@@ -86,6 +86,13 @@ def find_fixed_points(
 
     Cost: exponential in the number of ReLU units at worst. 30 random units take some hundredths of a second, 50 about a second.
     Backend: NumPy float64 and Numba; JAX for smooth systems. Source: cottle2009, sussillo2013; docs/theory/analysis.md.
+
+    Examples:
+        >>> import retime as rt
+        >>> model = rt.PLRNN([0.5, 0.5], [[0.0, -1.0], [-1.0, 0.0]], [1.0, 1.0])
+        >>> points = rt.find_fixed_points(model)
+        >>> len(points), int(points.stable.sum()), points.complete  # two memories, the saddle between them, and no other
+        (3, 2, True)
     """
     model, seed, time_limit = system("find_fixed_points", model), seed_of(seed), seconds(time_limit)
     node_limit, num_starts = amount("node_limit", node_limit), whole("num_starts", num_starts, 1)

@@ -307,7 +307,7 @@ def _inside(problem: Complementarity, d: Array, z: Array, V: Array) -> tuple[Arr
         if depth < -tolerance:
             return None
         z = z + V @ x
-        if depth > tolerance or not V.shape[1]:
+        if depth > tolerance or not V.shape[1] or pinned.all():
             return z, V
         tight = np.flatnonzero(~pinned)[np.argmin((G @ x + a)[~pinned])]
         for i in np.flatnonzero(~pinned & (G @ x + a <= 10 * tolerance)):

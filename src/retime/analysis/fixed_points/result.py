@@ -16,6 +16,7 @@ from retime.core.certificate import Certificate, Condition
 from retime.core.rendering import numbered
 from retime.core.result import Result
 from retime.core.searched import Searched
+from retime.core.sketch import plane_sketch
 from retime.core.status import SearchStatus
 from retime.core.time import time_of
 
@@ -225,8 +226,7 @@ class FixedPoints(Result):
             scope += "; points of rest by sliding along one boundary (their pieces solved to rounding), not along several at once"
         proof = "that there are no others is proven" if self.complete else "that there are no others is not"
         headline = f"{len(self.points)} found, each solves its equation to {worst:.1e}; {proof}."
-        shown = tuple(conditions if self.complete else conditions[1:])
-        return Certificate(claim, scope, shown, "docs/theory/analysis.md", headline)
+        return Certificate(claim, scope, tuple(conditions[not self.complete :]), "docs/theory/analysis.md", headline)
 
     def __len__(self) -> int:
         return len(self.points)
@@ -296,8 +296,7 @@ class FixedPoints(Result):
 
     def _columns(self) -> Sequence[str]:
         p, n = 0 if self.outputs is None else self.outputs.shape[1], self.points.shape[1]
-        none = np.zeros(0, dtype=bool)
-        x = FixedPoint(0, np.zeros(n), np.zeros(p), "", True, np.zeros(1), none, False, 0.0, -1, self.dt)
+        x = FixedPoint(0, np.zeros(n), np.zeros(p), "", True, np.zeros(1), np.zeros(0, bool), False, 0.0, -1, self.dt)
         return list(x._data())
 
     def _title(self) -> str:
@@ -314,19 +313,21 @@ class FixedPoints(Result):
             rows.append(
                 [str(x.index), where_it_is(x.state, x.outputs)[1], kind, str(x.num_unstable), mode, frequency, where]
             )
-        if len(order) > SHOWN:
-            rows.append(["...", f"{len(order) - SHOWN} more", *[""] * 5])
+        rows += [["...", f"{len(order) - SHOWN} more", *[""] * 5]] * (len(order) > SHOWN)
         unit = "1/step" if self.dt is not None else "1/model time"
         header = ["", name, "kind", "unstable", "leading mode", f"frequency ({unit})", "on boundary"]
         used = [k for k in range(len(header)) if k < 5 or any(row[k] for row in rows)]
         return [header[k] for k in used], [[row[k] for k in used] for row in rows]
 
+    def _sketch(self) -> str:
+        return plane_sketch(self.eigenvalues, is_circle=time_of(self.dt).neutral == 1.0)
+
     def _data(self) -> dict[str, Any]:
         continua = [
             {"point": c.point, "directions": c.directions.T, "pattern": c.pattern.astype(int)} for c in self.continua
         ]
-        more = {"kinds": self.kinds, "time_constants": self.time_constants, "continua": continua}
-        return super()._data() | more | {"patterns": self.patterns.astype(int)}
+        more = {"kinds": self.kinds, "time_constants": self.time_constants, "patterns": self.patterns.astype(int)}
+        return super()._data() | more | {"continua": continua}
 
 
 def where_it_is(state: Array, outputs: Array | None) -> tuple[str, str]:

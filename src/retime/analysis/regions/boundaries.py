@@ -69,6 +69,13 @@ def boundary_distance(model: System, trajectory: Trajectory, *, inputs: Any = No
         TypeError: a model without regions, or not a Trajectory. ShapeError: model, trajectory and inputs do not fit.
 
     Backend: NumPy float64.
+
+    Examples:
+        >>> import retime as rt
+        >>> model = rt.PLRNN([0.5, 0.5], [[0.0, -1.0], [-1.0, 0.0]], [1.0, 1.0])
+        >>> found = rt.boundary_distance(model, rt.simulate(model, [1.0, 1.1], steps=20))
+        >>> found.distances.shape
+        (21,)
     """
     wanted = "a piecewise-affine model and its Trajectory"
     model = system("boundary_distance", model, wanted=wanted)

@@ -112,6 +112,12 @@ def enumerate_regions(
         state only (a `PLRNN`), where there are up to 2^q regions.
     Backend: NumPy float64, HiGHS (simplex, restarted from the last solution). A listed region is certain: the distance of its point
         to every boundary is measured; an empty one is empty to the tolerance of the linear program, 1e-10 of the box.
+
+    Examples:
+        >>> import retime as rt
+        >>> model = rt.PLRNN([0.5, 0.5], [[0.0, -1.0], [-1.0, 0.0]], [1.0, 1.0])
+        >>> len(rt.enumerate_regions(model, (-2.0, 2.0)))  # the four quadrants
+        4
     """
     model = system("enumerate_regions", model)
     form = getattr(model, "canonical", None)

@@ -118,6 +118,12 @@ def visited_regions(trajectory: Trajectory, *, located: bool | None = None) -> V
         TypeError: not a Trajectory. ValueError: a system without ReLU units, which has no regions.
 
     Cost: O(T q). Backend: NumPy float64. Source: miller1955 for the correction of entropies.
+
+    Examples:
+        >>> import retime as rt
+        >>> model = rt.PLRNN([0.5, 0.5], [[0.0, -1.0], [-1.0, 0.0]], [1.0, 1.0])
+        >>> len(rt.visited_regions(rt.simulate(model, [1.0, 1.1], steps=20)))
+        2
     """
     if not isinstance(trajectory, Trajectory):
         raise TypeError(

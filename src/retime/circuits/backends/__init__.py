@@ -10,15 +10,14 @@ BACKENDS: dict[str, Any] = {"kirchhoff": kirchhoff, "neospice": neospice, "ngspi
 LARGEST_SPICE = 100  # units, up to which a SPICE simulator is the default
 
 
-def chosen(name: str | None, num_states: int, level: str = "ideal") -> str:
+def chosen(name: str | None, num_states: int) -> str:
     """The backend that is asked for; for None SPICE up to 100 units where one is installed, else our own solver.
 
     Raises:
         ValueError: an unknown name.
     """
     if name is None:
-        able = ("ngspice",) if level == "transistor" else ("ngspice", "neospice")
-        installed = [b for b in able if BACKENDS[b].is_installed()]
+        installed = [b for b in ("ngspice", "neospice") if BACKENDS[b].is_installed()]
         return installed[0] if installed and num_states <= LARGEST_SPICE else "kirchhoff"
     if name not in BACKENDS:
         raise ValueError(

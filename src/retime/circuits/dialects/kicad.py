@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from retime.circuits.dialects.ngspice import comment
 from retime.circuits.elements import Element, Netlist
-from retime.circuits.parts import part_value
-from retime.circuits.stamps import is_opamp
+from retime.circuits.parts import components, part_value
 
 PINS = {"Q": ("C", "B", "E"), "X": ("+", "-", "OUT")}
 LIBRARY = {
@@ -28,8 +27,7 @@ LIBRARY = {
 
 def written(circuit: Netlist) -> str:
     """The netlist; op-amps are parts, other subcircuits are written out."""
-    opamps = {n for n, s in circuit.subcircuits.items() if is_opamp(n, s.ports)}
-    elements = list(circuit.flattened(opamps))
+    elements = components(circuit)
     nets: dict[str, list[tuple[str, str]]] = {"0": []}
     for e in elements:
         for pin, node in zip(_pins(e), e.nodes, strict=True):

@@ -42,7 +42,8 @@ def _part(part: Element | Note) -> list[str]:
 
 def line_of(e: Element) -> str:
     """One element."""
-    return f"{e.name} {' '.join(e.nodes)} {value_text(e.value)}"
+    tempco = f" tc1={e.tempco!r}" if e.tempco else ""
+    return f"{e.name} {' '.join(e.nodes)} {value_text(e.value)}{tempco}"
 
 
 def value_text(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from retime.circuits.dc import BOLTZMANN_PER_CHARGE, celsius_of, saturation_current
 from retime.circuits.dialects.ngspice import comment
@@ -30,7 +31,7 @@ def written(circuit: Netlist) -> str:
             '`include "disciplines.vams"',
             "",
             f"module network({', '.join(ports)});",
-            f"  inout {', '.join(ports)};",
+            *([f"  inout {', '.join(ports)};"] if ports else []),
             f"  electrical {', '.join(nodes)};",
             "  analog begin",
             *(f"    {line}" for line in laws),
@@ -77,7 +78,7 @@ def _law(e: Element, circuit: Netlist) -> list[str]:
 def _value(e: Element, circuit: Netlist) -> str:
     own = _across(e.nodes[0], e.nodes[1])
     if e.kind == "R":
-        return f"{own} / {e.value!r}"
+        return f"{own} / {e.ohm(celsius_of(circuit.parameters))!r}"
     if e.kind == "C":
         return f"{e.value!r} * ddt({own})"
     if e.kind in "GE":
@@ -86,17 +87,29 @@ def _value(e: Element, circuit: Netlist) -> str:
         return _expression(e.value.expression)
     if isinstance(e.value, Source):
         return _source(e.value)
-    p = circuit.models[e.value].parameters
+    model = circuit.models[e.value]
+    p, celsius = model.parameters, celsius_of(circuit.parameters)
     if e.kind == "S":
         closed = f"{_across(e.nodes[2], e.nodes[3])} > {p.get('vt', 0.0)!r}"
         return f"{own} / ({closed} ? {p.get('ron', 1.0)!r} : {p.get('roff', 1e12)!r})"
-    return f"{p.get('is', 1e-14)!r} * (limexp({own} / ({p.get('n', 1.0)!r} * $vt)) - 1.0)"
+    thermal = p.get("n", 1.0) * BOLTZMANN_PER_CHARGE * (celsius + 273.15)
+    return f"{saturation_current(model, celsius)!r} * (limexp({own} / {thermal!r}) - 1.0)"
 
 
 def _source(s: Source) -> str:
     if s.pulse:
         return _pulse(s.pulse)
-    return repr(s.constant)
+    return _points(s.points) if s.points else repr(s.constant)
+
+
+def _points(points: tuple[tuple[float, float], ...]) -> str:
+    """Straight lines from point to point, the first and the last value held outside of them: a sum of ramps."""
+    ramps = [
+        f"{(b - a) / (t1 - t0)!r} * (min(max($abstime, {t0!r}), {t1!r}) - {t0!r})"
+        for (t0, a), (t1, b) in pairwise(points)
+        if a != b
+    ]
+    return " + ".join([repr(points[0][1]), *ramps])
 
 
 def _pulse(p: Pulse) -> str:
@@ -126,7 +139,7 @@ def _transistor(e: Element, circuit: Netlist) -> list[str]:
     sign = 1.0 if model.kind == "npn" else -1.0
     c, b, emitter = e.nodes
     thermal = sign * BOLTZMANN_PER_CHARGE * (celsius + 273.15)
-    IS = f"{saturation_current(model, celsius)!r}".removeprefix("np.float64(").removesuffix(")")
+    IS = f"{saturation_current(model, celsius)!r}"
     be, bc = (f"(limexp({_across(b, other)} / {thermal!r}) - 1.0)" for other in (emitter, c))
     early = f"(1.0 - {sign!r} * {_across(b, c)} / {p['vaf']!r})" if "vaf" in p else "1.0"
     bf, br = p.get("bf", 100.0), p.get("br", 1.0)

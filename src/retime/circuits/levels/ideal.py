@@ -28,7 +28,7 @@ class Ideal:
         """Volts, seconds and the capacitor, where they are not given."""
         return ideal_scale(form, ranges, volts, seconds, farad)
 
-    def conditions(self, form: NetworkForm, ranges: Ranges, scale: Scale) -> tuple[Condition, ...]:
+    def conditions(self, form: NetworkForm, ranges: Ranges, to: Assembly) -> tuple[Condition, ...]:
         """Controlled sources have no limits."""
         return ()
 
@@ -62,6 +62,10 @@ class Ideal:
     def isolated(self, to: Assembly, out: str) -> str:
         """The node of a capacitor whose voltage V(out) is read: controlled sources draw no current, so it is `out` itself."""
         return out
+
+    def resistor(self, to: Assembly, name: str, ends: tuple[str, str], ohm: float, what: str) -> None:
+        """A resistor of any value; `what` is its name in messages."""
+        to.add("R", name, ends, ohm)
 
     def sum(self, to: Assembly, out: str, terms: Sequence[Term]) -> str:
         """V(out) = sum of weight V(node): currents into a resistor."""

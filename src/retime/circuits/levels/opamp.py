@@ -1,4 +1,4 @@
-"""Blocks of op-amps, resistors and capacitors; nonlinearities are still behavioural sources."""
+"""Blocks of op-amps, resistors, capacitors and diodes; tanh, logistic and softplus are still behavioural sources."""
 
 from __future__ import annotations
 
@@ -9,16 +9,33 @@ from typing import ClassVar
 
 import numpy as np
 
-from retime.circuits.assembly import Assembly, Scale, Term
-from retime.circuits.elements import Behaviour, Element, Note, Source, Subcircuit
+from retime.circuits.assembly import Assembly, Rounding, Scale, Term
+from retime.circuits.elements import Behaviour, Element, Model, Note, Source, Subcircuit
 from retime.circuits.expressions import parse_expression
 from retime.circuits.form import NetworkForm
 from retime.circuits.levels.ideal import Ideal
-from retime.circuits.scaling import Ranges, check_resistor, part_scale, preferred, time_constants
+from retime.circuits.scaling import (
+    Ranges,
+    check_resistor,
+    combined,
+    largest_rounding,
+    part_scale,
+    preferred,
+    time_constants,
+)
 from retime.core.certificate import Condition
 from retime.core.time import Discrete
 
+DIODE = {"is": 2.52e-9, "n": 1.752, "cjo": 4e-12}  # a 1N4148
 POLE_FARAD = 1e-9  # inside of the macro-model; any value will do
+
+
+def resistors(name: str, ends: tuple[str, str], ohms: Sequence[float]) -> list[Element]:
+    """Resistors in series: `name`, then `name`_2 behind the node m_`name`."""
+    middle = [f"m_{name}"] * (len(ohms) - 1)
+    chain = [ends[0], *middle, ends[1]]
+    names = [name, f"{name}_2"]
+    return [Element("R", n, (a, b), ohm) for n, a, b, ohm in zip(names, chain, chain[1:], ohms, strict=False)]
 
 
 @dataclass(frozen=True)
@@ -28,6 +45,7 @@ class OpAmp:
     Args:
         gain: open-loop gain, volts per volt. bandwidth: gain-bandwidth product, hertz. slew: volts per second. rail: largest output, volts.
         resistor_limits: smallest and largest resistor, ohm. series: preferred numbers of the resistors, None for exact values.
+        in_series: 2: a resistor that sets a gain is made of up to two of the series, one after the other; 1: of one.
         swing: volts that the largest signal should have.
     """
 
@@ -40,6 +58,7 @@ class OpAmp:
     rail: float = 13.5
     resistor_limits: tuple[float, float] = (1e3, 1e9)
     series: str | None = "E96"
+    in_series: int = 2
     swing: float = 5.0
 
     def __post_init__(self) -> None:
@@ -48,6 +67,8 @@ class OpAmp:
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
                 raise ValueError(f"`{name}` of an op-amp is {value!r}; it must be a number > 0.")
         preferred(1.0, self.series)
+        if self.in_series not in (1, 2) or isinstance(self.in_series, bool):
+            raise ValueError(f"`in_series` of an op-amp is {self.in_series!r}; it must be 1 or 2 resistors in series.")
 
     def scale(
         self, form: NetworkForm, ranges: Ranges, volts: float | None, seconds: float | None, farad: float | None
@@ -55,8 +76,9 @@ class OpAmp:
         """Volts, seconds and the capacitor, where they are not given."""
         return part_scale(form, ranges, volts, seconds, farad, self.swing, self.resistor_limits)
 
-    def conditions(self, form: NetworkForm, ranges: Ranges, scale: Scale) -> tuple[Condition, ...]:
-        """What the op-amps must be able to do: static error, bandwidth, rails."""
+    def conditions(self, form: NetworkForm, ranges: Ranges, to: Assembly) -> tuple[Condition, ...]:
+        """What the parts must be able to do: rounding, static error, bandwidth, rails."""
+        scale = to.scale
         tau = time_constants(form)
         load = np.abs(form.W1).sum(axis=1) * tau
         if isinstance(form.time, Discrete):
@@ -67,6 +89,7 @@ class OpAmp:
         static = (1.0 + float(load[k])) / self.gain
         largest = ranges.largest * scale.volts
         return (
+            *self.rounding(to.roundings),
             Condition("op-amp gain suffices", static <= 1e-3, 1e-3 - static, f"1e-3 less (1 + sum |w|) / gain = {static:.2g}, unit {k + 1}"),
             Condition(
                 "op-amp bandwidth suffices", bool(ratio[i] >= 10), float(ratio[i] - 10),
@@ -75,9 +98,58 @@ class OpAmp:
             Condition("no output reaches its rail", largest < self.rail, self.rail - largest, f"volts left on orbits, of {self.rail:g}"),
         )  # fmt: skip
 
+    def rounding(self, found: Sequence[Rounding]) -> tuple[Condition, ...]:
+        """What rounding to preferred values costs."""
+        if not found or self.series is None:
+            return ()
+        worst, limit = max(found, key=lambda r: r.error), largest_rounding(self.series, self.in_series)
+        each = (
+            f"{self.series} values, up to {self.in_series} in series"
+            if self.in_series > 1
+            else f"one {self.series} value each"
+        )
+        single = max(abs(preferred(r.wanted, self.series) / r.wanted - 1.0) for r in found)
+        beside = (
+            f"; of one value each {single:.2g}" if self.in_series > 1 else "; in_series=2 is a hundred times nearer"
+        )
+        detail = f"{limit:.2g} less the largest relative rounding {worst.error:.2g} of {len(found)} ({worst.what}), {each}{beside}"
+        return (Condition("resistors are near what they should be", worst.error <= limit, limit - worst.error, detail),)
+
     def function(self, to: Assembly, activation: str, gain: float, name: str, source: str) -> str:
-        """The nonlinearity as a behavioural source; the node of its value."""
-        return Ideal().function(to, activation, gain, name, source)
+        """A ReLU as a precision rectifier, another nonlinearity as a behavioural source; the node of its value."""
+        if activation != "relu":
+            return Ideal().function(to, activation, gain, name, source)
+        if "relu_rectifier" not in to.subcircuits:
+            self.macro(to)
+            to.models["diode1"] = Model("d", DIODE)
+            to.subcircuits["relu_rectifier"] = self.rectifier(to, gain)
+        to.add("X", f"f{name}", (source, f"y{name}"), "relu_rectifier")
+        return f"y{name}"
+
+    def rectifier(self, to: Assembly, gain: float) -> Subcircuit:
+        """A precision rectifier: an inverting half-wave rectifier whose diodes are within the feedback, and an inverter."""
+        R, parts = to.scale.resistance_ohm, self.parts(to.scale.resistance_ohm * gain)
+        if self.series is not None:
+            to.roundings.append(Rounding("the gain of the rectifiers", R * gain, parts))
+        return Subcircuit(
+            ("in", "out"),
+            (
+                Note(
+                    f"V(out) = gain max(V(in), 0), gain = {gain!r}: V(d) = -V(out), the diodes are in the feedback of x1"
+                ),
+                Note("v3, v4: offset voltages of the op-amps"),
+                Element("V", "v3", ("o1", "0"), Source(0.0)),
+                Element("V", "v4", ("o2", "0"), Source(0.0)),
+                Element("R", "r1", ("in", "n"), R),
+                *resistors("r2", ("n", "d"), parts),
+                Element("D", "d1", ("a", "n"), "diode1"),
+                Element("D", "d2", ("d", "a"), "diode1"),
+                Element("X", "x1", ("o1", "n", "a"), "opamp"),
+                Element("R", "r3", ("d", "m"), R),
+                Element("R", "r4", ("m", "out"), R),
+                Element("X", "x2", ("o2", "m", "out"), "opamp"),
+            ),
+        )
 
     def inverted(self, to: Assembly, node: str) -> str:
         """The node of the negative of a voltage: an inverting amplifier, of the reference a source of its own."""
@@ -115,15 +187,12 @@ class OpAmp:
         """V(out) = sum of weight V(node) for weights < 0."""
         feedback, virtual = to.scale.resistance_ohm, f"v_{out}"
         largest = max((abs(t.weight) for t in terms), default=1.0)
-        if largest * 1e3 > feedback:
-            feedback = self.value("feedback resistor", largest * 2e3)
+        if largest * self.resistor_limits[0] > feedback:
+            feedback = preferred(largest * 2.0 * self.resistor_limits[0], self.series)
+            check_resistor("feedback resistor", feedback, self.resistor_limits)
         for t in terms:
-            to.add(
-                "R",
-                f"{out}_{t.node}",
-                (t.node, virtual),
-                self.value(f"the resistor from {t.node} to {out}", feedback / abs(t.weight)),
-            )
+            what = f"the resistor from {t.node} to {out}"
+            self.resistor(to, f"{out}_{t.node}", (t.node, virtual), feedback / abs(t.weight), what)
         to.add("R", f"fb_{out}", (out, virtual), feedback)
         to.add("X", f"a_{out}", ("0", virtual, out), self.macro(to))
 
@@ -132,17 +201,23 @@ class OpAmp:
         C, seconds, virtual = to.scale.capacitance_farad, to.scale.seconds, f"v_{out}"
         to.add("C", out, (out, virtual), C)
         if leak:
-            to.add("R", f"leak_{out}", (out, virtual), self.value(f"the leak of {out}", seconds / (leak * C)))
+            self.resistor(to, f"leak_{out}", (out, virtual), seconds / (leak * C), f"the leak of {out}")
         for t in terms:
-            source = self.signed(to, t)
-            ohm = self.value(f"the resistor from {t.node} to {out}", seconds / (C * abs(t.weight)))
-            to.add("R", f"{out}_{t.node}", (source, virtual), ohm)
+            what, ohm = f"the resistor from {t.node} to {out}", seconds / (C * abs(t.weight))
+            self.resistor(to, f"{out}_{t.node}", (self.signed(to, t), virtual), ohm, what)
         to.add("X", f"a_{out}", ("0", virtual, out), self.macro(to))
 
-    def value(self, name: str, ohm: float) -> float:
-        """A resistor that can be bought."""
-        check_resistor(name, ohm, self.resistor_limits)
-        return preferred(ohm, self.series)
+    def resistor(self, to: Assembly, name: str, ends: tuple[str, str], ohm: float, what: str) -> None:
+        """A resistor of parts that can be bought: one of the series, or two one after the other."""
+        check_resistor(what, ohm, self.resistor_limits)
+        parts = self.parts(ohm)
+        to.body.extend(resistors(f"r{name}", ends, parts))
+        if self.series is not None:
+            to.roundings.append(Rounding(what, ohm, parts))
+
+    def parts(self, ohm: float) -> tuple[float, ...]:
+        """The resistors in series that a value is made of."""
+        return (ohm,) if self.series is None else combined(ohm, self.series, self.in_series)
 
     def macro(self, to: Assembly) -> str:
         """The subcircuit of the op-amp: a limited transconductance (slew) into a pole (gain, bandwidth), and an output within the rails."""

@@ -1,0 +1,99 @@
+"""What a sweep costs beside its cases: 1,000 small analyses on two workers, against an ideal split of the time that a loop takes.
+
+    python benchmarks/sweep.py [CASES] [WORKERS]
+    python benchmarks/sweep.py memory [CASES] [WORKERS]    peak memory after a tenth of the cases, and after all, of 100 kB each
+
+One case: all fixed points, with proof, and the exponents over 20,000 steps of a random piecewise-linear network of 10 units. Loop and sweep are
+each a fresh process (kernels are compiled beforehand), so both include imports; the sweep starts one more process per worker. On a busy machine
+look at the time of the processor.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import numpy as np
+
+import retime as rt
+
+STEPS = 20_000
+
+
+def analysis(seed: int) -> dict[str, float | None]:
+    """The case."""
+    rng = np.random.default_rng(seed)
+    n = 10
+    model = rt.PLRNN(rng.uniform(0.2, 0.8, n), rng.normal(0, 0.6 / np.sqrt(n), (n, n)), rng.normal(0, 0.5, n))
+    points = rt.find_fixed_points(model)
+    exponent = rt.lyapunov_spectrum(model, np.zeros(n), steps=STEPS).exponents[0]
+    return {"points": len(points.points), "exponent": float(exponent) if np.isfinite(exponent) else None}
+
+
+def loop(cases: int) -> None:
+    """One by one."""
+    print(json.dumps([analysis(seed) for seed in range(cases)]))
+
+
+def swept(cases: int, workers: int) -> None:
+    """On workers."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = rt.sweep(analysis, [{"seed": k} for k in range(cases)], folder=folder, client=workers)
+    print(json.dumps([{k: row[k] for k in ("points", "exponent")} for row in found.table]))
+
+
+def memory(cases: int, workers: int) -> None:
+    """Results that would be gigabytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        for count in (cases // 10, cases):
+            begun = time.perf_counter()
+            rt.sweep(noise, [{"seed": k} for k in range(count)], folder=folder, client=workers)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            size = sum(x.stat().st_size for x in os.scandir(f"{folder}/cases")) / 2**20
+            print(
+                f"{count} cases: peak {peak:.0f} MiB, {size:.0f} MiB on disk, {time.perf_counter() - begun:.1f} s",
+                flush=True,
+            )
+
+
+def noise(seed: int) -> dict[str, np.ndarray]:
+    """A case of 100 kB."""
+    return {"x": np.random.default_rng(seed).normal(size=12_500)}
+
+
+def timed(*given: object) -> tuple[float, float, str]:
+    """Seconds on the wall and of the processor of this script run with other arguments, and what it prints."""
+    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    run = subprocess.run([sys.executable, __file__, *map(str, given)], capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - begun, used, run.stdout
+
+
+def main(cases: int, workers: int) -> None:
+    """Measure and print."""
+    analysis(0)
+    wall, used, alone = timed("loop", cases)
+    sweep_wall, sweep_used, found = timed("sweep", cases, workers)
+    print(f"{cases} cases, {workers} workers; the results are the same: {alone == found}")
+    print(f"loop:  {wall:.1f} s, of the processor {used:.1f} s, {1e3 * used / cases:.1f} ms of it for a case")
+    print(f"sweep: {sweep_wall:.1f} s, of the processor {sweep_used:.1f} s")
+    print(
+        f"sweep / ideal split of the loop: {sweep_wall * workers / wall:.3f}, by processor time {sweep_used / used:.3f}"
+    )
+
+
+if __name__ == "__main__":
+    kind, *numbers = sys.argv[1:] if sys.argv[1:2] in (["loop"], ["sweep"], ["memory"]) else ["", *sys.argv[1:]]
+    count = [int(x) for x in numbers] + [10_000 if kind == "memory" else 1000, 2][len(numbers) :]
+    if kind == "loop":
+        loop(count[0])
+    else:
+        {"sweep": swept, "memory": memory, "": main}[kind](*count)
