@@ -202,11 +202,11 @@ def test_eliminating_the_outer_weights_gives_the_step_of_all_weights_together(rn
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["ngspice", "neospice"])
-def test_the_field_of_the_van_der_pol_network_oscillates_as_a_circuit_at_the_maps_period(backend):
-    """The zoo's network; the period of the map is that of its own orbit, crossings of a mean found by interpolation."""
+def test_the_field_of_the_van_der_pol_network_oscillates_as_a_circuit_at_the_maps_period(data, backend):
+    """The published network; the period of the map is that of its own orbit, crossings of a mean found by interpolation."""
     if not (shutil.which("ngspice") if backend == "ngspice" else find_spec("neospice")):
         pytest.skip(f"needs {backend}")
-    model = rt.zoo.load("vanderpol")
+    model = rt.load(data / "vanderpol_plrnn.mat", dt=0.1)
     z = rt.simulate(model, np.full(model.num_states, 0.1), steps=1500).states[-1]
     orbit = rt.simulate(model, z, steps=2000)
     method = rt.FlowFit(num_relu=10, samples=1000, tolerance=0.05)
