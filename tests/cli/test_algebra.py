@@ -139,3 +139,30 @@ def test_wrong_names_of_methods_name_their_option(run):
     code, _, err = run("convert", "zoo:henon", "--method", "formal-log")
     assert code == 2
     assert "--method is 'formal-log'" in err
+
+
+@pytest.mark.slow
+def test_convert_fits_an_autonomous_network_and_says_that_it_is_not_exact(run, tmp_path):
+    """A map that turns by 0.3 a step between walls; its file comes back as a continuous network."""
+    turn = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
+    walls = np.vstack([np.eye(2), -np.eye(2)])
+    model = rt.ShallowPLRNN(1.05 * turn, -0.3 * turn @ walls.T, walls, np.zeros(2), -np.ones(4), time=rt.Discrete(0.2))
+    file, out = rt.save(model, tmp_path / "map.npz"), tmp_path / "field.npz"
+    given = ("convert", file, "--autonomous", "--z0", "0.5,0", "--steps", 300, "--tolerance", 0.1)
+    code, text, _ = run(*given, "-o", out)
+    assert code == 0
+    assert "autonomous, not exact" in text
+    field = rt.load(out)
+    assert isinstance(field.time, rt.Continuous)
+    z = np.array([0.9, 0.3])
+    assert np.abs(rt.simulate(field, z, times=[0.0, 0.2]).states[-1] - model.apply(z)).max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(("--units", 5), "are for --autonomous"), (("--autonomous", "--method", "matrix-log"), "two ways to an ODE")],
+)
+def test_convert_refuses_options_that_do_not_belong_together(run, options, message):
+    code, _, error = run("convert", "zoo:vanderpol", *options)
+    assert code == 2
+    assert message in error

@@ -133,7 +133,7 @@ def convert(
     if autonomous:
         if method is not None:
             raise ValueError(f"--method {method} and --autonomous are two ways to an ODE; choose one.")
-        options = {} if tolerance is None else {"tolerance": tolerance}
+        options: dict[str, Any] = {} if tolerance is None else {"tolerance": tolerance}
         return convert_autonomous(page, rt.FlowFit(num_relu=units, seed=seed, **options), start, rows, count)
     if units is not None or tolerance is not None:
         raise ValueError("--units and --tolerance are for --autonomous. Add it, or drop them.")

@@ -1,5 +1,8 @@
 """`FlowFit`: one autonomous continuous network whose flow follows a map."""
 
+import shutil
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 from scipy.linalg import expm
@@ -195,3 +198,28 @@ def test_eliminating_the_outer_weights_gives_the_step_of_all_weights_together(rn
     both = np.linalg.lstsq(J, r, rcond=None)[0]
     alone = np.linalg.lstsq(outer, r - inner @ found, rcond=None)[0]
     assert np.linalg.norm(r - J @ np.append(alone, found)) == pytest.approx(np.linalg.norm(r - J @ both), rel=1e-7)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["ngspice", "neospice"])
+def test_the_field_of_the_van_der_pol_network_oscillates_as_a_circuit_at_the_maps_period(data, backend):
+    """The published network; the period of the map is that of its own orbit, crossings of a mean found by interpolation."""
+    if not (shutil.which("ngspice") if backend == "ngspice" else find_spec("neospice")):
+        pytest.skip(f"needs {backend}")
+    model = rt.load(data / "vanderpol_plrnn.mat", dt=0.1)
+    z = rt.simulate(model, np.full(model.num_states, 0.1), steps=1500).states[-1]
+    orbit = rt.simulate(model, z, steps=2000)
+    method = rt.FlowFit(num_relu=10, samples=1000, tolerance=0.05)
+    field = rt.to_continuous(model, method=method, states=orbit.states[:400]).model
+    unit = int(np.argmax(orbit.states.std(axis=0)))
+    level = orbit.states[:, unit].mean()
+
+    def period(times, x):
+        k = np.flatnonzero((x[:-1] <= level) & (x[1:] > level))
+        at = times[k] + (level - x[k]) / (x[k + 1] - x[k]) * (times[k + 1] - times[k])
+        return np.diff(at).mean()
+
+    wanted = period(orbit.times, orbit.states[:, unit])
+    times = np.arange(0.0, 2.3 * wanted, model.dt / 2)
+    path = rt.to_circuit(field, topology="integrator").simulate(z, times, backend=backend)
+    assert period(times, path.states[:, unit]) == pytest.approx(wanted, rel=0.01)

@@ -133,7 +133,7 @@ class FittedFlow:
         with one_blas_thread():
             field = search.run(self.method.counts(), self.method.tolerance, self.method.num_relu is None)
         network = network_of(field, units, self.model)
-        ended = ENDED.get(patience.ended, "")
+        ended = "" if patience.ended is None else ENDED.get(patience.ended, "")
         facts = Facts(self.points, self._mean_input, share, search.rounds, ended)
         judgment = Judgment(self.model, network, fresh, facts, self.method)
         return Conversion(network, lambda: judgment.certificate)

@@ -105,6 +105,7 @@ def shoot(
         patience.check()
         at, H, right = _equations(field, steps, windows, weight)
         before, scale, found = cost(at, field), np.diagonal(H).copy(), None
+        after = before
         scale += 1e-12 * scale.max()
         while found is None and damping <= MOST_DAMPING:
             try:

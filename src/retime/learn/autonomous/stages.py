@@ -70,9 +70,10 @@ class Search:
                 for most in (BRIEF, LONG):
                     now = levenberg_marquardt(now, steps, self.patience, most=most, enough=ENOUGH, seen=seen)
                     rms = self._judge(now).rms
-                    if count < counts[-1] and not (grows and rms <= CLOSE * tolerance):
+                    is_met, is_close = grows and rms <= tolerance, grows and rms <= CLOSE * tolerance
+                    if is_met or (count < counts[-1] and not is_close):
                         break
-                if grows and rms <= tolerance:
+                if is_met:
                     break
             now = shoot(now, steps, self.windows, self.patience, most=SHOTS, enough=ENOUGH, seen=seen)
             self._judge(now)
