@@ -191,15 +191,19 @@ class Page:
             self.say(f"\nWritten: {self.written}{note}")
 
 
-def command(*, reads: bool = True, writes: tuple[str, ...] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def command(
+    *, reads: bool = True, writes: tuple[str, ...] = (), claims: tuple[str, str] | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorator of commands `function(page, ...)`; one that returns False ends with exit code 1.
 
     Args:
         reads: whether it takes FILE. writes: suffixes of what -o writes, none for no -o.
+        claims: an option of reading that is the command's own with one of its flags: (option, flag).
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         hints, own = get_annotations(function, eval_str=True), list(signature(function).parameters.values())[1:]
+        own = [p for p in own if claims is None or p.name != claims[0]]
         options = [p.replace(kind=Parameter.KEYWORD_ONLY, annotation=hints[p.name]) for p in own]
         before: dict[str, Any] = {"file": (FILE, Parameter.empty)} if reads else {}
         after: dict[str, Any] = ({"output": (OUTPUT, None)} if writes else {}) | {"as_json": (JSON, False)}
@@ -218,7 +222,11 @@ def command(*, reads: bool = True, writes: tuple[str, ...] = ()) -> Callable[[Ca
             if reads:
                 from retime.cli import source
 
-                page.loaded = source.open_model(file, **source.reading({name: given.pop(name) for name in READING}))
+                options = {name: given.pop(name) for name in READING}
+                if claims is not None:
+                    option, flag = claims
+                    given[option] = options.pop(option) if given[flag] else None
+                page.loaded = source.open_model(file, **source.reading(options))
             if function(page, **given) is False:
                 raise typer.Exit(1)
 

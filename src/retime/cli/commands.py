@@ -95,7 +95,7 @@ def equations(model: Any) -> list[str]:
     return own
 
 
-@command(writes=("", ".npz"))
+@command(writes=("", ".npz"), claims=("num_relu", "autonomous"))
 def convert(
     page: Page,
     z0: Start = None,
@@ -110,9 +110,7 @@ def convert(
     autonomous: Annotated[
         bool, typer.Option("--autonomous", help="Fit one continuous network without a clock that follows the map.")
     ] = False,
-    units: Annotated[
-        int | None, typer.Option(help="--autonomous: its ReLU units; default: as many as the tolerance needs.", min=1)
-    ] = None,
+    num_relu: int | None = None,
     tolerance: Annotated[
         float | None, typer.Option(help="--autonomous: error of a step, rms, relative to a step; default 0.001.")
     ] = None,
@@ -122,7 +120,8 @@ def convert(
 
     The regions along an orbit with their status, the errors of both switching rules, and what may be claimed. Piecewise-linear
     networks are converted exactly; smooth ones (tanh, GRU, LSTM) by an embedding whose error is measured (--method euler-field,
-    the default, or formal-log:ORDER). --autonomous fits one continuous network instead, which needs no clock and is not exact.
+    the default, or formal-log:ORDER). --autonomous fits one continuous network instead, which needs no clock and is not exact;
+    --num-relu is then the number of its ReLU units, by default as many as the tolerance needs.
     Exit code 1 when the claim does not hold. -o writes the flow (.npz).
     """
     from retime.cli.algebra import convert_autonomous, convert_smooth
@@ -134,9 +133,9 @@ def convert(
         if method is not None:
             raise ValueError(f"--method {method} and --autonomous are two ways to an ODE; choose one.")
         options: dict[str, Any] = {} if tolerance is None else {"tolerance": tolerance}
-        return convert_autonomous(page, rt.FlowFit(num_relu=units, seed=seed, **options), start, rows, count)
-    if units is not None or tolerance is not None:
-        raise ValueError("--units and --tolerance are for --autonomous. Add it, or drop them.")
+        return convert_autonomous(page, rt.FlowFit(num_relu=num_relu, seed=seed, **options), start, rows, count)
+    if tolerance is not None:
+        raise ValueError("--tolerance is for --autonomous. Add it, or drop it.")
     if method not in (None, "matrix-log") or not _num_units(model):
         return convert_smooth(page, method, start, rows, count)
     if count < 1:

@@ -61,6 +61,7 @@ class FlowFit(ConversionMethod):
         tolerance: > 0, of the error of one step on the map's own orbits, root of the mean square, relative to the length of a step.
         extend: whether `states=` are extended: the map's own orbits from them are followed. False: they are fitted as they are.
         spread: > 0, how far beside the orbits the flow is fitted as well: standard deviations of the orbits.
+        extra_states: 0, the only number that is built: states beside the map's, with which a flow could follow maps that turn space over.
         samples: states that are fitted, >= 100; as many others check it.
         seed: of the random numbers.
         time_limit: seconds of work, for fitting; None for no limit.
@@ -72,6 +73,7 @@ class FlowFit(ConversionMethod):
     tolerance: float = 1e-3
     extend: bool = True
     spread: float = 0.02
+    extra_states: int = 0
     samples: int = 4000
     seed: int | None = 0
     time_limit: float | None = 600.0
@@ -83,6 +85,10 @@ class FlowFit(ConversionMethod):
         positive("spread", self.spread, "standard deviations")
         whole("samples", self.samples, 100)
         seconds(self.time_limit)
+        if self.extra_states != 0:
+            raise ValueError(
+                f"`extra_states` is {self.extra_states!r}; only 0 is built: MatrixLog() takes the maps that would need them."
+            )
         object.__setattr__(self, "seed", seed_of(self.seed))
 
     def counts(self) -> tuple[int, ...]:
