@@ -79,7 +79,13 @@ class Certificate(Result):
 
     def _table(self) -> tuple[Sequence[str], list[list[str]]]:
         rows = [
-            [c.name, "required" if c.required else "", "yes" if c.holds else "no", f"{c.margin:+.3g}", c.detail]
+            [
+                c.name,
+                "required" if c.required else "",
+                "yes" if c.holds else "no",
+                "" if c.margin != c.margin else f"{c.margin:+.3g}",
+                c.detail,
+            ]
             for c in self.conditions
         ]
         return ["condition", "", "holds", "margin", "margin is"], rows
