@@ -22,7 +22,7 @@ from retime.simulation import simulate
 
 MOST_STATES = 12_000  # that are drawn; of longer orbits every second, third, ...
 LONG = 10_001  # states above which columns may take more room
-ROOM, MORE_ROOM = 520_000, 1_100_000  # characters for columns
+ROOM, MORE_ROOM = 430_000, 1_100_000  # characters for columns
 AS_NUMBERS = 8  # outputs, or states where there are none, that are kept as exact numbers
 MOST_EIGENVALUES = 4000
 SHOWN_REGIONS = 200  # whose bits are listed
