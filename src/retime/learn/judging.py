@@ -105,7 +105,7 @@ class Judge:
             return 0.0
         first = x[np.linspace(0, len(x) - 1, STARTS).astype(int)]
         z = self.dynamics.forced(p, np.zeros((len(first), model.num_states)), first)
-        total = min(LAST, LONGER * len(x))
+        total, last = min(LAST, LONGER * len(x)), np.zeros((0, *first.shape))
         lengths = [min(SHORT, total // PIECES)] + [max(total // PIECES, 1)] * PIECES
         for k, (steps, quiet) in enumerate(zip(lengths, [QUIET] + [STILL] * PIECES, strict=True)):
             run = simulate(model, z, steps=steps)
