@@ -54,7 +54,7 @@ def adding() -> Found:
 
 
 def lorenz(family: str, seed: int = 0, **options: Any) -> Found:
-    """Lorenz-63, 20 units, recorded every 0.01 with noise of 0.05: 100,000 samples of the free run lie as other recorded ones do, and it is chaotic."""
+    """Lorenz-63, 20 units, recorded every 0.01 with noise of 0.05: 100,000 samples of the free run lie as others recorded, chaotic."""
     series = _recording(rt.zoo.load("lorenz63"), [1.0, 1.0, 20.0], 0.01, 200_000)
     recorded = series + 0.05 * np.random.default_rng(0).standard_normal(series.shape)
     fit = rt.fit(recorded[:100_000], family=family, num_states=20, dt=0.01, seed=seed, **options)
