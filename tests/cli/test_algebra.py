@@ -148,7 +148,7 @@ def test_convert_fits_an_autonomous_network_and_says_that_it_is_not_exact(run, t
     walls = np.vstack([np.eye(2), -np.eye(2)])
     model = rt.ShallowPLRNN(1.05 * turn, -0.3 * turn @ walls.T, walls, np.zeros(2), -np.ones(4), time=rt.Discrete(0.2))
     file, out = rt.save(model, tmp_path / "map.npz"), tmp_path / "field.npz"
-    given = ("convert", file, "--autonomous", "--z0", "0.5,0", "--steps", 300, "--num-relu", 8, "--tolerance", 0.1)
+    given = ("convert", file, "--autonomous", "--z0", "0.5,0", "--steps", 300, "--num-relu", 16, "--tolerance", 0.1)
     code, text, _ = run(*given, "-o", out)
     assert code == 0
     assert "autonomous, not exact" in text

@@ -177,6 +177,11 @@ _ENTRIES = {
         "PLRNN of 24 units trained on the Lorenz-63 system (10, 28, 8/3), dt = 0.04; outputs are x, y, z. Chaotic.",
         "Trained by this project before `retime.fit` was; its script is in the history of the repository.",
     ),
+    "lorenz_alrnn": (
+        lambda: _stored("lorenz_alrnn"),
+        "Almost-linear network of 20 units, 10 of them ReLU, fitted to noisy samples of the Lorenz-63 system, dt = 0.01. Chaotic.",
+        "Trained by this project: scripts/train_zoo.py lorenz_alrnn.",
+    ),
     "relu": (
         _relu,
         "Elman network of 16 ReLU units with one input; every region with a silent unit is singular.",
