@@ -65,7 +65,13 @@ test_uniform_arguments.*(lyapunov_spectrum-tolerance|_its_model_is\[to_torch)
 test_motion.*(_a_scan_follows_|_a_stable_cycle)
 test_fit.py.*_runs_repeat\[(shallow|dendritic)
 test_train.py.*_of_the_model\[(gru|dendritic_plrnn|leaky_rnn)
-test_adjoint.*\[4-0-1
+test_adjoint.*\[(4-0-1|7-3-2-0)
+test_continuous.py.*_of_the_simulated_flow_.*\[5-3-2-1
+test_train.py.*_goes_on_from_a_model\[(lstm|rate_rnn)
+test_exponents_of_tables.*\[tinkerbell\]
+test_autonomous.py.*(_a_smooth_map_becomes_|_until_the_tolerance_is_met_)
+test_monte_carlo.py.*_vary_as_their_own_curves_do
+test_workers.py.*_memory_does_not_grow_
 """
 """Cases beside others of the same statement, and long ones whose parts the default run tests: they run with the slow tests."""
 

@@ -26,7 +26,7 @@ def plan(tmp_path):
 def test_a_plan_is_run_and_a_failed_case_is_exit_code_1(run, plan, tmp_path):
     code, text, _ = run("sweep", plan, "--workers", 0, "-o", tmp_path / "table.csv")
     assert code == 1
-    assert "cli_work.run, 2 of 3 cases completed, 1 failed; seed=1: ValueError: one is bad" in text
+    assert "cli_work.run, 2 of 3 cases completed, 1 failed; seed=1: ValueError: one is bad" in " ".join(text.split())
     assert (tmp_path / "table.csv").read_text().splitlines()[0] == "seed,status,seconds,value,error"
     code, text, _ = run("sweep", plan, "--workers", 0, "--json")
     assert [row.get("value") for row in json.loads(text)["table"]] == [0, None, 4]

@@ -37,7 +37,7 @@ def report(
     live: Live = None,
     time_limit: Limit = 60.0,
 ) -> None:
-    """One page that shows what a network does: words, pictures, tables.
+    """What a network does, on one page with pictures.
 
     What `analyze` and `convert` find, drawn, linked and explained in one HTML file that works offline, on a phone, printed, and without
     JavaScript. -o names the file.

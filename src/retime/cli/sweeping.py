@@ -32,7 +32,7 @@ def sweep(
     steps: Annotated[int, typer.Option(help="With --analyze: steps of the orbit.")] = 10_000,
     time_limit: Annotated[float, typer.Option(help="With --analyze: seconds of work for each network.")] = 60.0,
 ) -> bool:
-    """Run one function for many cases, or analyze a folder of networks.
+    """Many runs of one function, or a folder analyzed.
 
     Results are kept in a folder as they come; the same command continues where it stopped. -o writes the table. Exit code 1 when a case
     failed, or Ctrl-C came before all were done.
