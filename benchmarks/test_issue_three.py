@@ -120,7 +120,7 @@ def test_proof_by_warm_highs(benchmark):
 
 def test_proof_on_one_core(benchmark):
     model = network(16, 0.8, 1)
-    problem = Complementarity.of_points(model.canonical, np.zeros(0), True)
+    problem = Complementarity.of_points(model.canonical, np.zeros(0), model.time)
 
     def solve():
         first = first_dictionary(problem)
