@@ -28,10 +28,11 @@ def test_every_verb_has_a_short_example() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", VERBS)
-def test_the_example_prints_what_it_shows(verb: str, capsys, monkeypatch) -> None:
+def test_the_example_prints_what_it_shows(verb: str, capsys, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)  # some write a file
     if verb in NEEDS:
+        monkeypatch.setitem(os.environ, "KERAS_BACKEND", os.environ.get("KERAS_BACKEND", "jax"))  # before Keras is imported
         pytest.importorskip(NEEDS[verb])
-        monkeypatch.setitem(os.environ, "KERAS_BACKEND", os.environ.get("KERAS_BACKEND", "jax"))
     test = doctest.DocTestParser().get_doctest(getattr(retime, verb).__doc__, {}, verb, None, 0)
     result = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE, verbose=False).run(test)
     assert result.failed == 0, capsys.readouterr().out

@@ -151,6 +151,7 @@ def test_maps_that_leave_or_stand_still_are_refused_in_words(A, words):
         ({"tolerance": -1.0}, "tolerance"),
         ({"samples": 10}, "samples"),
         ({"seed": -1}, "seed"),
+        ({"extra_states": 1}, "only 0 is built"),
     ],
 )
 def test_arguments_of_the_method_are_checked(wrong, words):
