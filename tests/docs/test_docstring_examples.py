@@ -31,7 +31,9 @@ def test_every_verb_has_a_short_example() -> None:
 def test_the_example_prints_what_it_shows(verb: str, capsys, monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)  # some write a file
     if verb in NEEDS:
-        monkeypatch.setitem(os.environ, "KERAS_BACKEND", os.environ.get("KERAS_BACKEND", "jax"))  # before Keras is imported
+        monkeypatch.setitem(
+            os.environ, "KERAS_BACKEND", os.environ.get("KERAS_BACKEND", "jax")
+        )  # before Keras is imported
         pytest.importorskip(NEEDS[verb])
     test = doctest.DocTestParser().get_doctest(getattr(retime, verb).__doc__, {}, verb, None, 0)
     result = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE, verbose=False).run(test)
