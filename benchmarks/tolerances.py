@@ -2,9 +2,11 @@
 
     python benchmarks/tolerances.py [PART ...]
 
-Every tolerance (see docs/theory/tolerances.md) of the files whose name begins with a PART (all by default) is changed in the checkout, the tests
-of its part run until one fails, and the file is put back, also at Ctrl-C. Hours for all; what the table holds already is not measured again,
-so that it goes on where it was ended. Kernels are compiled into a folder of their own.
+The tolerances (see docs/theory/tolerances.md) of a part of the library, of those that begin with a PART (all by default), are changed
+together, and all tests of the part run. Where none fails, nothing notices; otherwise each half of them is changed, and only the tests that
+failed run, down to single tolerances. (What notices one of them and, beside another that is changed, does not, is not seen.) Files are
+changed in the checkout and put back, also at Ctrl-C: use a checkout of its own. What the table holds is not measured again, so that it goes
+on where it was ended.
 """
 
 from __future__ import annotations
@@ -13,21 +15,27 @@ import ast
 import csv
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE, TABLE = ROOT / "src" / "retime", ROOT / "docs" / "tolerances.csv"
-COLUMNS = ("file", "name", "value", "ten_times", "a_tenth")
+COLUMNS = ("file", "name", "value", "ten_times", "a_tenth", "remark")
+FACTORS = {"ten_times": 10.0, "a_tenth": 0.1}
+MINUTES = 20  # of a run; one that takes longer counts as if all of its tests failed
 UNIT = "tests/unit/analysis/test_"
 TESTS = {
     "analysis/basins": [f"{UNIT}basins.py", f"{UNIT}interlaced_basins.py"],
     "analysis/branches": [f"{UNIT}scan.py", f"{UNIT}scan_parameters.py", f"{UNIT}stability_map.py"],
     "analysis/comparison": [f"{UNIT}side_by_side.py", f"{UNIT}compare.py"],
-    "analysis/cycles": [f"{UNIT}cycles.py", f"{UNIT}limit_cycles.py"],
+    "analysis/cycles": [f"{UNIT}cycles.py", f"{UNIT}limit_cycles.py", f"{UNIT}smooth_cycles.py"],
     "analysis/exponents": [f"{UNIT}lyapunov.py", f"{UNIT}lyapunov_results.py", f"{UNIT}averages.py", "tests/oracles/test_exponents.py"],
     "analysis/fixed_points": [
         f"{UNIT}fixed_points.py", f"{UNIT}newton.py", f"{UNIT}resting_points.py", f"{UNIT}dust.py", f"{UNIT}reachable_states.py",
@@ -35,8 +43,16 @@ TESTS = {
     ],
     "analysis/reconstruction": [f"{UNIT}quality.py", f"{UNIT}conventions.py"],
     "analysis/regions": [f"{UNIT}visits.py", f"{UNIT}enumeration.py"],
+    "analysis/overview": [f"{UNIT}analyze.py"],
     "analysis/": [f"{UNIT}analyze.py", f"{UNIT}lyapunov.py", f"{UNIT}scan.py", f"{UNIT}fixed_points.py", f"{UNIT}dust.py"],
-    "convert/": ["tests/unit/convert", "tests/oracles/test_region_logarithms.py", "tests/oracles/test_ill_scaled_conversion.py"],
+    "convert/": [
+        "tests/unit/convert", "tests/laws/test_certificates.py", "tests/laws/test_interchange.py",
+        "tests/oracles/test_region_logarithms.py", "tests/oracles/test_ill_scaled_conversion.py",
+    ],
+    "cells/": ["tests/unit/cells"],
+    "circuits/": ["tests/unit/circuits", "tests/cli/test_circuit_command.py"],
+    "learn/autonomous": ["tests/unit/learn/test_autonomous.py"],
+    "learn/": ["tests/unit/learn"],
     "simulation/": [
         "tests/unit/simulation", "tests/oracles/test_state_flow.py", "tests/oracles/test_sliding.py", "tests/oracles/test_shared_boundaries.py",
         f"{UNIT}lyapunov.py", f"{UNIT}limit_cycles.py", "tests/oracles/test_smooth_flows.py",
@@ -53,44 +69,97 @@ def main(parts: list[str]) -> None:
     sys.path.insert(0, str(ROOT / "docs"))
     from hooks import tolerances  # the list of the page
 
-    known = {(r["file"], r["name"], r["value"]): r for r in csv.DictReader(TABLE.open())} if TABLE.exists() else {}
+    known = {(r["file"], r["name"], r["value"]): r for r in csv.DictReader(TABLE.open(encoding="utf-8"))}
     table = []
     for file, name, value, _ in tolerances(SOURCE):
-        row = known.get((file, name, value)) or {
-            "file": file,
-            "name": name,
-            "value": value,
-            "ten_times": "",
-            "a_tenth": "",
-        }
-        table.append(row)
-    for row in table:
-        if not row["ten_times"] and any(row["file"].startswith(p) for p in parts or [""]):
-            row["ten_times"], row["a_tenth"] = (noticed_by(row["file"], row["name"], factor) for factor in (10.0, 0.1))
-            write(table)
-            print(*(row[c] for c in COLUMNS), sep="  ", flush=True)
+        row = known.get((file, name, value)) or {"file": file, "name": name, "value": value}
+        table.append({column: row.get(column) or "" for column in COLUMNS})
     write(table)
+    for part, tests in TESTS.items():
+        if any(part.startswith(p) for p in parts or [""]):
+            of_part = [row for row in table if part == next(t for t in TESTS if row["file"].startswith(t))]
+            for column in FACTORS:
+                for _ in measured([row for row in of_part if not row[column]], column, tests):
+                    write(table)
 
 
-def noticed_by(file: str, name: str, factor: float) -> str:
-    """The first test that fails with a tolerance of another size, "no test" where none does."""
-    path = SOURCE / file
-    text = path.read_text(encoding="utf-8")
-    node, target = definition(ast.parse(text), name)
-    lines = text.splitlines(keepends=True)
-    lines[node.lineno - 1 : node.end_lineno] = [f"{target} = ({ast.unparse(node.value)}) * {factor}\n"]
-    tests = next(t for part, t in TESTS.items() if file.startswith(part))
-    cache = Path(tempfile.gettempdir()) / "retime-tolerances"
-    path.write_text("".join(lines), encoding="utf-8")
-    try:
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-        done = subprocess.run(
-            command, cwd=ROOT, env={**os.environ, "NUMBA_CACHE_DIR": str(cache)}, capture_output=True, text=True
+def measured(rows: list[dict[str, str]], column: str, tests: list[str]) -> Iterator[None]:
+    """Fill in which of these tests notices each, a step at each one known."""
+    if not rows:
+        return
+    failed = failures(rows, FACTORS[column], tests)
+    print(
+        f"{len(failed):4d} of {len(tests):3d} notice {column} {', '.join(r['file'] + ' ' + r['name'] for r in rows)}",
+        flush=True,
+    )
+    if failed and len(rows) > 1:
+        half = len(rows) // 2
+        for part in (rows[:half], rows[half:]):
+            yield from measured(part, column, failed)
+    else:
+        for row in rows:
+            row[column] = failed[0].rpartition("::")[2] if failed else "no test"
+        yield
+
+
+def failures(rows: list[dict[str, str]], factor: float, tests: list[str]) -> list[str]:
+    """Tests that fail with these tolerances changed: the first one of a single tolerance, all otherwise."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--tb=no",
+        "-p",
+        "no:cacheprovider",
+        *(["-x"] if len(rows) == 1 else []),
+        *tests,
+    ]
+    scratch = Path(tempfile.gettempdir()) / "retime-tolerances"
+    has_kernel = any(re.search(r"^@(kernel|subroutine)", (SOURCE / r["file"]).read_text(), re.MULTILINE) for r in rows)
+    kernels = scratch / ("changed" if has_kernel else "kernels")
+    own = {
+        "NUMBA_CACHE_DIR": str(kernels),
+        "JAX_COMPILATION_CACHE_DIR": str(scratch / "xla"),
+        "PYTHONPATH": str(ROOT / "src"),
+    }
+    with changed(rows, factor):
+        run = subprocess.Popen(
+            command, cwd=ROOT, env={**os.environ, **own}, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
+        try:
+            said, _ = run.communicate(timeout=60 * MINUTES)
+        except subprocess.TimeoutExpired:
+            return ["::does not end"] if len(rows) == 1 else tests
+        finally:
+            if run.poll() is None:
+                os.killpg(run.pid, signal.SIGKILL)
+            if has_kernel:
+                shutil.rmtree(kernels, ignore_errors=True)
+    found = list(dict.fromkeys(re.findall(r"^(?:FAILED|ERROR) ([^\s\[]+)", said, re.MULTILINE)))
+    if found or run.returncode == 0:
+        return found
+    return [f"::pytest ended with {run.returncode}"] if len(rows) == 1 else tests
+
+
+@contextmanager
+def changed(rows: list[dict[str, str]], factor: float) -> Iterator[None]:
+    """Tolerances times a factor, in their files; times of files are put back as well, by which Numba knows its kernels."""
+    before: dict[Path, tuple[str, os.stat_result]] = {}
+    try:
+        for row in rows:
+            path = SOURCE / row["file"]
+            text = path.read_text(encoding="utf-8")
+            before.setdefault(path, (text, path.stat()))
+            node, target = definition(ast.parse(text), row["name"])
+            lines = text.splitlines(keepends=True)
+            lines[node.lineno - 1 : node.end_lineno] = [f"{target} = ({ast.unparse(node.value)}) * {factor}\n"]
+            path.write_text("".join(lines), encoding="utf-8")
+        yield
     finally:
-        path.write_text(text, encoding="utf-8")
-    found = re.search(r"^(?:FAILED|ERROR) \S*::(\w+)", done.stdout, re.MULTILINE)
-    return found[1] if found else "no test" if done.returncode == 0 else f"pytest ended with {done.returncode}"
+        for path, (text, times) in before.items():
+            path.write_text(text, encoding="utf-8")
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def definition(tree: ast.Module, name: str) -> tuple[Any, str]:

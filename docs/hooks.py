@@ -151,7 +151,7 @@ COSTS = {
 }  # seconds, bytes and shares of time: how fast, not what is found
 
 
-METHODS = {"Arclength", "Multistart", "Settling"}  # method objects whose fields are thresholds of a search
+METHODS = {"Arclength", "Multistart", "Settling", "Shooting"}  # method objects whose fields are thresholds of a search
 
 
 def tolerances(source: Path) -> list[tuple[str, str, str, str]]:

@@ -9,6 +9,7 @@ from . import zoo as zoo
 from .analysis import Arclength as Arclength
 from .analysis import Multistart as Multistart
 from .analysis import Settling as Settling
+from .analysis import Shooting as Shooting
 from .analysis import analyze as analyze
 from .analysis import boundary_distance as boundary_distance
 from .analysis import compare as compare

@@ -120,6 +120,7 @@ BAD = {
     "resolution": COUNT,
     "slice": [3, (0, 0), ("a", "b")],
     "settling": ["quickly", 3],
+    "shooting": ["quickly", 3],
     "duration": [0.0, -1.0, True, "3"],
     "dt": ["1", float("nan"), -1.0, 0.0],
     "new_dt": [*NUMBER, 0.0],

@@ -11,6 +11,7 @@ from retime.analysis.comparison.conversions import ConversionReport, conversion_
 from retime.analysis.comparison.dynamics import Agreement, DynamicsComparison, compare_dynamics
 from retime.analysis.comparison.orbits import Comparison, compare
 from retime.analysis.cycles.find import find_cycles
+from retime.analysis.cycles.method import Shooting
 from retime.analysis.cycles.result import Cycle, Cycles
 from retime.analysis.exponents.lyapunov import lyapunov_spectrum, max_exponent
 from retime.analysis.exponents.result import History, LyapunovSpectrum
@@ -50,6 +51,7 @@ __all__ = [
     "Regions",
     "Scan",
     "Settling",
+    "Shooting",
     "SpectralDistance",
     "StabilityMap",
     "StateSpaceDivergence",

@@ -506,7 +506,8 @@ def test_the_rules_of_settling_are_turned_and_kept_in_the_result():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"arrived": -1.0}, {"neutral": "small"}, {"orbits": 1}, {"extensions": (0,)}, {"doublings": 1.5}]
+    "wrong",
+    [{"arrived": -1.0}, {"neutral": "small"}, {"orbits": 1}, {"extensions": (0,)}, {"doublings": 1.5}, {"chance": 1.0}],
 )
 def test_rules_of_settling_are_checked(wrong):
     with pytest.raises(ValueError, match=f"`{next(iter(wrong))}` is .*must be"):

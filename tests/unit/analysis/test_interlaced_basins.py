@@ -7,6 +7,7 @@ import pytest
 import retime as rt
 from retime.analysis.basins.find import find_basins
 from retime.analysis.basins.interlaced import Averages, Groups, is_drifting
+from retime.analysis.basins.settling import Settling
 
 
 def henon(a):
@@ -150,10 +151,10 @@ def test_averages_over_a_quasi_periodic_orbit_do_not_depend_on_the_start_and_hav
 
 def test_noise_with_one_distribution_is_one_group(rng):
     numbers = rng.normal(size=(40, 12, 85))
-    assert len(Groups.of(numbers)) == 1
+    assert len(Groups.of(numbers, Settling())) == 1
     moved = numbers.copy()
     moved[:15, :, 3] += 12.0
-    groups = Groups.of(moved)
+    groups = Groups.of(moved, Settling())
     assert len(groups) == 2
     assert agree(groups.of_orbit, (np.arange(40) < 15).astype(int))
     found, is_sure = groups.compare(np.array([moved[0, 0], moved[30, 0], moved[0, 0] - 6.0 * (np.arange(85) == 3)]))
@@ -163,7 +164,7 @@ def test_noise_with_one_distribution_is_one_group(rng):
 
 def test_a_continuum_of_orbits_is_not_divided(rng):
     level = np.linspace(0, 1, 20)[:, None, None]
-    assert len(Groups.of(level + 1e-4 * rng.normal(size=(20, 12, 4)))) == 1
+    assert len(Groups.of(level + 1e-4 * rng.normal(size=(20, 12, 4)), Settling())) == 1
 
 
 def triples(numbers):
@@ -173,16 +174,16 @@ def triples(numbers):
 
 def test_orbits_that_still_approach_are_drifting_and_noise_is_not(rng):
     noise = 0.1 * rng.normal(size=(30, 12, 85))
-    assert not is_drifting(noise, triples(noise)).any()
+    assert not is_drifting(noise, triples(noise), Settling()).any()
     noise[4, :, 7] = 0.1 * 0.9 ** np.arange(12)
-    assert np.flatnonzero(is_drifting(noise, triples(noise))).tolist() == [4]
+    assert np.flatnonzero(is_drifting(noise, triples(noise), Settling())).tolist() == [4]
 
 
 def test_a_slow_beat_of_the_blocks_with_a_cycle_is_no_drift():
     beat = np.tile(0.1 * np.sin(0.1 * np.arange(12))[:, None], (1, 4))[
         None
     ]  # a block is almost a whole number of periods
-    assert not is_drifting(beat, np.full((1, 4, 4), 0.05) + 0.003 * np.arange(4)[:, None]).any()
+    assert not is_drifting(beat, np.full((1, 4, 4), 0.05) + 0.003 * np.arange(4)[:, None], Settling()).any()
 
 
 @pytest.mark.slow
@@ -217,4 +218,11 @@ def test_a_limit_cycle_beside_a_torus_in_the_same_cells_is_an_attractor_of_its_o
 def test_a_gap_that_chance_may_leave_divides_no_set(orbits, groups):
     """Means 0.06 apart, scatter 0.007: 8.5 standard errors of two blocks each, which Student's t with 2 degrees of freedom often exceeds."""
     numbers = np.array([[[0.0], [0.01]]] * orbits + [[[0.06], [0.07]]] * orbits)
-    assert len(Groups.of(numbers)) == groups
+    assert len(Groups.of(numbers, Settling())) == groups
+
+
+def test_what_counts_as_a_gap_and_as_chance_may_be_changed():
+    """The last case above, a gap of 0.05."""
+    numbers = np.array([[[0.0], [0.01]]] * 6 + [[[0.06], [0.07]]] * 6)
+    assert [len(Groups.of(numbers, Settling(gap=g))) for g in (0.04, 0.06)] == [2, 1]
+    assert len(Groups.of(numbers, Settling(chance=1e-16))) == 1

@@ -31,6 +31,24 @@ def test_one_stable_cycle_is_found_and_closed(oscillator):
     assert found.status == "heuristic"
 
 
+def test_thresholds_of_the_search_are_fields_that_the_result_keeps():
+    few = rt.Shooting(starts=2, window=2.5)
+    found = rt.find_cycles(mckean(), 20.0, shooting=few)
+    assert (len(found), found.starts, found.shooting) == (1, 2, few)
+    assert found.to_dict()["shooting"] == few.to_dict()
+    assert repr(few) == "Shooting(starts=2, window=2.5)"
+    never = rt.find_cycles(mckean(), 20.0, shooting=rt.Shooting(starts=1, settle=0.01, iterations=1))
+    assert (len(never), "1 did not return" in never.message) == (0, True)
+    with pytest.raises(ValueError, match=r"`shooting` is Shooting\(\), for flows; PLRNN is none"):
+        rt.find_cycles(rt.PLRNN([0.5], [[-2.0]], [1.0]), 2, shooting=rt.Shooting())
+    with pytest.raises(
+        ValueError, match=r"`multistart` is Multistart\(\), for smooth maps; PiecewiseAffineRNN is none"
+    ):
+        rt.find_cycles(mckean(), 20.0, multistart=rt.Multistart())
+    with pytest.raises(ValueError, match="`closed`"):
+        rt.Shooting(closed=0.0)
+
+
 def test_its_period_is_that_of_an_integration_with_events(oscillator):
     model, found = oscillator
     settled = solve_ivp(lambda t, z: model.field(z), (0, 200), [0.5, 0.0], rtol=1e-11, atol=1e-12).y[:, -1]

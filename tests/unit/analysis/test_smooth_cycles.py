@@ -145,6 +145,13 @@ def test_a_map_takes_whole_periods_only():
         rt.find_cycles(logistic(3.9), 2.5)
 
 
+def test_thresholds_of_the_search_are_those_given():
+    """After one Newton step no start has converged to anything."""
+    short = rt.Multistart(iterations=1)
+    found = rt.find_cycles(logistic(3.3), 2, num_starts=2, multistart=short)
+    assert (len(found), found.multistart) == (0, short)
+
+
 # --- flows: one field for all, so that one program is compiled
 
 

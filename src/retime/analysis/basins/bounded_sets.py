@@ -11,6 +11,7 @@ import numpy as np
 from retime.analysis.basins.dynamics import QUARTERS, SAMPLES, Dynamics
 from retime.analysis.basins.endings import Known, extent
 from retime.analysis.basins.interlaced import Averages, Groups, is_drifting
+from retime.analysis.basins.settling import Settling
 from retime.core.arrays import Array
 
 REFERENCE = 2000  # states kept of a bounded set
@@ -62,14 +63,14 @@ class Family:
         blocks = [np.concatenate(list(quarters[k : k + level])) for k in range(0, len(quarters), level)]
         return np.stack([self.averages.of(x) for x in blocks], axis=1)
 
-    def group(self) -> None:
+    def group(self, rule: Settling) -> None:
         """Sort the orbits that were followed into sets."""
         quarters = np.stack(self.orbits, axis=2)
         self.averages = Averages.over(quarters.reshape(-1, quarters.shape[-1]))
         numbers = [self.numbers(quarters, level) for level in LEVELS]
-        moving = is_drifting(numbers[0], numbers[-1])
+        moving = is_drifting(numbers[0], numbers[-1], rule)
         moving &= not moving.all()  # where all are still on their way, nothing tells sets apart
-        found = [Groups.of(x[~moving]) for x in numbers]
+        found = [Groups.of(x[~moving], rule) for x in numbers]
         best = int(np.argmax([len(g) for g in found]))
         self.level, self.groups = LEVELS[best], found[best]
         self.of_orbit = np.zeros(len(moving), dtype=int)
@@ -222,7 +223,7 @@ class BoundedSets:
 
     def _group(self, a: Family) -> None:
         """Sort the orbits of a family into sets, which keep the names that they had."""
-        a.group()
+        a.group(self.dynamics.settling)
         a.of_group = np.full(len(a.groups), -1)
         names = np.array(a.names)
         for name in np.unique(names[names >= 0]):

@@ -10,12 +10,14 @@ import numpy as np
 
 from retime.analysis.basins.dynamics import Dynamics
 from retime.analysis.cycles.closed_orbits import Loop, close
+from retime.analysis.cycles.method import Shooting
 from retime.core.arrays import Array
 from retime.core.errors import ConvergenceError
 from retime.core.newton import Linearized, newton
 from retime.core.tolerances import size_of
 from retime.simulation.passage import derived
 
+CLOSING = Shooting()  # of limit cycles
 RETURNS = 8  # returns of an orbit of a flow near its start that are tried as the period of a limit cycle
 
 
@@ -87,7 +89,7 @@ def limit_cycle(flow: Dynamics, z: Array) -> Loop | None:
     passes = np.flatnonzero((side[:-1] < 0) & (side[1:] >= 0) & (np.minimum(away[:-1], away[1:]) <= 0.1 * size))
     for k in passes[:RETURNS]:
         part = -side[k] / (side[k + 1] - side[k])
-        found = close(closing, z, float(times[k] + part * (times[k + 1] - times[k])), 0.1 * size, most=2.0)
+        found = close(closing, z, float(times[k] + part * (times[k + 1] - times[k])), 0.1 * size, CLOSING, most=2.0)
         if found is not None and np.abs(found.transverse).max(initial=0.0) < 1 - 1e-5:
             return found
         flow.patience.check()

@@ -20,17 +20,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from retime.analysis.basins.settling import Settling
 from retime.core.arrays import Array
 from retime.core.tolerances import sizes_of
 
 DIRECTIONS = 12  # random directions at every scale
 SCALES = (2.0, 6.0, 18.0)  # radians over the spread of the set, in the root mean square
 COORDINATES = 16  # states, at most, whose own cosines are averaged too
-FLOOR = 0.02  # a gap between averages of cosines that counts
 REGULAR = 10**-2.5  # a difference of the halves of a block that counts as none
 DECADES = 15.0  # decades of that difference that count as much as 1 in an average
 MONOTONE = 0.9  # Kendall's tau of a number over 12 blocks, which is seen by chance once in a million times
-CHANCE = 1e-9  # probability of a difference of two means by chance, for each number
 GROUP = 64  # orbits whose cosines are held at a time
 
 
@@ -106,18 +105,20 @@ class Groups:
         root: the first gap, or 0 where there is one group.
         of_orbit: `(k,)`, the group of each orbit.
         middle, reach: `(groups, f)`, mean of the numbers of a group and their largest deviation from it.
+        gap: between averages, that counts.
     """
 
     root: Gap | int
     of_orbit: Array
     middle: Array
     reach: Array
+    gap: float
 
     @classmethod
-    def of(cls, numbers: Array) -> Groups:
+    def of(cls, numbers: Array, rule: Settling) -> Groups:
         """From the numbers `(k, blocks, f)` of the blocks of k orbits."""
         groups: list[Array] = []
-        root = _divide(numbers, np.arange(len(numbers)), groups)
+        root = _divide(numbers, np.arange(len(numbers)), groups, rule)
         if len(groups) > max(3, len(numbers) // 2):  # every orbit a set of its own: a continuum
             groups, root = [np.arange(len(numbers))], 0
         of_orbit = np.zeros(len(numbers), dtype=int)
@@ -126,7 +127,7 @@ class Groups:
         blocks = [numbers[rows].reshape(-1, numbers.shape[2]) for rows in groups]
         middle = np.array([x.mean(axis=0) for x in blocks])
         reach = np.array([np.abs(x - m).max(axis=0) for x, m in zip(blocks, middle, strict=True)])
-        return cls(root, of_orbit, middle, reach)
+        return cls(root, of_orbit, middle, reach, rule.gap)
 
     def __len__(self) -> int:
         return len(self.middle)
@@ -137,33 +138,33 @@ class Groups:
         groups = np.full(len(numbers), -1)
         _descend(self.root, numbers, np.arange(len(numbers)), groups)
         apart = np.abs(numbers - self.middle[groups])
-        is_strange = (apart > 2.0 * self.reach[groups] + 2.0 * FLOOR).any(axis=1)
+        is_strange = (apart > 2.0 * self.reach[groups] + 2.0 * self.gap).any(axis=1)
         return groups, (groups >= 0) & ~is_strange
 
 
-def is_drifting(numbers: Array, longer: Array) -> Array:
+def is_drifting(numbers: Array, longer: Array, rule: Settling) -> Array:
     """Whether (bool) orbits with the numbers `(k, blocks, f)` are still on their way: one of the numbers goes up, or down, from nearly every
     block to every later one (Kendall's tau), and so it does in longer blocks `(k, fewer, f)`. A cycle whose period fits almost a whole number
     of times into a block has numbers that move as slowly, but hardly in longer blocks."""
     first, second = np.triu_indices(numbers.shape[1], 1)
     tau = np.sign(numbers[:, second] - numbers[:, first]).mean(axis=1)
     moved, lasting = (np.abs(x[:, -1] - x[:, 0]) for x in (numbers, longer))
-    return ((np.abs(tau) >= MONOTONE) & (lasting > np.maximum(FLOOR, 0.5 * moved))).any(axis=1)
+    return ((np.abs(tau) >= MONOTONE) & (lasting > np.maximum(rule.gap, 0.5 * moved))).any(axis=1)
 
 
-def _divide(numbers: Array, rows: Array, groups: list[Array]) -> Gap | int:
+def _divide(numbers: Array, rows: Array, groups: list[Array], rule: Settling) -> Gap | int:
     """Divide the orbits `rows` at their clearest gap, and both parts again; adds the groups."""
-    found = _clearest(numbers[rows]) if len(rows) > 1 else None
+    found = _clearest(numbers[rows], rule) if len(rows) > 1 else None
     if found is None:
         groups.append(rows)
         return len(groups) - 1
     number, low, high = found
     below = numbers[rows, :, number].max(axis=1) <= low
-    first = _divide(numbers, rows[below], groups)
-    return Gap(number, low, high, first, _divide(numbers, rows[~below], groups))
+    first = _divide(numbers, rows[below], groups, rule)
+    return Gap(number, low, high, first, _divide(numbers, rows[~below], groups, rule))
 
 
-def _clearest(numbers: Array) -> tuple[int, float, float] | None:
+def _clearest(numbers: Array, rule: Settling) -> tuple[int, float, float] | None:
     """The number `(number, low, high)` with the clearest gap between the blocks of some orbits and those of the others."""
     from scipy.special import stdtrit
 
@@ -181,11 +182,11 @@ def _clearest(numbers: Array) -> tuple[int, float, float] | None:
     left = total[at, columns] / (at + 1)
     right = (total[-1] - total[at, columns]) / (k - at - 1)
     error = scatter * np.sqrt(1.0 / (blocks * (at + 1)) + 1.0 / (blocks * (k - at - 1)))
-    least = -stdtrit(k * (blocks - 1), CHANCE)  # of Student's t
-    valid = (gap > np.maximum(FLOOR, scatter)) & (right - left > least * error)
+    least = -stdtrit(k * (blocks - 1), rule.chance)  # of Student's t
+    valid = (gap > np.maximum(rule.gap, scatter)) & (right - left > least * error)
     if not valid.any():
         return None
-    best = int(np.argmax(np.where(valid, gap / (scatter + FLOOR), -np.inf)))
+    best = int(np.argmax(np.where(valid, gap / (scatter + rule.gap), -np.inf)))
     return best, float(reached[at[best], best]), float(begins[at[best], best])
 
 

@@ -19,6 +19,8 @@ class Settling(Result):
         rest: displacement that counts as none.
         neutral: distance of a multiplier from modulus 1, or of a real part from 0 relative to the rate of the flow, that counts as none.
         shared: part of an orbit among the states of a bounded set from which on it belongs to the set.
+        gap: difference of the averages of cosines along orbits from which on bounded sets that share cells are two.
+        chance: probability, for each average, of a difference that chance explains: below it they are two.
         orbits: those on every bounded set that are followed for four horizons more; of a flow a quarter as many.
         most_sets: more bounded sets than this are a continuum of orbits, and the others undecided.
         extensions: horizons more, one after the other, that starts which have not settled are given.
@@ -37,6 +39,8 @@ class Settling(Result):
     rest: float = 1e-10
     neutral: float = 1e-9
     shared: float = 0.9
+    gap: float = 0.02
+    chance: float = 1e-9
     orbits: int = 64
     most_sets: int = 64
     extensions: tuple[int, ...] = (4, 16)
@@ -44,8 +48,10 @@ class Settling(Result):
     widest: int = 32
 
     def __post_init__(self) -> None:
-        for name in ("arrived", "approaching", "returned", "rest", "neutral", "shared"):
+        for name in ("arrived", "approaching", "returned", "rest", "neutral", "shared", "gap", "chance"):
             amount(name, getattr(self, name))
+        if not 0 < self.chance < 1:
+            raise ValueError(f"`chance` is {self.chance!r}; it must be a probability between 0 and 1, both excluded.")
         for name, least in (("orbits", 4), ("most_sets", 1), ("doublings", 0), ("widest", 0)):
             whole(name, getattr(self, name), least)
         object.__setattr__(self, "extensions", tuple(whole("extensions", k, 1) for k in self.extensions))

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from retime.analysis.cycles.method import Shooting
 from retime.analysis.cycles.phase import least_period
 from retime.analysis.cycles.result import without_one
 from retime.analysis.fixed_points.find import ordered
@@ -20,11 +21,7 @@ from retime.core.tolerances import SAME_ORBIT, size_of
 from retime.simulation.variational import Flown
 
 REFERENCES = 16  # states of an orbit whose returns are looked at
-RETURNED, NEAR = 1e-4, 0.3  # distance of an exact return, and of one that is tried, relative to the orbit's extent
-NEWTON = 25
-CLOSED = 1e-10  # distance of a closed cycle's end from its start that a change of the start this large, relative to 1 + |z|, explains
 ROUNDING = 1e-13  # steps, relative to 1 + |z|, that cannot become smaller
-AT_REST = 1e-6  # extent of an orbit, relative to 1 + |z|, that is none
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,9 @@ class Return(NamedTuple):
     z: Array
 
 
-def close_returns(times: Array, states: Array, rates: Callable[[Array], Array], longest: float) -> list[Return]:
+def close_returns(
+    times: Array, states: Array, rates: Callable[[Array], Array], longest: float, rule: Shooting
+) -> list[Return]:
     """Closest returns of an orbit within a time, the best one first: exact ones by their time, then the others by their distance.
 
     `rates`: the direction in which the orbit goes at states `(k, n)`.
@@ -112,9 +111,9 @@ def close_returns(times: Array, states: Array, rates: Callable[[Array], Array], 
             for _ in range(3):
                 t = np.clip(t - ((curve(t) - states[i]) @ f) / (curve(t, 1) @ f), times[i + k], times[i + k + 1])
             gap = float(np.linalg.norm(curve(t) - states[i])) / extent
-            if t - times[i] <= longest * (1 + 1e-9) and gap <= NEAR:
+            if t - times[i] <= longest * (1 + 1e-9) and gap <= rule.near:
                 found.append(Return(gap, float(t - times[i]), states[i]))
-    return sorted(found, key=lambda r: (r.gap > RETURNED, r.period if r.gap <= RETURNED else r.gap))
+    return sorted(found, key=lambda r: (r.gap > rule.returned, r.period if r.gap <= rule.returned else r.gap))
 
 
 class Flow(Protocol):
@@ -133,18 +132,18 @@ class Flow(Protocol):
         ...
 
 
-def close(flow: Flow, z: Array, period: float, extent: float, most: float = math.inf) -> Loop | None:
+def close(flow: Flow, z: Array, period: float, extent: float, rule: Shooting, most: float = math.inf) -> Loop | None:
     """The closed orbit that Newton's method on (state, period) reaches from near one of an extent; None where it reaches none.
 
     It has its least period, and begins where the state that varies most is largest. After the first step it is given up where a multiplier
     other than that along the orbit exceeds `most`.
     """
-    flown, T = _closed(flow, z, period, extent, most)
+    flown, T = _closed(flow, z, period, extent, rule, most)
     if flown is None:
         return None
     points = flown.states[:-1]
     size, reach = size_of(points), np.ptp(points, axis=0)
-    if reach.max() <= AT_REST * size:
+    if reach.max() <= rule.still * size:
         return None
     d, j = least_period(points, SAME_ORBIT * size), int(np.argmax(reach))
     z = points[int(np.argmax(points[:, j]))]
@@ -152,11 +151,13 @@ def close(flow: Flow, z: Array, period: float, extent: float, most: float = math
     bend = (flow.jacobian(z) @ f)[j]
     ahead = float(np.clip(-f[j] / bend if bend < 0 else 0.0, -T / len(points), T / len(points)))
     z = z + ahead * f  # near enough for Newton's method
-    flown, T = _closed(flow, z, T * d / len(points), float(np.linalg.norm(reach)), most)
+    flown, T = _closed(flow, z, T * d / len(points), float(np.linalg.norm(reach)), rule, most)
     return None if flown is None else Loop(T, flown.states, flow.rate(flown.states), flown.derivative)
 
 
-def _closed(flow: Flow, z: Array, period: float, extent: float, most: float) -> tuple[Flown | None, float]:
+def _closed(
+    flow: Flow, z: Array, period: float, extent: float, rule: Shooting, most: float
+) -> tuple[Flown | None, float]:
     """The orbit over one period from the state that Newton's method reaches, and the period; None where it reaches none."""
     n, first = len(z), z
     moves: list[float] = []
@@ -177,7 +178,7 @@ def _closed(flow: Flow, z: Array, period: float, extent: float, most: float) -> 
         gap = np.abs(at.residual).max() / max(1.0, float(np.abs(M).max()))
         moves.append(float(np.abs(step[:n]).max()) / size)
         is_final = moves[-1] <= ROUNDING or moves[-1] > 0.1 * min([math.inf, *moves[:-1]])
-        return bool(gap <= CLOSED * size and moves[-1] <= 1e-9 and is_final)
+        return bool(gap <= rule.closed * size and moves[-1] <= 1e-9 and is_final)
 
     def limited(x: Array, step: Array) -> Array | None:
         step = step * min(1.0, 0.2 * extent / max(float(np.linalg.norm(step[:n])), 1e-300))
@@ -185,5 +186,5 @@ def _closed(flow: Flow, z: Array, period: float, extent: float, most: float) -> 
         is_near = np.linalg.norm(x[:n] + step[:n] - first) <= extent and 0.5 * period < x[n] + step[n] < 2 * period
         return step if is_near else None
 
-    root = newton(equations, np.append(z, period), is_closed, most=NEWTON, limited=limited, rcond=1e-13)
+    root = newton(equations, np.append(z, period), is_closed, most=rule.iterations, limited=limited, rcond=1e-13)
     return (root.at.extra, float(root.x[n])) if root is not None and root.is_solved else (None, period)

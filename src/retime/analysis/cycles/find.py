@@ -8,12 +8,15 @@ import numpy as np
 
 from retime.analysis.cycles.hunt import GIVEN, Hunt
 from retime.analysis.cycles.limit_cycles import SwitchedSearch
+from retime.analysis.cycles.method import Shooting
 from retime.analysis.cycles.result import Cycles
 from retime.analysis.cycles.smooth_flows import SmoothSearch
 from retime.analysis.fixed_points.find import real_starts
+from retime.analysis.fixed_points.method import Multistart
 from retime.analysis.view import affine_view, constant_input
 from retime.core.arguments import amount, is_number, seconds, seed_of, switching_of, system, whole
 from retime.core.arrays import positive
+from retime.core.method import method_of
 from retime.core.patience import Patience
 from retime.core.quiet import one_blas_thread
 from retime.core.searched import Searched
@@ -33,6 +36,8 @@ def find_cycles(
     num_starts: int = 1024,
     seed: int | None = 0,
     switching: str | None = None,
+    multistart: Multistart | None = None,
+    shooting: Shooting | None = None,
 ) -> Cycles:
     """Find the cycles of a map up to a period, or the limit cycles of a flow, under a constant input.
 
@@ -55,6 +60,8 @@ def find_cycles(
         starts: `(k, n)` states to start from besides the search's own, a Trajectory (states of it), or points of results.
         num_starts: of maps: starts per period that must pass without a new cycle before the next period. seed: of the random numbers.
         switching: for converted flows: "clock" (default) or "state".
+        multistart: of smooth maps: the thresholds of the search; None for those of `Multistart()`.
+        shooting: of flows: the thresholds of the search, `Shooting(starts=100)` say; None for those of `Shooting()`.
 
     Returns:
         Cycles, a sequence of `Cycle`.
@@ -83,10 +90,17 @@ def find_cycles(
     flow, searched = derived(motion, s), Searched(model, s)
     z = real_starts(starts, model.num_states, GIVEN[flow is not None])
     rng, patience = np.random.default_rng(seed), Patience.lasting(time_limit)
+    rule, closing = method_of("multistart", multistart, Multistart), method_of("shooting", shooting, Shooting)
+    for name, value, what, is_for in (
+        ("multistart", multistart, "smooth maps", flow is None and view is None),
+        ("shooting", shooting, "flows", flow is not None),
+    ):
+        if value is not None and not is_for:
+            raise ValueError(f"`{name}` is {value!r}, for {what}; {type(model).__name__} is none here.")
     if flow is not None:
         longest = positive("max_period", max_period, "model time")
         search = SmoothSearch if motion.is_solved else SwitchedSearch
-        return search(flow, longest, patience).run(z, rng).of(searched)
+        return search(flow, longest, patience, closing).run(z, rng).of(searched)
     if view is not None and not view.is_iterated:
         raise TypeError(
             f"`model` is a {type(model).__name__} that holds regions for another step than the map they come from: its steps are affine in each "
@@ -97,7 +111,7 @@ def find_cycles(
         if view is None:
             from retime.analysis.cycles.smooth_maps import SmoothMapSearch
 
-            found = SmoothMapSearch(model, s, z, rng, patience, num_starts, seed).run(largest)
+            found = SmoothMapSearch(model, s, z, rng, patience, num_starts, seed, rule).run(largest)
         else:
             found = Hunt(view, s, rng, patience, time_limit, num_starts, z).run(largest, node_limit)
         return found.of(searched)

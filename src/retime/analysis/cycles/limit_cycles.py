@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from retime.analysis.cycles.closed_orbits import CLOSED, NEAR, NEWTON, RETURNED
-from retime.analysis.cycles.orbit_search import STARTS, WINDOW, OrbitSearch, is_limit_cycle
+from retime.analysis.cycles.method import Shooting
+from retime.analysis.cycles.orbit_search import OrbitSearch
 from retime.analysis.cycles.result import Cycle, without_one
 from retime.analysis.fixed_points.find import ordered
 from retime.core.arrays import Array
@@ -23,8 +23,8 @@ CANDIDATES = 6  # closest returns of one orbit that are tried
 class SwitchedSearch(OrbitSearch):
     """Limit cycles on which orbits from several states end, or which they pass closely."""
 
-    def __init__(self, flow: Any, longest: float, patience: Patience) -> None:
-        super().__init__(flow, longest, patience)
+    def __init__(self, flow: Any, longest: float, patience: Patience, rule: Shooting) -> None:
+        super().__init__(flow, longest, patience, rule)
         norm = float(np.abs(flow.model.canonical.A).sum(axis=1).max(initial=0.0))
         self.short = 100.0 * (flow.motion.clock.dt or 1.0 / max(norm, 1e-9))
 
@@ -34,14 +34,15 @@ class SwitchedSearch(OrbitSearch):
         norms = np.linalg.norm(f.W2, axis=1)
         offsets = np.abs(f.h2 + f.C2 @ self.flow.s)[norms > 0] / norms[norms > 0]
         scale = 1.0 + float(offsets.max(initial=0.0))
-        return rng.normal(size=(STARTS, n)) * scale * np.geomspace(0.1, 5.0, STARTS)[:, None]
+        count = self.rule.starts
+        return rng.normal(size=(count, n)) * scale * np.geomspace(0.1, 5.0, count)[:, None]
 
     def _affordable(self) -> float:
-        """The time over which a return is looked for: three longest periods, less when the clock does not allow it."""
+        """The time over which a return is looked for: the window, less when the clock does not allow it."""
         # the derivative costs more than the orbit
         allowed = self.patience.left / (20.0 * self.pace) if self.pace else float("inf")
-        self.is_late |= allowed < WINDOW * self.longest
-        return float(np.clip(allowed, 1e-3 * self.longest, WINDOW * self.longest))
+        self.is_late |= allowed < self.rule.window * self.longest
+        return float(np.clip(allowed, 1e-3 * self.longest, self.rule.window * self.longest))
 
     def close_returns(self, z: Array, before: Array | None, sign: float) -> bool | None:
         """Whether one of the closest returns of the orbit from z closes to a cycle; None where it ends early."""
@@ -61,8 +62,9 @@ class SwitchedSearch(OrbitSearch):
                         break
                     gap = np.abs(p.states[k] - p.states[at[0]]).max() / spread
                     pairs.append((gap, T, int(at[0]), int(k)))
-        pairs.sort(key=lambda x: (x[0] > RETURNED, x[1] if x[0] <= RETURNED else x[0]))
-        return [(*self._start(p, i, k), T) for gap, T, i, k in pairs[:CANDIDATES] if gap < NEAR]
+        exact = self.rule.returned
+        pairs.sort(key=lambda x: (x[0] > exact, x[1] if x[0] <= exact else x[0]))
+        return [(*self._start(p, i, k), T) for gap, T, i, k in pairs[:CANDIDATES] if gap < self.rule.near]
 
     def _start(self, p: Passage, first: int, last: int) -> tuple[Array, int]:
         """A state between two switches to close the cycle at, and -1: in the middle of the longest stretch without sliding and without
@@ -99,12 +101,14 @@ class SwitchedSearch(OrbitSearch):
 
         def is_closed(x: Array, at: Linearized, step: Array) -> bool:
             gap, size = np.abs(at.residual[:n]).max(), size_of(x[:n])
-            return bool(gap <= CLOSED * size and np.abs(step[:n]).max() <= 1e-9 * size)
+            return bool(gap <= self.rule.closed * size and np.abs(step[:n]).max() <= 1e-9 * size)
 
         def limited(x: Array, step: Array) -> Array | None:
             return step if 0 < x[n] + step[n] <= 2 * self.longest else None
 
-        root = newton(equations, np.append(z, T), is_closed, most=NEWTON - 1, limited=limited, rcond=1e-13)
+        root = newton(
+            equations, np.append(z, T), is_closed, most=self.rule.iterations - 1, limited=limited, rcond=1e-13
+        )
         if root is None or not root.is_solved:
             return False
         return self._book(root.x[:n], unit, float(root.x[n]), root.at.extra)
@@ -117,7 +121,7 @@ class SwitchedSearch(OrbitSearch):
         """
         if unit < 0:
             w = np.linalg.eigvals(p.derivative).astype(complex)
-            return w if is_limit_cycle(w) else None
+            return w if self.is_limit_cycle(w) else None
         normal = self.flow.model.canonical.W2[unit]
         if normal @ p.rate == 0.0:
             return None

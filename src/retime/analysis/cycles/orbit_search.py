@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retime.analysis.cycles.closed_orbits import AT_REST
+from retime.analysis.cycles.method import Shooting
 from retime.analysis.cycles.result import Cycle, Cycles
 from retime.core.arrays import Array
 from retime.core.clock import work_seconds
@@ -17,25 +17,21 @@ from retime.core.progress import progress
 from retime.core.status import SearchStatus
 from retime.core.tolerances import RUNAWAY, size_of
 
-STARTS = 12  # orbits that are followed
-SETTLE = 20.0  # longest periods that an orbit is given to settle
-WINDOW = 3.0  # longest periods in which a return is looked for
-ORBIT = 1e-9  # error per step of orbits that are to settle
-ALONG = 1e-6  # how far the multiplier along the orbit may be from 1, relative to the largest one
-
 
 class OrbitSearch(ABC):
     """The limit cycles of a flow found up to now, and how orbits ended that showed none.
 
     Args:
-        flow: with its derivative (`simulation.passage.derived`). longest: period, model time. patience: until when to work.
+        flow: with its derivative (`simulation.passage.derived`). longest: period, model time. patience: until when.
+        rule: its thresholds.
     """
 
-    backwards: ClassVar[int] = 0
-    """Orbits that are followed backwards in time."""
+    is_reversible: ClassVar[bool] = False
+    """Whether every third orbit is followed backwards in time as well."""
 
-    def __init__(self, flow: Any, longest: float, patience: Patience) -> None:
-        self.flow, self.longest, self.patience = flow, longest, patience
+    def __init__(self, flow: Any, longest: float, patience: Patience, rule: Shooting) -> None:
+        self.flow, self.longest, self.patience, self.rule = flow, longest, patience, rule
+        self.backwards = -(-rule.starts // 3) if self.is_reversible else 0
         self.tried = self.lost = self.resting = self.open = 0
         self.found: list[Any] = []
         self.short = math.inf  # the first piece of an orbit, at most
@@ -44,7 +40,7 @@ class OrbitSearch(ABC):
 
     @abstractmethod
     def starts(self, rng: Any) -> Array:
-        """STARTS states `(k, n)` of the search's own."""
+        """`rule.starts` states `(k, n)` of the search's own."""
 
     @abstractmethod
     def close_returns(self, z: Array, before: Array | None, sign: float) -> bool | None:
@@ -69,7 +65,7 @@ class OrbitSearch(ABC):
         end = self._settled(z, sign)
         if end is None:
             self.lost += sign > 0
-        elif _is_at_rest(end):
+        elif self._is_at_rest(end):
             self.resting += sign > 0
         elif not self.is_arriving(end, sign):
             is_closed = self.close_returns(end[-1], end, sign)
@@ -80,17 +76,19 @@ class OrbitSearch(ABC):
         """States of a piece of an orbit; None where it diverges or ends."""
         self.patience.check(self.pace * duration)
         began = work_seconds()
-        states = self.flow.orbit(z, duration, sign=sign, tolerance=ORBIT)
+        states = self.flow.orbit(z, duration, sign=sign, tolerance=self.rule.orbit)
         self.pace = (work_seconds() - began) / duration
         return states if np.abs(states).max() <= RUNAWAY * size_of(z) else None
 
     def _settled(self, z: Array, sign: float) -> Array | None:
         """The last piece, one longest period long, of an orbit that was given time to settle, in pieces that double; an earlier one
         where it comes to rest or arrives at a known cycle."""
-        left, piece, states = SETTLE * self.longest, min(self.longest / 64.0, self.short), None
+        left, piece, states = self.rule.settle * self.longest, min(self.longest / 64.0, self.short), None
         while left > 0:
             states = self.orbit(z, piece, sign)
-            if states is None or (piece == self.longest and (_is_at_rest(states) or self.is_arriving(states, sign))):
+            if states is None or (
+                piece == self.longest and (self._is_at_rest(states) or self.is_arriving(states, sign))
+            ):
                 return states
             z, left, piece = states[-1], left - piece, min(2.0 * piece, self.longest)
         return states
@@ -99,7 +97,7 @@ class OrbitSearch(ABC):
         """All orbits; `complete_up_to` is 0: there is no proof that there are no other cycles."""
         own = self.starts(rng)
         tasks = [(z, 1.0, True) for z in ([] if given is None else given)] + [(z, 1.0, False) for z in own]
-        tasks += [(z, -1.0, False) for z in own[:: STARTS // self.backwards]] if self.backwards else []
+        tasks += [(z, -1.0, False) for z in own[::3]] if self.backwards else []
         with np.errstate(all="ignore"), progress("searching limit cycles", len(tasks)) as advance, self.patience:
             for task in tasks:
                 self.patience.check()
@@ -110,7 +108,7 @@ class OrbitSearch(ABC):
         status = self.patience.ended or (SearchStatus.TIME_LIMIT if self.is_late else SearchStatus.HEURISTIC)
         if status is SearchStatus.HEURISTIC and self.lost == len(tasks) - self.backwards and not found:
             status = SearchStatus.DIVERGED
-        return Cycles(tuple(found), 0, (), status, self._message(status, len(tasks)), self.tried, 0)
+        return Cycles(tuple(found), 0, (), status, self._message(status, len(tasks)), self.tried, 0, shooting=self.rule)
 
     def _message(self, status: SearchStatus, count: int) -> str:
         """What became of the orbits."""
@@ -120,16 +118,14 @@ class OrbitSearch(ABC):
         parts += [f"{n} {why}" for why, n in reasons.items() if n]
         return "; ".join([*ENDED.get(status, []), *parts])
 
+    def _is_at_rest(self, states: Array) -> bool:
+        """Whether a piece of an orbit stays at one state, and moves less and less."""
+        first, last = (np.ptp(part, axis=0).max() for part in np.array_split(states, 2))
+        return bool(max(first, last) <= self.rule.still * size_of(states) and last <= first)
 
-def _is_at_rest(states: Array) -> bool:
-    """Whether a piece of an orbit stays at one state, and moves less and less."""
-    first, last = (np.ptp(part, axis=0).max() for part in np.array_split(states, 2))
-    return bool(max(first, last) <= AT_REST * size_of(states) and last <= first)
+    def is_limit_cycle(self, w: Array) -> bool:
+        """Whether one of the multipliers `(n,)` is the 1 along an orbit, without which no orbit of a flow is closed."""
+        return bool(np.abs(w - 1.0).min() <= self.rule.along * max(1.0, float(np.abs(w).max())))
 
 
 ENDED = {SearchStatus.TIME_LIMIT: ["time ended"], SearchStatus.INTERRUPTED: ["interrupted"]}
-
-
-def is_limit_cycle(w: Array) -> bool:
-    """Whether one of the multipliers `(n,)` is the 1 along an orbit, without which no orbit of a flow is closed."""
-    return bool(np.abs(w - 1.0).min() <= ALONG * max(1.0, float(np.abs(w).max())))

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, overload
 
 import numpy as np
 
+from retime.analysis.cycles.method import Shooting
+from retime.analysis.fixed_points.method import Multistart
 from retime.analysis.fixed_points.result import SHOWN, where_it_is
 from retime.analysis.modes import pace
 from retime.core.arrays import Array
@@ -160,6 +162,7 @@ class Cycles(Result, Sequence[Cycle]):
         status: how the search ended. message: the same in words.
         starts: number of starts of the search without proof. nodes: of the search with proof.
         reach: size of preactivations, all of them, up to which `complete_up_to` holds; inf where it holds for all.
+        multistart, shooting: the thresholds of a search of a smooth map, and of a flow; None for others.
     """
 
     _plot: ClassVar[str] = "cycles"
@@ -172,6 +175,8 @@ class Cycles(Result, Sequence[Cycle]):
     starts: int
     nodes: int
     reach: float = float("inf")
+    multistart: Multistart | None = None
+    shooting: Shooting | None = None
 
     @overload
     def __getitem__(self, index: int) -> Cycle: ...

@@ -27,7 +27,6 @@ from retime.core.progress import progress
 from retime.core.status import SearchStatus
 from retime.core.tolerances import FAR, SAME_FOLLOWED, size_of, sizes_of
 
-METHOD = Multistart()  # its tolerance: largest distance of the image of a point from the next one
 TRANSIENT, KEPT, MEMBERS = (
     500,
     300,
@@ -92,14 +91,19 @@ class SmoothMapSearch:
     """The cycles of one smooth map, period by period, from starts on orbits and around them; nothing is proven."""
 
     def __init__(
-        self, model: Any, s: Array, given: Array | None, rng: Any, patience: Patience, num_starts: int, seed: int
+        self,
+        model: Any,
+        s: Array,
+        given: Array | None,
+        rng: Any,
+        patience: Patience,
+        num_starts: int,
+        seed: int,
+        method: Multistart,
     ) -> None:
-        problem = Problem.of(model, s, rng)
-        if not problem.is_called_back:  # a ring has many points, so wider blocks are filled
-            block = max(problem.block, min(BATCH, int(MEMORY / (8 * model.num_states**2))))
-            problem = replace(problem, wide=BATCH, block=block)
-        self.problem, self.given, self.rng, self.seed = problem, given, rng, seed
+        self.problem, self.given, self.rng, self.seed = _problem(model, s, rng), given, rng, seed
         self.patience, self.num_starts = patience, num_starts
+        self.method = method  # its tolerance: largest distance of the image of a point from the next one
         self.found: dict[int, list[_Found]] = {}
         self.degenerate: list[int] = []
         self.starts, self.order = 0, 1
@@ -133,7 +137,7 @@ class SmoothMapSearch:
 
     def _fixed_points(self) -> None:
         model, s, left = self.problem.model, self.problem.s, self.patience.left
-        found = search_smooth(model, s, num_starts=self.num_starts, method=METHOD, seed=self.seed, time_limit=left)
+        found = search_smooth(model, s, num_starts=self.num_starts, method=self.method, seed=self.seed, time_limit=left)
         self.starts += found.num_starts
         alone = [k for k, null in enumerate(found.null_directions) if not len(null)]
         self.found[1] = [_Found(found.points[k : k + 1], 0.0, False) for k in alone]
@@ -149,7 +153,7 @@ class SmoothMapSearch:
             return 0
         ring, n = Ring.of(self.problem, k), self.problem.model.num_states
         starts = np.clip(starts.reshape(len(starts), k, n), *self.problem.box).reshape(starts.shape)
-        z, ending = follow(ring, starts, METHOD, self.patience.deadline)
+        z, ending = follow(ring, starts, self.method, self.patience.deadline)
         self.starts += len(starts)
         cycles = z[ending == CONVERGED].reshape(-1, k, n)
         cycles = [np.roll(c, -first_phase(c), axis=0) for c in cycles if self._is_cycle(c)]
@@ -163,11 +167,11 @@ class SmoothMapSearch:
         """Note a cycle unless it is known, or where the equations vanish far out without a solution; whether it is new."""
         points, solved = row.reshape(ring.k, -1), solutions(ring, row[None])
         size, gap = size_of(row), float(solved.gaps[0])
-        is_singular = gap <= METHOD.singular * max(float(solved.sizes[0]), 1.0)
+        is_singular = gap <= self.method.singular * max(float(solved.sizes[0]), 1.0)
         error = float(solved.residuals[0]) / max(gap, 1e-300)
-        if not is_singular and error > METHOD.apart * size:
+        if not is_singular and error > self.method.apart * size:
             return False
-        error = min(8.0 * error, METHOD.apart * size)
+        error = min(8.0 * error, self.method.apart * size)
         known = self.found[ring.k]
         if any(is_same_cycle(points, c.points, SAME_FOLLOWED * size + error + c.error) for c in known):
             return False
@@ -249,7 +253,16 @@ class SmoothMapSearch:
         """What was found, in the order of the periods."""
         cycles = [self._cycle(k, c.points) for k, c in in_order(self.found)]
         status = self.patience.ended or SearchStatus.HEURISTIC
-        return Cycles(tuple(cycles), 0, tuple(self.degenerate), status, self._message(status, largest), self.starts, 0)
+        return Cycles(
+            tuple(cycles),
+            0,
+            tuple(self.degenerate),
+            status,
+            self._message(status, largest),
+            self.starts,
+            0,
+            multistart=self.method,
+        )
 
     def _cycle(self, k: int, points: Array) -> Cycle:
         ring = Ring.of(self.problem, k)
@@ -272,6 +285,15 @@ class SmoothMapSearch:
         text = f"{end} at period {self.order} of {largest}; {text}" if end else text
         many = ", ".join(map(str, self.degenerate))
         return f"{text}; continua of cycles of period {many}, not listed one by one" if many else text
+
+
+def _problem(model: Any, s: Array, rng: Any) -> Problem:
+    """The map with blocks wide enough for rings, which have many points."""
+    problem = Problem.of(model, s, rng)
+    if problem.is_called_back:
+        return problem
+    block = max(problem.block, min(BATCH, int(MEMORY / (8 * model.num_states**2))))
+    return replace(problem, wide=BATCH, block=block)
 
 
 def _product(steps: Array) -> Array:
