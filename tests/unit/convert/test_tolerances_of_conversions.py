@@ -5,7 +5,10 @@ import pytest
 from scipy.linalg import expm, logm
 
 import retime as rt
+from retime.convert.by_definition import by_definition
+from retime.convert.certify import decided
 from retime.convert.matched import at_rest_exactly
+from retime.convert.measure import probe
 from retime.core.balance import balancing
 from retime.core.frechet import step_rounding
 
@@ -73,3 +76,49 @@ def test_rounding_of_a_step_is_taken_in_balanced_units_and_judged_in_the_states_
     balanced, own = max(found[::2]), max(found[1::2])
     assert own > 100 * balanced if direction == 1 else balanced > 1.2 * own  # either may be the larger
     assert step_rounding(L, H, 3) == pytest.approx(max(balanced, own), rel=1e-6, abs=0)
+
+
+@pytest.mark.parametrize(("excess", "is_decided"), [(4, True), (0.25, False)])
+def test_two_negative_eigenvalues_are_told_from_a_pair_beyond_rounding_of_one_product(excess, is_decided):
+    """-1 +- sqrt(k 2^-52); rounding moves the k, the discriminant over 2^-52, by sqrt(3) of a normal variable."""
+    M = np.array([[-0.5, 0.5], [-0.5 + 2 * excess * 2.0**-52, -1.5]])
+    model = rt.PLRNN(np.diag(M), M - np.diag(np.diag(M)), [1.0, 1.0])
+    flow = rt.to_continuous(model).model
+    flow.region(np.ones(2, dtype=bool))
+    assert decided(flow, flow.converted).holds == is_decided
+
+
+class Off(rt.ZeroOrderHold):
+    """The step of dz/dt = -z, off by a fraction `e` of the state."""
+
+    def __init__(self, e):
+        object.__setattr__(self, "factor", np.exp(-DT) + e)
+
+    def discretize(self, model, dt):
+        return rt.Map(lambda z: self.factor * z, 1, time=rt.Discrete(dt))
+
+    dt = DT
+
+    def held(self, time):
+        return FREE
+
+    def apply(self, z, s):
+        return self.factor * z
+
+
+FREE = rt.LinearSystem([-1.0], [0.0], np.zeros((1, 0)), time=rt.Continuous())
+
+
+@pytest.mark.parametrize(("off", "holds"), [(5e-12, True), (5e-11, False)])
+def test_an_exact_method_has_kept_its_word_to_1e_11_of_the_state(off, holds):
+    z = [[1.0], [0.0]]  # 1 + |exp(-1/2)| is 1.6
+    found = rt.to_discrete(FREE, DT, method=Off(1.6 * off), states=z).certificate.conditions[0]
+    assert found.margin == pytest.approx(1e-11 - off, rel=1e-2, abs=0)
+    assert found.holds == holds
+
+
+@pytest.mark.parametrize(("off", "holds"), [(5e-10, True), (5e-9, False)])
+def test_a_map_is_the_solution_of_its_equation_to_1e_9(off, holds):
+    found = by_definition(Off(1.6 * off), lambda: probe(FREE, [[1.0], [0.0]])).certificate.conditions[1]
+    assert found.margin == pytest.approx(1e-9 - off, rel=1e-2, abs=0)
+    assert found.holds == holds
