@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from retime.circuits.derivation import Derived, derive, scale_of
 from retime.circuits.dialects import written
 from retime.circuits.elements import Netlist
 from retime.circuits.form import NetworkForm, family_of
-from retime.circuits.monte_carlo import MonteCarlo, monte_carlo
+from retime.circuits.monte_carlo import monte_carlo
 from retime.circuits.network import CircuitNetwork
 from retime.circuits.nodal import CircuitLaw, solve_circuit
 from retime.circuits.parts import BillOfMaterials, parts_of
@@ -185,44 +185,7 @@ class Circuit(Conversion):
                 temporary.write_text(text, encoding="utf-8")
         return text
 
-    def monte_carlo(
-        self,
-        num: int,
-        *,
-        tolerance: float = 0.01,
-        offset: float = 0.0,
-        seed: int | None = 0,
-        z0: Any = None,
-        times: Any = None,
-        inputs: Any = None,
-        points: Any = None,
-        method: str = "network",
-        check: Callable[[Array], bool] | None = None,
-        num_spice: int = 0,
-        backend: str | None = None,
-    ) -> MonteCarlo:
-        """Circuits whose components deviate, each uniformly within its tolerance.
-
-        Args:
-            num: samples >= 1. tolerance: of values, relative, < 1. offset: of op-amps and transistor pairs, volts.
-            seed: of the deviations.
-            z0, times, inputs: the orbit that is compared, as for `simulate`; None: from a random state, over 20 time constants or 100 steps.
-            points: `(k, n)` fixed points of the model, to be followed into each sample.
-            method: "network" (the samples' own equations, all at once) or "spice" (a simulator for each).
-            check: function of a sample's states `(T, n)` that says whether it still works; None: all do.
-            num_spice: with "network", so many samples are simulated by SPICE too and compared.
-            backend: which SPICE; None: ngspice, else neospice.
-
-        Returns:
-            MonteCarlo: errors, survival, fixed points, periods, and which component matters most.
-
-        Raises:
-            ValueError, ShapeError: arguments. SimulatorError: no SPICE where one is needed.
-        """
-        return monte_carlo(
-            self, num, tolerance=tolerance, offset=offset, seed=seed, z0=z0, times=times, inputs=inputs, points=points, method=method,
-            check=check, num_spice=num_spice, backend=backend,
-        )  # fmt: skip
+    monte_carlo = monte_carlo
 
     def _data(self) -> dict[str, Any]:
         return super()._data() | {

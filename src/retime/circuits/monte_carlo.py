@@ -120,7 +120,25 @@ def monte_carlo(
     num_spice: int = 0,
     backend: str | None = None,
 ) -> MonteCarlo:
-    """`Circuit.monte_carlo`, which see."""
+    """Circuits whose components deviate, each uniformly within its tolerance.
+
+    Args:
+        circuit: the circuit whose method this is.
+        num: samples >= 1. tolerance: of values, relative, < 1. offset: of op-amps and transistor pairs, volts.
+        seed: of the deviations.
+        z0, times, inputs: the orbit that is compared, as for `simulate`; None: from a random state, over 20 time constants or 100 steps.
+        points: `(k, n)` fixed points of the model, to be followed into each sample.
+        method: "network" (the samples' own equations, all at once) or "spice" (a simulator for each).
+        check: function of a sample's states `(T, n)` that says whether it still works; None: all do.
+        num_spice: with "network", so many samples are simulated by SPICE too and compared.
+        backend: which SPICE; None: ngspice, else neospice.
+
+    Returns:
+        MonteCarlo: errors, survival, fixed points, periods, and which component matters most.
+
+    Raises:
+        ValueError, ShapeError: arguments. SimulatorError: no SPICE where one is needed.
+    """
     num, num_spice = whole("num", num, 1), whole("num_spice", num_spice, 0)
     tolerance, offset, seed = amount("tolerance", tolerance), amount("offset", offset), seed_of(seed)
     if not tolerance < 1.0:

@@ -87,11 +87,6 @@ class ZerosPolesGain(NamedTuple):
     poles: Array
     gain: float
 
-    @property
-    def num_poles(self) -> int:
-        """The order."""
-        return len(self.poles)
-
 
 def zeros_poles_gain(model: LinearSystem) -> ZerosPolesGain:
     """Zeros, poles and gain of a linear system with one input and one output.

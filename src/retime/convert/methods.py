@@ -45,8 +45,6 @@ _SYNONYMS = {
     "dopri5": "dormand-prince",
     "rk45": "dormand-prince",
 }
-FIELDS = "matrix-log, euler-field, formal-log:ORDER"
-"""Methods of `to_continuous` by name, for any map that they take; besides, those of control for a LinearSystem."""
 UNDONE = ("zoh", "foh", "tustin", "matched", "impulse", "euler", "backward-diff")
 
 

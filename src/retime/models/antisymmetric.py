@@ -10,13 +10,14 @@ import numpy as np
 from retime.core.arrays import real_array
 from retime.core.equation import Equation
 from retime.core.errors import ShapeError
-from retime.core.system import SmoothSystem, System
+from retime.core.system import System
 from retime.core.time import CONTINUOUS, Continuous, Discrete, TimeBase
 from retime.models.relu import elman_parameters
+from retime.models.units import Units
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class AntisymmetricRNN(SmoothSystem):
+class AntisymmetricRNN(Units):
     """Antisymmetric recurrent network.
 
     K = W_rec - W_rec^T - gamma I
@@ -51,16 +52,6 @@ class AntisymmetricRNN(SmoothSystem):
             raise ShapeError(f"`gamma` has shape {gamma.shape}; it must be a number.")
         self._set(**elman_parameters(self.W_rec, self.W_in, self.b, keeps_factors=False), gamma=float(gamma))
         self._finish()
-
-    @property
-    def num_states(self) -> int:
-        """n, the number of units."""
-        return len(self.b)
-
-    @property
-    def num_inputs(self) -> int:
-        """m."""
-        return self.W_in.shape[1]
 
     @property
     def generator(self) -> Any:

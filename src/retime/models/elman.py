@@ -13,16 +13,17 @@ from retime.core.equation import Equation
 from retime.core.errors import ShapeError
 from retime.core.low_rank import product, weights
 from retime.core.reachability import Box, relaxed
-from retime.core.system import SmoothSystem, System
+from retime.core.system import System
 from retime.core.time import CONTINUOUS, Continuous, Discrete, TimeBase
 from retime.models.piecewise import PiecewiseAffineRNN
 from retime.models.relu import ReluRNN, elman_parameters
+from retime.models.units import Units
 
 Form = Literal["current", "rate"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class _Units(SmoothSystem):
+class _Units(Units):
     """What all of them share: the weights."""
 
     W_rec: Any
@@ -32,16 +33,6 @@ class _Units(SmoothSystem):
     def __post_init__(self) -> None:
         self._set(**elman_parameters(self.W_rec, self.W_in, self.b))
         self._finish()
-
-    @property
-    def num_states(self) -> int:
-        """n, the number of units."""
-        return len(self.b)
-
-    @property
-    def num_inputs(self) -> int:
-        """m."""
-        return self.W_in.shape[1]
 
     @property
     def _weights(self) -> dict[str, Any]:

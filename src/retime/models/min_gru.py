@@ -10,12 +10,13 @@ import numpy as np
 from retime.core.arrays import matrix, positive, vector
 from retime.core.equation import Equation
 from retime.core.reachability import Box
-from retime.core.system import SmoothSystem, System
+from retime.core.system import System
 from retime.core.time import Continuous, Discrete, TimeBase
+from retime.models.units import Units
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MinGRU(SmoothSystem):
+class MinGRU(Units):
     """Minimal gated recurrent unit, whose gate and candidate read the input alone.
 
     a = W_gate s + b_gate,   c = W_in s + b
@@ -57,16 +58,6 @@ class MinGRU(SmoothSystem):
         self._finish()
         usual = self.time.dt if isinstance(self.time, Discrete) else 1.0
         self._set(tau=usual if self.tau is None else positive("tau", self.tau))
-
-    @property
-    def num_states(self) -> int:
-        """n, the number of units."""
-        return len(self.b)
-
-    @property
-    def num_inputs(self) -> int:
-        """m."""
-        return self.W_in.shape[1]
 
     def reachable(self, inputs: Box) -> Box:
         """Where the candidates lie, towards which every unit moves."""
