@@ -166,7 +166,8 @@ def definition(tree: ast.Module, name: str) -> tuple[Any, str]:
     """Where a tolerance is set, and what stands before the "=": a name at the top of a file, or Class.field of a method object."""
     method, _, field = name.rpartition(".")
     if not method:
-        return next(n for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == name), name
+        found = next(n for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == name)
+        return found, " = ".join(map(ast.unparse, found.targets))
     fields = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == method).body
     return next(
         n for n in fields if isinstance(n, ast.AnnAssign) and ast.unparse(n.target) == field

@@ -148,7 +148,23 @@ COSTS = {
     "GRACE",
     "PROOF_SHARE",
     "SETTLE",
+    "PATIENCE",
+    "SAVED",
+    "SEARCHED",
+    "IDLE",
+    "ASK_EVERY",
+    "TASK",
+    "LEAST",
 }  # seconds, bytes and shares of time: how fast, not what is found
+VALUES = {
+    "BOLTZMANN_PER_CHARGE",
+    "BAND_GAP",
+    "NOMINAL",
+    "GMIN",
+    "POLE_FARAD",
+    "SUPPLY",
+    "TAIL_AMPERE",
+}  # of physics and of parts
 
 
 METHODS = {"Arclength", "Multistart", "Settling", "Shooting"}  # method objects whose fields are thresholds of a search
@@ -161,15 +177,22 @@ def tolerances(source: Path) -> list[tuple[str, str, str, str]]:
         file, lines = path.relative_to(source).as_posix(), path.read_text(encoding="utf-8").splitlines()
         if file.split("/")[0] in ("plots", "cli", "io", "zoo"):
             continue
-        for node in ast.parse("\n".join(lines)).body:
+        body = ast.parse("\n".join(lines)).body
+        for node, following in zip(body, [*body[1:], None], strict=True):
             if isinstance(node, ast.Assign) and _is_fraction(node.value):
                 name, text = ast.unparse(node.targets[0]), " ".join(lines[node.lineno - 1 : node.end_lineno])
-                if name.isupper() and name not in COSTS:
-                    why = text.partition("# ")[2].rstrip(" )")
+                if name.isupper() and name not in COSTS | VALUES:
+                    why = text.partition("# ")[2].rstrip(" )") or _said(following)
                     found.append((file, name, " ".join(ast.unparse(node.value).split()), why))
             elif isinstance(node, ast.ClassDef) and node.name in METHODS:
                 found += [(file, *field) for field in _thresholds(node)]
     return found
+
+
+def _said(node: ast.stmt | None) -> str:
+    """The string below a definition."""
+    is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return " ".join(str(node.value.value).split()).rstrip(".") if is_text else ""
 
 
 def _thresholds(method: ast.ClassDef) -> Iterator[tuple[str, str, str]]:
@@ -198,8 +221,10 @@ def tolerance_tables(docs: Path) -> str:
     tables: dict[str, list[str]] = {}
     for file, name, value, why in tolerances(docs.parent / "src" / "retime"):
         row = measured.get((file, name), {})
-        tables.setdefault(file, ["| name | value | why | ten times | a tenth |", "|---|---|---|---|---|"]).append(
-            f"| `{name}` | `{value}` | {why} | {row.get('ten_times', '')} | {row.get('a_tenth', '')} |"
+        tables.setdefault(
+            file, ["| name | value | why | ten times | a tenth | where no test notices |", "|---|---|---|---|---|---|"]
+        ).append(
+            f"| `{name}` | `{value}` | {why.replace('|', chr(92) + '|')} | {row.get('ten_times', '')} | {row.get('a_tenth', '')} | {row.get('remark', '')} |"
         )
     return "\n\n".join(f"**{file}**\n\n" + "\n".join(rows) for file, rows in tables.items())
 

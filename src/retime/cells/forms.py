@@ -44,7 +44,7 @@ from retime.models import (
 
 SAME = "the states are the same"
 STATES = 32  # random states and inputs that an identity is measured on
-IDENTICAL = 1e-12
+IDENTICAL = 1e-12  # largest difference, per 1 + |z|, of two forms of one step
 
 
 class Form(NamedTuple):

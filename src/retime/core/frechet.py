@@ -7,7 +7,7 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.balance import balancing
 
-_ZERO = _ROUNDING = 2.0**-53
+_ZERO = _ROUNDING = 2.0**-53  # unit roundoff, and what stands for a size or an eigenvalue of 0
 
 
 def log_condition(M: Array, on_axis: bool, iterations: int = 12) -> float:

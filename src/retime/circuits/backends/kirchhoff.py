@@ -25,7 +25,7 @@ from retime.core.arrays import Array
 from retime.core.errors import ConvergenceError
 from retime.core.inputs import Inputs
 
-TOLERANCE = 1e-10
+TOLERANCE = 1e-10  # of a solver, relative and absolute
 SETTLED = 1e-9  # a phase is followed finely enough when halving its steps changes less, relative to the range
 
 

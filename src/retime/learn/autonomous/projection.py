@@ -21,8 +21,8 @@ from retime.learn.autonomous.field import Field, chunks
 RIDGE = 1e-9  # of the outer weights, relative to the diagonal
 HOLDING_BACK = (RIDGE, 1e-7, 1e-5, 1e-3, 1e-1, 10.0)  # ridges of the outer weights alone
 OUTER = 1e-5  # of the damping, for the outer weights
-MOST_DAMPING = 1e8
-LEAST_DAMPING = 1e-8
+MOST_DAMPING = 1e8  # no smaller step is tried
+LEAST_DAMPING = 1e-8  # smaller is Gauss and Newton's step
 
 
 @dataclass(frozen=True, eq=False)
