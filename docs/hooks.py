@@ -221,11 +221,9 @@ def tolerance_tables(docs: Path) -> str:
     tables: dict[str, list[str]] = {}
     for file, name, value, why in tolerances(docs.parent / "src" / "retime"):
         row = measured.get((file, name), {})
-        tables.setdefault(
-            file, ["| name | value | why | ten times | a tenth | where no test notices |", "|---|---|---|---|---|---|"]
-        ).append(
-            f"| `{name}` | `{value}` | {why.replace('|', chr(92) + '|')} | {row.get('ten_times', '')} | {row.get('a_tenth', '')} | {row.get('remark', '')} |"
-        )
+        cells = [f"`{name}`", f"`{value}`", why, *(row.get(c, "") for c in ("ten_times", "a_tenth", "remark"))]
+        head = ["| name | value | why | ten times | a tenth | where no test notices |", "|---|---|---|---|---|---|"]
+        tables.setdefault(file, head).append("| " + " | ".join(c.replace("|", r"\|") for c in cells) + " |")
     return "\n\n".join(f"**{file}**\n\n" + "\n".join(rows) for file, rows in tables.items())
 
 
