@@ -32,14 +32,15 @@ FACTORS = {"ten_times": 10.0, "a_tenth": 0.1}
 MINUTES = 20  # of a run; one that takes longer counts as if all of its tests failed
 UNIT = "tests/unit/analysis/test_"
 TESTS = {
-    "analysis/basins": [f"{UNIT}basins.py", f"{UNIT}interlaced_basins.py"],
-    "analysis/branches": [f"{UNIT}scan.py", f"{UNIT}scan_parameters.py", f"{UNIT}stability_map.py"],
+    "analysis/basins": [f"{UNIT}thresholds.py", f"{UNIT}basins.py", f"{UNIT}interlaced_basins.py"],
+    "analysis/branches": [f"{UNIT}thresholds.py", f"{UNIT}scan.py", f"{UNIT}scan_parameters.py", f"{UNIT}stability_map.py"],
     "analysis/comparison": [f"{UNIT}side_by_side.py", f"{UNIT}compare.py"],
     "analysis/cycles": [f"{UNIT}cycles.py", f"{UNIT}limit_cycles.py", f"{UNIT}smooth_cycles.py"],
     "analysis/exponents": [f"{UNIT}lyapunov.py", f"{UNIT}lyapunov_results.py", f"{UNIT}averages.py", "tests/oracles/test_exponents.py"],
     "analysis/fixed_points": [
-        f"{UNIT}fixed_points.py", f"{UNIT}newton.py", f"{UNIT}resting_points.py", f"{UNIT}dust.py", f"{UNIT}reachable_states.py",
-        "tests/oracles/test_high_gains.py", "tests/laws/test_fixed_points_of_families.py", "tests/oracles/test_complete_search.py",
+        f"{UNIT}thresholds.py", f"{UNIT}fixed_points.py", f"{UNIT}newton.py", f"{UNIT}resting_points.py", f"{UNIT}dust.py",
+        f"{UNIT}reachable_states.py", "tests/oracles/test_high_gains.py", "tests/laws/test_fixed_points_of_families.py",
+        "tests/oracles/test_complete_search.py",
     ],
     "analysis/reconstruction": [f"{UNIT}quality.py", f"{UNIT}conventions.py"],
     "analysis/regions": [f"{UNIT}visits.py", f"{UNIT}enumeration.py"],
