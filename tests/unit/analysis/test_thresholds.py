@@ -1,14 +1,19 @@
 """Thresholds that decide what is listed, from both sides: ten times and a tenth of each give another answer here."""
 
+from types import SimpleNamespace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import retime as rt
 from retime.analysis.branches.periods import APERIODIC, DIVERGED, affine_period, period_of, shortest
+from retime.analysis.cycles.closed_orbits import close, close_returns
+from retime.analysis.cycles.orbit_search import OrbitSearch
 from retime.analysis.fixed_points import resting
 from retime.analysis.fixed_points.angles import turned
 from retime.analysis.view import affine_view
+from retime.simulation.variational import SAMPLES, Flown
 
 TURN = 2 * np.pi
 
@@ -38,6 +43,81 @@ def test_a_point_that_rests_by_sliding_takes_part_of_both_fields(alpha, count):
     """P + x Q = [[1, -1], [0, x - alpha]] takes (y, 1) to zero for y = 1 and x = alpha."""
     found = resting._pencil(np.array([[1.0, -1.0], [0.0, -alpha]]), np.array([[0.0, 0.0], [0.0, 1.0]]))
     assert [(round(x, 12), float(y[0])) for x, y in found] == [(round(alpha, 12), 1.0)] * count
+
+
+# --- cycles --------------------------------------------------------------------------------------------------------------
+
+TIMES = np.linspace(0.0, 6 * np.pi, 1201)
+
+
+def returns_of(orbit, rates):
+    return close_returns(TIMES, orbit(TIMES), rates, 4.1 * np.pi, rt.Shooting())
+
+
+@pytest.mark.parametrize(("decay", "is_tried"), [(0.03, True), (0.5, False)])
+def test_a_return_is_tried_up_to_three_tenths_of_the_extent(decay, is_tried):
+    """A spiral comes back 0.06 and 0.7 of its extent away."""
+    A = np.array([[-decay, -1.0], [1.0, -decay]])
+    found = returns_of(
+        lambda t: np.exp(-decay * t)[:, None] * np.column_stack([np.cos(t), np.sin(t)]), lambda z: z @ A.T
+    )
+    assert bool([r for r in found if r.z[0] == 1.0]) == is_tried
+
+
+@pytest.mark.parametrize(("apart", "period"), [(5e-5, TURN), (5e-4, 2 * TURN)])
+def test_of_exact_returns_the_one_after_the_shortest_time_is_tried_first(apart, period):
+    """A circle, and beside it one of twice the period, on which the orbit is on the other side after one turn."""
+    size, A = apart * np.sqrt(2), np.kron(np.diag([1.0, 0.5]), [[0.0, -1.0], [1.0, 0.0]])
+    found = returns_of(
+        lambda t: np.column_stack([np.cos(t), np.sin(t), size * np.cos(t / 2), size * np.sin(t / 2)]), lambda z: z @ A.T
+    )
+    assert found[0].period == pytest.approx(period, rel=1e-6)
+
+
+class NoisyCircle:
+    """dr/dt = 1 - r, dphi/dt = 1, known up to a noise that changes its sign from call to call."""
+
+    def __init__(self, noise):
+        self.noise = noise
+
+    def after(self, z, duration):
+        r, angle = np.hypot(*z), np.arctan2(z[1], z[0])
+        t, k = np.linspace(0.0, duration, SAMPLES + 1), np.exp(-duration)
+        states = (1 + (r - 1) * np.exp(-t))[:, None] * np.column_stack([np.cos(angle + t), np.sin(angle + t)])
+        out, across = states[-1] / np.hypot(*states[-1]), np.array([-z[1], z[0]]) / r
+        derivative = k * np.outer(out, z / r) + (1 + (r - 1) * k) / r * np.outer([-out[1], out[0]], across)
+        self.noise = -self.noise
+        states[-1] += self.noise
+        return Flown(states, derivative, self.rate(states[-1]))
+
+    def rate(self, z):
+        r = np.linalg.norm(z, axis=-1, keepdims=True)
+        return (1 - r) * z / r + np.stack([-z[..., 1], z[..., 0]], axis=-1)
+
+    def jacobian(self, z):
+        r = np.hypot(*z)
+        return (1 / r - 1) * np.eye(2) - np.outer(z, z) / r**3 + np.array([[0.0, -1.0], [1.0, 0.0]])
+
+
+@pytest.mark.parametrize(("noise", "closes"), [(5e-11, True), (5e-10, False)])
+def test_a_cycle_is_closed_to_1e_10(noise, closes):
+    """The orbit begins and ends twice the noise apart, and the size of its states is 2."""
+    found = close(NoisyCircle(noise), np.array([1.0, 0.0]), TURN, 2.0, rt.Shooting())
+    assert (found is not None) == closes
+    assert found is None or found.period == pytest.approx(TURN, abs=1e-8)
+
+
+@pytest.mark.parametrize(("off", "is_cycle"), [(5e-7, True), (5e-6, False)])
+def test_a_limit_cycle_has_a_multiplier_of_1_within_1e_6(off, is_cycle):
+    assert OrbitSearch.is_limit_cycle(SimpleNamespace(rule=rt.Shooting()), np.array([0.3, 1 + off])) == is_cycle
+
+
+@pytest.mark.parametrize(("start", "rested"), [(0.017, 2), (0.17, 1)])
+def test_an_orbit_rests_that_moves_less_than_a_millionth(start, rested):
+    """e^(-t / 2) moves by 3e-5 of the start in the last of 20 periods; the search's own start is 0.013."""
+    decay = rt.PiecewiseAffineRNN([[-0.5]], [[0.0]], [[1.0]], [0.0], [0.0], time=rt.Continuous())
+    found = rt.find_cycles(decay, 1.0, starts=[[start]], shooting=rt.Shooting(starts=1))
+    assert f"{rested} rested" in found.message
 
 
 # --- basins --------------------------------------------------------------------------------------------------------------
