@@ -118,12 +118,9 @@ def failures(rows: list[dict[str, str]], factor: float, tests: list[str]) -> lis
     ]
     scratch = Path(tempfile.gettempdir()) / "retime-tolerances"
     has_kernel = any(re.search(r"^@(kernel|subroutine)", (SOURCE / r["file"]).read_text(), re.MULTILINE) for r in rows)
-    kernels = scratch / ("changed" if has_kernel else "kernels")
-    own = {
-        "NUMBA_CACHE_DIR": str(kernels),
-        "JAX_COMPILATION_CACHE_DIR": str(scratch / "xla"),
-        "PYTHONPATH": str(ROOT / "src"),
-    }
+    kernels = scratch / "kernels"
+    own = {"JAX_COMPILATION_CACHE_DIR": str(scratch / "xla"), "PYTHONPATH": str(ROOT / "src")}
+    own |= {"NUMBA_CACHE_DIR": str(kernels)} if has_kernel else {}
     with changed(rows, factor):
         run = subprocess.Popen(
             command, cwd=ROOT, env={**os.environ, **own}, stdout=subprocess.PIPE, text=True, start_new_session=True
