@@ -118,9 +118,9 @@ def failures(rows: list[dict[str, str]], factor: float, tests: list[str]) -> lis
     ]
     scratch = Path(tempfile.gettempdir()) / "retime-tolerances"
     has_kernel = any(re.search(r"^@(kernel|subroutine)", (SOURCE / r["file"]).read_text(), re.MULTILINE) for r in rows)
-    kernels = scratch / "kernels"
+    kernels = tempfile.mkdtemp()  # compiled anew with what they read
     own = {"JAX_COMPILATION_CACHE_DIR": str(scratch / "xla"), "PYTHONPATH": str(ROOT / "src")}
-    own |= {"NUMBA_CACHE_DIR": str(kernels)} if has_kernel else {}
+    own |= {"NUMBA_CACHE_DIR": kernels} if has_kernel else {}
     with changed(rows, factor):
         run = subprocess.Popen(
             command, cwd=ROOT, env={**os.environ, **own}, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -132,8 +132,7 @@ def failures(rows: list[dict[str, str]], factor: float, tests: list[str]) -> lis
         finally:
             if run.poll() is None:
                 os.killpg(run.pid, signal.SIGKILL)
-            if has_kernel:
-                shutil.rmtree(kernels, ignore_errors=True)
+            shutil.rmtree(kernels, ignore_errors=True)
     found = list(dict.fromkeys(re.findall(r"^(?:FAILED|ERROR) ([^\s\[]+)", said, re.MULTILINE)))
     if found or run.returncode == 0:
         return found
