@@ -36,7 +36,10 @@ TESTS = {
     "analysis/branches": [f"{UNIT}thresholds.py", f"{UNIT}scan.py", f"{UNIT}scan_parameters.py", f"{UNIT}stability_map.py"],
     "analysis/comparison": [f"{UNIT}side_by_side.py", f"{UNIT}compare.py"],
     "analysis/cycles": [f"{UNIT}thresholds.py", f"{UNIT}cycles.py", f"{UNIT}limit_cycles.py", f"{UNIT}smooth_cycles.py"],
-    "analysis/exponents": [f"{UNIT}lyapunov.py", f"{UNIT}lyapunov_results.py", f"{UNIT}averages.py", "tests/oracles/test_exponents.py"],
+    "analysis/exponents": [
+        f"{UNIT}thresholds.py", f"{UNIT}lyapunov.py", f"{UNIT}lyapunov_results.py", f"{UNIT}averages.py",
+        "tests/oracles/test_exponents.py",
+    ],
     "analysis/fixed_points": [
         f"{UNIT}thresholds.py", f"{UNIT}fixed_points.py", f"{UNIT}newton.py", f"{UNIT}resting_points.py", f"{UNIT}dust.py",
         f"{UNIT}reachable_states.py", "tests/oracles/test_high_gains.py", "tests/laws/test_fixed_points_of_families.py",

@@ -10,6 +10,7 @@ import retime as rt
 from retime.analysis.branches.periods import APERIODIC, DIVERGED, affine_period, period_of, shortest
 from retime.analysis.cycles.closed_orbits import close, close_returns
 from retime.analysis.cycles.orbit_search import OrbitSearch
+from retime.analysis.exponents import statistics
 from retime.analysis.fixed_points import resting
 from retime.analysis.fixed_points.angles import turned
 from retime.analysis.view import affine_view
@@ -118,6 +119,16 @@ def test_an_orbit_rests_that_moves_less_than_a_millionth(start, rested):
     decay = rt.PiecewiseAffineRNN([[-0.5]], [[0.0]], [[1.0]], [0.0], [0.0], time=rt.Continuous())
     found = rt.find_cycles(decay, 1.0, starts=[[start]], shooting=rt.Shooting(starts=1))
     assert f"{rested} rested" in found.message
+
+
+# --- exponents -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("apart", "shared"), [(0.5, True), (5.0, False)])
+def test_exponents_within_three_errors_of_their_difference_share_the_larger_one(apart, shared):
+    """Errors of 0.3 and 0.4: 0.5 of the difference."""
+    found = statistics._shared(np.array([0.0, -apart]), np.array([0.3, 0.4]))
+    assert found.tolist() == ([0.4, 0.4] if shared else [0.3, 0.4])
 
 
 # --- basins --------------------------------------------------------------------------------------------------------------
