@@ -102,7 +102,7 @@ def _autonomous(without: int, total: int) -> Condition:
 
 def _same_dimension(flows: list[RegionFlow]) -> Condition:
     ordinary = (RegionStatus.PRINCIPAL, RegionStatus.REAL)
-    others = sum(r.status not in ordinary or r.auxiliary > 0 for r in flows)
+    others = sum(r.status not in ordinary for r in flows)
     margin = min((r.margin for r in flows if r.status is not RegionStatus.REAL), default=float("inf"))
     detail = (
         "distance of the spectra to (-inf, 0], minus the modulus of what lies on it unpaired; "
