@@ -5,6 +5,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import retime as rt
+from relays import relay
 from retime.simulation.passage import StateSwitchedFlow
 
 
@@ -227,6 +228,14 @@ def test_a_cycle_whose_sliding_ends_in_a_raised_region_is_closed():
     passage = StateSwitchedFlow(flow, np.zeros(0)).passage(z, 5.0)
     sides = [rt.simulate(flow, z + e * np.eye(4), times=[0, 5.0], switching="state").states[-1] for e in (1e-6, -1e-6)]
     assert np.abs((sides[0] - sides[1]).T / 2e-6 - passage.derivative).max() < 1e-7
+
+
+def test_another_unit_switches_while_the_orbit_slides():
+    """From (a, -b): dz_2/dt is 2 until t = a, then 1.5 along the boundary z_1 = 0, and 3.5 from z_2 = 0 on, in closed form."""
+    flow = relay([(1, 1), (-1, 2), (1, 3), (-1, 4)], (0, 1))
+    found = StateSwitchedFlow(flow, np.zeros(0)).passage(np.array([0.1, -1.0]), 2.0)
+    np.testing.assert_allclose(found.end, [0.0, 3.5 * (2.0 - 0.1 - 0.8 / 1.5)], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.derivative, [[0.0, 0.0], [3.5 * (2.0 / 1.5 - 1.0), 3.5 / 1.5]], rtol=0, atol=1e-12)
 
 
 def test_a_flow_that_comes_to_rest_while_sliding_rests():
