@@ -375,3 +375,13 @@ def test_a_network_whose_regions_are_held_is_refused_in_words():
     held = rt.to_discrete(network, 0.1, method=rt.ZeroOrderHold()).model
     with pytest.raises(TypeError, match="its steps are affine in each region, but no ReLU network"):
         rt.find_cycles(held, 5)
+
+
+def test_the_growth_rate_of_a_cycle_is_in_model_time():
+    """z' = 2 |z| - 1 is steep by 2 at every point: log(2) / dt."""
+    tent = rt.PLRNN([-2.0], [[4.0]], [-1.0], time=rt.Discrete(0.1))
+    found = rt.find_cycles(tent, 3)
+    assert {c.period for c in found} == {1, 2, 3}
+    for c in found:
+        assert abs(c.growth_rate - 10 * np.log(2.0)) < 1e-12
+        assert abs(c.time - 0.1 * c.period) < 1e-15
