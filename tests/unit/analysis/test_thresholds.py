@@ -127,8 +127,9 @@ def test_an_orbit_rests_that_moves_less_than_a_millionth(start, rested):
 @pytest.mark.parametrize(("apart", "shared"), [(0.5, True), (5.0, False)])
 def test_exponents_within_three_errors_of_their_difference_share_the_larger_one(apart, shared):
     """Errors of 0.3 and 0.4: 0.5 of the difference."""
-    found = statistics._shared(np.array([0.0, -apart]), np.array([0.3, 0.4]))
-    assert found.tolist() == ([0.4, 0.4] if shared else [0.3, 0.4])
+    for errors in ([0.3, 0.4], [0.4, 0.3]):
+        found = statistics._shared(np.array([0.0, -apart]), np.array(errors))
+        assert found.tolist() == ([0.4, 0.4] if shared else errors)
 
 
 # --- basins --------------------------------------------------------------------------------------------------------------
