@@ -477,7 +477,7 @@ def test_an_orbit_on_its_way_to_a_set_is_none_of_its_own():
     on_its_way = far[: 12 * 64] * (1 + 0.5 * np.exp(-np.arange(12 * 64) / 600))[:, None]
     family = Family(np.concatenate(on_it[0]))
     family.orbits = [*on_it, on_its_way.reshape(12, 64, 2)]
-    family.group()
+    family.group(Settling())
     assert len(family.groups) == 1
     assert family.of_orbit.tolist() == [0, 0, 0, 0, 0, -1]
 

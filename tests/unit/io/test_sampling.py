@@ -262,6 +262,7 @@ def test_the_error_of_an_approximation_is_that_of_its_frequency_response():
             rt.CertificateError,
             "a delay of two steps or more",
         ),
+        (lambda: rt.d2c(signal.dlti([1], [1, 0], dt=0.1), "impulse"), rt.CertificateError, "A pole is 0: no impulse"),
         (lambda: rt.d2c((*PLANT, 0.1), "impulse"), rt.CertificateError, "is not an impulse-invariant one"),
         (lambda: rt.d2c((*PLANT, 0.1), "rk4"), ValueError, "`method` is 'rk4'; it must be matrix-log"),
         (lambda: rt.d2c((*PLANT, 0.1), dt=0.2), ValueError, "`dt` is 0.2, but the system says 0.1"),

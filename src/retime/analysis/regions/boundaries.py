@@ -95,7 +95,7 @@ def boundary_distance(model: System, trajectory: Trajectory, *, inputs: Any = No
         return BoundaryDistance(none, np.full(lost.shape, -1), trajectory.times, float("inf"), ())
     g = form.preactivation(z, _at_samples(inputs, trajectory, form.num_inputs))
     d = np.abs(g[..., reading]) / norms[reading]
-    units = np.where(lost, -1, reading[np.argmin(np.where(lost[..., None], 0.0, d), axis=-1)])
+    units = np.where(lost, -1, reading[np.argmin(d, axis=-1)])
     distances = np.asarray(d.min(axis=-1))  # NaN in lost rows
     where = tuple(int(i) for i in np.unravel_index(np.nanargmin(distances), distances.shape))
     return BoundaryDistance(distances, units, trajectory.times, float(distances[where]), where)
