@@ -57,9 +57,20 @@ TESTS = {
     "circuits/": ["tests/unit/circuits", "tests/cli/test_circuit_command.py"],
     "learn/autonomous": ["tests/unit/learn/test_autonomous.py"],
     "learn/": ["tests/unit/learn"],
-    "simulation/": [
-        "tests/unit/simulation", "tests/oracles/test_state_flow.py", "tests/oracles/test_sliding.py", "tests/oracles/test_shared_boundaries.py",
-        f"{UNIT}lyapunov.py", f"{UNIT}limit_cycles.py", "tests/oracles/test_smooth_flows.py",
+    "simulation/boundaries": ["tests/oracles/test_shared_boundaries.py", "tests/unit/simulation/test_switching.py"],
+    "simulation/iterate": ["tests/unit/simulation/test_simulate.py", "tests/laws/test_time_regressions.py"],
+    "simulation/horizon": [f"tests/unit/simulation/test_{name}.py" for name in ("far_times", "simulate")] + [f"{UNIT}lyapunov_results.py"],
+    "simulation/passage": [f"{UNIT}limit_cycles.py"],
+    "simulation/products": [f"{UNIT}lyapunov.py", f"{UNIT}lyapunov_results.py", "tests/oracles/test_exponents.py"],
+    "simulation/saltation": [f"{UNIT}lyapunov.py", "tests/oracles/test_exponents.py"],
+    "simulation/record": [
+        "tests/unit/simulation/test_switching.py", "tests/oracles/test_state_flow.py", "tests/oracles/test_sliding.py",
+        "tests/oracles/test_shared_boundaries.py",
+    ],
+    "simulation/roots": ["tests/unit/simulation/test_roots.py", "tests/oracles/test_state_flow.py"],
+    "simulation/s": [f"tests/unit/simulation/test_{name}.py" for name in ("steps", "smooth")] + ["tests/oracles/test_smooth_flows.py"],
+    "simulation/taylor": [
+        "tests/unit/simulation/test_taylor.py", "tests/unit/simulation/test_taylor_components.py", "tests/oracles/test_state_flow.py",
     ],
     "": [
         "tests/unit/core", "tests/oracles/test_shared_boundaries.py", "tests/laws/test_models.py", "tests/unit/convert",
