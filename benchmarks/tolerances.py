@@ -72,7 +72,7 @@ TESTS = {
     "simulation/taylor": [
         "tests/unit/simulation/test_taylor.py", "tests/unit/simulation/test_taylor_components.py", "tests/oracles/test_state_flow.py",
     ],
-    "": [
+    "core/": [
         "tests/unit/core", "tests/oracles/test_shared_boundaries.py", "tests/laws/test_models.py", "tests/unit/convert",
         f"{UNIT}fixed_points.py",
     ],
