@@ -45,8 +45,8 @@ TESTS = {
         f"{UNIT}reachable_states.py", "tests/oracles/test_high_gains.py", "tests/laws/test_fixed_points_of_families.py",
         "tests/oracles/test_complete_search.py",
     ],
-    "analysis/reconstruction": [f"{UNIT}quality.py", f"{UNIT}conventions.py"],
-    "analysis/regions": [f"{UNIT}visits.py", f"{UNIT}enumeration.py"],
+    "analysis/reconstruction": [f"{UNIT}thresholds.py", f"{UNIT}quality.py", f"{UNIT}conventions.py"],
+    "analysis/regions": [f"{UNIT}thresholds.py", f"{UNIT}visits.py", f"{UNIT}enumeration.py"],
     "analysis/overview": [f"{UNIT}analyze.py"],
     "analysis/": [f"{UNIT}analyze.py", f"{UNIT}lyapunov.py", f"{UNIT}scan.py", f"{UNIT}fixed_points.py", f"{UNIT}dust.py"],
     "convert/": [

@@ -13,6 +13,7 @@ from retime.analysis.cycles.orbit_search import OrbitSearch
 from retime.analysis.exponents import statistics
 from retime.analysis.fixed_points import resting
 from retime.analysis.fixed_points.angles import turned
+from retime.analysis.reconstruction.spectra import deviations
 from retime.analysis.view import affine_view
 from retime.simulation.variational import SAMPLES, Flown
 
@@ -119,6 +120,23 @@ def test_an_orbit_rests_that_moves_less_than_a_millionth(start, rested):
     decay = rt.PiecewiseAffineRNN([[-0.5]], [[0.0]], [[1.0]], [0.0], [0.0], time=rt.Continuous())
     found = rt.find_cycles(decay, 1.0, starts=[[start]], shooting=rt.Shooting(starts=1))
     assert f"{rested} rested" in found.message
+
+
+# --- regions -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reads", [[1.0, 0.0], [0.6, 0.8]], ids=["one state", "both"])
+@pytest.mark.parametrize(("radius", "count"), [(5e-9, 3), (5e-10, 2)])
+def test_a_region_thinner_than_1e_9_of_the_box_counts_as_empty(reads, radius, count):
+    """Two parallel boundaries, 2 radius apart, in a box whose sides are 2."""
+    model = rt.ShallowPLRNN(np.zeros(2), np.ones((2, 2)), [reads, reads], np.zeros(2), [0.1, 0.1 + 2 * radius])
+    assert len(rt.enumerate_regions(model, (-1.0, 1.0))) == count
+
+
+@pytest.mark.parametrize(("spread", "is_constant"), [(5e-13, True), (5e-12, False)])
+def test_a_spread_of_1e_12_of_the_values_is_rounding(spread, is_constant):
+    found = deviations(1.0 + spread * np.array([[1.0], [-1.0]]))
+    assert (found == 0).all() == is_constant
 
 
 # --- exponents -----------------------------------------------------------------------------------------------------------
