@@ -59,7 +59,7 @@ TESTS = {
     "learn/": ["tests/unit/learn"],
     "simulation/boundaries": ["tests/oracles/test_shared_boundaries.py", "tests/unit/simulation/test_switching.py"],
     "simulation/iterate": ["tests/unit/simulation/test_simulate.py", "tests/laws/test_time_regressions.py"],
-    "simulation/horizon": [f"tests/unit/simulation/test_{name}.py" for name in ("far_times", "simulate")] + [f"{UNIT}lyapunov_results.py"],
+    "simulation/horizon": [f"tests/unit/simulation/test_{name}.py" for name in ("far_times", "simulate")] + [f"{UNIT}thresholds.py"],
     "simulation/passage": [f"{UNIT}limit_cycles.py"],
     "simulation/products": [f"{UNIT}lyapunov.py", f"{UNIT}lyapunov_results.py", "tests/oracles/test_exponents.py"],
     "simulation/saltation": [f"{UNIT}lyapunov.py", "tests/oracles/test_exponents.py"],

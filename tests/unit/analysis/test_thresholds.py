@@ -142,6 +142,12 @@ def test_a_spread_of_1e_12_of_the_values_is_rounding(spread, is_constant):
 # --- exponents -----------------------------------------------------------------------------------------------------------
 
 
+def test_a_tenth_of_a_flows_horizon_is_not_measured():
+    decay = rt.ContinuousPLRNN([-1.0], [[0.0]], [0.5])
+    found = rt.lyapunov_spectrum(decay, [1.0], times=[0.0, 10.0])
+    assert (found.time, found.transient) == pytest.approx((9.0, 1.0), abs=1e-12)
+
+
 @pytest.mark.parametrize(("apart", "shared"), [(0.5, True), (5.0, False)])
 def test_exponents_within_three_errors_of_their_difference_share_the_larger_one(apart, shared):
     """Errors of 0.3 and 0.4: 0.5 of the difference."""
