@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import retime as rt
-from retime.cells import contractivity_radius, log_norm
+from retime.cells import contractivity_radius, forms, log_norm
 from retime.cells.contractivity import NORMS, norm_bound, slopes
 
 ORDERS = {"1": 1, "2": 2, "inf": np.inf}
@@ -115,3 +115,20 @@ def test_a_contracting_cell_says_so_everywhere(rng):
 def test_shapes_are_named(arguments, match):
     with pytest.raises(rt.ShapeError, match=match):
         rt.cell_stability(rt.TanhRNN(np.eye(2), np.zeros((2, 1)), np.zeros(2)), **arguments)
+
+
+@pytest.mark.parametrize(("above", "holds"), [(5e-10, True), (5e-9, False)])
+def test_a_mode_grows_from_1e_9_above_1_on(above, holds):
+    found = rt.cell_stability(rt.LinearSystem([1 + above], [0.0], np.zeros((1, 0)))).certificate.conditions
+    assert [c.holds for c in found if c.name == "no mode of the linearization grows"] == [holds]
+
+
+@pytest.mark.parametrize(("off", "holds"), [(5e-13, True), (5e-12, False)])
+def test_two_forms_are_one_step_to_1e_12(off, holds):
+    """Euler's step of dz/dt = -z over dt = 1 is 0; the cell's is off by at most `off`."""
+    decay = rt.LinearSystem([-1.0], [0.0], np.zeros((1, 0)), time=rt.Continuous())
+    largest = np.abs(np.random.default_rng(0).normal(size=(forms.STATES, 1))).max()
+    cell = rt.LinearSystem([off / largest], [0.0], np.zeros((1, 0)))
+    found = forms._measured(cell, forms.Form(decay, rt.Euler(), 1, forms.BY_DEFINITION))
+    assert found.residual == pytest.approx(off, rel=1e-6, abs=0)
+    assert found.certificate.conditions[0].holds == holds
