@@ -12,12 +12,12 @@ from retime.core.arrays import Array, matrix, vector
 from retime.core.equation import Equation
 from retime.core.errors import ShapeError
 from retime.core.reachability import Box
-from retime.core.system import SmoothSystem
 from retime.core.time import Discrete
+from retime.models.units import WithInputs
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class _Gated(SmoothSystem):
+class _Gated(WithInputs):
     """Stacked gates: W_rec `(g H, H)`, W_in `(g H, m)`, b_rec, b_in `(g H,)`; `_gates` is g and how the cell is called."""
 
     _gates: ClassVar[tuple[int, str]]
@@ -38,11 +38,6 @@ class _Gated(SmoothSystem):
         biases = {name: vector(name, getattr(self, name), rows, because) for name in ("b_rec", "b_in")}
         self._set(W_rec=W_rec, W_in=matrix("W_in", self.W_in, (rows, None), because), **biases)
         self._finish()
-
-    @property
-    def num_inputs(self) -> int:
-        """m."""
-        return self.W_in.shape[1]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -11,13 +11,14 @@ from retime.core.activation import ACTIVATIONS, SYNONYMS, Activation
 from retime.core.arrays import Array, matrix, state_matrix, vector
 from retime.core.equation import Equation
 from retime.core.reachability import Box
-from retime.core.system import SmoothSystem, System
+from retime.core.system import System
 from retime.core.time import CONTINUOUS, Continuous, Discrete, TimeBase
 from retime.models.elman import per_unit
+from retime.models.units import WithInputs
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class HopfieldNetwork(SmoothSystem):
+class HopfieldNetwork(WithInputs):
     """Graded-response network of Hopfield.
 
     C_i du_i/dt = sum_j T_ij V_j - u_i / R_i + I_i + (W_in s)_i,   V_j = g(gain u_j)
@@ -83,11 +84,6 @@ class HopfieldNetwork(SmoothSystem):
     def num_states(self) -> int:
         """n, the number of units."""
         return len(self.I)
-
-    @property
-    def num_inputs(self) -> int:
-        """m."""
-        return self.W_in.shape[1]
 
     @property
     def linear_part(self) -> Array | None:

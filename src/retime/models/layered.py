@@ -12,12 +12,13 @@ from retime.core.activation import Activation, activation
 from retime.core.arrays import Array, matrix, real_array, vector
 from retime.core.equation import Equation
 from retime.core.errors import ShapeError
-from retime.core.system import SmoothSystem, System
+from retime.core.system import System
 from retime.core.time import CONTINUOUS, Discrete, TimeBase
+from retime.models.units import WithInputs
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LayeredField(SmoothSystem):
+class LayeredField(WithInputs):
     """Vector field that is a network of layers: the right-hand side of a neural differential equation.
 
     dz/dt = W_L f(... f(W_1 z + U s + b_1) ...) + b_L - leak z
@@ -81,11 +82,6 @@ class LayeredField(SmoothSystem):
     def num_states(self) -> int:
         """n."""
         return self.layers[0].shape[1]
-
-    @property
-    def num_inputs(self) -> int:
-        """m."""
-        return self.W_in.shape[1]
 
     @property
     def weights(self) -> dict[str, Array]:

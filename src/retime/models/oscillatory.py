@@ -9,14 +9,15 @@ import numpy as np
 
 from retime.core.arrays import matrix
 from retime.core.equation import Equation
-from retime.core.system import SmoothSystem, System
+from retime.core.system import System
 from retime.core.time import CONTINUOUS, Continuous
 from retime.models.elman import per_unit
 from retime.models.relu import elman_parameters
+from retime.models.units import WithInputs
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CoupledOscillatoryRNN(SmoothSystem):
+class CoupledOscillatoryRNN(WithInputs):
     """Coupled oscillatory recurrent network (coRNN). The state is (y, v): n positions, then their n velocities.
 
     y'' = tanh(W_rec y + W_vel y' + W_in s + b) - gamma y - epsilon y'
@@ -61,11 +62,6 @@ class CoupledOscillatoryRNN(SmoothSystem):
     def num_states(self) -> int:
         """2 n: positions and velocities."""
         return 2 * len(self.b)
-
-    @property
-    def num_inputs(self) -> int:
-        """m."""
-        return self.W_in.shape[1]
 
     def integrated(self) -> System | None:
         """The equation in continuous time."""

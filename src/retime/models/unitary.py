@@ -11,12 +11,13 @@ from scipy.linalg import expm
 from retime.core.arrays import Array, matrix, state_matrix, vector
 from retime.core.equation import Equation
 from retime.core.errors import ShapeError
-from retime.core.system import SmoothSystem, System
+from retime.core.system import System
 from retime.core.time import CONTINUOUS, Continuous
+from retime.models.units import WithInputs
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class UnitaryRNN(SmoothSystem):
+class UnitaryRNN(WithInputs):
     """Recurrent network with a unitary (orthogonal) matrix and modReLU.
 
     z_{k+1} = modrelu(exp(dt G) z_k + dt W_in s_k),   modrelu(x) = x / |x| relu(|x| + dt b)        (time=Discrete(dt))
@@ -63,11 +64,6 @@ class UnitaryRNN(SmoothSystem):
     def num_states(self) -> int:
         """n."""
         return len(self.W_skew)
-
-    @property
-    def num_inputs(self) -> int:
-        """m."""
-        return self.W_in.shape[1]
 
     @property
     def generator(self) -> Array:

@@ -1,4 +1,4 @@
-"""What families share whose units each have an offset `b` and a row of input weights `W_in`: their sizes."""
+"""Sizes that several families read from the same parameters."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ from typing import Any
 from retime.core.system import SmoothSystem
 
 
-class Units(SmoothSystem):
-    """Base of such families."""
+class WithInputs(SmoothSystem):
+    """Base of families with input weights `W_in`, a column per input."""
 
-    b: Any
     W_in: Any
-
-    @property
-    def num_states(self) -> int:
-        """n, the number of units."""
-        return len(self.b)
 
     @property
     def num_inputs(self) -> int:
         """m."""
         return self.W_in.shape[1]
+
+
+class Units(WithInputs):
+    """Base of those whose states are units, each with an offset in `b`."""
+
+    b: Any
+
+    @property
+    def num_states(self) -> int:
+        """n, the number of units."""
+        return len(self.b)
