@@ -62,7 +62,7 @@ TESTS = {
     "simulation/horizon": [f"tests/unit/simulation/test_{name}.py" for name in ("far_times", "simulate")] + [f"{UNIT}thresholds.py"],
     "simulation/passage": [f"{UNIT}limit_cycles.py"],
     "simulation/products": [f"{UNIT}lyapunov.py", f"{UNIT}lyapunov_results.py", "tests/oracles/test_exponents.py"],
-    "simulation/saltation": [f"{UNIT}lyapunov.py", "tests/oracles/test_exponents.py"],
+    "simulation/saltation": [f"{UNIT}thresholds.py", f"{UNIT}lyapunov.py", "tests/oracles/test_exponents.py"],
     "simulation/record": [
         "tests/unit/simulation/test_switching.py", "tests/oracles/test_state_flow.py", "tests/oracles/test_sliding.py",
         "tests/oracles/test_shared_boundaries.py",

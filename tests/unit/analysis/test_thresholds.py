@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import retime as rt
+from relays import relay
 from retime.analysis.branches.periods import APERIODIC, DIVERGED, affine_period, period_of, shortest
 from retime.analysis.cycles.closed_orbits import close, close_returns
 from retime.analysis.cycles.orbit_search import OrbitSearch
@@ -140,6 +141,13 @@ def test_a_spread_of_1e_12_of_the_values_is_rounding(spread, is_constant):
 
 
 # --- exponents -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_exponent_along_a_boundary_is_known_to_1e_9():
+    """dz_2/dt = 1/2 - z_2 on both sides of z_1 = 0, which the fields point to: exponents -1 and, across, -inf."""
+    flow = relay([(1, 0.5), (-1, 0.5)], (0,), [[[0, 0], [0, -1]]] * 2)
+    found = rt.lyapunov_spectrum(flow, [0.2, 0.3], times=[0.0, 50.0], switching="state")
+    np.testing.assert_allclose(found.exponents, [-1.0, -np.inf], rtol=0, atol=3e-9)
 
 
 def test_a_tenth_of_a_flows_horizon_is_not_measured():
