@@ -150,6 +150,15 @@ def test_the_exponent_along_a_boundary_is_known_to_1e_9():
     np.testing.assert_allclose(found.exponents, [-1.0, -np.inf], rtol=0, atol=3e-9)
 
 
+def test_rates_that_are_far_apart_are_known_as_well():
+    """-1 and -4000 in turned coordinates: vectors that are not orthonormalized in time lose the second one."""
+    c, s = np.cos(0.7), np.sin(0.7)
+    A = np.array([[c, -s], [s, c]]) @ np.diag([-1.0, -4000.0]) @ np.array([[c, s], [-s, c]])
+    flow = rt.PiecewiseAffineRNN(A, np.zeros((2, 1)), [[1.0, 0.0]], [0.0, 0.0], [5.0], time=rt.Continuous())
+    found = rt.lyapunov_spectrum(flow, [0.5, 0.5], times=[0.0, 50.0])
+    np.testing.assert_allclose(found.exponents, [-1.0, -4000.0], rtol=0, atol=1e-9)
+
+
 def test_a_tenth_of_a_flows_horizon_is_not_measured():
     decay = rt.ContinuousPLRNN([-1.0], [[0.0]], [0.5])
     found = rt.lyapunov_spectrum(decay, [1.0], times=[0.0, 10.0])
