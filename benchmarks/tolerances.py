@@ -27,7 +27,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE, TABLE = ROOT / "src" / "retime", ROOT / "docs" / "tolerances.csv"
-COLUMNS = ("file", "name", "value", "ten_times", "a_tenth", "remark")
+COLUMNS: tuple[str, ...] = ("file", "name", "value", "ten_times", "a_tenth", "remark")
 FACTORS = {"ten_times": 10.0, "a_tenth": 0.1}
 MINUTES = 20  # of a run; one that takes longer counts as if all of its tests failed
 UNIT = "tests/unit/analysis/test_"
