@@ -53,6 +53,13 @@ def test_the_end_of_an_orbit_is_named(model, behavior):
     assert rt.analyze(model, [0.1], steps=2000).behavior.startswith(behavior)
 
 
+@pytest.mark.parametrize(("steps", "rests"), [(246, True), (224, False)])
+def test_an_orbit_has_come_to_rest_that_moves_less_than_1e_8(steps, rests):
+    """z_k = 0.9^k: in the last 64 steps by 5e-9, and by 5e-8."""
+    found = rt.analyze(rt.PLRNN([0.9], [[0.0]], [0.0]), [1.0], steps=steps)
+    assert found.behavior.startswith("it came to rest") == rests
+
+
 def test_smooth_networks_and_flows_are_analyzed_too():
     found = rt.analyze(rt.TanhRNN([[2.0]], np.zeros((1, 0)), [0.0]), [0.1], steps=200)
     assert len(found.fixed_points) == 3

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 import retime as rt
 from retime.analysis.basins.find import find_basins
@@ -218,6 +219,15 @@ def test_a_limit_cycle_beside_a_torus_in_the_same_cells_is_an_attractor_of_its_o
 def test_a_gap_that_chance_may_leave_divides_no_set(orbits, groups):
     """Means 0.06 apart, scatter 0.007: 8.5 standard errors of two blocks each, which Student's t with 2 degrees of freedom often exceeds."""
     numbers = np.array([[[0.0], [0.01]]] * orbits + [[[0.06], [0.07]]] * orbits)
+    assert len(Groups.of(numbers, Settling())) == groups
+
+
+@pytest.mark.parametrize(("chance", "groups"), [(10**-9.5, 2), (10**-8.5, 1)])
+def test_means_differ_that_chance_leaves_apart_once_in_1e9(chance, groups):
+    """Two blocks of 12 orbits, scatter 0.01 / sqrt(2): means as far apart as Student's t with 12 degrees of freedom is with a chance."""
+    apart = student.isf(chance, 12) * 0.01 / np.sqrt(2) * np.sqrt(2 / 12)
+    numbers = np.array([[[0.0], [0.01]]] * 6 + [[[apart], [apart + 0.01]]] * 6)
+    assert apart - 0.01 > 0.02  # the gap counts
     assert len(Groups.of(numbers, Settling())) == groups
 
 
