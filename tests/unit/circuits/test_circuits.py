@@ -9,6 +9,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import retime as rt
+from retime.circuits import certify
 from retime.circuits.backends import neospice, ngspice
 from retime.circuits.dc import pair_of, transfer
 from retime.circuits.scaling import combined, largest_rounding, preferred
@@ -352,3 +353,9 @@ def test_parts_are_counted_and_drawn(rng, tmp_path):
     assert "x3" in circuit.schematic()
     with pytest.raises(ValueError, match="units 1 to 3"):
         circuit.schematic(4)
+
+
+@pytest.mark.parametrize(("difference", "holds"), [(5e-13, True), (5e-12, False)])
+def test_coefficients_of_parts_that_are_not_rounded_are_the_models_to_1e_12(difference, holds):
+    circuit = rt.to_circuit(rt.ContinuousPLRNN([-1.0], [[0.5]], [0.1]), level="ideal")
+    assert certify._equations(difference, circuit).holds == holds
