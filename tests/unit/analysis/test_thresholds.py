@@ -229,12 +229,3 @@ def test_a_spiral_diverges_once_it_has_grown_a_thousandfold(growth, end):
     c, s = growth**0.1 * np.array([np.cos(1.0), np.sin(1.0)])
     spiral = rt.PiecewiseAffineRNN([[c, -s], [s, c]], np.zeros((2, 1)), np.zeros((1, 2)), np.zeros(2), [1.0])
     assert affine_period(affine_view(spiral), np.zeros(0), np.array([1e3, 0.0]), 4, 2) == end
-
-
-# --- orbits --------------------------------------------------------------------------------------------------------------
-
-
-def test_a_solver_is_asked_for_1e_9_unless_told_otherwise():
-    pendulum = rt.VectorField(lambda z: jnp.stack([z[1], -jnp.sin(z[0])]), 2)
-    usual, same = (rt.simulate(pendulum, [1.0, 0.0], times=[0.0, 5.0], tolerance=x).states for x in (None, 1e-9))
-    assert np.array_equal(usual, same)
