@@ -11,6 +11,8 @@ from retime.convert.matched import at_rest_exactly
 from retime.convert.measure import probe
 from retime.core.balance import balancing
 from retime.core.frechet import step_rounding
+from retime.core.region import RegionFlow
+from retime.core.status import RegionStatus
 
 DT = 0.5
 DECAY = rt.LinearSystem([-1.0], [0.0], [[1.0]], time=rt.Continuous())
@@ -122,3 +124,14 @@ def test_a_map_is_the_solution_of_its_equation_to_1e_9(off, holds):
     found = by_definition(Off(1.6 * off), lambda: probe(FREE, [[1.0], [0.0]])).certificate.conditions[1]
     assert found.margin == pytest.approx(1e-9 - off, rel=1e-2, abs=0)
     assert found.holds == holds
+
+
+@pytest.mark.parametrize(("residual", "is_reproduced"), [(5e-9, True), (5e-8, False)])
+def test_what_is_not_held_to_1e_8_is_not_reproduced_however_much_rounding_explains(residual, is_reproduced):
+    """[[-1, 1e6], [0, -2]], turned: rounding its entries moves the step by more than 1e-6 of its size."""
+    c, none = np.array([[0.8, -0.6], [0.6, 0.8]]), np.zeros((2, 0))
+    W = c @ np.array([[-1.0, 1e6], [0.0, -2.0]]) @ c.T
+    region = RegionFlow(W, np.zeros(2), none, RegionStatus.PRINCIPAL, 0, residual, 1.0, 0.0, 0.0, 1.0)
+    moved = np.linalg.norm(expm(W * (1 + 2.0**-52 * np.eye(2))) - expm(W)) / np.linalg.norm(expm(W))
+    assert min(moved, region.rounding) > 1e-6
+    assert region.reproduces == is_reproduced
