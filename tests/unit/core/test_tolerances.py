@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from retime.analysis.modes import pace
 from retime.core.balance import balancing
 from retime.core.start import distinct
+from retime.core.time import Discrete
 from retime.core.tolerances import same_point, size_of, sizes_of
 
 
@@ -34,3 +36,15 @@ def test_units_of_states_are_changed_from_a_factor_of_64_on():
     near, far = balancing(np.array([[[0.0, 20.0], [1.0, 0.0]], [[0.0, 200.0], [1.0, 0.0]]]))
     assert near.tolist() == [1.0, 1.0]
     assert far.max() / far.min() > 1.0
+
+
+@pytest.mark.parametrize(("inside", "is_stable"), [(5e-13, False), (5e-12, True)])
+def test_a_multiplier_decays_from_1e_12_inside_the_circle_on(inside, is_stable):
+    assert Discrete().is_stable(np.array([0.5, -(1 - inside)])) == is_stable
+    words = pace(np.log1p(-inside), "steps")
+    assert words.startswith("decays") == is_stable
+
+
+def test_the_rate_of_a_multiplier_0_is_that_of_the_unit_roundoff():
+    """By which a regularized region replaces it."""
+    assert Discrete(0.5).rates(np.array([0.0]))[0] == pytest.approx(-53 * np.log(2.0) / 0.5, rel=1e-15)
