@@ -45,6 +45,10 @@ class ExactFlow(Dynamics):
             "lift": 0.1 * rng.normal(size=(n - N, N)),
         }
 
+    def weights_of(self, model: System) -> Parameters:
+        """Rates per sample."""
+        return {k: v * self.setting.dt for k, v in super().weights_of(model).items()}
+
     def gradient(self, p: Parameters, windows: Windows) -> tuple[float, Parameters]:
         """Of sixteen windows at a time; what is missing to sixteen has no weight."""
         total, sums, N = 0.0, {k: np.zeros_like(v) for k, v in p.items()}, self.net.p

@@ -13,7 +13,7 @@ from retime.core.arrays import Array
 from retime.core.system import System
 from retime.core.time import Discrete
 from retime.learn.families import Parameters, Start
-from retime.learn.networks import Network, network
+from retime.learn.networks import Network, free_weights, network
 from retime.learn.windows import Windows
 
 STRETCH = 50  # steps along which the growth of errors is measured
@@ -72,6 +72,14 @@ class Dynamics(ABC):
             return np.asarray(p["observed_B"], dtype=np.float64), np.asarray(p["observed_b"], dtype=np.float64)
         return np.eye(N, n), np.zeros(N)
 
+    def weights_of(self, model: System) -> Parameters:
+        """The parameters of which `model` makes this one, but for `lift` and the observation.
+
+        Raises:
+            TypeError: A is not diagonal.
+        """
+        return {k: v for k, v in free_weights(model).items() if not k.startswith("readout_")}
+
     @abstractmethod
     def gradient(self, p: Parameters, windows: Windows) -> tuple[float, Parameters]:
         """The loss on these windows, and its derivatives."""
@@ -109,6 +117,19 @@ class Dynamics(ABC):
             total = total + self.step_jacobian(model, z, s[t], elapsed)
             z = self.advance(model, z, s[t], elapsed)
         return float(np.linalg.norm(total / steps, 2, axis=(-2, -1)).max())
+
+    def settled(self, p: Parameters, windows: Windows, most: int) -> tuple[Array, Array]:
+        """States `(b, n)` after up to so many samples of windows, each of which forces where it is known, and those samples `(b, N)`."""
+        N, (B, b) = self.net.p, self.observation(p)
+        model = self.model({k: np.asarray(v, dtype=np.float64) for k, v in p.items()}, np.zeros(N), np.ones(N))
+        x, s, f = (a.astype(np.float64).transpose(1, 2, 0) for a in (windows.wanted, windows.inputs, windows.strength))
+        z, last = self.first(p, x[0]), min(windows.steps, most)
+        with np.errstate(all="ignore"):
+            for t in range(last):
+                z = self.advance(model, z, s[t], windows.times[t + 1] - windows.times[t])
+                z = self.forced(p, z, np.where(f[t + 1] > 0.0, x[t + 1], z @ B.T + b))
+        known = (f[last] > 0.0).all(axis=1)
+        return z[known], x[last][known]
 
     def step_jacobian(self, model: System, z: Array, s: Array, elapsed: Array) -> Array:
         """Derivatives `(b, n, n)` of one sample later."""
