@@ -8,14 +8,14 @@ from functools import cached_property
 import numpy as np
 
 from retime.learn.adjoint import Adjoint
-from retime.learn.dynamics import Dynamics
 from retime.learn.families import Parameters
+from retime.learn.held_above import HeldAbove
 from retime.learn.lanes import LANES
 from retime.learn.windows import Windows
 
 
 @dataclass(frozen=True)
-class AlmostLinear(Dynamics):
+class AlmostLinear(HeldAbove):
     """PLRNN and AlmostLinearRNN; see `adjoint`."""
 
     def gradient(self, p: Parameters, windows: Windows) -> tuple[float, Parameters]:
@@ -33,8 +33,9 @@ class AlmostLinear(Dynamics):
 
     def _room(self, steps: int) -> Adjoint:
         if steps not in self._rooms:
-            P = self.net.options.get("num_relu", self.net.n)
-            self._rooms[steps] = Adjoint(self.net.n, P, self.net.p, self.net.m, steps, np.dtype(self.setting.dtype))
+            self._rooms[steps] = Adjoint(
+                self.net.n, self.num_relu, self.net.p, self.net.m, steps, np.dtype(self.setting.dtype)
+            )
         return self._rooms[steps]
 
     @cached_property

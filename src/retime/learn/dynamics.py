@@ -14,6 +14,7 @@ from retime.core.system import System
 from retime.core.time import Discrete
 from retime.learn.families import Parameters, Start
 from retime.learn.networks import Network, free_weights, network
+from retime.learn.recordings import Recording
 from retime.learn.windows import Windows
 
 STRETCH = 50  # steps along which the growth of errors is measured
@@ -26,12 +27,14 @@ class Setting:
     Args:
         net: family and sizes: states n, inputs m, observed channels N (its `p`), options. dtype: of the training.
         dt: time between samples, where all are equally far apart; else their median. observation: "identity" or "linear".
+        above: see `HeldAbove`.
     """
 
     net: Network
     dtype: str
     dt: float = 1.0
     observation: str = "identity"
+    above: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,21 @@ class Dynamics(ABC):
     setting: Setting
     needs_equal_times: ClassVar[bool] = True
     takes_inputs: ClassVar[bool] = True
+    runs_long: ClassVar[bool] = True  # whether runs of a hundred thousand samples are a matter of seconds
 
     @classmethod
     def network(cls, family: str, n: int, m: int, N: int, options: Mapping[str, Any]) -> Network:
         """The family with its sizes, and its options checked."""
         return network(family, n, m, N, options)
+
+    @classmethod
+    def above(cls, net: Network, data: Recording) -> tuple[float, ...] | None:
+        """How far above 0 the observed states of new networks are held, in standard deviations; None where they are not."""
+        return None
+
+    def model_parameters(self, p: Parameters) -> Parameters:
+        """Those of the model, where they are not those that are trained."""
+        return p
 
     @property
     def net(self) -> Network:
@@ -87,7 +100,7 @@ class Dynamics(ABC):
     def model(self, p: Parameters, mean: Array, std: Array) -> System:
         """The network as a model, whose readout is in the units of the data."""
         B, b = self.observation(p)
-        own = {k: v for k, v in p.items() if k not in ("lift", "observed_B", "observed_b")}
+        own = {k: v for k, v in self.model_parameters(p).items() if k not in ("lift", "observed_B", "observed_b")}
         readout = {"readout_B": std[:, None] * B, "readout_b": std * b + mean}
         return self.net.model({**own, **readout}, Discrete(self.setting.dt))
 

@@ -15,8 +15,10 @@ from retime.core.time import Discrete
 from retime.learn.dynamics import Dynamics
 from retime.learn.families import Parameters
 from retime.learn.fitted import FITTED
+from retime.learn.held_above import observes_relu
 from retime.learn.recordings import Recording
 from retime.learn.windows import Cutter
+from retime.models import PLRNN, AlmostLinearRNN, ContinuousPLRNN
 
 SETTLED = 50  # forced samples after which the hidden states are those that belong to the data
 PLACES = 16  # updates whose windows show them
@@ -41,8 +43,11 @@ def options_of(model: System, options: Mapping[str, Any]) -> Mapping[str, Any]:
     return {k: v for k, v in found.items() if not (k == "num_relu" and model.family == "plrnn")}
 
 
-def in_its_units(model: Any, data: Recording) -> Recording:
+def in_its_units(model: Any, data: Recording) -> tuple[Recording, tuple[float, ...] | None]:
     """The recording, standardized as the model's readout has it: its outputs are the first states, each times a number, plus another.
+
+    Where the observed units are ReLU units and the data above their boundaries, they are held there (`HeldAbove`): standardized with the mean of
+    the recording, and how far above.
 
     Raises:
         ShapeError: another number of outputs or inputs. ValueError: another readout, or another time between samples.
@@ -55,7 +60,13 @@ def in_its_units(model: Any, data: Recording) -> Recording:
             f'`family` is a {name} whose outputs mix its states; give observation="linear", or a model whose outputs are its first '
             f"{N} states, each times a number > 0, plus a number."
         )
-    return data.standardized(b, std)
+    above, n = (data.mean - b) / std, model.num_states
+    data = data.standardized(data.mean, std)
+    lowest = np.min([x.min(axis=0) for x in data.series], axis=0)
+    P = model.num_units if isinstance(model, (PLRNN, AlmostLinearRNN, ContinuousPLRNN)) else 0
+    if observes_relu(n, P, N) and (lowest + above > 0.0).all():
+        return data, tuple(above.tolist())
+    return data.standardized(b, std), None
 
 
 def _observed(model: Any, N: int, m: int) -> tuple[Array, Array]:

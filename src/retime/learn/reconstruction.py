@@ -124,9 +124,10 @@ def fit(
     rule = _rule(optimizer, learning_rate, clip, epochs * batches)
     given = family if isinstance(family, System) else None
     data = _recorded(series, inputs, times, dt, missing, standardize, given)
+    above = None
     if given is not None and observation == "identity":
-        data = in_its_units(given, data)
-    dynamics = _dynamics(family, num_states, data, dtype, observation, options)
+        data, above = in_its_units(given, data)
+    dynamics = _dynamics(family, num_states, data, dtype, observation, options, above)
     judge = Judge(dynamics, judged_by(data.split(held_out)[1], data), _conventions(convention))
     known = data.split(held_out)[0]
     if known.shortest < 3:
@@ -205,10 +206,17 @@ def _conventions(name: Any) -> tuple[str | None, str | None]:
 
 
 def _dynamics(
-    family: Any, num_states: Any, data: Recording, dtype: str, observation: Any, options: Mapping[str, Any]
+    family: Any,
+    num_states: Any,
+    data: Recording,
+    dtype: str,
+    observation: Any,
+    options: Mapping[str, Any],
+    above: tuple[float, ...] | None = None,
 ) -> Dynamics:
-    """The family with its sizes, and how its gradient is made."""
-    if isinstance(family, System):
+    """The family with its sizes, and how its gradient is made; `above`: of a model that is given."""
+    is_given = isinstance(family, System)
+    if is_given:
         num_states = _states_of(family, num_states)
         family, options = family.family, options_of(family, options)
     if not isinstance(family, str) or family not in FITTED:
@@ -231,7 +239,8 @@ def _dynamics(
             f"`times` are not equally far apart; {family} takes equal steps. Interpolate the recording, or fit a family in continuous time."
         )
     net = kind.network(family, num_states, data.num_inputs, data.num_channels, options)
-    return kind(Setting(net, dtype, data.dt, observation))
+    above = above if is_given or observation == "linear" else kind.above(net, data)
+    return kind(Setting(net, dtype, data.dt, observation, above))
 
 
 def _states_of(model: System, num_states: Any) -> int:

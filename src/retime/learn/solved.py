@@ -32,6 +32,7 @@ class SolvedFlow(Dynamics):
     """
 
     needs_equal_times: ClassVar[bool] = False
+    runs_long: ClassVar[bool] = False
 
     @classmethod
     def network(cls, family: str, n: int, m: int, N: int, options: Mapping[str, Any]) -> Network:

@@ -28,6 +28,7 @@ def spiral(rng):
         ("alrnn", {"num_relu": 2}),
         ("alrnn", {"num_relu": 2, "observation": "linear"}),
         ("plrnn", {}),
+        ("continuous_plrnn", {}),
         ("shallow_plrnn", {"num_hidden": 3, "clipped": False}),
         ("dendritic_plrnn", {"num_bases": 2}),
         ("gru", {}),
