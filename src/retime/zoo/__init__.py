@@ -187,6 +187,11 @@ _ENTRIES = {
         "Continuous-time network of 20 units, 10 of them ReLU, fitted to noisy samples of the Lorenz-63 system by its exact flow. Chaotic.",
         "Trained by this project: scripts/train_zoo.py lorenz_continuous.",
     ),
+    "lorenz_plrnn": (
+        lambda: _stored("lorenz_plrnn"),
+        "PLRNN of 20 units fitted to noisy samples of the Lorenz-63 system, dt = 0.01; its observed units stay above their boundaries. Chaotic.",
+        "Trained by this project: scripts/train_zoo.py lorenz_plrnn.",
+    ),
     "relu": (
         _relu,
         "Elman network of 16 ReLU units with one input; every region with a silent unit is singular.",
