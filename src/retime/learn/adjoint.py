@@ -35,6 +35,7 @@ from retime.learn.lanes import (
 )
 from retime.learn.windows import Windows
 
+NEAR = 50  # times at which arrays stay near the processor while all blocks are summed
 BLOCK = 5  # rows and columns of a matrix at a time: they are filled up with zeros to a multiple
 
 
@@ -133,23 +134,35 @@ def _five(
 
 @subroutine
 def _write(D: Array, k: int, a0: Any, a1: Any, a2: Any, a3: Any, a4: Any) -> None:
-    """Five rows from k on."""
-    store(D, k, a0)
-    store(D, k + 1, a1)
-    store(D, k + 2, a2)
-    store(D, k + 3, a3)
-    store(D, k + 4, a4)
+    """Add to five rows from k on."""
+    store(D, k, add(load(D, k), a0))
+    store(D, k + 1, add(load(D, k + 1), a1))
+    store(D, k + 2, add(load(D, k + 2), a2))
+    store(D, k + 3, add(load(D, k + 3), a3))
+    store(D, k + 4, add(load(D, k + 4), a4))
 
 
 @kernel
 def sum_products(G: Array, F: Array, D: Array, H: Array) -> None:
     """D `(r, c, 16)`: sums over time of G_t `(r, 16)` times F_t `(c, 16)` for each window, H `(r, 16)`: of G_t; r, c multiples of five."""
-    T, r, c, nothing = G.shape[0], G.shape[1], F.shape[1], spread(G.dtype.type(0))
+    r, c, nothing = G.shape[1], F.shape[1], spread(G.dtype.type(0))
+    for k in range(r * c):
+        store(D, k, nothing)
+    for i in range(r):
+        store(H, i, nothing)
+    for first in range(0, len(G), NEAR):
+        _add_products(G, F, first, min(first + NEAR, len(G)), D, H)
+
+
+@subroutine
+def _add_products(G: Array, F: Array, first: int, last: int, D: Array, H: Array) -> None:
+    """What some times add."""
+    r, c, nothing = G.shape[1], F.shape[1], spread(G.dtype.type(0))
     for i in range(0, r, 5):
         for j in range(0, c, 5):
             a0 = a1 = a2 = a3 = a4 = b0 = b1 = b2 = b3 = b4 = c0 = c1 = c2 = c3 = c4 = nothing
             d0 = d1 = d2 = d3 = d4 = e0 = e1 = e2 = e3 = e4 = nothing
-            for t in range(T):
+            for t in range(first, last):
                 k, at = t * r + i, t * c + j
                 f0, f1, f2, f3, f4 = load(F, at), load(F, at + 1), load(F, at + 2), load(F, at + 3), load(F, at + 4)
                 a0, a1, a2, a3, a4 = _five(G, k, f0, f1, f2, f3, f4, a0, a1, a2, a3, a4)
@@ -163,8 +176,8 @@ def sum_products(G: Array, F: Array, D: Array, H: Array) -> None:
             _write(D, (i + 3) * c + j, d0, d1, d2, d3, d4)
             _write(D, (i + 4) * c + j, e0, e1, e2, e3, e4)
     for i in range(r):
-        total = nothing
-        for t in range(T):
+        total = load(H, i)
+        for t in range(first, last):
             total = add(total, load(G, t * r + i))
         store(H, i, total)
 

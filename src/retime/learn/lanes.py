@@ -126,6 +126,18 @@ def multiply_add(typing: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 @intrinsic
+def any_positive(typing: Any, a: Any) -> Any:
+    """Whether one of them is > 0 or no number."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        zero, bits = ir.Constant(args[0].type, [0.0] * LANES), ir.IntType(LANES)
+        found = builder.bitcast(builder.fcmp_unordered(">", args[0], zero), bits)
+        return builder.icmp_unsigned("!=", found, ir.Constant(bits, 0))
+
+    return types.boolean(a), generate
+
+
+@intrinsic
 def where_positive(typing: Any, y: Any, a: Any, b: Any) -> Any:
     """a where y > 0, else b."""
 
