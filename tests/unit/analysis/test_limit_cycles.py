@@ -40,12 +40,17 @@ def test_thresholds_of_the_search_are_fields_that_the_result_keeps():
     assert repr(few) == "Shooting(starts=2, window=2.5)"
     never = rt.find_cycles(mckean(), 20.0, shooting=rt.Shooting(starts=1, settle=0.01, iterations=1))
     assert (len(never), "1 did not return" in never.message) == (0, True)
-    with pytest.raises(ValueError, match=r"`shooting` is Shooting\(\), for flows; PLRNN is none"):
+    with pytest.raises(
+        ValueError,
+        match=r"`shooting` is Shooting\(\), for a flow; PLRNN is searched as a piecewise-affine map\. Leave it out\.",
+    ):
         rt.find_cycles(rt.PLRNN([0.5], [[-2.0]], [1.0]), 2, shooting=rt.Shooting())
     with pytest.raises(
-        ValueError, match=r"`multistart` is Multistart\(\), for smooth maps; PiecewiseAffineRNN is none"
+        ValueError, match=r"`multistart` is Multistart\(\), for a smooth map; PiecewiseAffineRNN is searched as a flow"
     ):
         rt.find_cycles(mckean(), 20.0, multistart=rt.Multistart())
+    with pytest.raises(ValueError, match='Leave it out, or give switching="state"'):
+        rt.find_cycles(rt.to_continuous(rt.PLRNN([0.5], [[0.2]], [1.0])), 20.0, shooting=rt.Shooting())
     with pytest.raises(ValueError, match="`closed`"):
         rt.Shooting(closed=0.0)
 

@@ -91,12 +91,12 @@ def find_cycles(
     z = real_starts(starts, model.num_states, GIVEN[flow is not None])
     rng, patience = np.random.default_rng(seed), Patience.lasting(time_limit)
     rule, closing = method_of("multistart", multistart, Multistart), method_of("shooting", shooting, Shooting)
-    for name, value, what, is_for in (
-        ("multistart", multistart, "smooth maps", flow is None and view is None),
-        ("shooting", shooting, "flows", flow is not None),
-    ):
-        if value is not None and not is_for:
-            raise ValueError(f"`{name}` is {value!r}, for {what}; {type(model).__name__} is none here.")
+    kind = "flow" if flow is not None else "smooth map" if view is None else "piecewise-affine map"
+    for name, value, of in (("multistart", multistart, "smooth map"), ("shooting", shooting, "flow")):
+        if value is not None and of != kind:
+            cure = ', or give switching="state"' if of == "flow" and motion.has_choice else ""
+            text = f"`{name}` is {value!r}, for a {of}; {type(model).__name__} is searched as a {kind}. Leave it out{cure}."
+            raise ValueError(text)
     if flow is not None:
         longest = positive("max_period", max_period, "model time")
         search = SmoothSearch if motion.is_solved else SwitchedSearch
