@@ -9,13 +9,14 @@ import pytest
 import retime as rt
 from relays import relay
 from retime.analysis.branches.periods import APERIODIC, DIVERGED, affine_period, period_of, shortest
-from retime.analysis.cycles.closed_orbits import close, close_returns
+from retime.analysis.cycles.closed_orbits import Loop, close, close_returns
 from retime.analysis.cycles.orbit_search import OrbitSearch
 from retime.analysis.exponents import statistics
 from retime.analysis.fixed_points import resting
 from retime.analysis.fixed_points.angles import turned
 from retime.analysis.reconstruction.spectra import deviations
 from retime.analysis.view import affine_view
+from retime.core.patience import Patience
 from retime.simulation.variational import SAMPLES, Flown
 
 TURN = 2 * np.pi
@@ -171,6 +172,36 @@ def test_exponents_within_three_errors_of_their_difference_share_the_larger_one(
     for errors in ([0.3, 0.4], [0.4, 0.3]):
         found = statistics._shared(np.array([0.0, -apart]), np.array(errors))
         assert found.tolist() == ([0.4, 0.4] if shared else errors)
+
+
+# --- the same, and far away ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("apart", "counts"), [(5e-7, {1: 1, 2: 1}), (5e-8, {1: 1})])
+def test_a_cycle_whose_points_are_closer_than_1e_7_is_none(apart, counts):
+    """z' = z / 2 + m below 0, -2 z + m above: a cycle of 0.75 m and -m / 2 around the fixed point m / 3."""
+    assert rt.find_cycles(rt.PLRNN([0.5], [[-2.5]], [apart / 1.25]), 2).counts == counts
+
+
+@pytest.mark.parametrize(("farther", "is_same"), [(1e-5, True), (1e-4, False)])
+def test_closed_orbits_are_one_within_1e_6_of_period_and_ten_times_that_of_states(farther, is_same):
+    t = np.linspace(0, TURN, SAMPLES + 1)
+    circle, turned_circle = np.column_stack([np.cos(t), np.sin(t)]), np.column_stack([-np.sin(t), np.cos(t)])
+    loop, other = (Loop(TURN, r * circle, r * turned_circle, np.eye(2)) for r in (1.0, 1.0 + farther))
+    assert loop.is_same(other) == is_same
+    assert loop.is_same(Loop(TURN * (1 + 0.05 * farther), circle, turned_circle, np.eye(2))) == is_same
+
+
+@pytest.mark.parametrize(("size", "period"), [(5e5, 1), (5e6, DIVERGED)])
+def test_an_orbit_does_not_come_back_from_a_million_times_its_start(size, period):
+    assert period_of(np.full((8, 1), size), 2, np.zeros(1)) == period
+
+
+@pytest.mark.parametrize(("size", "is_followed"), [(5e8, True), (5e9, False)])
+def test_an_orbit_on_which_a_cycle_is_looked_for_is_given_up_at_1e9(size, is_followed):
+    flow = SimpleNamespace(orbit=lambda z, duration, sign, tolerance: np.full((2, 1), size))
+    search = SimpleNamespace(patience=Patience(), pace=0.0, flow=flow, rule=rt.Shooting())
+    assert (OrbitSearch.orbit(search, np.zeros(1), 1.0, 1.0) is not None) == is_followed
 
 
 # --- basins --------------------------------------------------------------------------------------------------------------
