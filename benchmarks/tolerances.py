@@ -69,11 +69,9 @@ TESTS = {
     ],
     "simulation/roots": ["tests/unit/simulation/test_roots.py", "tests/oracles/test_state_flow.py"],
     "simulation/s": [f"tests/unit/simulation/test_{name}.py" for name in ("steps", "smooth")] + ["tests/oracles/test_smooth_flows.py"],
-    "simulation/taylor": [
-        "tests/unit/simulation/test_taylor.py", "tests/unit/simulation/test_taylor_components.py", "tests/oracles/test_state_flow.py",
-    ],
+    "simulation/taylor": ["tests/unit/simulation/test_taylor.py", "tests/unit/simulation/test_taylor_components.py"],
     "core/": [
-        "tests/unit/core", "tests/oracles/test_shared_boundaries.py", "tests/laws/test_models.py", "tests/unit/convert",
+        f"{UNIT}thresholds.py", "tests/unit/core", "tests/oracles/test_shared_boundaries.py", "tests/laws/test_models.py", "tests/unit/convert",
         f"{UNIT}fixed_points.py",
     ],
 }  # fmt: skip
