@@ -216,13 +216,13 @@ def _dynamics(
 ) -> Dynamics:
     """The family with its sizes, and how its gradient is made; `above`: of a model that is given."""
     is_given = isinstance(family, System)
-    if num_states is None and not is_given:
-        raise ValueError(
-            f"`num_states` is None; {family} by name needs it: the number of units, {data.num_channels} at least."
-        )
     if is_given:
         num_states = _states_of(family, num_states)
         family, options = family.family, options_of(family, options)
+    elif num_states is None:
+        raise ValueError(
+            f"`num_states` is None; {family} by name needs it: the number of units, {data.num_channels} at least."
+        )
     if not isinstance(family, str) or family not in FITTED:
         raise ValueError(
             f"`family` is {family!r}; recordings are fitted by one of {', '.join(FITTED)}: it must be one of them."

@@ -12,7 +12,7 @@ from retime.core.arrays import Array
 from retime.core.kernel import kernel
 from retime.learn.recordings import Recording
 
-NOISE = 2**18  # normal numbers that are drawn for all windows: as many as stay near the processor
+NOISE = 2**20  # normal numbers that are drawn for all windows
 
 
 @dataclass(frozen=True)
