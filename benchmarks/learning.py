@@ -11,11 +11,18 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import numpy as np
 
 import retime as rt
 from retime.core.quiet import one_blas_thread
+from retime.learn.descent import Packing, RAdam
+from retime.learn.dynamics import Setting
+from retime.learn.fitted import FITTED
+from retime.learn.networks import network
+from retime.learn.recordings import recording as recorded
+from retime.learn.windows import Cutter
 
 UPDATES, WINDOWS, STEPS, UNITS, RELU, EVERY, NOISE = 50, 16, 200, 20, 10, 16, 0.05
 
@@ -27,16 +34,27 @@ def recording(samples: int, channels: int) -> np.ndarray:
     return np.sin(phase) + 0.05 * rng.normal(size=(samples, channels))
 
 
-def epoch_of_retime(series: np.ndarray, dtype: str, epochs: int) -> float:
-    """Processor seconds of an epoch: of a whole fit of many, less one of a single one, which has the same checks and set-up."""
-    options = {"family": "alrnn", "num_states": UNITS, "num_relu": RELU, "batches": UPDATES, "dtype": dtype}
-    recipe = {"forcing": rt.learn.SparseForcing(EVERY), "noise": NOISE, "sequence": STEPS, "batch_size": WINDOWS}
-    spent = []
-    for count in (1, 1 + epochs):
+def epoch_of_retime(series: np.ndarray, dtype: str) -> Callable[[], float]:
+    """Processor seconds of an epoch of `fit`: windows cut, gradient, optimizer; its checks are not updates."""
+    net = network("alrnn", UNITS, 0, series.shape[1], {"num_relu": RELU})
+    dynamics = FITTED["alrnn"](Setting(net, dtype))
+    cutter = Cutter(recorded(series, missing=False, standardize=True), STEPS, WINDOWS, NOISE, 0, dtype)
+    start = dynamics.parameters(np.random.default_rng(0))
+    packing, rule = Packing({k: np.shape(v) for k, v in start.items()}, dtype), RAdam(lambda k: 1e-3)
+    forcing, vector, number = rt.learn.SparseForcing(EVERY), packing.pack(start), 0
+    state = rule.init(vector)
+
+    def epoch() -> float:
+        nonlocal vector, state, number
         begun = time.process_time()
-        rt.fit(series, epochs=count, every=count, **options, **recipe)
-        spent.append(time.process_time() - begun)
-    return (spent[1] - spent[0]) / epochs
+        for _ in range(UPDATES):
+            windows = cutter.cut(number, forcing.strength(STEPS + 1, 0.0))
+            _, found = dynamics.gradient(packing.unpack(vector), windows)
+            vector, state = rule.apply(vector, state, packing.pack(found), number)
+            number += 1
+        return time.process_time() - begun
+
+    return epoch
 
 
 def epoch_of_torch(series: np.ndarray) -> Callable[[], float]:
@@ -88,14 +106,17 @@ def main(rounds: int) -> None:
     """Print what docs/benchmarks.md holds."""
     print(f"largest memory, 100,000 samples of 64 channels: {memory():.2f} GiB")
     series = recording(100_000, 3)
-    torch_epoch = epoch_of_torch(series)
-    torch_epoch()
-    found: dict[str, list[float]] = {"retime, float32": [], "retime, float64": [], "PyTorch, eager, float32": []}
+    epochs = {f"retime, {dtype}": epoch_of_retime(series, dtype) for dtype in ("float32", "float64")}
+    if find_spec("torch"):
+        epochs["PyTorch, eager, float32"] = epoch_of_torch(series)
+    found: dict[str, list[float]] = {name: [] for name in epochs}
     with one_blas_thread():
+        for epoch in epochs.values():
+            for _ in range(20 if epoch.__qualname__.startswith("epoch_of_retime") else 1):
+                epoch()
         for _ in range(rounds):
-            found["retime, float32"].append(epoch_of_retime(series, "float32", 20))
-            found["PyTorch, eager, float32"].append(torch_epoch())
-            found["retime, float64"].append(epoch_of_retime(series, "float64", 20))
+            for name, epoch in epochs.items():
+                found[name] += [epoch() for _ in range(10 if "retime" in name else 1)]
     steps, ours = UPDATES * WINDOWS * STEPS, statistics.median(found["retime, float32"])
     for name, seconds in found.items():
         middle = statistics.median(seconds)

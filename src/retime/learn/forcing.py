@@ -66,7 +66,8 @@ class GeneralizedForcing:
             raise ValueError(
                 f"`alpha` is {self.alpha!r}; it must be a number from 0 to 1, or two: the first and the last."
             )
-        object.__setattr__(self, "alpha", tuple(self.alpha) if np.shape(self.alpha) else self.alpha)
+        if np.shape(self.alpha):
+            object.__setattr__(self, "alpha", tuple(np.asarray(self.alpha, dtype=np.float64).tolist()))
 
     def strength(self, steps: int, share: float) -> Array:
         """alpha at every step, all of the data at the first."""

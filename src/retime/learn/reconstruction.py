@@ -219,6 +219,10 @@ def _dynamics(
     if is_given:
         num_states = _states_of(family, num_states)
         family, options = family.family, options_of(family, options)
+    elif num_states is None:
+        raise ValueError(
+            f"`num_states` is None; {family} by name needs it: the number of units, {data.num_channels} at least."
+        )
     if not isinstance(family, str) or family not in FITTED:
         raise ValueError(
             f"`family` is {family!r}; recordings are fitted by one of {', '.join(FITTED)}: it must be one of them."

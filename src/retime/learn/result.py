@@ -41,8 +41,8 @@ class Fit(Result):
     _plot: ClassVar[str] = "training"
 
     def _title(self) -> str:
-        parts = [repr(self.model), str(self.status), f"{self.history[-1]['step'] if self.history else 0} updates"]
-        return ", ".join([*parts, *([self.message] if self.message else [])])
+        done = f"{self.history[-1]['step'] if self.history else 0} updates"
+        return ", ".join([repr(self.model), str(self.status), self.message or done])
 
     def _table(self) -> tuple[Sequence[str], list[list[str]]]:
         return ("held out", "value"), [[k.replace("_", " "), f"{v:.4g}"] for k, v in self.metrics.items()]

@@ -121,5 +121,5 @@ def test_models_that_do_not_fit_the_recording_are_refused(spiral, change, error,
 
 
 def test_a_family_by_name_needs_its_size(spiral):
-    with pytest.raises(ValueError, match="`num_states` is None; it must be a whole number >= 1"):
+    with pytest.raises(ValueError, match="`num_states` is None; plrnn by name needs it"):
         fit(spiral, family="plrnn")
