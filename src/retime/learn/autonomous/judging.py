@@ -28,6 +28,7 @@ SOURCE = "docs/theory/autonomous.md"
 RUN = 10_000  # steps of the map's and the flow's free runs
 SEARCHED = 5.0  # seconds for further fixed points of the flow
 SAME = 0.05  # standard deviations of the orbits: fixed points this close are the same one, fitted
+STARTS = 8  # beside each fixed point of the map, from which the flow's is looked for as well
 DIRECTIONS = 3  # leading principal directions in which distributions are compared
 CLOSER = 3.0  # times the divergence of the map from itself, and standard errors
 
@@ -107,7 +108,7 @@ class Judgment:
         yield Condition(
             "the map keeps orientation, as every flow does", self.facts.share == 0.0, -self.facts.share,
             "minus the share of states visited where its determinant is negative; there a flow of this size follows it on thin sets only",
-            required=False,
+            required=self.facts.share == 1.0,
         )  # fmt: skip
         yield from self._fixed_points()
         yield from self._returns()
@@ -145,8 +146,10 @@ class Judgment:
         if not len(given):
             return
         s = self.facts.level if len(self.facts.level) else None
+        off = SAME * self.spread * np.random.default_rng(0).normal(size=(STARTS, *given.shape))
+        starts = np.concatenate([given, (given + off).reshape(-1, given.shape[1])])
         found = find_fixed_points(
-            self.network, inputs=s, complete=False, starts=given, num_starts=len(given), time_limit=SEARCHED
+            self.network, inputs=s, complete=False, starts=starts, num_starts=len(starts), time_limit=SEARCHED
         )
         if not len(found.points):
             yield Condition(
