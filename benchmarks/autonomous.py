@@ -44,7 +44,7 @@ def network(folder: Path, name: str) -> Any:
     return rt.PLRNN([a, 0.96461297], [[0.0, v], [w, 0.0]], [0.37298253, -0.97931491], time=rt.Discrete(1.0))
 
 
-def one(folder: Path, name: str, units: int, samples: int) -> dict[str, Any]:
+def one(folder: Path, name: str, units: int, samples: int, steps: int) -> dict[str, Any]:
     """Fit one network and measure it."""
     model = network(folder, name)
     start = rt.simulate(model, np.full(model.num_states, 0.1), steps=500).states[-1]
@@ -59,6 +59,12 @@ def one(folder: Path, name: str, units: int, samples: int) -> dict[str, Any]:
         f"\n{name}, {units} units: {fitting:.0f} CPU s, {seconds:.0f} with the certificate\n{certificate}",
         file=sys.stderr,
     )
+    if steps > 0:
+        z, times = orbit[-1], model.dt * np.arange(steps + 1)
+        a = rt.lyapunov_spectrum(model, z, steps=steps, num=1)
+        b = rt.lyapunov_spectrum(conversion.model, z, times=times, num=1)
+        said = [f"{e.exponents[0]:.4g} +- {e.standard_errors[0]:.2g}" for e in (a, b)]
+        print(f"first exponent in {steps} steps: map {said[0]}, flow {said[1]}", file=sys.stderr)
     row = {"network": name, "units": units, "cpu_seconds": fitting, "with_certificate": seconds}
     return row | {"certificate": certificate.to_dict()}
 
@@ -78,12 +84,13 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(UNITS), default=list(UNITS))
     parser.add_argument("--units", type=int, nargs="+")
     parser.add_argument("--samples", type=int, default=8000)
+    parser.add_argument("--steps", type=int, default=0, help="of longer runs, for the first exponent; 0 for none")
     parser.add_argument("--record", type=Path)
     given = parser.parse_args()
     print(f"| network | units | rms | largest | {' | '.join(SAID)} | CPU s |\n|{'---|' * (5 + len(SAID))}", flush=True)
     for name in given.only:
         for units in given.units or UNITS[name]:
-            row = one(given.folder, name, units, given.samples)
+            row = one(given.folder, name, units, given.samples, given.steps)
             print(line(row), flush=True)
             if given.record:
                 with given.record.open("a") as file:

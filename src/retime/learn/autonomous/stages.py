@@ -70,9 +70,11 @@ class Search:
             for count in counts:
                 now = self._enlarged(now, steps, count)
                 seen(now)
+                rms = self._rms(now)
                 for most in (BRIEF, LONG):
-                    now = levenberg_marquardt(now, steps, self.patience, most=most, enough=ENOUGH, seen=seen)
-                    rms = self._judge(now).rms
+                    found = levenberg_marquardt(now, steps, self.patience, most=most, enough=ENOUGH, seen=seen)
+                    if (reached := self._judge(found).rms) <= rms:  # else it only learned the states that are fitted
+                        now, rms = found, reached
                     is_met, is_close = grows and rms <= tolerance, grows and rms <= CLOSE * tolerance
                     if is_met or (count < counts[-1] and not is_close):
                         break
@@ -105,6 +107,9 @@ class Search:
     def crossings(self) -> Crossings:
         """Where those orbits cross boundaries of the map."""
         return Crossings.of(self.model, self.units, self.own)
+
+    def _rms(self, now: Field) -> float:
+        return errors_of(now, self.units, self.checked, self.checked.own).rms
 
     def _judge(self, now: Field) -> Errors:
         found = errors_of(now, self.units, self.checked, self.checked.own)
