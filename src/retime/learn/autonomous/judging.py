@@ -179,10 +179,9 @@ class Judgment:
     def _rest(self, z: Array) -> Array | None:
         """Where the flow rests near z `(n,)`, by damped Newton steps: kinks of the field are too many for a walk from region to region."""
         s, usual = self.facts.level, self.fresh.step / self.model.dt
-        found = least_squares(
-            lambda y: self.network.apply(y, s) / usual, z, lambda y: self.network.jacobian(y, s) / usual,
-            x_scale=self.spread + 1e-12, xtol=1e-15, ftol=1e-15, gtol=1e-15,
-        )  # fmt: skip
+        field, slopes = (lambda y: self.network.apply(y, s) / usual), (lambda y: self.network.jacobian(y, s) / usual)
+        scale = self.spread + 1e-12
+        found = least_squares(field, z, slopes, x_scale=scale, xtol=1e-15, ftol=1e-15, gtol=1e-15)  # type: ignore[reportArgumentType]  # jac
         return found.x if np.abs(found.fun).max() < AT_REST else None
 
     def _returns(self) -> Iterator[Condition]:
