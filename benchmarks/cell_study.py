@@ -1,7 +1,7 @@
 """A fair study of cells: equal numbers of parameters and of updates, several seeds, on the adding problem, copy memory and sequential digits.
 
     python benchmarks/cell_study.py FOLDER [--tasks adding100 ...] [--cells GRU ...] [--seeds 0 1 2] [--updates 1000] [--parameters 1000]
-                                    [--workers 2 | --scheduler tcp://host:8786] [--plot study.png]
+                                    [--workers 2 | --scheduler tcp://host:8786] [--plot study.png] [--curves curves.png]
 
 Each training is a case of a sweep, whose results are in FOLDER: the same command goes on where it was ended, on as many workers as there are.
 Printed at the end: a table by task and cell, medians over the seeds. Gradients are the largest and the smallest singular value of the product of
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 import retime as rt
+from retime.learn.cell_families import origin
 from retime.learn.families import Start
 from retime.learn.networks import network
 from retime.sweep import grid
@@ -43,14 +44,14 @@ RATES = {"Elman": 1e-3, "GRU": GATED, "LSTM": GATED, "minGRU": GATED, "LRU": GAT
 
 
 def sized(family: str, options: dict[str, Any], task: Any, parameters: int) -> tuple[int, int]:
-    """States whose network has the number of parameters that is nearest to the one wanted, and that number."""
+    """States whose network has the number of parameters that is nearest to the one wanted and at most a tenth above it, and that number."""
     best = (10**9, 0, 0)
     for n in (*range(4, 64, 2), *range(64, 256, 8), *range(256, 1025, 32)):
         net = network(family, n, task.num_inputs, task.num_outputs, options)
         count = sum(np.size(v) for v in net.initial(np.random.default_rng(0), Start("normal")).values())
-        best = min(best, (abs(count - parameters), n, count))
-        if count > 2 * parameters:
+        if count > 1.1 * parameters:
             break
+        best = min(best, (abs(count - parameters), n, count))
     return best[1], best[2]
 
 
@@ -64,15 +65,19 @@ def train(task: str, cell: str, seed: int, updates: int, parameters: int) -> dic
         learning_rate=RATES.get(cell, OTHER), initial="orthogonal" if cell == "Elman" else "normal", **options,
     )  # fmt: skip
     spent = time.process_time() - begun
-    start = fit.model.initial_state() if family == "qunn" else np.zeros(fit.model.num_states)
-    s, z = np.asarray(work.batch(1, 0)[0])[0][:100], [start]
-    for row in s[:-1]:
-        z.append(fit.model.step(z[-1], row))
-    high, low = rt.cell_stability(fit.model, states=np.array(z), inputs=s).gradient[-1]
+    high, low = gradients(fit.model, task)[-1]
     return {
-        "states": fit.model.num_states, "count": count, **judged(fit.model, task, start), "loss": fit.metrics["loss"],
+        "states": fit.model.num_states, "count": count, **judged(fit.model, task, origin(fit.model)), "loss": fit.metrics["loss"],
         "ms": 1e3 * spent / updates, "high": high, "low": low, "training": str(fit.status), "model": fit.model, "history": list(fit.history),
     }  # fmt: skip
+
+
+def gradients(model: Any, task: str) -> Any:
+    """Largest and smallest singular value of the product of Jacobians over the first 1 to 100 steps of a trial: `(T, 2)`."""
+    s, z = np.asarray(TASKS[task]().batch(1, 0)[0])[0][:100], [origin(model)]
+    for row in s[:-1]:
+        z.append(model.step(z[-1], row))
+    return rt.cell_stability(model, states=np.array(z), inputs=s).gradient
 
 
 def judged(model: Any, task: str, start: np.ndarray, trials: int = 512) -> dict[str, float | None]:
@@ -106,6 +111,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int)
     parser.add_argument("--scheduler")
     parser.add_argument("--plot")
+    parser.add_argument("--curves")
     given = parser.parse_args()
     cases = grid(
         seed=given.seeds, task=given.tasks, cell=given.cells, updates=given.updates, parameters=given.parameters
@@ -120,6 +126,31 @@ def main() -> None:
         ax.set_yscale("log")
         ax.set_ylabel("mean squared error")
         ax.figure.savefig(given.plot, dpi=120)
+    if given.curves:
+        draw_curves(found, given.tasks, given.curves)
+
+
+def draw_curves(found: Any, tasks: list[str], file: str) -> None:
+    """Loss on held-out trials against updates, and largest singular value against steps, by task: medians over the seeds."""
+    import matplotlib.pyplot as plt
+
+    done = [(row, x) for row, x in zip(found.table, found.results, strict=True) if row["status"] == "completed"]
+    cells = list(dict.fromkeys(row["cell"] for row, _ in done))
+    figure, axes = plt.subplots(len(tasks), 2, figsize=(10, 2.6 * len(tasks)), squeeze=False, layout="constrained")
+    for task, (left, right) in zip(tasks, axes, strict=True):
+        for k, cell in enumerate(cells):
+            of = [x for row, x in done if (row["task"], row["cell"]) == (task, cell)]
+            if not of:
+                continue
+            style = {"color": plt.get_cmap("tab20")(k), "label": cell, "linewidth": 1.2}
+            steps = [entry["step"] for entry in of[0]["history"]]
+            left.plot(steps, np.median([[entry["loss"] for entry in x["history"]] for x in of], axis=0), **style)
+            high = np.median([gradients(x["model"], task)[:, 0] for x in of], axis=0)
+            right.plot(np.arange(1, len(high) + 1), np.maximum(high, 1e-16), **style)
+        left.set(yscale="log", ylabel=f"{task}: loss", xlabel="updates")
+        right.set(yscale="log", ylabel="largest singular value", xlabel="steps", ylim=(1e-16, None))
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
+    figure.savefig(file, dpi=120)
 
 
 def show(task: str, rows: list[dict[str, Any]]) -> None:

@@ -7,6 +7,7 @@ Writes how gradients grow along 100 steps of four cells to PICTURE, cells.png by
 
 import sys
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import retime as rt
@@ -37,12 +38,12 @@ print(pendulums)
 inputs = np.asarray(task.batch(1, 0)[0])[0]
 inputs = np.tile(inputs, (4, 1))[:100]
 cells = {"GRU": gru, "minGRU": unit, "pendulums": pendulums, "QUNN": rt.QUNN(3, 1, 2, gain=0.05)}
-figure = None
-for name, cell in cells.items():
+figure, axes = plt.subplots(2, 2, figsize=(10, 7), layout="constrained")
+for (name, cell), ax in zip(cells.items(), axes.flat, strict=True):
     found = rt.cell_stability(cell, inputs=inputs)
     print(f"{name}: {found}")
-    figure = found.plot() if figure is None else figure
-figure.set_title("GRU: singular values of products of Jacobians")
+    found.plot(ax=ax)
+    ax.set_title(name)
 path = sys.argv[1] if len(sys.argv) > 1 else "cells.png"
-figure.figure.savefig(path, dpi=150, bbox_inches="tight")
+figure.savefig(path, dpi=150)
 print("Written:", path)

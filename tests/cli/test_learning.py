@@ -85,6 +85,11 @@ def test_fit_writes_the_network_of_the_library(run, tmp_path):
     fit = rt.fit(series, family="alrnn", num_states=4, num_relu=2, epochs=1, batches=2, sequence=20, learning_rate=(1e-3, 1e-4),
                  forcing=rt.learn.SparseForcing(4))  # fmt: skip
     assert rt.load(tmp_path / "net.npz") == fit.model
+    on = ("--family", tmp_path / "net.npz", "--forcing-alpha", "0.3,0.1", "--clip", 1, *settings[:-2])
+    code, _, _ = run("fit", tmp_path / "data.npy", *on, "-o", tmp_path / "on.npz", "--json")
+    again = rt.fit(series, family=fit.model, epochs=1, batches=2, sequence=20, learning_rate=(1e-3, 1e-4), clip=1.0,
+                   forcing=rt.learn.GeneralizedForcing((0.3, 0.1)))  # fmt: skip
+    assert (code, rt.load(tmp_path / "on.npz")) == (0, again.model)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +102,7 @@ def test_fit_writes_the_network_of_the_library(run, tmp_path):
         (("train", "flipflop", "--updates", 0), "--updates is 0"),
         (("fit", "{data}", "--family", "alrnn", "--num-states", 1, "--num-relu", 1), "--num-states is 1; it must be at least 2"),
         (("fit", "{data}", "--family", "plrnn", "--num-states", 2, "--learning-rate", "x"), "--learning-rate is 'x'"),
+        (("fit", "{data}", "--family", "plrnn"), "--num-states is None"),
         (("fit", "{data}", "--family", "plrnn", "--num-states", 2, "--forcing-every", 2, "--forcing-alpha", 0.1), "choose one"),
     ],
 )  # fmt: skip
@@ -121,6 +127,12 @@ def test_every_argument_of_train_is_an_option():
         assert set(inspect.signature(getattr(rt.learn, task)).parameters) <= own
     in_python_only = {"optimizer", "signs", "constraint", "options"}
     assert set(inspect.signature(rt.train).parameters) - in_python_only <= own
+
+
+def test_every_argument_of_fit_is_an_option():
+    own = set(inspect.signature(learning.fit).parameters)
+    in_python_only = {"optimizer", "regularization", "forcing", "options"}
+    assert set(inspect.signature(rt.fit).parameters) - in_python_only <= own
 
 
 @pytest.mark.slow

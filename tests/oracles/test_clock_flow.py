@@ -26,7 +26,7 @@ def test_published_networks_step_as_the_map_to_rounding(data):
         assert np.nanmax(result.one_step_error / result.state_size) <= 1e-12, name  # the figure
 
 
-@pytest.mark.parametrize("name", ["lorenz", "vanderpol", "vanderpol_alrnn"])
+@pytest.mark.parametrize("name", ["lorenz", "lorenz_plrnn", "vanderpol", "vanderpol_alrnn"])
 def test_shipped_networks_step_as_the_map_to_rounding(name):
     shipped = rt.zoo.entry(name)
     model, z0 = shipped.model, shipped.z0

@@ -33,16 +33,24 @@ def test_van_der_pol_network_has_the_true_period_within_two_percent(name):
     assert abs(got / want - 1) < 0.02  # the bound; measured 0.15 % and 0.02 %
 
 
-def test_lorenz_network_stays_chaotic_on_two_lobes():
-    entry = rt.zoo.entry("lorenz")
-    x = rt.simulate(entry.model, entry.z0, steps=50_000).outputs[5000:]
+@pytest.mark.parametrize("name", ["lorenz", "lorenz_alrnn", "lorenz_plrnn", "lorenz_continuous"])
+def test_lorenz_network_stays_chaotic_on_two_lobes(name):
+    entry = rt.zoo.entry(name)
+    dt = getattr(entry.model.time, "dt", 0.01)
+
+    def run(z0, time):
+        is_map = isinstance(entry.model.time, rt.Discrete)
+        return rt.simulate(
+            entry.model, z0, **{"steps": round(time / dt)} if is_map else {"times": np.arange(0, time, dt)}
+        )
+
+    x = run(entry.z0, 1000.0).outputs[round(200 / dt) :]
     # Lorenz-63: standard deviations 7.9, 9.0, 8.6, mean of z 23.55; the left and the right lobe are visited equally often
     assert np.abs(x.std(axis=0) / [7.92, 9.01, 8.62] - 1).max() < 0.1
     assert abs(x[:, 2].mean() - 23.55) < 1.0
     assert 0.35 < (x[:, 0] > 0).mean() < 0.65
-    near = rt.simulate(entry.model, entry.z0 + 1e-9, steps=1500).states
-    far = rt.simulate(entry.model, entry.z0, steps=1500).states
-    assert np.abs(near - far)[-200:].max() > 1.0
+    near, far = (run(z0, 60.0).outputs for z0 in (entry.z0 + 1e-9, entry.z0))
+    assert np.abs(near - far)[-round(8 / dt) :].max() > 1.0
 
 
 def test_addition_network_adds_the_marked_numbers():

@@ -111,6 +111,12 @@ def convert(
         bool, typer.Option("--autonomous", help="Fit one continuous network without a clock that follows the map.")
     ] = False,
     num_relu: int | None = None,
+    keep_units: Annotated[
+        bool,
+        typer.Option(
+            "--keep-units", help="--autonomous: the units of a PLRNN or almost-linear network stay its units."
+        ),
+    ] = False,
     tolerance: Annotated[
         float | None, typer.Option(help="--autonomous: error of a step, rms, relative to a step; default 0.001.")
     ] = None,
@@ -121,7 +127,8 @@ def convert(
     The regions along an orbit with their status, the errors of both switching rules, and what may be claimed. Piecewise-linear
     networks are converted exactly; smooth ones (tanh, GRU, LSTM) by an embedding whose error is measured (--method euler-field,
     the default, or formal-log:ORDER). --autonomous fits one continuous network instead, which needs no clock and is not exact;
-    --num-relu is then the number of its ReLU units, by default as many as the tolerance needs.
+    --num-relu is then the number of its ReLU units, by default as many as the tolerance needs; --keep-units keeps the map's own, so that
+    `retime fit DATA --family FIELD.npz` can train it on.
     Exit code 1 when the claim does not hold. -o writes the flow (.npz).
     """
     from retime.cli.algebra import convert_autonomous, convert_smooth
@@ -133,9 +140,12 @@ def convert(
         if method is not None:
             raise ValueError(f"--method {method} and --autonomous are two ways to an ODE; choose one.")
         options: dict[str, Any] = {} if tolerance is None else {"tolerance": tolerance}
-        return convert_autonomous(page, rt.FlowFit(num_relu=num_relu, seed=seed, **options), start, rows, count)
-    if tolerance is not None:
-        raise ValueError("--tolerance is for --autonomous. Add it, or drop it.")
+        fitted = rt.FlowFit(num_relu=num_relu, keep_units=keep_units, seed=seed, **options)
+        return convert_autonomous(page, fitted, start, rows, count)
+    if tolerance is not None or keep_units:
+        raise ValueError(
+            f"--{'tolerance' if keep_units is False else 'keep-units'} is for --autonomous. Add it, or drop it."
+        )
     if method not in (None, "matrix-log") or not _num_units(model):
         return convert_smooth(page, method, start, rows, count)
     if count < 1:

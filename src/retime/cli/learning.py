@@ -56,7 +56,8 @@ def train(
     family: Annotated[
         Text,
         typer.Option(
-            help="tanh_rnn (the default), relu_rnn, leaky_rnn, rate_rnn, gru, lstm, plrnn, alrnn, odernn, min_gru, cornn, ..."
+            help="tanh_rnn (the default), relu_rnn, leaky_rnn, rate_rnn, gru, lstm, plrnn, alrnn, odernn, min_gru, cornn, ...; "
+            "or a file, or zoo:NAME: a network whose training goes on."
         ),
     ] = None,
     num_states: States = None,
@@ -127,6 +128,8 @@ def train(
     import retime as rt
 
     given = _given(locals(), "task", "output", "as_json", "rt")
+    if family is not None:
+        given["family"] = _family(family)
     kind = _TASKS[task.value]
     own = {k: given.pop(k) for k in signature(getattr(rt.learn, kind)).parameters if k in given}
     if others := [k for k in given if k in _OF_TASKS]:
@@ -141,20 +144,30 @@ def fit(
         Path, typer.Argument(metavar="DATA", help="Recording (T x N): .npy, .csv with or without a header, .mat.")
     ],
     output: Output,
-    family: Annotated[str, typer.Option(help="alrnn, plrnn, shallow_plrnn, dendritic_plrnn, ...")],
-    num_states: Annotated[int, typer.Option(help="Units, at least the recording's channels.")],
-    epochs: Annotated[Whole, typer.Option(help="Of --batches updates each; default: 2000.")] = None,
+    family: Annotated[
+        str,
+        typer.Option(
+            help="alrnn, plrnn, shallow_plrnn, dendritic_plrnn, gru, continuous_plrnn, rate_rnn; or a file, or zoo:NAME: a network from "
+            "which the fit goes on."
+        ),
+    ],
+    num_states: Annotated[
+        Whole, typer.Option(help="Units, at least the recording's channels; a network that is given has its own.")
+    ] = None,
+    epochs: Annotated[Whole, typer.Option(help="Of --batches updates each; default: 1000.")] = None,
     batches: Annotated[Whole, typer.Option(help="Updates of an epoch; default: 50.")] = None,
     batch_size: BatchSize = None,
     sequence: Annotated[Whole, typer.Option(help="Steps of a sequence; default: 200.")] = None,
     forcing_every: Annotated[
-        Whole, typer.Option(help="Sparse teacher forcing: every so many steps; default: 16.")
+        Whole, typer.Option(help="Sparse teacher forcing: all of the data every so many steps.")
     ] = None,
     forcing_alpha: Annotated[
-        Number, typer.Option(help="Generalized teacher forcing with this strength, 0 to 1, instead.")
+        Text,
+        typer.Option(help="Generalized teacher forcing: its strength, 0 to 1, or first and last; default: 0.2,0.1."),
     ] = None,
     noise: Annotated[Number, typer.Option(help="Noise on the data that forces, in their standard deviations.")] = None,
-    learning_rate: Annotated[Text, typer.Option(help="A number, or first and last, e.g. 1e-3,1e-5.")] = None,
+    learning_rate: Annotated[Text, typer.Option(help="A number, or first and last; default: 2e-3,1e-5.")] = None,
+    clip: Annotated[Number, typer.Option(help="Largest norm of the gradient; default: any.")] = None,
     inputs: Annotated[Path | None, typer.Option(help="Inputs that were given to the system (T x m), a file.")] = None,
     times: Annotated[Path | None, typer.Option(help="Times of the samples, a file.")] = None,
     dt: Annotated[Number, typer.Option(help="Time between two samples; default: 1.")] = None,
@@ -176,6 +189,9 @@ def fit(
     num_hidden: NumHidden = None,
     num_bases: NumBases = None,
     clipped: Clipped = None,
+    tau: Annotated[Number, typer.Option(help="rate_rnn: where the time constants start, model time.")] = None,
+    activation: Annotated[Text, typer.Option(help="rate_rnn: tanh, relu, softplus, logistic, linear.")] = None,
+    form: Annotated[Text, typer.Option(help="rate_rnn: current or rate.")] = None,
     as_json: Json = False,
 ) -> None:
     """Reconstruct a dynamical system from a recording.
@@ -186,14 +202,15 @@ def fit(
     import retime as rt
 
     given = _given(locals(), "series", "output", "as_json", "rt", "forcing_every", "forcing_alpha")
+    given["family"] = _family(family)
     if forcing_every is not None and forcing_alpha is not None:
         raise ValueError("`forcing_every` and `forcing_alpha` are two ways of forcing; choose one.")
     if forcing_alpha is not None:
-        given["forcing"] = rt.learn.GeneralizedForcing(forcing_alpha)
+        given["forcing"] = rt.learn.GeneralizedForcing(_numbers("forcing_alpha", forcing_alpha, "0.2,0.1"))
     if forcing_every is not None:
         given["forcing"] = rt.learn.SparseForcing(forcing_every)
     if learning_rate is not None:
-        given["learning_rate"] = _rates(learning_rate)
+        given["learning_rate"] = _numbers("learning_rate", learning_rate, "1e-3,1e-5")
     for name in ("inputs", "times"):
         if name in given:
             given[name] = str(given[name])
@@ -226,6 +243,13 @@ def _given(options: dict[str, Any], *others: str) -> dict[str, Any]:
     return {k: v for k, v in options.items() if v is not None and k not in (*others, "checkpoint")}
 
 
+def _family(text: str) -> Any:
+    """A family by name, or the network of a file or of the zoo."""
+    from retime.cli.source import open_model
+
+    return open_model(text).model if text.startswith("zoo:") or Path(text).suffix else text
+
+
 def _pair(text: str) -> tuple[int, ...]:
     try:
         low, high = (int(x) for x in text.split(","))
@@ -236,13 +260,13 @@ def _pair(text: str) -> tuple[int, ...]:
     return low, high
 
 
-def _rates(text: str) -> Any:
+def _numbers(name: str, text: str, example: str) -> Any:
     try:
         values = [float(x) for x in text.split(",")]
     except ValueError:
         values = []
     if len(values) not in (1, 2):
-        raise ValueError(f"`learning_rate` is {text!r}; it must be a number, or two: first and last, e.g. 1e-3,1e-5.")
+        raise ValueError(f"`{name}` is {text!r}; it must be a number, or two: first and last, e.g. {example}.")
     return values[0] if len(values) == 1 else tuple(values)
 
 

@@ -7,8 +7,9 @@ phi passes the last P states through the ReLU. With l_t = dL/dz_t,
     dL/dy_t = A l_{t+1} + phi'(y_t) W^T l_{t+1},   l_t = (1 - f_t) dL/dy_t + 2 w_t (z_t - x_t) in the first N states
     dL/d[W C] = sum l_{t+1} [phi(y_t) s_t]^T,   dL/dA = sum l_{t+1} y_t,   dL/dh = sum l_{t+1}
 
-Derived in docs/theory/learning.md. Arrays have the windows last, so that one instruction acts on several of them; a product takes five
-columns at a time.
+Derived in docs/theory/learning.md. Arrays have the windows last, so that one instruction acts on several of them, and of what is kept the
+time first, so that memory is read in order; they begin where a line of the cache does. Products take five columns at a time, and the sum
+over time of l phi^T blocks of five by five, which stay in registers.
 """
 
 from __future__ import annotations
@@ -20,17 +21,30 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.kernel import kernel, subroutine
-from retime.learn.lanes import LANES, add, load, multiply, multiply_add, spread, store, subtract, where_positive
+from retime.learn.lanes import (
+    LANES,
+    add,
+    aligned,
+    load,
+    multiply,
+    multiply_add,
+    spread,
+    store,
+    subtract,
+    where_positive,
+)
 from retime.learn.windows import Windows
 
-COLUMNS = 5  # of a matrix at a time: they are filled up with zeros to a multiple
+NEAR = 50  # times at which arrays stay near the processor while all blocks are summed
+BLOCK = 5  # rows and columns of a matrix at a time: they are filled up with zeros to a multiple
 
 
 @subroutine
-def add_product(M: Array, p: Array, out: Array) -> None:
-    """out `(r, 16)` += M `(r, c)` p `(c, 16)`, c a multiple of five."""
-    for j in range(0, p.shape[0], 5):
-        p0, p1, p2, p3, p4 = load(p, j), load(p, j + 1), load(p, j + 2), load(p, j + 3), load(p, j + 4)
+def add_product(M: Array, p: Array, first: int, out: Array) -> None:
+    """out `(r, 16)` += M `(r, c)` p, p the c rows of 16 from `first` on, c a multiple of five."""
+    for j in range(0, M.shape[1], 5):
+        k = first + j
+        p0, p1, p2, p3, p4 = load(p, k), load(p, k + 1), load(p, k + 2), load(p, k + 3), load(p, k + 4)
         for i in range(out.shape[0]):
             v = multiply_add(spread(M[i, j]), p0, load(out, i))
             v = multiply_add(spread(M[i, j + 1]), p1, v)
@@ -41,99 +55,131 @@ def add_product(M: Array, p: Array, out: Array) -> None:
 
 @kernel
 def run_forward(
-    A: Array,
-    WC: Array,
-    h: Array,
-    low: Array,
-    x: Array,
-    f: Array,
-    s: Array,
-    z: Array,
-    p: Array,
-    F: Array,
-    Y: Array,
-    Z: Array,
+    A: Array, WC: Array, h: Array, low: Array, x: Array, f: Array, s: Array, z: Array, F: Array, Y: Array, Z: Array
 ) -> None:
-    """From z `(n, 16)`, which is overwritten: F `(n + m, T, 16)`, phi of forced states and inputs; Y `(P, T, 16)`, the last forced states
-    before the ReLU; Z `(N, T + 1, 16)`, observed states. WC `(n, c)`, p `(c, 16)`: room. x, f `(N, T + 1, 16)`, s `(m, T + 1, 16)`.
+    """From z `(n, 16)`, which is overwritten: F `(T, c, 16)`, phi of forced states, inputs, zeros; Y `(T, P, 16)`, the last forced states
+    before the ReLU; Z `(T + 1, N, 16)`, observed states. WC `(n, c)`. x, f `(N, T + 1, 16)`, s `(m, T + 1, 16)`.
 
     low `(n,)`: slope of phi below zero, 1 for linear states and 0 for ReLU units.
     """
-    n, T, N, m = z.shape[0], F.shape[1], x.shape[0], s.shape[0]
-    before, rows = n - Y.shape[0], F.shape[1] + 1
+    n, T, N, m = z.shape[0], F.shape[0], x.shape[0], s.shape[0]
+    P, c, rows = Y.shape[1], F.shape[1], F.shape[0] + 1
     for i in range(N):
-        store(Z, i * rows, load(z, i))
+        store(Z, i, load(z, i))
     for t in range(T):
         for i in range(N):
             free = load(z, i)
             store(z, i, multiply_add(load(f, i * rows + t), subtract(load(x, i * rows + t), free), free))
-        for i in range(before, n):
-            store(Y, (i - before) * T + t, load(z, i))
+        for i in range(n - P, n):
+            store(Y, t * P + i - (n - P), load(z, i))
         for i in range(n):
             y = load(z, i)
-            phi = where_positive(y, y, multiply(spread(low[i]), y))
-            store(F, i * T + t, phi)
-            store(p, i, phi)
+            store(F, t * c + i, where_positive(y, y, multiply(spread(low[i]), y)))
             store(z, i, multiply_add(spread(A[i]), y, spread(h[i])))
         for i in range(m):
-            drive = load(s, i * rows + t)
-            store(F, (n + i) * T + t, drive)
-            store(p, n + i, drive)
-        add_product(WC, p, z)
+            store(F, t * c + n + i, load(s, i * rows + t))
+        add_product(WC, F, t * c, z)
         for i in range(N):
-            store(Z, i * rows + t + 1, load(z, i))
+            store(Z, (t + 1) * N + i, load(z, i))
 
 
 @kernel
 def run_back(
-    A: Array,
-    WT: Array,
-    x: Array,
-    f: Array,
-    weight: Array,
-    F: Array,
-    Y: Array,
-    Z: Array,
-    g: Array,
-    G: Array,
-    l: Array,
-    sums: Array,
+    A: Array, WT: Array, x: Array, f: Array, weight: Array, Y: Array, Z: Array, G: Array, l: Array, sums: Array
 ) -> None:
-    """G `(n, T, 16)`: dL/dz_{t+1}; l `(n, 16)`: dL/dz_0; sums `(2 n + 1, 16)`: dL/dA, dL/dh and loss of each window.
+    """G `(T, r, 16)`: dL/dz_{t+1}, zeros below; l `(n, 16)`: dL/dz_0; sums `(P + 1, 16)`: dL/dA of the ReLU units, and loss, of each window.
 
-    WT `(n, c)`: W transposed; g `(c, 16)`: room.
+    WT `(n, r)`: W transposed.
     """
-    n, T, N, nothing, two = l.shape[0], G.shape[1], x.shape[0], spread(A.dtype.type(0)), spread(A.dtype.type(2))
-    before, rows, loss = n - Y.shape[0], T + 1, nothing
+    n, T, N, nothing, two = l.shape[0], G.shape[0], x.shape[0], spread(A.dtype.type(0)), spread(A.dtype.type(2))
+    P, r, rows, loss = Y.shape[1], G.shape[1], G.shape[0] + 1, nothing
     for i in range(n):
         store(l, i, nothing)
+    for i in range(P):
         store(sums, i, nothing)
-        store(sums, n + i, nothing)
     for t in range(T - 1, -1, -1):
         for i in range(N):
             at = i * rows + t + 1
-            e = subtract(load(Z, at), load(x, at))
+            e = subtract(load(Z, (t + 1) * N + i), load(x, at))
             w = multiply(load(weight, at), e)
             loss = multiply_add(w, e, loss)
             store(l, i, multiply_add(two, w, load(l, i)))
         for i in range(n):
-            v = load(l, i)
-            y = load(F, i * T + t) if i < before else load(Y, (i - before) * T + t)
-            store(sums, i, multiply_add(v, y, load(sums, i)))
-            store(sums, n + i, add(load(sums, n + i), v))
-            store(G, i * T + t, v)
-            store(g, i, v)
+            store(G, t * r + i, load(l, i))
             store(l, i, nothing)
-        add_product(WT, g, l)
-        for i in range(before):
-            store(l, i, multiply_add(spread(A[i]), load(g, i), load(l, i)))
-        for i in range(before, n):
-            kept = where_positive(load(Y, (i - before) * T + t), load(l, i), nothing)
-            store(l, i, multiply_add(spread(A[i]), load(g, i), kept))
+        add_product(WT, G, t * r, l)
+        for i in range(n - P):
+            store(l, i, multiply_add(spread(A[i]), load(G, t * r + i), load(l, i)))
+        for i in range(n - P, n):
+            k = i - (n - P)
+            y, v = load(Y, t * P + k), load(G, t * r + i)
+            store(sums, k, multiply_add(v, y, load(sums, k)))
+            store(l, i, multiply_add(spread(A[i]), v, where_positive(y, load(l, i), nothing)))
         for i in range(N):
             v = load(l, i)
             store(l, i, subtract(v, multiply(load(f, i * rows + t), v)))
-    store(sums, 2 * n, loss)
+    store(sums, P, loss)
+
+
+@subroutine
+def _five(
+    G: Array, k: int, f0: Any, f1: Any, f2: Any, f3: Any, f4: Any, a0: Any, a1: Any, a2: Any, a3: Any, a4: Any
+) -> Any:
+    """Five sums, each with row k of G times its factor more."""
+    g = load(G, k)
+    return (
+        multiply_add(g, f0, a0), multiply_add(g, f1, a1), multiply_add(g, f2, a2), multiply_add(g, f3, a3), multiply_add(g, f4, a4)
+    )  # fmt: skip
+
+
+@subroutine
+def _write(D: Array, k: int, a0: Any, a1: Any, a2: Any, a3: Any, a4: Any) -> None:
+    """Add to five rows from k on."""
+    store(D, k, add(load(D, k), a0))
+    store(D, k + 1, add(load(D, k + 1), a1))
+    store(D, k + 2, add(load(D, k + 2), a2))
+    store(D, k + 3, add(load(D, k + 3), a3))
+    store(D, k + 4, add(load(D, k + 4), a4))
+
+
+@kernel
+def sum_products(G: Array, F: Array, D: Array, H: Array) -> None:
+    """D `(r, c, 16)`: sums over time of G_t `(r, 16)` times F_t `(c, 16)` for each window, H `(r, 16)`: of G_t; r, c multiples of five."""
+    r, c, nothing = G.shape[1], F.shape[1], spread(G.dtype.type(0))
+    for k in range(r * c):
+        store(D, k, nothing)
+    for i in range(r):
+        store(H, i, nothing)
+    for first in range(0, len(G), NEAR):
+        _add_products(G, F, first, min(first + NEAR, len(G)), D, H)
+
+
+@subroutine
+def _add_products(G: Array, F: Array, first: int, last: int, D: Array, H: Array) -> None:
+    """What some times add."""
+    r, c, nothing = G.shape[1], F.shape[1], spread(G.dtype.type(0))
+    for i in range(0, r, 5):
+        for j in range(0, c, 5):
+            a0 = a1 = a2 = a3 = a4 = b0 = b1 = b2 = b3 = b4 = c0 = c1 = c2 = c3 = c4 = nothing
+            d0 = d1 = d2 = d3 = d4 = e0 = e1 = e2 = e3 = e4 = nothing
+            for t in range(first, last):
+                k, at = t * r + i, t * c + j
+                f0, f1, f2, f3, f4 = load(F, at), load(F, at + 1), load(F, at + 2), load(F, at + 3), load(F, at + 4)
+                a0, a1, a2, a3, a4 = _five(G, k, f0, f1, f2, f3, f4, a0, a1, a2, a3, a4)
+                b0, b1, b2, b3, b4 = _five(G, k + 1, f0, f1, f2, f3, f4, b0, b1, b2, b3, b4)
+                c0, c1, c2, c3, c4 = _five(G, k + 2, f0, f1, f2, f3, f4, c0, c1, c2, c3, c4)
+                d0, d1, d2, d3, d4 = _five(G, k + 3, f0, f1, f2, f3, f4, d0, d1, d2, d3, d4)
+                e0, e1, e2, e3, e4 = _five(G, k + 4, f0, f1, f2, f3, f4, e0, e1, e2, e3, e4)
+            _write(D, i * c + j, a0, a1, a2, a3, a4)
+            _write(D, (i + 1) * c + j, b0, b1, b2, b3, b4)
+            _write(D, (i + 2) * c + j, c0, c1, c2, c3, c4)
+            _write(D, (i + 3) * c + j, d0, d1, d2, d3, d4)
+            _write(D, (i + 4) * c + j, e0, e1, e2, e3, e4)
+    for i in range(r):
+        total = load(H, i)
+        for t in range(first, last):
+            total = add(total, load(G, t * r + i))
+        store(H, i, total)
 
 
 @dataclass
@@ -152,27 +198,26 @@ class Adjoint:
     dtype: Any
 
     def __post_init__(self) -> None:
-        n, T, columns = self.n, self.T, -(-(self.n + self.m) // COLUMNS) * COLUMNS
-        rows = -(-n // COLUMNS) * COLUMNS
+        n, T = self.n, self.T
+        c, r = (-(-k // BLOCK) * BLOCK for k in (n + self.m, n))
         shapes = {
-            "F": (n + self.m, T, LANES), "G": (n, T, LANES), "Y": (self.P, T, LANES), "Z": (self.N, T + 1, LANES),
-            "z": (n, LANES), "l": (n, LANES), "p": (columns, LANES), "g": (rows, LANES), "sums": (2 * n + 1, LANES),
-            "WC": (n, columns), "WT": (n, rows),
+            "F": (T, c, LANES), "G": (T, r, LANES), "Y": (T, self.P, LANES), "Z": (T + 1, self.N, LANES), "D": (r, c, LANES),
+            "H": (r, LANES), "z": (n, LANES), "l": (n, LANES), "sums": (self.P + 1, LANES), "WC": (n, c), "WT": (n, r),
         }  # fmt: skip
-        self.room = {k: np.zeros(shape, self.dtype) for k, shape in shapes.items()}
+        self.room = {k: aligned(shape, self.dtype) for k, shape in shapes.items()}
         self.low = np.ones(n, self.dtype)
         self.low[n - self.P :] = 0.0
+        self.ones = np.ones(LANES, self.dtype)
 
     def gradient(
         self, A: Array, W: Array, C: Array, h: Array, z0: Array, windows: Windows
     ) -> tuple[float, Array, Array, Array, Array, Array]:
         """Loss, and its derivatives by A `(n,)`, W `(n, n)`, C `(n, m)`, h `(n,)` and z0 `(n, 16)`, of sixteen windows."""
-        n, r, w = self.n, self.room, windows
+        n, P, r, w = self.n, self.P, self.room, windows
         r["WC"][:, :n], r["WC"][:, n : n + self.m], r["WT"][:, :n], r["z"][:] = W, C, W.T, z0
-        run_forward(A, r["WC"], h, self.low, w.forced, w.strength, w.inputs, r["z"], r["p"], r["F"], r["Y"], r["Z"])
-        run_back(
-            A, r["WT"], w.wanted, w.strength, w.weight, r["F"], r["Y"], r["Z"], r["g"], r["G"], r["l"], r["sums"]
-        )  # fmt: skip
-        dWC = r["G"].reshape(n, -1) @ r["F"].reshape(n + self.m, -1).T
-        sums = r["sums"].sum(axis=1)
-        return float(sums[-1]), sums[:n], dWC[:, :n], dWC[:, n:], sums[n:-1], r["l"]
+        run_forward(A, r["WC"], h, self.low, w.forced, w.strength, w.inputs, r["z"], r["F"], r["Y"], r["Z"])
+        run_back(A, r["WT"], w.wanted, w.strength, w.weight, r["Y"], r["Z"], r["G"], r["l"], r["sums"])
+        sum_products(r["G"], r["F"], r["D"], r["H"])
+        D, sums = r["D"] @ self.ones, r["sums"] @ self.ones
+        dA = np.concatenate([np.diagonal(D)[: n - P], sums[:P]])  # of linear states phi is y
+        return float(sums[P]), dA, D[:n, :n], D[:n, n : n + self.m], (r["H"] @ self.ones)[:n], r["l"]

@@ -11,9 +11,9 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.system import System
-from retime.learn.dynamics import Dynamics
 from retime.learn.families import Parameters
 from retime.learn.flow_adjoint import FlowAdjoint
+from retime.learn.held_above import HeldAbove, relu_units
 from retime.learn.lanes import LANES
 from retime.learn.networks import Network, network
 from retime.learn.windows import Windows
@@ -21,10 +21,11 @@ from retime.models import ContinuousPLRNN
 
 
 @dataclass(frozen=True)
-class ExactFlow(Dynamics):
+class ExactFlow(HeldAbove):
     """ContinuousPLRNN at any sample times; see `flow_adjoint`. It is trained in units of the median time between samples."""
 
     needs_equal_times: ClassVar[bool] = False
+    persists: ClassVar[float] = 0.0
 
     @classmethod
     def network(cls, family: str, n: int, m: int, N: int, options: Mapping[str, Any]) -> Network:
@@ -45,13 +46,17 @@ class ExactFlow(Dynamics):
             "lift": 0.1 * rng.normal(size=(n - N, N)),
         }
 
+    def weights_of(self, model: System) -> Parameters:
+        """Rates per sample."""
+        return {k: v * self.setting.dt for k, v in super().weights_of(model).items()}
+
     def gradient(self, p: Parameters, windows: Windows) -> tuple[float, Parameters]:
         """Of sixteen windows at a time; what is missing to sixteen has no weight."""
         total, sums, N = 0.0, {k: np.zeros_like(v) for k, v in p.items()}, self.net.p
         for w in windows.in_groups(LANES):
             x0 = w.forced[:, 0]
             z0, spans = np.concatenate([x0, p["lift"] @ x0]), np.diff(w.times, axis=0) / self.setting.dt
-            room = self._room(w.steps, self.setting.dtype)
+            room = self._room(w.steps, self.num_relu, self.setting.dtype)
             loss, *found, dz0 = room.gradient(p["A"], p["W"], p["C"], p["h"], z0, w, spans)
             total += loss
             for name, part in zip(("A", "W", "C", "h", "lift"), [*found, dz0[N:] @ x0.T], strict=True):
@@ -60,14 +65,14 @@ class ExactFlow(Dynamics):
 
     def model(self, p: Parameters, mean: Array, std: Array) -> System:
         """In model time, with a readout in the units of the data."""
-        own: Any = {k: np.asarray(p[k], dtype=np.float64) / self.setting.dt for k in ("A", "W", "h", "C")}
-        B = np.hstack([np.diag(std), np.zeros((len(mean), self.net.n - len(mean)))])
-        return ContinuousPLRNN(**own, num_relu=self.net.options["num_relu"], readout=(B, mean))
+        q, (B, b) = self.model_parameters(p), self.observation(p)
+        own: Any = {k: np.asarray(q[k], dtype=np.float64) / self.setting.dt for k in ("A", "W", "h", "C")}
+        return ContinuousPLRNN(**own, num_relu=relu_units(self.net), readout=(std[:, None] * B, std * b + mean))
 
     def advance(self, model: System, z: Array, s: Array, elapsed: Array) -> Array:
         """By the exact flow of the model, in double precision, sixteen states at a time."""
         net: Any = model
-        room, done = self._room(1, "float64"), []
+        room, done = self._room(1, relu_units(self.net), "float64"), []
         A = np.diagonal(net.A)
         for first in range(0, len(z), LANES):
             part = slice(first, first + LANES)
@@ -76,12 +81,12 @@ class ExactFlow(Dynamics):
             done.append(room.end(A, net.W, net.C, net.h, start, held[:, None], span).T[: len(z[part])])
         return np.concatenate(done)
 
-    def _room(self, steps: int, dtype: str) -> FlowAdjoint:
-        if (steps, dtype) not in self._rooms:
-            P = self.net.options["num_relu"]
-            self._rooms[steps, dtype] = FlowAdjoint(self.net.n, P, self.net.p, steps, np.dtype(dtype))
-        return self._rooms[steps, dtype]
+    def _room(self, *sizes: Any) -> FlowAdjoint:
+        if sizes not in self._rooms:
+            steps, P, dtype = sizes
+            self._rooms[sizes] = FlowAdjoint(self.net.n, P, self.net.p, steps, np.dtype(dtype))
+        return self._rooms[sizes]
 
     @cached_property
-    def _rooms(self) -> dict[tuple[int, str], FlowAdjoint]:
+    def _rooms(self) -> dict[tuple[Any, ...], FlowAdjoint]:
         return {}

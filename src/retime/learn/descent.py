@@ -30,12 +30,12 @@ class Packing:
 
     def unpack(self, vector: Array) -> Parameters:
         """Views of the vector."""
-        parts = np.split(vector, self._ends)
-        return {k: part.reshape(shape) for (k, shape), part in zip(self.shapes.items(), parts, strict=True)}
+        return {k: vector[part].reshape(self.shapes[k]) for k, part in self._parts.items()}
 
     @cached_property
-    def _ends(self) -> Array:
-        return np.cumsum([int(np.prod(s)) for s in self.shapes.values()])[:-1]
+    def _parts(self) -> dict[str, slice]:
+        ends = np.cumsum([int(np.prod(s)) for s in self.shapes.values()]).tolist()
+        return {k: slice(a, b) for k, a, b in zip(self.shapes, [0, *ends], ends, strict=False)}
 
 
 @dataclass(frozen=True)

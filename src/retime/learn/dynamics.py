@@ -13,7 +13,8 @@ from retime.core.arrays import Array
 from retime.core.system import System
 from retime.core.time import Discrete
 from retime.learn.families import Parameters, Start
-from retime.learn.networks import Network, network
+from retime.learn.networks import Network, free_weights, network
+from retime.learn.recordings import Recording
 from retime.learn.windows import Windows
 
 STRETCH = 50  # steps along which the growth of errors is measured
@@ -26,12 +27,14 @@ class Setting:
     Args:
         net: family and sizes: states n, inputs m, observed channels N (its `p`), options. dtype: of the training.
         dt: time between samples, where all are equally far apart; else their median. observation: "identity" or "linear".
+        above: see `HeldAbove`.
     """
 
     net: Network
     dtype: str
     dt: float = 1.0
     observation: str = "identity"
+    above: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,21 @@ class Dynamics(ABC):
     setting: Setting
     needs_equal_times: ClassVar[bool] = True
     takes_inputs: ClassVar[bool] = True
+    runs_long: ClassVar[bool] = True  # whether runs of a hundred thousand samples are a matter of seconds
 
     @classmethod
     def network(cls, family: str, n: int, m: int, N: int, options: Mapping[str, Any]) -> Network:
         """The family with its sizes, and its options checked."""
         return network(family, n, m, N, options)
+
+    @classmethod
+    def above(cls, net: Network, data: Recording) -> tuple[float, ...] | None:
+        """How far above 0 the observed states of new networks are held, in standard deviations; None where they are not."""
+        return None
+
+    def model_parameters(self, p: Parameters) -> Parameters:
+        """Those of the model, where they are not those that are trained."""
+        return p
 
     @property
     def net(self) -> Network:
@@ -72,6 +85,14 @@ class Dynamics(ABC):
             return np.asarray(p["observed_B"], dtype=np.float64), np.asarray(p["observed_b"], dtype=np.float64)
         return np.eye(N, n), np.zeros(N)
 
+    def weights_of(self, model: System) -> Parameters:
+        """The parameters of which `model` makes this one, but for `lift` and the observation.
+
+        Raises:
+            TypeError: A is not diagonal.
+        """
+        return {k: v for k, v in free_weights(model).items() if not k.startswith("readout_")}
+
     @abstractmethod
     def gradient(self, p: Parameters, windows: Windows) -> tuple[float, Parameters]:
         """The loss on these windows, and its derivatives."""
@@ -79,7 +100,7 @@ class Dynamics(ABC):
     def model(self, p: Parameters, mean: Array, std: Array) -> System:
         """The network as a model, whose readout is in the units of the data."""
         B, b = self.observation(p)
-        own = {k: v for k, v in p.items() if k not in ("lift", "observed_B", "observed_b")}
+        own = {k: v for k, v in self.model_parameters(p).items() if k not in ("lift", "observed_B", "observed_b")}
         readout = {"readout_B": std[:, None] * B, "readout_b": std * b + mean}
         return self.net.model({**own, **readout}, Discrete(self.setting.dt))
 
@@ -109,6 +130,19 @@ class Dynamics(ABC):
             total = total + self.step_jacobian(model, z, s[t], elapsed)
             z = self.advance(model, z, s[t], elapsed)
         return float(np.linalg.norm(total / steps, 2, axis=(-2, -1)).max())
+
+    def settled(self, p: Parameters, windows: Windows, most: int) -> tuple[Array, Array]:
+        """States `(b, n)` after up to so many samples of windows, each of which forces where it is known, and those samples `(b, N)`."""
+        N, (B, b) = self.net.p, self.observation(p)
+        model = self.model({k: np.asarray(v, dtype=np.float64) for k, v in p.items()}, np.zeros(N), np.ones(N))
+        x, s, f = (a.astype(np.float64).transpose(1, 2, 0) for a in (windows.wanted, windows.inputs, windows.strength))
+        z, last = self.first(p, x[0]), min(windows.steps, most)
+        with np.errstate(all="ignore"):
+            for t in range(last):
+                z = self.advance(model, z, s[t], windows.times[t + 1] - windows.times[t])
+                z = self.forced(p, z, np.where(f[t + 1] > 0.0, x[t + 1], z @ B.T + b))
+        known = (f[last] > 0.0).all(axis=1)
+        return z[known], x[last][known]
 
     def step_jacobian(self, model: System, z: Array, s: Array, elapsed: Array) -> Array:
         """Derivatives `(b, n, n)` of one sample later."""

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from retime.core.arrays import Array
+from retime.learn.adjoint import BLOCK, sum_products
 from retime.learn.flow_kernels import DIVERGED, FULL, carry_back, follow
 from retime.learn.flow_records import Data, Kept, Net, Scratch
-from retime.learn.lanes import LANES
+from retime.learn.lanes import LANES, aligned
 from retime.learn.windows import Windows
 from retime.simulation.roots import DEGREE, DEPTH
 
@@ -56,9 +57,10 @@ class FlowAdjoint:
         if not math.isfinite(loss):
             zeros: Any = [np.zeros_like(a) for a in (A, W, C, h, z0)]
             return math.inf, zeros[0], zeros[1], zeros[2], zeros[3], zeros[4]
-        used = count * kept.Y.shape[2] * LANES
-        left, right = (a.reshape(self.rows, -1)[:n, :used] for a in (self._G, kept.Y))
-        dW, dh = left @ right.T, summed.sum(axis=(1, 2))[:n]
+        wide = kept.Y.shape[2]
+        D, H = (aligned(shape, self.dtype) for shape in ((wide, wide, LANES), (wide, LANES)))
+        sum_products(*(a[:count].reshape(-1, wide, LANES) for a in (self._G, kept.Y)), D, H)
+        dW, dh = D.sum(axis=-1)[:n, :n], summed.sum(axis=(1, 2))[:n]
         dC = np.tensordot(summed[:n], s, axes=([1, 2], [1, 2])) if len(s) else np.zeros_like(C)
         return loss, np.diagonal(dW) + off.sum(axis=1)[:n], dW, dC, dh, room.z[:n].copy()
 
@@ -100,11 +102,11 @@ class FlowAdjoint:
     def _room(self, order: int) -> Kept:
         if (self._size, order) != self._made:
             self._made, S, kind = (self._size, order), self._size, self.dtype
-            shape = (self.rows, S, order, LANES)
-            self._G = np.empty(shape, kind)
+            shape = (S, order, -(-self.n // BLOCK) * BLOCK, LANES)
+            self._G = aligned(shape, kind)
             self._kept = Kept(
-                np.empty((S, LANES), kind), np.empty((S, self.rows, LANES), kind),
-                np.empty((S, LANES), np.int64), np.empty((S, LANES), np.int64), np.empty(shape, kind),
+                np.empty((S, LANES), kind), aligned((S, self.rows, LANES), kind),
+                np.empty((S, LANES), np.int64), np.empty((S, LANES), np.int64), aligned(shape, kind),
                 np.empty((self.N, self.T + 1, LANES), kind), *(a.astype(kind) for a in _rules(order)),
             )  # fmt: skip
         return self._kept
@@ -128,9 +130,9 @@ def _rules(order: int) -> tuple[Array, Array]:
 
 
 def _scratch(rows: int, dtype: Any) -> Scratch:
-    c, p = (np.zeros((k, rows, LANES), dtype) for k in (DEGREE + 1, 2))
-    states, lanes = ([np.zeros((k, LANES), dtype) for _ in range(c)] for k, c in ((rows, 7), (1, 3)))
-    norms, whole = np.zeros((DEGREE + 1, LANES), dtype), [np.zeros(LANES, np.int64) for _ in range(2)]
+    c, p = (aligned((k, rows, LANES), dtype) for k in (DEGREE + 1, 2))
+    states, lanes = ([aligned((k, LANES), dtype) for _ in range(c)] for k, c in ((rows, 4), (1, 3)))
+    norms, whole = aligned((DEGREE + 1, LANES), dtype), [np.zeros(LANES, np.int64) for _ in range(2)]
     roots = np.zeros(DEGREE + 1), np.zeros((DEPTH + 2, DEGREE + 1)), np.zeros((2, DEPTH + 2))
     parts: Any = [c, p, *states, *(v[0] for v in lanes), norms, np.zeros(LANES), *whole, *roots]
     return Scratch(*parts)

@@ -23,7 +23,7 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.kernel import kernel, subroutine
 from retime.learn.flow_records import Data, Kept, Net, Scratch
-from retime.learn.lanes import add, load, multiply, multiply_add, spread, store, subtract, where_positive
+from retime.learn.lanes import add, any_positive, load, multiply, multiply_add, spread, store, subtract, where_positive
 from retime.simulation.roots import DEGREE, NONE, first_negative
 
 FULL, DIVERGED = -1, -2  # what `follow` returns instead of a number of passes
@@ -87,14 +87,15 @@ def series(net: Net, MT: Array, inner: Array, outer: Array, first: int, w: Scrat
 
     MT: M transposed. outer begins at row `first` of its array.
     """
-    rows, bound, rounding, zero = len(MT), net.limits[0], net.limits[2], MT.dtype.type(0)
-    norm = spread(zero)
+    rows, kind, rounding = len(MT), MT.dtype, net.limits[2]
+    zero, most = kind.type(0), spread(kind.type(LARGEST))
+    norm, one, theta = spread(zero), spread(kind.type(1)), multiply(spread(kind.type(net.limits[0])), load(w.tau, 0))
     for i in range(rows):
         x = load(w.c, i)
         store(w.p, i, multiply(load(inner, i), x))
         norm = multiply_add(x, x, norm)
     store(w.norms, 0, norm)
-    store(w.largest, 0, norm)
+    largest = norm
     for k in range(DEGREE):
         norm, scale = spread(zero), multiply(spread(MT.dtype.type(1.0 / (k + 1))), load(w.tau, 0))
         old, new = (k % 2) * rows, ((k + 1) % 2) * rows
@@ -120,15 +121,13 @@ def series(net: Net, MT: Array, inner: Array, outer: Array, first: int, w: Scrat
             store(w.p, new + i, multiply(load(inner, i), x))
             norm = multiply_add(x, x, norm)
         store(w.norms, k + 1, norm)
-        is_small = True
-        for b in range(16):
-            theta, size = bound * w.tau[b], float(w.norms[k + 1, b])
-            w.largest[b] = max(w.largest[b], w.norms[k + 1, b])
-            enough = rounding * (k + 2 - theta * (k + 2) / (k + 3))
-            is_small = is_small and size * theta * theta <= enough * enough * w.largest[b]
-            if not size < LARGEST:
-                return -1
-        if is_small:
+        if any_positive(subtract(norm, most)):
+            return -1
+        largest, left = where_positive(subtract(norm, largest), norm, largest), multiply(norm, multiply(theta, theta))
+        enough = multiply(
+            spread(kind.type(rounding * (k + 2))), subtract(one, multiply(spread(kind.type(1 / (k + 3))), theta))
+        )
+        if not any_positive(subtract(left, multiply(multiply(enough, enough), largest))):
             return k + 1
     return DEGREE
 
@@ -143,30 +142,35 @@ def _find_switches(net: Net, w: Scratch, degree: int) -> None:
     for b in range(16):
         w.x[b], w.unit[b] = 1.0, -1
     for i in range(n - P, n):
-        _enclose(w, i, degree)
-        for b in range(16):
-            start, end, bend = w.c[0, i, b], w.end[i, b], w.bend[i, b]
-            if abs(start) > w.rest[i, b] or (start > bend and end > bend) or (start < -bend and end < -bend):
-                continue
-            if w.tau[b] > 0.0:
-                _find_switch(net, w, degree, i, b)
+        if _may_switch(w, i, degree):
+            for b in range(16):
+                if w.apart[b] <= 0.0 and w.tau[b] > 0.0:
+                    _find_switch(net, w, degree, i, b)
 
 
 @subroutine
-def _enclose(w: Scratch, i: int, degree: int) -> None:
-    """How far unit i goes from its start at most, its end, and how far from the line between both at most."""
+def _may_switch(w: Scratch, i: int, degree: int) -> bool:
+    """Whether unit i may reach its boundary in an orbit: w.apart is > 0 where it does not.
+
+    It does not where it is farther away than it goes from its start, nor where start and end are on one side, farther away
+    than it is from the line between both.
+    """
     rows, kind = len(w.z), w.c.dtype
-    zero = spread(kind.type(0))
+    zero, start = spread(kind.type(0)), load(w.c, i)
     x = load(w.c, rows + i)
-    rest, bend, end = where_positive(x, x, subtract(zero, x)), zero, add(load(w.c, i), x)
+    rest, bend, end = where_positive(x, x, subtract(zero, x)), zero, add(start, x)
     for k in range(2, degree + 1):
         x = load(w.c, k * rows + i)
         size = where_positive(x, x, subtract(zero, x))
         rest, end = add(rest, size), add(end, x)
         bend = multiply_add(spread(kind.type(_CURVE[k])), size, bend)
-    store(w.rest, i, rest)
-    store(w.bend, i, bend)
-    store(w.end, i, end)
+    is_end_higher = subtract(end, start)
+    low, high = where_positive(is_end_higher, start, end), where_positive(is_end_higher, end, start)
+    above, below = subtract(low, bend), subtract(subtract(zero, bend), high)
+    apart = subtract(where_positive(start, start, subtract(zero, start)), rest)
+    apart = where_positive(above, above, where_positive(below, below, apart))
+    store(w.apart, 0, apart)
+    return any_positive(where_positive(apart, zero, spread(kind.type(1))))
 
 
 @subroutine
@@ -210,7 +214,8 @@ def _combine(shares: Array, c: Array, degree: int, i: int) -> Any:
 @subroutine
 def _keep(kept: Kept, w: Scratch, count: int, degree: int) -> None:
     """States at the nodes of the part that was gone, and at its end."""
-    rows, S, m = kept.Y.shape[:3]
+    rows, m, wide = len(w.z), kept.Y.shape[1], kept.Y.shape[2]
+    n = min(rows, wide)
     shorter = False
     for b in range(16):
         shorter = shorter or w.x[b] < 1.0
@@ -224,9 +229,10 @@ def _keep(kept: Kept, w: Scratch, count: int, degree: int) -> None:
             power = multiply(power, x)
     for i in range(rows):
         store(kept.on, count * rows + i, load(w.on, i))
-        for j in range(m):
-            store(kept.Y, (i * S + count) * m + j, _combine(kept.forward[j], w.c, degree, i))
         store(w.z, i, _combine(kept.forward[m], w.c, degree, i))
+    for j in range(m):
+        for i in range(n):
+            store(kept.Y, (count * m + j) * wide + i, _combine(kept.forward[j], w.c, degree, i))
 
 
 @subroutine
@@ -273,7 +279,7 @@ def carry_back(
 ) -> float:
     """Sum of weight (z - x)^2; w.z becomes dL/dz_0.
 
-    G `(rows, S, m, 16)`: Gauss's shares of l; kept.Y becomes phi of it; by_offset, as data.offset: integrals of l; off `(rows, 16)`:
+    G `(S, m, wide, 16)`: Gauss's shares of l; kept.Y becomes phi of it; by_offset, as data.offset: integrals of l; off `(rows, 16)`:
     of l z where the unit is off.
     """
     loss, rows = 0.0, len(w.z)
@@ -319,17 +325,18 @@ def _score(N: int, data: Data, x: Array, weight: Array, kept: Kept, s: int, w: S
 @subroutine
 def _collect(net: Net, kept: Kept, w: Scratch, s: int, degree: int, G: Array, by_offset: Array, off: Array) -> None:
     """Gauss's sums of a pass, and the adjoint at its start."""
-    rows, S, m = kept.Y.shape[:3]
+    rows, m, wide = len(w.z), kept.Y.shape[1], kept.Y.shape[2]
     n, P, last, tau = net.sizes[0], net.sizes[1], by_offset.shape[1] - 1, load(w.tau, 0)
+    for j in range(m):
+        for i in range(n):
+            store(G, (s * m + j) * wide + i, multiply(tau, _combine(kept.backward[j], w.c, degree, i)))
     for i in range(rows):
-        for j in range(m):
-            store(G, (i * S + s) * m + j, multiply(tau, _combine(kept.backward[j], w.c, degree, i)))
         store(w.u, i, multiply(tau, _combine(kept.backward[m + 1], w.c, degree, i)))
         store(w.z, i, _combine(kept.backward[m], w.c, degree, i))
     for i in range(n - P, n):
         on, total = load(kept.on, s * rows + i), load(off, i)
         for j in range(m):
-            at = (i * S + s) * m + j
+            at = (s * m + j) * wide + i
             y = load(kept.Y, at)
             phi = multiply(on, y)
             total = multiply_add(load(G, at), subtract(y, phi), total)

@@ -29,7 +29,8 @@ class Data(NamedTuple):
 class Kept(NamedTuple):
     """Of each pass: tau `(S, 16)`; on `(S, rows, 16)`: phi'; interval, sample `(S, 16)`: where it is, and the sample that it ends at or 0.
 
-    Y `(rows, S, m, 16)`: states at the m nodes of Gauss's rule. seen `(N, T + 1, 16)`: states at the samples, before forcing.
+    Y `(S, m, wide, 16)`: states at the m nodes of Gauss's rule, zeros up to a multiple of five.
+    seen `(N, T + 1, 16)`: states at the samples, before forcing.
     forward `(m + 1, DEGREE + 1)`: powers of the nodes and, last, of 1. backward `(m + 2, DEGREE + 1)`: from the end, times the weights;
     then powers of 1, and integrals of the powers over [0, 1].
     """
@@ -45,7 +46,7 @@ class Kept(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """c `(DEGREE + 1, rows, 16)`; p `(2, rows, 16)`; on, ones, u, z, rest, bend, end `(rows, 16)`; tau, x, largest `(16,)`; norms, squares of
+    """c `(DEGREE + 1, rows, 16)`; p `(2, rows, 16)`; on, ones, u, z `(rows, 16)`; tau, x, apart `(16,)`; norms, squares of
     those of the coefficients, `(DEGREE + 1, 16)`; left `(16,)` float64; unit, place `(16,)` int; poly, stack, ends: of `first_negative`."""
 
     c: Array
@@ -54,12 +55,9 @@ class Scratch(NamedTuple):
     ones: Array
     u: Array
     z: Array
-    rest: Array
-    bend: Array
-    end: Array
     tau: Array
     x: Array
-    largest: Array
+    apart: Array
     norms: Array
     left: Array
     unit: Array

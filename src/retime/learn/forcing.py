@@ -66,11 +66,12 @@ class GeneralizedForcing:
             raise ValueError(
                 f"`alpha` is {self.alpha!r}; it must be a number from 0 to 1, or two: the first and the last."
             )
+        object.__setattr__(self, "alpha", tuple(self.alpha) if np.shape(self.alpha) else self.alpha)
 
     def strength(self, steps: int, share: float) -> Array:
         """alpha at every step, all of the data at the first."""
-        first, last = np.broadcast_to(np.asarray(self.alpha, dtype=np.float64), 2)
-        f = np.full(steps, first + (last - first) * share)
+        first, last = self.alpha if isinstance(self.alpha, tuple) else (self.alpha, self.alpha)
+        f = np.full(steps, float(first + (last - first) * share))
         f[:1] = 1.0
         return f
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,11 +23,20 @@ FREE = 10_000  # held-out samples that a free run is compared with, at most
 LONG, LONGER = (
     100_000,
     100,
-)  # steps of a map's run, at most, and for each sample: what collapses later is no reconstruction
-STARTS, SHORT = 64, 20_000  # runs from other samples before a network is kept, and their steps,
-LASTING = 4  # of which so many go on
-LAST = 1_000_000  # to so many steps at most, and LONGER for each sample: chaos may be a transient of 100,000 steps and more
-PIECES = 10  # of these runs, one after the other, so that they fit into memory
+)  # samples of a run, at most, and for each one held out: what collapses later is no reconstruction
+STARTS, LASTING = 64, 4  # runs from other samples before a network is kept, and those of them that go on
+
+
+class Lengths(NamedTuple):
+    """Samples of the runs before a network is kept: of all, of those that go on (as many as LONGER allows), and pieces that fit into memory."""
+
+    short: int
+    last: int
+    pieces: int
+
+
+MAPS = Lengths(20_000, 1_000_000, 10)  # chaos may be a transient of 100,000 steps and more
+FLOWS = Lengths(5_000, 100_000, 2)  # take longer
 QUIET = 1e-3  # a spread below this part of the data's, in the last half of the short runs, is an approach to rest
 STRETCHES = 10  # of such a run whose spectra are compared, at most
 LOST = 1e6  # score from which on a free run left or came to rest
@@ -96,19 +105,20 @@ class Judge:
         return {**found, "state_space_divergence": D, "spectral_distance": H, "score": score}
 
     def _lasting(self, model: System, p: Parameters, x: Array, real: Array) -> float:
-        """The largest score at the end of long runs of a map that is about to be kept; `LOST` where one ends early or at rest.
+        """The largest score at the end of long runs of a network that is about to be kept; `LOST` where one ends early or at rest.
 
         They start at the smallest states that are observed as held-out samples, where a user would start (hidden states at 0): a point may
         attract some of them beside the attractor, and a point or a cycle all of them after a long transient. In pieces that fit into memory.
         """
-        if not isinstance(model.time, Discrete):
+        if not self.dynamics.runs_long:
             return 0.0
         first = x[np.linspace(0, len(x) - 1, STARTS).astype(int)]
         z = self.dynamics.forced(p, np.zeros((len(first), model.num_states)), first)
-        total, last = min(LAST, LONGER * len(x)), np.zeros((0, *first.shape))
-        lengths = [min(SHORT, total // PIECES)] + [max(total // PIECES, 1)] * PIECES
-        for k, (steps, quiet) in enumerate(zip(lengths, [QUIET] + [STILL] * PIECES, strict=True)):
-            run = simulate(model, z, steps=steps)
+        most = MAPS if isinstance(model.time, Discrete) else FLOWS
+        piece, last = max(min(most.last, LONGER * len(x)) // most.pieces, 1), np.zeros((0, *first.shape))
+        lengths = [min(most.short, piece)] + [piece] * most.pieces
+        for k, (steps, quiet) in enumerate(zip(lengths, [QUIET] + [STILL] * most.pieces, strict=True)):
+            run = simulate(model, z, **_samples(model, steps, self.held_out.dt))
             last = np.asarray(run.outputs)[steps // 2 if k == 0 else 0 :]
             if run.status != "completed" or not np.isfinite(last).all():
                 return LOST
@@ -134,7 +144,7 @@ class Judge:
         if inputs.shape[1]:
             steps = min(steps, len(inputs))
             return _run(model, z0, self.held_out.times[k][:steps], inputs[: steps - 1], steps)
-        total = min(LONG, LONGER * steps) if isinstance(model.time, Discrete) else 2 * steps
+        total = min(LONG, LONGER * steps) if self.dynamics.runs_long and self.held_out.is_even else 2 * steps
         return _run(model, z0, np.arange(total) * self.held_out.dt, None, max(total - total // 10, steps))
 
     def _prediction_error(self, model: System, p: Parameters, k: int, inputs: Array) -> float:
@@ -157,6 +167,11 @@ class Judge:
 
     def _standardized(self, model: System, z: Array) -> Array:
         return (model.outputs(z) - self.held_out.mean) / self.held_out.std
+
+
+def _samples(model: System, steps: int, dt: float) -> dict[str, Any]:
+    """How long `simulate` is to run for so many samples."""
+    return {"steps": steps} if isinstance(model.time, Discrete) else {"times": dt * np.arange(steps + 1)}
 
 
 def _run(model: System, z0: Array, times: Array, inputs: Any, keep: int) -> Array:

@@ -77,15 +77,16 @@ class Loop:
         self._save(p)  # says before the work starts when it cannot be written
         status = TrainingStatus.COMPLETED
         deadline = work_seconds() + self.time_limit
-        saved = time.monotonic()
+        saved, note = time.monotonic(), _note(p)
         try:
             with progress(self.label, self.updates - p.step) as advance:
                 while p.step < self.updates:
-                    if work_seconds() >= deadline:
+                    if deadline < math.inf and work_seconds() >= deadline:
                         status = TrainingStatus.TIME_LIMIT
                         break
                     state, loss = self.update(p.state, p.step)
-                    p.state, p.step, p.losses = state, p.step + 1, [*p.losses, loss]
+                    p.state, p.step = state, p.step + 1
+                    p.losses.append(loss)
                     if p.step % self.every == 0 or p.step == self.updates:
                         if not self._check(p):
                             status = TrainingStatus.DIVERGED
@@ -93,10 +94,11 @@ class Loop:
                         if self.patience is not None and p.since >= self.patience:
                             status = TrainingStatus.STOPPED_EARLY
                             break
-                    if time.monotonic() - saved >= SAVED:
+                        note = _note(p)
+                    if self.checkpoint is not None and time.monotonic() - saved >= SAVED:
                         self._save(p)
                         saved = time.monotonic()
-                    advance(1, f"loss {p.history[-1]['loss']:.3g}")
+                    advance(1, note)
         except KeyboardInterrupt:
             status = TrainingStatus.INTERRUPTED
         self._save(p)
@@ -143,6 +145,10 @@ class Loop:
                 "since": p.since,
             }
             self.checkpoint.write(jax.tree.leaves((p.state, p.best)), record)
+
+
+def _note(p: Progress) -> str:
+    return f"loss {p.history[-1]['loss']:.3g}"
 
 
 def ending(status: TrainingStatus, step: int, updates: int) -> str:

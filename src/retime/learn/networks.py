@@ -37,7 +37,7 @@ class Network:
 
     def initial(self, rng: np.random.Generator, start: Start) -> Parameters:
         """The free parameters, and the readout B `(p, n)`, b `(p,)`: those of `like` where there is one."""
-        given = {} if self.like is None else _weights(self.like)
+        given = {} if self.like is None else free_weights(self.like)
         n, p = self.n, self.p
         groups = np.zeros((n, p))
         groups[np.arange(n), np.arange(n) % p] = rng.choice([-1.0, 1.0], size=n)
@@ -116,6 +116,8 @@ def network(family: Any, num_states: int, m: int, p: int, options: Mapping[str, 
 
 def _network_like(model: System, m: int, p: int, options: Mapping[str, Any]) -> Network:
     name = type(model).__name__
+    if isinstance(model.time, Continuous) and not isinstance(model, RateRNN):
+        raise TypeError(f"`family` is a {name} in continuous time; train takes maps, and a RateRNN by its Euler step.")
     if given := [k for k, v in options.items() if v is not None]:
         raise ValueError(f"`{given[0]}` is an option of a family by name; the {name} that is given has its own.")
     if model.num_inputs != m:
@@ -123,22 +125,20 @@ def _network_like(model: System, m: int, p: int, options: Mapping[str, Any]) -> 
     linear = model.readout is None or model.readout.is_linear
     if not linear or model.num_outputs not in (0, p):
         raise ShapeError(f"`family` is a {name} with {model.readout!r}; the task has {p} outputs, x = B z + b.")
-    _weights(model)
+    free_weights(model)
     known = FAMILIES[model.family].options if model.family in FAMILIES and model.family not in CELLS else {}
     n = model.num_states // 2 if model.family == "lstm" else model.num_states
     return Network(model.family, n, m, p, {k: getattr(model, k) for k in known if hasattr(model, k)}, model)
 
 
-def _weights(model: System) -> Parameters:
+def free_weights(model: System) -> Parameters:
     """The weights of a model that are trained, by the names of its fields.
 
     Raises:
-        TypeError: it is a flow (but for a RateRNN, trained as its Euler step), or what its equation computes from are not its fields.
+        TypeError: what its equation computes from are not its fields, or A is not diagonal.
     """
     name, own = type(model).__name__, {f.name for f in fields(model)}
-    if isinstance(model.time, Continuous) and not isinstance(model, RateRNN):
-        raise TypeError(f"`family` is a {name} in continuous time; train takes maps, and a RateRNN by its Euler step.")
-    if model.family in FAMILIES and model.family not in CELLS:
+    if model.family in (*FAMILIES, "continuous_plrnn") and model.family not in CELLS:
         names = [
             k for k in ("W_rec", "W_in", "b", "b_rec", "b_in", "A", "W", "h", "W1", "W2", "h1", "h2", "C") if k in own
         ]
@@ -150,7 +150,7 @@ def _weights(model: System) -> Parameters:
         A = np.asarray(found["A"])
         diagonal = np.diag(A)
         if np.any(np.diag(diagonal) != A):
-            raise TypeError(f"`A` of the {name} is not diagonal; train takes a diagonal A.")
+            raise TypeError(f"`A` of the {name} is not diagonal; only a diagonal A is trained.")
         found["A"] = diagonal
     if not found or not all(isinstance(v, np.ndarray) for v in found.values()):
         raise TypeError(

@@ -17,15 +17,18 @@ from retime.core.arrays import Array, positive
 from retime.core.clock import work_seconds
 from retime.core.equation import double_precision
 from retime.core.quiet import one_blas_thread
+from retime.core.system import System
+from retime.core.time import Discrete
 from retime.learn.checkpoint import Checkpoint
 from retime.learn.descent import Clipped, FromOptax, Packing, RAdam
 from retime.learn.dynamics import Dynamics, Setting
 from retime.learn.families import Parameters
 from retime.learn.fitted import FITTED, LINEAR
 from retime.learn.forcing import AdaptiveForcing, Forcing, GeneralizedForcing
+from retime.learn.given import in_its_units, options_of, start_from
 from retime.learn.judging import Judge, judged_by
 from retime.learn.loop import Loop, dtype_of, ending
-from retime.learn.recordings import Recording, recording
+from retime.learn.recordings import EVEN, Recording, recording
 from retime.learn.regularization import ManifoldAttractor
 from retime.learn.result import Fit
 from retime.learn.windows import Cutter
@@ -37,8 +40,8 @@ ALPHA = (0.2, 0.1)  # strength of the forcing by default, first and last; what i
 def fit(
     series: Any,
     *,
-    family: str,
-    num_states: int,
+    family: str | System,
+    num_states: int | None = None,
     epochs: int = 1000,
     batches: int = 50,
     batch_size: int = 16,
@@ -75,8 +78,9 @@ def fit(
         series: `(T, N)`, a list of such recordings, a DataFrame or DataArray, or a file (.npy, .csv with or without a header, .mat).
         family: alrnn (with `num_relu`), plrnn, shallow_plrnn (with `num_hidden`, `clipped`), dendritic_plrnn (with `num_bases`), gru; in
             continuous time continuous_plrnn (with `num_relu`, None: all units) through its exact flow, and rate_rnn (with `tau`, where its
-            time constants start, `activation`, `form`) solved by Diffrax.
-        num_states: n >= N. epochs: of `batches` updates each, with `batch_size` windows of `sequence` steps.
+            time constants start, `activation`, `form`) solved by Diffrax. Or a model of one of these, from whose weights the fit goes on, in
+            the units of its readout; it is checked before the first update, so that it is what comes back where nothing better was found.
+        num_states: n >= N; a model has its own. epochs: of `batches` updates each, with `batch_size` windows of `sequence` steps.
         forcing: `learn.SparseForcing(every)`, `learn.GeneralizedForcing(alpha)` or `learn.AdaptiveForcing()`; None: the second, (0.2, 0.1).
         regularization: `learn.ManifoldAttractor(strength, share)`, or None.
         observation: "identity", or "linear": x = B z + b is learned, and forcing moves z by the pseudoinverse of B.
@@ -85,7 +89,7 @@ def fit(
             rectified Adam. clip: the largest norm of a gradient, to which longer ones are shortened; math.inf for any.
         inputs: external inputs, known at every sample, `(T, m)` or in the ways of `series`; row k acts from sample k to k + 1.
         times: `(T,)` or a list, model time of the samples; equally far apart but for families in continuous time. dt: instead of `times`,
-            the time between two samples, 1 by default; the time of one step of the model.
+            the time between two samples, 1 by default or that of a model that is given; the time of one step of the model.
         standardize: give each channel mean 0 and standard deviation 1 for training; undone in the model's readout.
         missing: NaN in `series` are values that were not recorded: neither forced nor scored, never filled in.
         held_out: share of each recording, at its end, that is not trained on and judges the free runs. every: epochs between two such checks.
@@ -118,21 +122,30 @@ def fit(
     amount("noise", noise)
     seed, limit = seed_of(seed), seconds(time_limit)
     rule = _rule(optimizer, learning_rate, clip, epochs * batches)
-    data = _recorded(series, inputs, times, dt, missing, standardize)
-    dynamics = _dynamics(family, num_states, data, dtype, observation, options)
+    given = family if isinstance(family, System) else None
+    data = _recorded(series, inputs, times, dt, missing, standardize, given)
+    above = None
+    if given is not None and observation == "identity":
+        data, above = in_its_units(given, data)
+    dynamics = _dynamics(family, num_states, data, dtype, observation, options, above)
     judge = Judge(dynamics, judged_by(data.split(held_out)[1], data), _conventions(convention))
     known = data.split(held_out)[0]
     if known.shortest < 3:
         raise ValueError(f"`series` leaves {known.shortest} samples to learn from; it is too short.")
     steps = min(sequence, known.shortest - 1)
     cutter = Cutter(known, steps, batch_size, float(noise), seed, dtype)
-    job = _Job(dynamics, cutter, judge, forcing or GeneralizedForcing(ALPHA), regularization, rule, epochs * batches)
     begun = work_seconds()
+    first = None if given is None else start_from(given, dynamics, data, cutter)
+    job = _Job(
+        dynamics, cutter, judge, forcing or GeneralizedForcing(ALPHA), regularization, rule, epochs * batches, first
+    )
     with double_precision(), one_blas_thread():
         rates = f"{'optax' if optimizer is not None else repr(learning_rate)}, clip {clip!r}"
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint), {**job.identity, "rates": rates})
         between = batches * (every or max(epochs // CHECKS, 1))
-        loop = Loop(job.update, job.check, job.updates, between, patience, kept, resume, limit, f"fitting {family}")
+        loop = Loop(
+            job.update, job.check, job.updates, between, patience, kept, resume, limit, f"fitting {dynamics.net.family}"
+        )
         start = job.start()
         progress, status = loop.run(start, (rule.init(start), np.ones(1)))
         best = job.packing.unpack(np.asarray(progress.best))
@@ -171,11 +184,19 @@ def _rule(optimizer: Any, learning_rate: Any, clip: Any, updates: int) -> Any:
     return Clipped(rule, positive("clip", clip, "the largest norm of a gradient; math.inf for any"))
 
 
-def _recorded(series: Any, inputs: Any, times: Any, dt: Any, missing: bool, standardize: bool) -> Recording:
+def _recorded(
+    series: Any, inputs: Any, times: Any, dt: Any, missing: bool, standardize: bool, given: System | None
+) -> Recording:
     if times is not None and dt is not None:
         raise ValueError("`times` and `dt` were both given; the time between samples is told by one of them.")
-    step = 1.0 if dt is None else positive("dt", dt)
-    return recording(series, missing=missing, standardize=standardize, inputs=inputs, times=times, dt=step)
+    own = given.time.dt if given is not None and isinstance(given.time, Discrete) else None
+    step = own or 1.0 if dt is None else positive("dt", dt)
+    data = recording(series, missing=missing, standardize=standardize, inputs=inputs, times=times, dt=step)
+    if own is not None and abs(data.dt - own) > EVEN * own:
+        raise ValueError(
+            f"`family` is {given!r}, whose step is {own:g}; the samples are {data.dt:g} apart. Use retime_to(model, {data.dt:g}) first."
+        )
+    return data
 
 
 def _conventions(name: Any) -> tuple[str | None, str | None]:
@@ -185,9 +206,19 @@ def _conventions(name: Any) -> tuple[str | None, str | None]:
 
 
 def _dynamics(
-    family: Any, num_states: Any, data: Recording, dtype: str, observation: Any, options: Mapping[str, Any]
+    family: Any,
+    num_states: Any,
+    data: Recording,
+    dtype: str,
+    observation: Any,
+    options: Mapping[str, Any],
+    above: tuple[float, ...] | None = None,
 ) -> Dynamics:
-    """The family with its sizes, and how its gradient is made."""
+    """The family with its sizes, and how its gradient is made; `above`: of a model that is given."""
+    is_given = isinstance(family, System)
+    if is_given:
+        num_states = _states_of(family, num_states)
+        family, options = family.family, options_of(family, options)
     if not isinstance(family, str) or family not in FITTED:
         raise ValueError(
             f"`family` is {family!r}; recordings are fitted by one of {', '.join(FITTED)}: it must be one of them."
@@ -208,7 +239,16 @@ def _dynamics(
             f"`times` are not equally far apart; {family} takes equal steps. Interpolate the recording, or fit a family in continuous time."
         )
     net = kind.network(family, num_states, data.num_inputs, data.num_channels, options)
-    return kind(Setting(net, dtype, data.dt, observation))
+    above = above if is_given or observation == "linear" else kind.above(net, data)
+    return kind(Setting(net, dtype, data.dt, observation, above))
+
+
+def _states_of(model: System, num_states: Any) -> int:
+    if num_states not in (None, model.num_states):
+        raise ValueError(
+            f"`num_states` is {num_states}; `family` is a {type(model).__name__} of {model.num_states} states. Drop it."
+        )
+    return model.num_states
 
 
 @dataclass(frozen=True)
@@ -222,6 +262,7 @@ class _Job:
     regularization: ManifoldAttractor | None
     rule: Any
     updates: int
+    given: Parameters | None = None
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -230,11 +271,13 @@ class _Job:
         sums = [[len(x), float(np.abs(x).sum())] for x in (*self.cutter.data.series, *self.cutter.data.inputs)]
         own = {"network": repr(self.dynamics.setting), "forcing": repr(self.forcing), "data": sums}
         own["regularization"] = repr(self.regularization)
+        if self.given is not None:
+            own["start"] = {k: float(np.abs(v).sum()) for k, v in self.given.items()}
         return {**own, "updates": self.updates, **{k: getattr(self.cutter, k) for k in numbers}}
 
     @cached_property
     def _initial(self) -> Parameters:
-        return self.dynamics.parameters(np.random.default_rng([self.cutter.seed, 0]))
+        return self.given or self.dynamics.parameters(np.random.default_rng([self.cutter.seed, 0]))
 
     @cached_property
     def packing(self) -> Packing:

@@ -57,6 +57,12 @@ class Recording:
         gaps = np.concatenate([np.diff(t) for t in self.times])
         return bool(np.abs(gaps - self.dt).max() <= EVEN * self.dt)
 
+    def standardized(self, mean: Array, std: Array) -> Recording:
+        """With another mean and standard deviation of the channels."""
+        own = zip(self.series, self.known, strict=True)
+        series = tuple(np.where(k, (x * self.std + self.mean - mean) / std, 0.0) for x, k in own)
+        return replace(self, series=series, mean=np.array(mean), std=np.array(std))
+
     def split(self, share: float) -> tuple[Recording, Recording]:
         """The first part of each series, and its last `share`."""
         at = [len(x) - max(round(share * len(x)), 2) for x in self.series]

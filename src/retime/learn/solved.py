@@ -32,6 +32,7 @@ class SolvedFlow(Dynamics):
     """
 
     needs_equal_times: ClassVar[bool] = False
+    runs_long: ClassVar[bool] = False
 
     @classmethod
     def network(cls, family: str, n: int, m: int, N: int, options: Mapping[str, Any]) -> Network:
@@ -46,6 +47,11 @@ class SolvedFlow(Dynamics):
         n, N = self.net.n, self.net.p
         begin = BEGIN if tau is None else tau / self.setting.dt
         return {**kept, "log_tau": np.full(n, np.log(begin)), "lift": 0.1 * rng.normal(size=(n - N, N))}
+
+    def weights_of(self, model: Any) -> Parameters:
+        """With the logarithms of the time constants, in samples."""
+        tau = np.broadcast_to(np.asarray(model.tau, dtype=np.float64), model.num_states)
+        return {**super().weights_of(model), "log_tau": np.log(tau / self.setting.dt)}
 
     def gradient(self, p: Parameters, windows: Windows) -> tuple[float, Parameters]:
         """Compiled once for each shape."""

@@ -22,7 +22,7 @@ class Windows:
     Attributes:
         forced: data that force, with noise `(N, T + 1, b)`. wanted: the same without. weight: of their squared errors, sum 1 over the times
             after the first, 0 where nothing was recorded. strength: of the forcing, 0 where nothing was recorded. Each of that shape.
-        inputs: `(m, T + 1, b)`. times: `(T + 1, b)`, of the samples.
+        inputs: `(m, T + 1, b)`. times: `(T + 1, b)`, of the samples, from anywhere on.
     """
 
     forced: Array
@@ -53,26 +53,36 @@ def _padded(a: Array, spare: int) -> Array:
 
 
 @kernel
-def cut_out(
-    x: Array, known: Array, start: Array, f: Array, noise: Array, drawn: Array,
-    forced: Array, wanted: Array, weight: Array, strength: Array,
-) -> float:  # fmt: skip
-    """Windows of x, known `(T, N)` from `start`, and how many wanted values were recorded.
+def cut_out(x: Array, start: Array, noise: Array, drawn: Array, forced: Array, wanted: Array) -> None:
+    """Windows of x `(T, N)` from `start`, and with noise, unless that is empty; drawn `(N, b)`: from where on each window takes it."""
+    N, T, size = wanted.shape
+    noisy = noise.size > 0
+    for t in range(T):
+        for b in range(size):
+            at = start[b] + t
+            for i in range(N):
+                wanted[i, t, b] = x[at, i]
+                if noisy:
+                    forced[i, t, b] = x[at, i] + noise[drawn[i, b] + t]
 
-    noise may be empty; drawn `(N, b)`: from where on each window takes it.
-    """
-    N, T, size = forced.shape
-    noisy, count, zero, one = noise.size > 0, 0.0, f.dtype.type(0), f.dtype.type(1)
+
+@kernel
+def mask_out(known: Array, start: Array, weight: Array, strength: Array) -> None:
+    """Zeros where nothing was recorded, known `(T, N)`; the weights, equal before, have the sum 1 over the times after the first."""
+    N, T, size = weight.shape
+    count, zero = 0, weight.dtype.type(0)
     for i in range(N):
         for t in range(T):
             for b in range(size):
-                v, is_known = x[start[b] + t, i], known[start[b] + t, i]
-                wanted[i, t, b] = v
-                forced[i, t, b] = v + noise[drawn[i, b] + t] if noisy else v
-                weight[i, t, b] = one if is_known else zero
-                strength[i, t, b] = f[t] if is_known else zero
-                count += 1.0 if is_known and t > 0 else 0.0
-    return count
+                if known[start[b] + t, i]:
+                    count += t > 0
+                else:
+                    weight[i, t, b] = strength[i, t, b] = zero
+    share = weight.dtype.type(1.0 / max(count, 1))
+    for i in range(N):
+        for t in range(T):
+            for b in range(size):
+                weight[i, t, b] *= share
 
 
 @dataclass(frozen=True)
@@ -97,14 +107,35 @@ class Cutter:
         x, known, inputs = self._joined
         shape = (x.shape[1], self.steps + 1, self.size)
         drawn = rng.integers(0, max(len(self._noise) - shape[1], 1), size=(shape[0], self.size))
-        forced, wanted, weight, strength = (np.empty(shape, kind) for _ in range(4))
-        count = cut_out(x, known, start, f.astype(kind), self._noise, drawn, forced, wanted, weight, strength)
-        weight *= kind.type(1.0 / max(count, 1.0))
+        wanted = np.empty(shape, kind)
+        forced = np.empty(shape, kind) if len(self._noise) else wanted
+        cut_out(x, start, self._noise, drawn, forced, wanted)
+        weight, strength = self._weight, np.empty(shape, kind)
+        strength[:] = f[:, None]
+        if len(known):
+            weight = np.ones(shape, kind)
+            mask_out(known, start, weight, strength)
         s = np.empty((inputs.shape[1], *shape[1:]), kind)
         for k in range(self.size if s.size else 0):
             s[:, :, k] = inputs[start[k] : start[k] + shape[1]].T
-        times = self._times[start[None, :] + np.arange(shape[1])[:, None]]
-        return Windows(forced, wanted, weight, strength, s, times)
+        return Windows(forced, wanted, weight, strength, s, self._times_from(start))
+
+    def _times_from(self, start: Array) -> Array:
+        """Of samples equally far apart from 0 on."""
+        if self._grid is not None:
+            return self._grid
+        return self._times[start[None, :] + np.arange(self.steps + 1)[:, None]]
+
+    @cached_property
+    def _grid(self) -> Array | None:
+        grid = np.repeat(self.data.dt * np.arange(self.steps + 1.0)[:, None], self.size, axis=1)
+        return grid if self.data.is_even else None
+
+    @cached_property
+    def _weight(self) -> Array:
+        """Where all was recorded."""
+        shape = (self.data.num_channels, self.steps + 1, self.size)
+        return np.full(shape, 1.0 / (shape[0] * self.steps * self.size), np.dtype(self.dtype))
 
     @cached_property
     def _noise(self) -> Array:
@@ -123,9 +154,10 @@ class Cutter:
 
     @cached_property
     def _joined(self) -> tuple[Array, Array, Array]:
+        """Samples, where they were recorded (empty for everywhere), and inputs."""
         parts = self.data.series, self.data.known, self.data.inputs
         x, known, inputs = (np.concatenate(p) for p in parts)
-        return x.astype(self.dtype), known, inputs.astype(self.dtype)
+        return x.astype(self.dtype), known[:0] if known.all() else known, inputs.astype(self.dtype)
 
     @cached_property
     def _times(self) -> Array:

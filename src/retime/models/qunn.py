@@ -196,31 +196,35 @@ class _Gates:
         N = 2**self.Q
         return [(z[2 * N * j : 2 * N * j + N], z[2 * N * j + N : 2 * N * (j + 1)]) for j in range(self.memory)]
 
-    def angles(self, p: Any, layer: int, s: Any, chances: Any) -> Any:
-        """Angles `(a,)` of a layer from the input, and from the probabilities `(Q,)` of the vector that it reads."""
-        found = p["bias"][layer] + p["W_in"][layer] @ s
-        if layer == 0:
-            return found
-        own = [*range(self.Q)] * 3 + [q for q, _ in neighbors(self.Q)]
-        return found + p["gain"] * p["feedback"][layer - 1] * chances[np.array(own)]
+    def layers(self, p: Any, s: Any, kept: list[Any]) -> list[Any]:
+        """Angles `(a,)` of each layer from the input, and from the probabilities `(Q,)` of the vector that it reads."""
+        found = [p["bias"][layer] + p["W_in"][layer] @ s for layer in range(self.memory)]
+        own = np.array([*range(self.Q)] * 3 + [q for q, _ in neighbors(self.Q)])
+        for layer, psi in enumerate(kept, 1):
+            found[layer] = found[layer] + p["gain"] * p["feedback"][layer - 1] * self.chances(psi)[own]
+        return found
 
     def chances(self, psi: Any) -> Any:
         """Probabilities `(Q,)` that the qubits are 1."""
         return (psi[0] ** 2 + psi[1] ** 2) @ _bits(self.Q).astype(psi[0].dtype)
 
-    def turned(self, xp: Any, psi: Any, angles: Any, sign: float) -> Any:
-        """A layer, or with sign -1 the layer undone."""
-        Q = self.Q
+    def turned(self, xp: Any, p: Any, psi: Any, layers: list[Any], sign: float) -> Any:
+        """D and all layers, given by their angles, or with sign -1 undone.
+
+        Phases that follow each other are applied as one: they commute. They leave probabilities as they are, so that D reads the same ones from
+        either side.
+        """
+        Q, t = self.Q, self.memory
         Z = 1.0 - 2.0 * _bits(Q).astype(psi[0].dtype)
-        pairs = [Z[:, a] * Z[:, b] for a, b in neighbors(Q)]
-        phases = np.column_stack([Z, *pairs]) if pairs else Z
-        steps = [(Z, angles[:Q]), None, (phases, angles[2 * Q :])]
-        for step in steps[:: int(sign)]:
-            psi = (
-                self._flipped(xp, psi, sign * angles[Q : 2 * Q])
-                if step is None
-                else shifted(xp, psi, step[0] @ step[1], sign)
-            )
+        phases = np.column_stack([Z, *(Z[:, a] * Z[:, b] for a, b in neighbors(Q))])
+        for j in range(t + 1)[:: int(sign)]:
+            if sign < 0.0 and j < t:
+                psi = self._flipped(xp, psi, -layers[j][Q : 2 * Q])
+            alone = p["gain"] * p["own"] * self.chances(psi) if j == 0 else 0.0
+            angle = Z @ (alone + layers[j][:Q]) if j < t else 0.0
+            psi = shifted(xp, psi, angle + phases @ layers[j - 1][2 * Q :] if j > 0 else angle, sign)
+            if sign > 0.0 and j < t:
+                psi = self._flipped(xp, psi, layers[j][Q : 2 * Q])
         return psi
 
     def _flipped(self, xp: Any, psi: Any, angles: Any) -> Any:
@@ -232,11 +236,6 @@ class _Gates:
         both = xp.stack(psi).reshape(2, 2**half, -1)
         both = (first @ both @ second.T).reshape(2, -1)
         return both[0], both[1]
-
-    def own_phase(self, xp: Any, p: Any, psi: Any, sign: float) -> Any:
-        """D, or with sign -1 its inverse: it reads probabilities that it does not change."""
-        angle = (1.0 - 2.0 * _bits(self.Q).astype(psi[0].dtype)) @ (p["gain"] * p["own"] * self.chances(psi))
-        return shifted(xp, psi, angle, sign)
 
 
 def _product(xp: Any, turns: Any) -> Any:
@@ -256,20 +255,13 @@ def shifted(xp: Any, psi: Any, angle: Any, sign: float) -> Any:
 
 class _Forward(_Gates):
     def __call__(self, xp: Any, p: Any, z: Any, s: Any) -> Any:
-        vectors = self.vectors(z)
-        psi = self.own_phase(xp, p, vectors[-1], 1.0)
-        for layer in range(self.memory):
-            read = None if layer == 0 else self.chances(vectors[layer - 1])
-            psi = self.turned(xp, psi, self.angles(p, layer, s, read), 1.0)
-        return xp.concatenate([*psi, *(x for v in vectors[:-1] for x in v)])
+        *kept, last = self.vectors(z)
+        psi = self.turned(xp, p, last, self.layers(p, s, kept), 1.0)
+        return xp.concatenate([*psi, *(x for v in kept for x in v)])
 
 
 class _Back(_Gates):
     def __call__(self, xp: Any, p: Any, z: Any, s: Any) -> Any:
-        vectors = self.vectors(z)
-        psi, kept = vectors[0], vectors[1:]
-        for layer in reversed(range(self.memory)):
-            read = None if layer == 0 else self.chances(kept[layer - 1])
-            psi = self.turned(xp, psi, self.angles(p, layer, s, read), -1.0)
-        psi = self.own_phase(xp, p, psi, -1.0)
+        first, *kept = self.vectors(z)
+        psi = self.turned(xp, p, first, self.layers(p, s, kept), -1.0)
         return xp.concatenate([*(x for v in kept for x in v), *psi])

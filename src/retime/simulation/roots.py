@@ -106,8 +106,8 @@ def _halve(b: Array, left: Array, degree: int) -> None:
 
 @subroutine
 def _bisect(p: Array, degree: int, low: float, high: float) -> float:
-    """The one root in (low, high]: Newton steps kept inside a shrinking bracket."""
-    x = 0.5 * (low + high)
+    """The one root in (low, high]: Newton steps in a shrinking bracket, closed from the other side once a step is rounding."""
+    x, near = 0.5 * (low + high), 4e-16
     for _ in range(200):
         value, slope = 0.0, 0.0
         for k in range(degree, -1, -1):
@@ -120,6 +120,9 @@ def _bisect(p: Array, degree: int, low: float, high: float) -> float:
         if high - low <= 4e-16 * high:
             break
         new = x - value / slope if slope != 0.0 else low
+        if abs(new - x) <= near * x:
+            new = x + near * x if value > 0.0 else x - near * x
+            near *= 2.0
         if not low < new < high:
             new = 0.5 * (low + high)
         if new == x:

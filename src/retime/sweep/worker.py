@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any, BinaryIO, NamedTuple
 
 from retime.sweep.child import read_frames, write_frames
@@ -34,6 +35,9 @@ _CACHE = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
 COMPILED = {  # what XLA compiles for one process, the others and the next sweep load; code for one machine is not for another
     "JAX_COMPILATION_CACHE_DIR": os.path.join(_CACHE, "retime", "xla", platform.node() or "here"),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+    "JAX_COMPILATION_CACHE_MAX_SIZE": str(
+        10**9 if find_spec("filelock") else -1
+    ),  # bytes; what was not used for longest goes. -1: no limit
 }
 XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false"
 PRINTED = 5_000  # bytes of what a case prints that are kept

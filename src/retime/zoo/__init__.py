@@ -182,6 +182,16 @@ _ENTRIES = {
         "Almost-linear network of 20 units, 10 of them ReLU, fitted to noisy samples of the Lorenz-63 system, dt = 0.01. Chaotic.",
         "Trained by this project: scripts/train_zoo.py lorenz_alrnn.",
     ),
+    "lorenz_continuous": (
+        lambda: _stored("lorenz_continuous"),
+        "Continuous-time network of 20 units, 10 of them ReLU, fitted to noisy samples of the Lorenz-63 system by its exact flow. Chaotic.",
+        "Trained by this project: scripts/train_zoo.py lorenz_continuous.",
+    ),
+    "lorenz_plrnn": (
+        lambda: _stored("lorenz_plrnn"),
+        "PLRNN of 20 units fitted to noisy samples of the Lorenz-63 system, dt = 0.01; its observed units stay above their boundaries. Chaotic.",
+        "Trained by this project: scripts/train_zoo.py lorenz_plrnn.",
+    ),
     "relu": (
         _relu,
         "Elman network of 16 ReLU units with one input; every region with a silent unit is singular.",

@@ -285,3 +285,41 @@ def test_the_field_of_the_van_der_pol_network_oscillates_as_a_circuit_at_the_map
     times = np.arange(0.0, 2.3 * wanted, model.dt / 2)
     path = rt.to_circuit(field, topology="integrator").simulate(z, times, backend=backend)
     assert period(times, path.states[:, unit]) == pytest.approx(wanted, rel=0.01)
+
+
+def test_units_kept_give_the_generator_of_a_linear_map():
+    A = np.array([[-0.02, 1.0], [-1.1, -0.01]])
+    model = rt.AlmostLinearRNN(np.zeros(2), expm(0.1 * A), np.zeros(2), num_relu=0, time=rt.Discrete(0.1))
+    states = rt.simulate(model, [1.0, 0.0], steps=300).states
+    method = rt.FlowFit(keep_units=True, samples=300, extend=False)
+    np.testing.assert_allclose(rt.to_continuous(model, method=method, states=states).model.W, A, rtol=0, atol=1e-10)
+
+
+def test_units_kept_give_a_field_of_the_same_size_that_is_trained_on():
+    """Eight units, four of them ReLU, that turn: the map of a field, so that a field of these units is known to exist."""
+    rng = np.random.default_rng(4)
+    turn = rng.normal(size=(4, 4)) / 2
+    W = np.block([[turn - turn.T, 0.2 * rng.normal(size=(4, 4))], [rng.normal(size=(4, 4)), np.zeros((4, 4))]])
+    A, h, dt = np.r_[np.zeros(4), np.full(4, -1.0)], 0.1 * rng.normal(size=8), 0.02
+    model = rt.AlmostLinearRNN(
+        1 + dt * A, dt * W, dt * h, num_relu=4, time=rt.Discrete(dt), readout=(np.eye(2, 8), np.zeros(2))
+    )
+    states = rt.simulate(model, rng.normal(size=(16, 8)), steps=100).states.reshape(-1, 8)
+    method = rt.FlowFit(keep_units=True, samples=1500, extend=False, tolerance=0.02)
+    conversion = rt.to_continuous(model, method=method, states=states)
+    field = conversion.model
+    assert isinstance(field, rt.ContinuousPLRNN)
+    np.testing.assert_allclose(
+        field.A + field.W, np.diag(A) + W, rtol=0, atol=0.1
+    )  # Euler's step is off by dt / 2 times W W
+    assert one_step_errors(model, field, states[:200]) < 0.02
+    assert conversion.certificate.conditions[0].holds
+    path = rt.simulate(model, states[0], steps=200).outputs
+    assert rt.fit(path, family=field, dt=dt, epochs=1, batches=1, sequence=20).model.num_relu == 4
+
+
+def test_units_are_kept_where_there_are_units_and_a_path():
+    with pytest.raises(TypeError, match="takes a PLRNN or an AlmostLinearRNN"):
+        rt.to_continuous(ring(), method=rt.FlowFit(keep_units=True, samples=300))
+    with pytest.raises(ValueError, match="the units are those of the map, or others"):
+        rt.FlowFit(num_relu=3, keep_units=True)

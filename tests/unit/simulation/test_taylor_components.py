@@ -62,7 +62,7 @@ def test_every_state_is_right_to_its_own_scale(kind, n, rng):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n", [13, 40])
+@pytest.mark.parametrize("n", [13, 25])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_state_of_a_large_system_is_right_to_its_own_scale(kind, n, rng):
     W = KINDS[kind](rng, n)

@@ -32,7 +32,8 @@ def run(seed):
     if seed == 5:
         input()
     threads = [os.environ[f"{k}_NUM_THREADS"] for k in ("OMP", "OPENBLAS", "MKL", "NUMBA")]
-    return {"threads": "".join(threads), "draw": float(np.random.rand()), "path": np.arange(seed), "pid": os.getpid()}
+    limit = os.environ["JAX_COMPILATION_CACHE_MAX_SIZE"]
+    return {"threads": "".join(threads), "limit": limit, "draw": float(np.random.rand()), "path": np.arange(seed), "pid": os.getpid()}
 """
 
 
@@ -91,6 +92,11 @@ def test_what_a_case_printed_is_kept_even_where_it_died(swept):
 
 def test_kernels_have_one_thread(swept):
     assert row(swept, 0)["threads"] == "1111"
+
+
+def test_what_is_compiled_for_all_takes_no_more_than_a_gigabyte(swept):
+    pytest.importorskip("filelock")  # without it JAX cannot share a folder with a limit
+    assert row(swept, 0)["limit"] == "1000000000"
 
 
 def test_results_do_not_depend_on_the_workers_and_a_process_runs_many_cases(swept, work, tmp_path):

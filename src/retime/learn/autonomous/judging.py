@@ -47,15 +47,13 @@ class Facts(NamedTuple):
 
     Attributes:
         points: fixed points of the map among its orbits `(k, n)`. level: the input held in free runs `(m,)`. share: of the states visited
-            at which the map turns orientation round (a negative determinant). rounds: units and errors after each round. ended: what ended
-            the fit early, in words.
+            at which the map turns orientation round (a negative determinant). remedy: how far the fit got and what helps, in words.
     """
 
     points: Array
     level: Array
     share: float
-    rounds: list[dict[str, float]]
-    ended: str
+    remedy: str
 
 
 class Judgment:
@@ -116,11 +114,7 @@ class Judgment:
         yield self._circuit()
 
     def _remedy(self, own: Errors) -> str:
-        if own.rms <= self.method.tolerance:
-            return ""
-        way = ", ".join(f"{r['num_relu']:.0f}: {r['rms']:.1e}" for r in self.facts.rounds)
-        ended = f" ({self.facts.ended})" if self.facts.ended else ""
-        return f". How far it got, by units: {way}{ended}. More units (num_relu) or samples, or a larger tolerance"
+        return "" if own.rms <= self.method.tolerance else f". {self.facts.remedy}"
 
     @cached_property
     def _runs(self) -> tuple[Trajectory, Trajectory]:

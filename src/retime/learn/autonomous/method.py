@@ -21,6 +21,7 @@ from retime.core.status import SearchStatus
 from retime.core.system import System
 from retime.learn.autonomous.judging import Facts, Judgment, refuse, reject_unless_possible, turned_share
 from retime.learn.autonomous.network import network_of
+from retime.learn.autonomous.own_units import field_of_own_units
 from retime.learn.autonomous.samples import (
     ORBITS,
     SETTLING,
@@ -40,6 +41,7 @@ from retime.learn.autonomous.stages import ROUNDS, SMOOTH, Search
 ENOUGH = 5  # distinct states on the orbits, per coordinate of (z, s, 1)
 DETERMINANTS = 1000  # states at which the sign of the determinant is looked at
 ENDED = {SearchStatus.TIME_LIMIT: "the time limit ended the fit", SearchStatus.INTERRUPTED: "the fit was interrupted"}
+KEPT = "A larger tolerance; or train the field on, fit(series, family=model); or units of its own: num_relu instead of keep_units"
 SEARCHED = 20.0  # seconds for the fixed points of the map
 WINDOW = (
     200  # steps of a stretch of an orbit that is followed as a whole; half as many, and so on, where the flow loses it
@@ -60,6 +62,8 @@ class FlowFit(ConversionMethod):
 
     Args:
         num_relu: q >= 1, ReLU units; None: more and more of them, until the tolerance is met.
+        keep_units: of a PLRNN or AlmostLinearRNN, keep its states and ReLU units: the result is a ContinuousPLRNN of the same size, found by
+            linear least squares in seconds, less close than with units of its own, and of a family that `fit(series, family=model)` trains on.
         tolerance: > 0, of the error of one step on the map's own orbits, root of the mean square, relative to the length of a step.
         extend: whether `states=` are extended: the map's own orbits from them are followed. False: they are fitted as they are.
         spread: > 0, how far beside the orbits the flow is fitted as well: standard deviations of the orbits.
@@ -72,6 +76,7 @@ class FlowFit(ConversionMethod):
     """
 
     num_relu: int | None = None
+    keep_units: bool = False
     tolerance: float = 1e-3
     extend: bool = True
     spread: float = 0.02
@@ -91,6 +96,10 @@ class FlowFit(ConversionMethod):
             raise ValueError(
                 f"`extra_states` is {self.extra_states!r}; it must be 0: states that are functions of the map's own let a flow follow no "
                 "more maps, and others need a clock, which MatrixLog() has."
+            )
+        if self.keep_units and self.num_relu is not None:
+            raise ValueError(
+                f"`num_relu` is {self.num_relu} and `keep_units` is True; the units are those of the map, or others."
             )
         object.__setattr__(self, "seed", seed_of(self.seed))
 
@@ -139,14 +148,21 @@ class FittedFlow:
         if self.throw:
             reject_unless_possible(self.model, share)
         units = Units.of(own, fitted.s)
+        if self.method.keep_units:
+            return self._judged(field_of_own_units(self.model, fitted, units), fresh, share, KEPT)
         patience = Patience.lasting(seconds(self.method.time_limit))
         search = Search(self.model, units, fitted, checked, self._windows(fitted, units), self.rng, patience)
         with one_blas_thread():
             field = search.run(self.method.counts(), self.method.tolerance, self.method.num_relu is None)
-        network = network_of(field, units, self.model)
-        ended = "" if patience.ended is None else ENDED.get(patience.ended, "")
-        facts = Facts(self.points, self._mean_input, share, search.rounds, ended)
-        judgment = Judgment(self.model, network, fresh, facts, self.method)
+        ended = "" if patience.ended is None else f" ({ENDED.get(patience.ended, '')})"
+        way = ", ".join(f"{r['num_relu']:.0f}: {r['rms']:.1e}" for r in search.rounds)
+        remedy = f"How far it got, by units: {way}{ended}. More units (num_relu) or samples, or a larger tolerance"
+        return self._judged(network_of(field, units, self.model), fresh, share, remedy)
+
+    def _judged(self, network: System, fresh: Sample, share: float, remedy: str) -> Conversion:
+        judgment = Judgment(
+            self.model, network, fresh, Facts(self.points, self._mean_input, share, remedy), self.method
+        )
         return Conversion(network, lambda: judgment.certificate)
 
     @cached_property
