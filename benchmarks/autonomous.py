@@ -1,6 +1,6 @@
 """Autonomous fits of published networks: errors of one step on fresh states, and map and flow side by side.
 
-    python benchmarks/autonomous.py FOLDER [--only vanderpol cycle_40] [--units 10 20 40 112] [--samples 8000] [--record autonomous.jsonl]
+    python benchmarks/autonomous.py FOLDER [--only vanderpol cycle_40] [--units 10 20 40 130] [--samples 8000] [--record autonomous.jsonl]
 
 FOLDER holds `vanderpol_plrnn.mat`, `lorenz_plrnn.mat` and `lorenz_alrnn_m20_p2.pt`. The networks with cycles of 27, 40 and 53 steps and the one
 of 10 units are those of the tests of SCYFI (Eisenmann, Monfared, Goering & Durstewitz, NeurIPS 2023); nothing was tuned on them. Certificates
@@ -31,7 +31,7 @@ CYCLES = {  # a_1, w_1, w_2 of z' = diag(a) z + [[0, w_1], [w_2, 0]] relu(z) + h
     "cycle_40": (0.9777689, -0.64375, 0.52505308),
     "cycle_53": (0.9377689, -0.64375, 0.52505308),
 }
-UNITS = {"vanderpol": [112], "lorenz_plrnn": [40], "lorenz_alrnn": [20]} | {key: [40] for key in CYCLES}
+UNITS = {"vanderpol": [130], "lorenz_plrnn": [40], "lorenz_alrnn": [20]} | {key: [40] for key in CYCLES}
 SAID = {"period": "mean return time", "exponents": "largest exponents", "D_stsp": "D_stsp"}
 
 
