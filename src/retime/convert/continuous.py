@@ -48,7 +48,7 @@ def to_continuous(
             "matrix-log" ("zoh"), "euler-field", "formal-log:4", "foh", "tustin", "matched", "impulse", "gbt:0.5", "backward-diff".
         throw: raise CertificateError when a region that is asked for has no autonomous linear flow (status
             `time_varying`), or when its flow does not reproduce its map (`RegionFlow.limit`); False interpolates the first in
-            time, and leaves the second to the certificate.
+            time, and leaves the second to the certificate. With `FlowFit`: raise it where no flow of the map's dimension can follow it.
         states, inputs: `(k, n)`, `(k, m)`, where the certificate of an embedding measures its one-step error, and from where `FlowFit`
             follows the map; None: where the map leads the origin and 16 random ones.
 

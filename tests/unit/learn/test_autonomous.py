@@ -10,8 +10,9 @@ from scipy.linalg import expm
 import retime as rt
 from retime.learn.autonomous.field import Field
 from retime.learn.autonomous.projection import Equations, Steps
-from retime.learn.autonomous.samples import Windows
-from retime.learn.autonomous.shooting import _rows, window_ends
+from retime.learn.autonomous.ramps import WIDTH, Crossings
+from retime.learn.autonomous.samples import Units, Windows
+from retime.learn.autonomous.shooting import _rows, timed, window_ends
 
 TURN = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
 ONES = np.vstack([np.eye(2), -np.eye(2)])
@@ -134,6 +135,18 @@ def test_a_map_that_turns_orientation_round_everywhere_is_refused_in_words():
     assert not error.value.certificate.holds
 
 
+def test_without_throw_such_a_map_is_fitted_and_the_certificate_says_that_no_flow_follows_it(monkeypatch):
+    monkeypatch.setattr("retime.learn.autonomous.judging.RUN", 200)
+    mirror = rt.PLRNN(-0.9 * np.eye(1), [[0.0]], [1.0], time=rt.Discrete(1.0))
+    method = rt.FlowFit(num_relu=1, samples=100, extend=False)
+    states = np.linspace(-1.0, 1.0, 60)[:, None]
+    certificate = rt.to_continuous(mirror, method=method, states=states, throw=False).certificate
+    assert not certificate.holds
+    kept = next(c for c in certificate.conditions if c.name.startswith("the map keeps orientation"))
+    assert kept.required
+    assert kept.margin == -1.0
+
+
 @pytest.mark.parametrize(
     ("A", "words"),
     [([[1.2, 0.0], [0.0, 0.5]], "The map leaves: after .* steps"), (np.zeros((2, 2)), "visit 1 distinct state")],
@@ -151,7 +164,7 @@ def test_maps_that_leave_or_stand_still_are_refused_in_words(A, words):
         ({"tolerance": -1.0}, "tolerance"),
         ({"samples": 10}, "samples"),
         ({"seed": -1}, "seed"),
-        ({"extra_states": 1}, "only 0 is built"),
+        ({"extra_states": 1}, "it must be 0: states that are functions"),
     ],
 )
 def test_arguments_of_the_method_are_checked(wrong, words):
@@ -166,6 +179,54 @@ def problem(rng, b=60):
     x = np.hstack([rng.normal(size=(b, 3)), np.ones((b, 1))])
     ends = field.after(x) + 0.01 * rng.normal(size=(b, 3))
     return field, Steps(x, ends, rng.uniform(0.5, 1.5, size=b))
+
+
+def test_ramps_rise_where_an_exact_field_would_jump():
+    """In one step over the image of a wall, in 0.3 of it; the walls of this map are |z_i| = 1."""
+    model = ring()
+    z = rt.simulate(model, [0.5, 0.0], steps=600).states[200:]
+    units, s = Units.of(z, np.zeros((len(z), 0))), np.zeros((len(z), 0))
+    steps = Steps(units.rows(z, s), units.states(model.apply(z, s)), np.ones(len(z)))
+    places = Crossings.of(model, units, steps)
+    on = units.center + units.scale * places.at[:, :2]
+    assert len(on) == 8  # each wall is crossed on the way out and on the way back
+    assert np.abs(np.abs(on).max(axis=1) - 1.0).max() < 1e-9
+    planes = places.next_ramps(Field.linear(np.zeros((2, 3))), steps, 16)
+    assert len(planes) == 16
+    first = np.flatnonzero(places.ramps)[0]
+    before, at, after = on[first], model.apply(on[first], s[0]), model.apply(model.apply(on[first], s[0]), s[0])
+    way = np.array([at - WIDTH * (at - before), at, at + WIDTH * (after - at)])
+    rise = np.array([np.maximum(units.rows(way, s[:3]) @ p, 0.0) for p in planes]).reshape(-1, 2, 3)
+    steep = np.abs(rise[:, 0] - rise[:, 1])
+    low, high = steep[:, ::2].min(axis=1), steep[:, ::2].max(axis=1)  # orbits may pass from either side
+    assert ((low < 0.05 * high) & (np.abs(steep[:, 1] - 0.5 * high) < 0.2 * high)).any()
+
+
+def test_the_time_scale_of_a_field_is_found_from_stretches_of_orbits(rng):
+    """The same field, 1 % faster: its stretches are those of the field times 1.01."""
+    field, steps = problem(rng)
+    faster = Field(1.01 * field.L, 1.01 * field.W1, field.V)
+    x, held = 0.3 * steps.x, np.repeat(0.3 * steps.x[None], 5, axis=0)
+    x[:, -1] = held[..., -1] = 1.0
+    found = timed(field, Windows(held, window_ends(faster, Windows(held, x[:, :3]))))
+    assert np.abs(found.L - faster.L).max() < 1e-5
+
+
+@pytest.mark.parametrize(("family", "limit"), [("gru", 0.1), ("relu", 0.5)])
+def test_smooth_and_rectified_networks_with_inputs_are_followed_where_they_were_driven(family, limit, rng):
+    """Of the longest step; while a unit of a ReluRNN is off the map is singular, which no flow is: more of it is missed."""
+    pytest.importorskip("jax")
+    if family == "gru":
+        weights = [rng.normal(size=shape) for shape in ((6, 2), (6, 1), 6, 6)]
+        model = rt.GRU(*weights, time=rt.Discrete(1.0))
+    else:
+        model = rt.ReluRNN(0.9 * TURN, [[0.3], [0.1]], [0.3, 0.2], time=rt.Discrete(1.0))
+    s = np.repeat(rng.uniform(-1.0, 1.0, size=(80, 1)), 5, axis=0)
+    states = rt.simulate(model, np.zeros(2), steps=len(s) - 1, inputs=s[:-1]).states
+    method = rt.FlowFit(num_relu=10, samples=400, extend=False)
+    field = rt.to_continuous(model, method=method, states=states, inputs=s).model
+    assert field.num_inputs == 1
+    assert one_step_errors(model, field, states, s) < limit
 
 
 def test_derivatives_of_several_steps_are_those_of_differences(rng):

@@ -10,6 +10,7 @@ import numpy as np
 from retime.core.arrays import Array
 
 SUBSTEPS = 8  # of Runge-Kutta's method of order 4 within a step of the map, for the fit; judged by the exact flow
+FASTEST = 1e4  # per step: no entry of L or W1 is larger; Runge-Kutta's steps of faster fields are no flow, but may look like the map
 CHUNK = 1000  # states at a time
 REGULAR = (
     1e-3  # the square of a direction's shrinking over half a step, below which its error is not drawn out any further
@@ -38,6 +39,11 @@ class Field:
     def sizes(self) -> tuple[int, int, int]:
         """n, k, q."""
         return *self.L.shape, self.W1.shape[1]
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether no rate is so fast that steps of the fit are no flow any more."""
+        return bool(max(np.abs(self.L).max(initial=0.0), np.abs(self.W1).max(initial=0.0)) <= FASTEST)
 
     def rates(self, x: Array) -> Array:
         """dz/dt `(b, n)` at x `(b, k)`."""

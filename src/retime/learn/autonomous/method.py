@@ -36,16 +36,18 @@ from retime.learn.autonomous.samples import (
     resting,
     sampled,
 )
-from retime.learn.autonomous.stages import ROUNDS, Search
+from retime.learn.autonomous.stages import ROUNDS, SMOOTH, Search
 
 ENOUGH = 5  # distinct states on the orbits, per coordinate of (z, s, 1)
 DETERMINANTS = 1000  # states at which the sign of the determinant is looked at
 ENDED = {SearchStatus.TIME_LIMIT: "the time limit ended the fit", SearchStatus.INTERRUPTED: "the fit was interrupted"}
 KEPT = "A larger tolerance; or train the field on, fit(series, family=model); or units of its own: num_relu instead of keep_units"
 SEARCHED = 20.0  # seconds for the fixed points of the map
-WINDOW = 50  # steps of a stretch of an orbit that is followed as a whole
+WINDOW = (
+    200  # steps of a stretch of an orbit that is followed as a whole; half as many, and so on, where the flow loses it
+)
 PARTS = 3  # fitted, checked by rounds, judged by the certificate
-PER_WINDOW = 16  # states of the sample for one stretch
+PER_WINDOW = 40  # states of the sample for one stretch
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class FlowFit(ConversionMethod):
         tolerance: > 0, of the error of one step on the map's own orbits, root of the mean square, relative to the length of a step.
         extend: whether `states=` are extended: the map's own orbits from them are followed. False: they are fitted as they are.
         spread: > 0, how far beside the orbits the flow is fitted as well: standard deviations of the orbits.
-        extra_states: 0, the only number that is built: states beside the map's, with which a flow could follow maps that turn space over.
+        extra_states: 0: the field has the map's states. More would not help without a clock, which `MatrixLog()` has: see the source.
         samples: states that are fitted, >= 100; as many others check it.
         seed: of the random numbers.
         time_limit: seconds of work, for fitting; None for no limit.
@@ -92,7 +94,8 @@ class FlowFit(ConversionMethod):
         seconds(self.time_limit)
         if self.extra_states != 0:
             raise ValueError(
-                f"`extra_states` is {self.extra_states!r}; only 0 is built: MatrixLog() takes the maps that would need them."
+                f"`extra_states` is {self.extra_states!r}; it must be 0: states that are functions of the map's own let a flow follow no "
+                "more maps, and others need a clock, which MatrixLog() has."
             )
         if self.keep_units and self.num_relu is not None:
             raise ValueError(
@@ -104,22 +107,23 @@ class FlowFit(ConversionMethod):
         """Units after each round."""
         if self.num_relu is None:
             return ROUNDS
-        return (*(q for q in (10, 20, 40, 80, 160) if q < self.num_relu), self.num_relu)
+        return (*(q for q in ROUNDS if q < min(self.num_relu, SMOOTH + 1)), self.num_relu)
 
     def convert(self, model: Any, throw: bool, states: Any, inputs: Any) -> Conversion:
         """Fit the network; see `to_continuous`.
 
         Raises:
-            CertificateError: orbits leave, too few states are visited, or no flow of this size can follow the map.
+            CertificateError: orbits leave, too few states are visited, or, with `throw`, no flow of this size can follow the map:
+                without, one is fitted all the same, and its certificate says so.
         """
-        return FittedFlow(model, self, states, inputs).conversion
+        return FittedFlow(model, self, states, inputs, throw).conversion
 
 
 class FittedFlow:
     """One fit: what was fitted, and how."""
 
-    def __init__(self, model: System, method: FlowFit, states: Any, inputs: Any) -> None:
-        self.model, self.method = model, method
+    def __init__(self, model: System, method: FlowFit, states: Any, inputs: Any, throw: bool = True) -> None:
+        self.model, self.method, self.throw = model, method, throw
         self.at, self.is_given = probe(model, states, inputs), states is not None
         self.rng = np.random.default_rng(method.seed)
 
@@ -141,7 +145,8 @@ class FittedFlow:
                 "do not come to rest at once.",
             )  # fmt: skip
         share = turned_share(self.model, own[:DETERMINANTS], fitted.s[fitted.own][:DETERMINANTS])
-        reject_unless_possible(self.model, share)
+        if self.throw:
+            reject_unless_possible(self.model, share)
         units = Units.of(own, fitted.s)
         if self.method.keep_units:
             return self._judged(field_of_own_units(self.model, fitted, units), fresh, share, KEPT)

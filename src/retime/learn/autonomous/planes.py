@@ -62,10 +62,10 @@ def _between(x: Array, ends: Array, count: int, rng: Any) -> Array:
     normals[kinds == 1] = ((x[at, :n] - x[other, :n]) / spread**2)[kinds == 1]
     normals[kinds == 2] = ((ends[at] - x[at, :n]) / spread**2)[kinds == 2]
     kept = np.linalg.norm(normals, axis=1) > 0.0
-    return _through(normals[kept], x[at[kept]])
+    return through(normals[kept], x[at[kept]])
 
 
-def _through(normals: Array, x: Array) -> Array:
+def through(normals: Array, x: Array) -> Array:
     """Planes with normals `(b, n)`, or with input weights `(b, n + m)`, through x."""
     rows = np.zeros_like(x)
     rows[:, : normals.shape[1]] = normals
@@ -84,10 +84,9 @@ def _(model: PiecewiseAffineSystem, units: Units, x: Array, ends: Array, count: 
     form, n = model.canonical, ends.shape[1]
     if form.num_units == 0:
         return np.zeros((0, x.shape[1]))
-    rows = np.hstack([form.W2, form.C2 * units.width / units.scale])
-    offset = (form.h2 + form.W2 @ units.center + form.C2 @ units.middle) / units.scale
-    g = x[:, :-1] @ rows.T + offset
-    later = np.hstack([ends, x[:, n:-1]]) @ rows.T + offset
+    rows = boundary_rows(model, units)
+    g, later = x @ rows.T, np.hstack([ends, x[:, n:]]) @ rows.T
+    rows = rows[:, :-1]
     near = np.abs(g) <= NEAR * np.abs(later - g).mean(axis=0)
     unit, state = np.nonzero(near.T)
     if len(unit) == 0:
@@ -99,12 +98,19 @@ def _(model: PiecewiseAffineSystem, units: Units, x: Array, ends: Array, count: 
     turns = rng.integers(-1, IMAGES + 1, count)
     for j in (-1, *range(IMAGES)):  # once back along the orbit, or on as many steps: where an exact field would jump
         moved = turns < 0 if j < 0 else turns > j
-        at[moved], normals[moved] = _carried(model, units, at[moved], normals[moved], j)
+        at[moved], normals[moved] = carried(model, units, at[moved], normals[moved], j)
     kept = np.isfinite(normals).all(axis=1) & (np.linalg.norm(normals[:, :n], axis=1) > 0.0)
-    return _through(normals[kept], at[kept])
+    return through(normals[kept], at[kept])
 
 
-def _carried(model: Any, units: Units, at: Array, normals: Array, ahead: int) -> tuple[Array, Array]:
+def boundary_rows(model: PiecewiseAffineSystem, units: Units) -> Array:
+    """The map's boundaries as planes `(p, k)`."""
+    form = model.canonical
+    offset = (form.h2 + form.W2 @ units.center + form.C2 @ units.middle) / units.scale
+    return np.hstack([form.W2, form.C2 * units.width / units.scale, offset[:, None]])
+
+
+def carried(model: Any, units: Units, at: Array, normals: Array, ahead: int) -> tuple[Array, Array]:
     """Planes through states at, as they were a step before there (ahead = -1), or moved with the states by a step."""
     n = len(units.center)
     z, s = units.center + units.scale * at[:, :n], units.middle + units.width * at[:, n:-1]

@@ -38,6 +38,10 @@ class Steps:
         """How far each step goes `(b, n)`."""
         return self.ends - self.x[:, : self.ends.shape[1]]
 
+    def of(self, chosen: Array) -> Steps:
+        """Some of them."""
+        return Steps(self.x[chosen], self.ends[chosen], self.weights[chosen])
+
 
 class Equations:
     """Normal equations of a field's fit at one place."""
@@ -70,7 +74,9 @@ class Equations:
         return cho_factor(self.G + np.diag(ridge * diagonal + 1e-14 * diagonal.max()))
 
     def cost_of(self, field: Field) -> float:
-        """The cost of a field near by, its errors drawn back alike; infinite where it blows up."""
+        """The cost of a field near by, its errors drawn back alike; infinite where it blows up or is too fast."""
+        if not field.is_slow:
+            return float("inf")
         with np.errstate(over="ignore", invalid="ignore"):
             r = drawn(self.back, self.steps.ends - field.after(self.steps.x))
             cost = float((r * r).sum())

@@ -17,6 +17,9 @@ from retime.learn.autonomous.projection import Steps
 
 ORBITS = 64  # followed side by side
 SETTLING = 500  # steps left out of the orbits of states that nobody gave
+STRIDE = (
+    7  # steps from one state that is kept to the next: neighbors in a sample then come from many places within a step
+)
 ASTRAY = 20  # steps over which a state beside an orbit is followed, at most
 LEAVING = 200  # steps over which a state beside a fixed point is followed, at most
 NEAREST, NEAR = -2.0, -0.3  # powers of ten: how far beside a fixed point, in standard deviations of the orbits
@@ -54,10 +57,9 @@ class Kind(IntEnum):
 
 
 SHARES = np.array([0.6, 0.25, 0.15])  # of a sample, by kind
-WEIGHTS = np.array([1.0, 0.3, 0.3])
-STILL = np.array(
-    [0.3, 0.3, 0.01]
-)  # square of a step, relative to the usual one, below which errors do not count by the step
+WEIGHTS = np.array([1.0, 0.1, 0.3])
+STILL = np.array([0.3, 0.01])  # square of a step beside orbits, and from fixed points, relative to the usual one, below
+# which errors do not count by the step; on the orbits all count by the usual step, as the certificate counts them
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,11 +87,12 @@ class Sample:
         return float(np.sqrt((moved**2).sum(axis=1).mean()))
 
     def steps(self, units: Units) -> Steps:
-        """In units of the fit, squares of errors weighted by the length of the step."""
+        """In units of the fit; beside the orbits squares of errors are weighted by the length of the step."""
         ends, x = units.states(self.ends), units.rows(self.z, self.s)
         moved = ((ends - x[:, : ends.shape[1]]) ** 2).sum(axis=1)
         usual = (self.step / units.scale) ** 2
-        weights = WEIGHTS[self.kinds] / (moved / usual + STILL[self.kinds])
+        lengths = np.where(self.own, 1.0, moved / usual + np.array([0.0, *STILL])[self.kinds])
+        weights = WEIGHTS[self.kinds] / lengths
         return Steps(x, ends, weights / weights.sum())
 
 
@@ -100,7 +103,8 @@ class Diverged(Exception):
 def own_orbits(
     model: System, y: Array, held: Array, s: Array, count: int, settling: int, rng: Any
 ) -> tuple[Array, Array]:
-    """`count` states of the orbits from y `(b, n)`, after `settling` steps, and the inputs there: `held` `(b, m)`, then drawn from s `(k, m)`.
+    """`count` states of the orbits from y `(b, n)`, some steps apart, after `settling` steps, and the inputs there: `held` `(b, m)`, then
+    drawn from s `(k, m)`.
 
     Raises:
         Diverged: an orbit leaves.
@@ -108,10 +112,10 @@ def own_orbits(
     lanes = len(y)
     far = FAR * size_of(y)
     kept: list[tuple[Array, Array]] = []
-    for k in range(settling + -(-count // lanes)):
+    for k in range(settling + STRIDE * -(-count // lanes)):
         if k % HELD == 0 and s.shape[1]:
             held = s[rng.integers(0, len(s), lanes)]
-        if k >= settling:
+        if k >= settling and (k - settling) % STRIDE == 0:
             kept.append((y, held))
         y = model.apply(y, held)
         if not (np.abs(y) < far).all():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,17 @@ from retime.core.system import System
 from retime.learn.autonomous.field import Field
 from retime.learn.autonomous.planes import chosen_planes
 from retime.learn.autonomous.projection import Steps, levenberg_marquardt, solve_outer
+from retime.learn.autonomous.ramps import Crossings, with_ramps
 from retime.learn.autonomous.samples import Sample, Units, Windows
-from retime.learn.autonomous.shooting import shoot
+from retime.learn.autonomous.shooting import shoot, timed
 
-ROUNDS = (10, 20, 40, 60, 90, 130, 190, 270, 400)  # units, where nobody says how many
+ROUNDS = (10, 20, 40, 70, 100, 130, 190, 270, 400)  # units, where nobody says how many
+SMOOTH = 40  # units; more of them are better spent on ramps where the map bends
 BRIEF, LONG = 15, 60  # Gauss-Newton steps of a round on the way, and of the last one
 CLOSE = 1.4  # times the tolerance: a round that comes as close goes on before units are added
-SHOTS = 12  # Gauss-Newton steps on several steps at once
-ENOUGH = 2e-3  # share of the cost that a step must gain, or the next one, for the round to go on
+SHOTS = 6  # Gauss-Newton steps on several steps at once
+WORSE = 1.02  # times the error of a step that several steps at once may cost; else they are only timed
+ENOUGH = 1e-3  # share of the cost that a step must gain, or the next one, for the round to go on
 
 
 @dataclass(frozen=True)
@@ -54,29 +58,31 @@ class Search:
         """The field of the last round, or of the first one that meets the tolerance where it `grows`."""
         steps = self.fitted.steps(self.units)
         now = self._linear(steps)
-        best = now
-        self._judge(now)
+        best, rms = now, self._judge(now).rms
         total = len(counts) * BRIEF + LONG + SHOTS
         with self.patience, progress("fitting a field", total) as advance:
 
             def seen(found: Field) -> None:
                 nonlocal best
                 best = found
-                advance(1)
+                advance(1, f"{best.sizes[2]} units, error {100.0 * rms:.2g} % of a step")
 
             for count in counts:
                 now = self._enlarged(now, steps, count)
                 seen(now)
+                rms = self._rms(now)
                 for most in (BRIEF, LONG):
-                    now = levenberg_marquardt(now, steps, self.patience, most=most, enough=ENOUGH, seen=seen)
-                    rms = self._judge(now).rms
+                    found = levenberg_marquardt(now, steps, self.patience, most=most, enough=ENOUGH, seen=seen)
+                    if (reached := self._judge(found).rms) <= rms:  # else it only learned the states that are fitted
+                        now, rms = found, reached
                     is_met, is_close = grows and rms <= tolerance, grows and rms <= CLOSE * tolerance
                     if is_met or (count < counts[-1] and not is_close):
                         break
                 if is_met:
                     break
-            now = shoot(now, steps, self.windows, self.patience, most=SHOTS, enough=ENOUGH, seen=seen)
-            self._judge(now)
+            found = shoot(now, steps, self.windows, self.patience, most=SHOTS, enough=ENOUGH, seen=lambda _: advance(1))
+            best = timed(found if self._judge(found).rms <= WORSE * rms else now, self.windows)
+            self._judge(best)
         return best
 
     def _linear(self, steps: Steps) -> Field:
@@ -86,8 +92,24 @@ class Search:
 
     def _enlarged(self, now: Field, steps: Steps, count: int) -> Field:
         """With as many units, the new ones where they explain most."""
-        planes = chosen_planes(self.model, self.units, now, steps, count - now.sizes[2], self.rng)
-        return solve_outer(now.with_planes(planes), steps)
+        if now.sizes[2] >= SMOOTH:
+            now = with_ramps(self.crossings, now, self.own, count)
+        if now.sizes[2] < count:
+            now = now.with_planes(chosen_planes(self.model, self.units, now, steps, count - now.sizes[2], self.rng))
+        return solve_outer(now, steps)
+
+    @cached_property
+    def own(self) -> Steps:
+        """Of the map's own orbits alone."""
+        return self.fitted.steps(self.units).of(self.fitted.own)
+
+    @cached_property
+    def crossings(self) -> Crossings:
+        """Where those orbits cross boundaries of the map."""
+        return Crossings.of(self.model, self.units, self.own)
+
+    def _rms(self, now: Field) -> float:
+        return errors_of(now, self.units, self.checked, self.checked.own).rms
 
     def _judge(self, now: Field) -> Errors:
         found = errors_of(now, self.units, self.checked, self.checked.own)
