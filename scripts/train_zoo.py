@@ -147,8 +147,8 @@ NETWORKS: dict[str, Callable[[], Found]] = {
     "flip_flop": lambda: flip_flop("tanh_rnn"),
     "flip_flop_relu": lambda: flip_flop("relu_rnn"),
     "adding": adding,
-    "lorenz_alrnn": lambda: first_good("alrnn", num_relu=10),
-    "lorenz_plrnn": lambda: first_good("plrnn"),
+    "lorenz_alrnn": lambda: first_good("alrnn", num_relu=10, epochs=1000),
+    "lorenz_plrnn": lambda: first_good("plrnn", epochs=1000),
     "lorenz_continuous": lorenz_continuous,
     "vanderpol_alrnn": vanderpol,
 }

@@ -154,7 +154,7 @@ def fit(
     num_states: Annotated[
         Whole, typer.Option(help="Units, at least the recording's channels; a network that is given has its own.")
     ] = None,
-    epochs: Annotated[Whole, typer.Option(help="Of --batches updates each; default: 1000.")] = None,
+    epochs: Annotated[Whole, typer.Option(help="Of --batches updates each; default: 2000.")] = None,
     batches: Annotated[Whole, typer.Option(help="Updates of an epoch; default: 50.")] = None,
     batch_size: BatchSize = None,
     sequence: Annotated[Whole, typer.Option(help="Steps of a sequence; default: 200.")] = None,

@@ -24,7 +24,10 @@ LONG, LONGER = (
     100_000,
     100,
 )  # samples of a run, at most, and for each one held out: what collapses later is no reconstruction
-STARTS, LASTING = 64, 4  # runs from other samples before a network is kept, and those of them that go on
+STARTS, LASTING = (
+    128,
+    8,
+)  # runs from other samples before a network is kept, and those that go on: the ones farthest from the data
 
 
 class Lengths(NamedTuple):
@@ -35,8 +38,8 @@ class Lengths(NamedTuple):
     pieces: int
 
 
-MAPS = Lengths(20_000, 1_000_000, 10)  # chaos may be a transient of 100,000 steps and more
-FLOWS = Lengths(5_000, 100_000, 2)  # take longer
+MAPS = Lengths(10_000, 1_000_000, 10)  # chaos may be a transient of 100,000 steps and more
+FLOWS = Lengths(2_500, 100_000, 2)  # take longer
 QUIET = 1e-3  # a spread below this part of the data's, in the last half of the short runs, is an approach to rest
 STRETCHES = 10  # of such a run whose spectra are compared, at most
 LOST = 1e6  # score from which on a free run left or came to rest
@@ -107,8 +110,9 @@ class Judge:
     def _lasting(self, model: System, p: Parameters, x: Array, real: Array) -> float:
         """The largest score at the end of long runs of a network that is about to be kept; `LOST` where one ends early or at rest.
 
-        They start at the smallest states that are observed as held-out samples, where a user would start (hidden states at 0): a point may
-        attract some of them beside the attractor, and a point or a cycle all of them after a long transient. In pieces that fit into memory.
+        They start at the smallest states that are observed as held-out samples, where a user would start (hidden states at 0): a point or a
+        cycle may attract a few of them beside the attractor, and all of them after a long transient. The runs that are farthest from the data
+        after a while go on, in pieces that fit into memory.
         """
         if not self.dynamics.runs_long:
             return 0.0
@@ -124,10 +128,13 @@ class Judge:
                 return LOST
             if (last.std(axis=0) <= quiet * self.held_out.std).all(axis=-1).any():
                 return LOST
-            z = run.states[-1][:: STARTS // LASTING] if k == 0 else run.states[-1]
-        return max(
-            float(np.sqrt(np.prod(self._distances(real, np.ascontiguousarray(run))))) for run in last.swapaxes(0, 1)
-        )
+            z = run.states[-1] if k > 0 else run.states[-1][np.argsort(self._scores(real, last))[-LASTING:]]
+        return float(self._scores(real, last).max())
+
+    def _scores(self, real: Array, runs: Array) -> Array:
+        """The geometric mean of the distances of each of runs `(T, b, N)`: `(b,)`."""
+        found = [self._distances(real, np.ascontiguousarray(run)) for run in runs.swapaxes(0, 1)]
+        return np.sqrt(np.prod(found, axis=1))
 
     def _distances(self, real: Array, run: Array) -> tuple[float, float]:
         """D_stsp from the whole run, D_H as the mean over stretches of it that are as long as what was held out."""

@@ -42,7 +42,7 @@ def fit(
     *,
     family: str | System,
     num_states: int | None = None,
-    epochs: int = 1000,
+    epochs: int = 2000,
     batches: int = 50,
     batch_size: int = 16,
     sequence: int = 200,
