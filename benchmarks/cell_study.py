@@ -131,7 +131,7 @@ def main() -> None:
 
 
 def draw_curves(found: Any, tasks: list[str], file: str) -> None:
-    """Loss on held-out trials against updates, and largest singular value against steps, by task: medians over the seeds."""
+    """Loss on held-out trials against updates, medians over the seeds, and largest singular value of the first seed against steps, by task."""
     import matplotlib.pyplot as plt
 
     done = [(row, x) for row, x in zip(found.table, found.results, strict=True) if row["status"] == "completed"]
@@ -145,7 +145,7 @@ def draw_curves(found: Any, tasks: list[str], file: str) -> None:
             style = {"color": plt.get_cmap("tab20")(k), "label": cell, "linewidth": 1.2}
             steps = [entry["step"] for entry in of[0]["history"]]
             left.plot(steps, np.median([[entry["loss"] for entry in x["history"]] for x in of], axis=0), **style)
-            high = np.median([gradients(x["model"], task)[:, 0] for x in of], axis=0)
+            high = gradients(of[0]["model"], task)[:, 0]
             right.plot(np.arange(1, len(high) + 1), np.maximum(high, 1e-16), **style)
         left.set(yscale="log", ylabel=f"{task}: loss", xlabel="updates")
         right.set(yscale="log", ylabel="largest singular value", xlabel="steps", ylim=(1e-16, None))

@@ -15,9 +15,9 @@ FLAGS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """A running browser; skipped where there is none."""
+    """A running browser; skipped where there is none. It ends with the file: Playwright runs once in a process, and the site's tests may follow."""
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
     )
