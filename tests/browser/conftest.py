@@ -17,7 +17,7 @@ FLAGS = [
 
 @pytest.fixture(scope="module")
 def chromium():
-    """A running browser; skipped where there is none. It ends with the file: Playwright runs once in a process, and the site's tests may follow."""
+    """A running browser; skipped where there is none. It ends with the file: Playwright runs once in a process."""
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
     )

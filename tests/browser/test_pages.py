@@ -44,7 +44,7 @@ def made(tmp_path_factory):
     def make(name):
         if name not in known:
             model, z0, options = networks()[name]
-            limit = 2.0 if name == "flip_flop" else 20.0  # 100 tanh units take all they are given; the others end by themselves
+            limit = 2.0 if name == "flip_flop" else 20.0  # 100 tanh units take all they are given, the others not
             found = rt.analyze(model, z0, steps=1500, max_period=1, time_limit=limit)
             parts = [model, found]
             if model.takes_switching or name in ("lorenz", "vanderpol"):
