@@ -110,13 +110,14 @@ def main() -> None:
     parser.add_argument("--parameters", type=int, default=1000)
     parser.add_argument("--workers", type=int)
     parser.add_argument("--scheduler")
+    parser.add_argument("--again", action="store_true", help="keep what completed even if this file has changed since")
     parser.add_argument("--plot")
     parser.add_argument("--curves")
     given = parser.parse_args()
     cases = grid(
         seed=given.seeds, task=given.tasks, cell=given.cells, updates=given.updates, parameters=given.parameters
     )
-    found = rt.sweep(train, cases, folder=given.folder, client=given.scheduler or given.workers)
+    found = rt.sweep(train, cases, folder=given.folder, client=given.scheduler or given.workers, again=given.again)
     print(found)
     rows = found.summary("task", "cell")
     for task in given.tasks:
