@@ -7,6 +7,7 @@ Writes how gradients grow along 100 steps of four cells to PICTURE, cells.png by
 
 import sys
 
+import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -27,10 +28,10 @@ half = rt.retime_to(unit, 0.5).model
 z, s = rng.normal(size=16), rng.normal(size=2)
 print("two half steps are one step to", np.abs(half.step(half.step(z, s), s) - unit.step(z, s)).max())
 
-# a cell of one's own: a damped pendulum per unit, driven by the input, in Heun's method
+# a cell of one's own: a damped pendulum per unit, driven by the input, in Heun's method; in jax.numpy, so that derivatives are exact
 W, U = rng.normal(size=(8, 8)) / 8, rng.normal(size=(8, 2))
 pendulums = rt.ODERNN(
-    lambda h, v, s: -np.sin(h) - 0.1 * v + W @ np.tanh(h) + U @ s, "heun", dt=0.2, order=2, num_states=8, num_inputs=2
+    lambda h, v, s: -jnp.sin(h) - 0.1 * v + W @ jnp.tanh(h) + U @ s, "heun", dt=0.2, order=2, num_states=8, num_inputs=2
 )
 print(pendulums)
 
