@@ -64,7 +64,10 @@ class RAdam:
         """The vector after update `number`, and the state."""
         b1, b2, t = self.b1, self.b2, number + 1
         m = b1 * np.asarray(state[0]) + (1 - b1) * gradient
-        v = b2 * np.asarray(state[1]) + (1 - b2) * gradient**2
+        with np.errstate(over="ignore"):
+            v = b2 * np.asarray(state[1]) + (1 - b2) * gradient**2
+        if not np.isfinite(v).all():  # never to move again; the next loss is no number, which ends the run
+            return np.full_like(vector, np.nan), (m, v)
         last = 2.0 / (1.0 - b2) - 1.0
         rho = last - 2.0 * t * b2**t / (1.0 - b2**t)
         change = m / (1.0 - b1**t)
@@ -114,7 +117,10 @@ class Clipped:
 
     def apply(self, vector: Array, state: Any, gradient: Array, number: int) -> tuple[Array, Any]:
         """The vector after an update, and the state."""
-        norm = float(np.linalg.norm(gradient))
-        if norm > self.most:
-            gradient = gradient * gradient.dtype.type(self.most / norm)
+        largest = np.abs(gradient).max(initial=0)
+        if np.isfinite(largest) and largest > 0:  # its square may overflow
+            unit = gradient / largest
+            norm = float(np.linalg.norm(unit))
+            if float(largest) * norm > self.most:
+                gradient = unit * gradient.dtype.type(self.most / norm)
         return self.rule.apply(vector, state, gradient, number)

@@ -319,5 +319,7 @@ class _Job:
         return (vector, (rule_state, alpha)), loss
 
     def check(self, vector: Any, best: float) -> dict[str, float]:
-        """A free run against what was held out."""
+        """A free run against what was held out; NaN of parameters that are no numbers."""
+        if not np.isfinite(np.asarray(vector)).all():
+            return dict.fromkeys(("prediction_error", "loss", "score"), math.nan)
         return self.judge.check(self.packing.unpack(np.asarray(vector)), best)

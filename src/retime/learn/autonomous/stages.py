@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -22,6 +23,10 @@ from retime.learn.autonomous.shooting import shoot, timed
 ROUNDS = (10, 20, 40, 70, 100, 130, 190, 270, 400)  # units, where nobody says how many
 SMOOTH = 40  # units; more of them are better spent on ramps where the map bends
 BRIEF, LONG = 15, 60  # Gauss-Newton steps of a round on the way, and of the last one
+DRAWS, SOME = (
+    5,
+    1000,
+)  # of the first planes, to which later rounds add: the best of several is much better than one; states for them
 CLOSE = 1.4  # times the tolerance: a round that comes as close goes on before units are added
 SHOTS = 6  # Gauss-Newton steps on several steps at once
 WORSE = 1.02  # times the error of a step that several steps at once may cost; else they are only timed
@@ -59,7 +64,7 @@ class Search:
         steps = self.fitted.steps(self.units)
         now = self._linear(steps)
         best, rms = now, self._judge(now).rms
-        total = len(counts) * BRIEF + LONG + SHOTS
+        total = (DRAWS - 1 + len(counts)) * BRIEF + LONG + SHOTS
         with self.patience, progress("fitting a field", total) as advance:
 
             def seen(found: Field) -> None:
@@ -68,7 +73,8 @@ class Search:
                 advance(1, f"{best.sizes[2]} units, error {100.0 * rms:.2g} % of a step")
 
             for count in counts:
-                now = self._enlarged(now, steps, count)
+                is_first = count == counts[0]
+                now = self._drawn(now, steps, count, tolerance, seen) if is_first else self._enlarged(now, steps, count)
                 seen(now)
                 rms = self._rms(now)
                 for most in (BRIEF, LONG):
@@ -89,6 +95,17 @@ class Search:
         """The linear field whose flow fits best."""
         L = np.linalg.lstsq(steps.x, steps.moved, rcond=None)[0].T
         return solve_outer(Field.linear(L), steps, 3)
+
+    def _drawn(self, now: Field, steps: Steps, count: int, tolerance: float, seen: Callable[[Field], None]) -> Field:
+        """With its first units: the best of several draws of them, or the first that meets the tolerance."""
+        some, found = steps.of(np.unique(np.linspace(0, len(steps.x) - 1, SOME).astype(int))), []
+        for _ in range(DRAWS):
+            drawn = self._enlarged(now, some, count)
+            drawn = levenberg_marquardt(drawn, some, self.patience, most=BRIEF, enough=ENOUGH, seen=seen)
+            found.append((self._rms(drawn), drawn))
+            if found[-1][0] <= tolerance:
+                break
+        return solve_outer(min(found, key=lambda pair: pair[0])[1], steps)
 
     def _enlarged(self, now: Field, steps: Steps, count: int) -> Field:
         """With as many units, the new ones where they explain most."""
