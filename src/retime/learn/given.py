@@ -10,6 +10,7 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.errors import ShapeError
+from retime.core.notice import notify
 from retime.core.system import System
 from retime.core.time import Discrete
 from retime.learn.dynamics import Dynamics
@@ -105,3 +106,12 @@ def _lift(dynamics: Dynamics, p: Parameters, cutter: Cutter) -> Array:
     z = z[:, z.shape[1] - len(p["lift"]) :]
     good = np.isfinite(z).all(axis=1)
     return np.linalg.lstsq(x[good], z[good], rcond=None)[0].T if good.any() else np.asarray(p["lift"])
+
+
+def ask_for_units(error: float, horizon: int) -> None:
+    """Ask whether the recording is in the units of the model, when that is off by as much as the recording varies, or more."""
+    if not error < 1.0:
+        notify(
+            f"The model that is given is off by {error:.2g} standard deviations of `series` {horizon} samples ahead, as much as their mean or "
+            "more: are they in the units of its outputs, and as far apart as its steps?"
+        )

@@ -80,14 +80,12 @@ class Judge:
 
         Samples at irregular times have no spectrum: `spectral_distance` is NaN, and the score the divergence alone.
         """
-        model = self.model(p)
-        k = max(range(len(self.held_out.series)), key=lambda k: len(self.held_out.series[k]))
+        model, (k, inputs) = self.model(p), self._longest
         x, known = self.held_out.series[k], self.held_out.known[k].all(axis=1)
-        inputs = self.held_out.inputs[k] * self.held_out.scale
+        error = self.prediction_error(p)
         with np.errstate(all="ignore"):
-            error = self._prediction_error(model, p, k, inputs)
             run = self._free_run(model, self.dynamics.first(p, x[:1])[0], k, inputs)
-        found = {"prediction_error": error, "prediction_horizon": self._horizon(len(x)), "loss": error}
+        found = {"prediction_error": error, "prediction_horizon": self.horizon, "loss": error}
         score = min(error, LOST) if math.isfinite(error) else LOST
         lost = not np.isfinite(run).all() or bool((run[-len(x) :].std(axis=0) <= STILL * self.held_out.std).all())
         if known.sum() < LEAST:
@@ -154,10 +152,25 @@ class Judge:
         total = min(LONG, LONGER * steps) if self.dynamics.runs_long and self.held_out.is_even else 2 * steps
         return _run(model, z0, np.arange(total) * self.held_out.dt, None, max(total - total // 10, steps))
 
-    def _prediction_error(self, model: System, p: Parameters, k: int, inputs: Array) -> float:
-        """Root mean square, `_horizon` samples ahead of states that were forced for as many, in standard deviations of the data."""
+    @property
+    def _longest(self) -> tuple[int, Array]:
+        """The number of the longest held-out part, and its inputs."""
+        k = max(range(len(self.held_out.series)), key=lambda k: len(self.held_out.series[k]))
+        return k, self.held_out.inputs[k] * self.held_out.scale
+
+    @property
+    def horizon(self) -> int:
+        """How many samples ahead `prediction_error` looks."""
+        return max(1, min(HORIZON, (max(map(len, self.held_out.series)) - 1) // 3))
+
+    def prediction_error(self, p: Parameters) -> float:
+        """Root mean square, `horizon` samples ahead of states that were forced for as many, in standard deviations of the data."""
+        with np.errstate(all="ignore"):
+            return self._off(self.model(p), p, *self._longest)
+
+    def _off(self, model: System, p: Parameters, k: int, inputs: Array) -> float:
         x, known, times = self.held_out.series[k], self.held_out.known[k], self.held_out.times[k]
-        ahead = self._horizon(len(x))
+        ahead = self.horizon
         starts = np.arange(0, max(len(x) - 2 * ahead, 1), max(len(x) // 200, 1))
         z = self.dynamics.first(p, x[starts])
         for j in range(2 * ahead - 1):
@@ -168,9 +181,6 @@ class Judge:
         end = starts + 2 * ahead - 1
         errors = (self._standardized(model, z) - x[end]) ** 2
         return float(np.sqrt(errors[known[end]].mean())) if known[end].any() else math.nan
-
-    def _horizon(self, samples: int) -> int:
-        return max(1, min(HORIZON, (samples - 1) // 3))
 
     def _standardized(self, model: System, z: Array) -> Array:
         return (model.outputs(z) - self.held_out.mean) / self.held_out.std

@@ -25,7 +25,7 @@ from retime.learn.dynamics import Dynamics, Setting
 from retime.learn.families import Parameters
 from retime.learn.fitted import FITTED, LINEAR
 from retime.learn.forcing import AdaptiveForcing, Forcing, GeneralizedForcing
-from retime.learn.given import in_its_units, options_of, start_from
+from retime.learn.given import ask_for_units, in_its_units, options_of, start_from
 from retime.learn.judging import Judge, judged_by
 from retime.learn.loop import Loop, dtype_of, ending
 from retime.learn.recordings import EVEN, Recording, recording
@@ -140,6 +140,8 @@ def fit(
         dynamics, cutter, judge, forcing or GeneralizedForcing(ALPHA), regularization, rule, epochs * batches, first
     )
     with double_precision(), one_blas_thread():
+        if first is not None:
+            ask_for_units(judge.prediction_error(first), judge.horizon)
         rates = f"{'optax' if optimizer is not None else repr(learning_rate)}, clip {clip!r}"
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint), {**job.identity, "rates": rates})
         between = batches * (every or max(epochs // CHECKS, 1))

@@ -123,3 +123,11 @@ def test_models_that_do_not_fit_the_recording_are_refused(spiral, change, error,
 def test_a_family_by_name_needs_its_size(spiral):
     with pytest.raises(ValueError, match="`num_states` is None; plrnn by name needs it"):
         fit(spiral, family="plrnn")
+
+
+@pytest.mark.parametrize(("times", "is_asked"), [(1.0, False), (10.0, True)])
+def test_data_in_other_units_than_the_models_are_asked_about(spiral, caplog, times, is_asked):
+    turn = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
+    model = rt.AlmostLinearRNN(np.zeros(2), turn, np.zeros(2), num_relu=0, readout=(3.0 * np.eye(2), [5.0, -2.0]))
+    fit(times * spiral, family=model, **STILL)
+    assert ("are they in the units of its outputs" in caplog.text) == is_asked

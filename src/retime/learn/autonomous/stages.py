@@ -17,7 +17,7 @@ from retime.learn.autonomous.field import Field
 from retime.learn.autonomous.planes import chosen_planes
 from retime.learn.autonomous.projection import Steps, levenberg_marquardt, solve_outer
 from retime.learn.autonomous.ramps import Crossings, with_ramps
-from retime.learn.autonomous.samples import Sample, Units, Windows
+from retime.learn.autonomous.samples import Kind, Sample, Units, Windows
 from retime.learn.autonomous.shooting import shoot, timed
 
 ROUNDS = (10, 20, 40, 70, 100, 130, 190, 270, 400)  # units, where nobody says how many
@@ -28,6 +28,7 @@ DRAWS, SOME = (
     1000,
 )  # of the first planes, to which later rounds add: the best of several is much better than one; states for them
 CLOSE = 1.4  # times the tolerance: a round that comes as close goes on before units are added
+BALANCES, BALANCE = 10, 4  # rounds with weights that grow with the errors, and their Gauss-Newton steps
 SHOTS = 6  # Gauss-Newton steps on several steps at once
 WORSE = 1.02  # times the error of a step that several steps at once may cost; else they are only timed
 ENOUGH = 1e-3  # share of the cost that a step must gain, or the next one, for the round to go on
@@ -64,7 +65,7 @@ class Search:
         steps = self.fitted.steps(self.units)
         now = self._linear(steps)
         best, rms = now, self._judge(now).rms
-        total = (DRAWS - 1 + len(counts)) * BRIEF + LONG + SHOTS
+        total = (DRAWS - 1 + len(counts)) * BRIEF + LONG + BALANCES * BALANCE + SHOTS
         with self.patience, progress("fitting a field", total) as advance:
 
             def seen(found: Field) -> None:
@@ -84,6 +85,9 @@ class Search:
                     is_met, is_close = grows and rms <= tolerance, grows and rms <= CLOSE * tolerance
                     if is_met or (count < counts[-1] and not is_close):
                         break
+                if not is_met and (is_close or count == counts[-1]):
+                    now, rms = self._balanced(now, steps, seen)
+                    is_met = grows and rms <= tolerance
                 if is_met:
                     break
             found = shoot(now, steps, self.windows, self.patience, most=SHOTS, enough=ENOUGH, seen=lambda _: advance(1))
@@ -106,6 +110,28 @@ class Search:
             if found[-1][0] <= tolerance:
                 break
         return solve_outer(min(found, key=lambda pair: pair[0])[1], steps)
+
+    def _balanced(self, now: Field, steps: Steps, seen: Callable[[Field], None]) -> tuple[Field, float]:
+        """Weights that grow with the errors e, w <- sqrt(w (1 + e^2 / mean e^2)) on the orbits and beside them alike, which lowers the largest
+        errors; the field that is best on the states that were not fitted, by the product of rms and largest error, and its rms.
+
+        Where the rounds end, squares so weighted are about fourth powers; the root keeps them from swinging.
+        """
+        best, least, weights = now, self._judge(now), steps.weights.copy()
+        kinds = [self.fitted.kinds == kind for kind in (Kind.OWN, Kind.BESIDE)]
+        for _ in range(BALANCES):
+            square = ((now.after(steps.x) - steps.ends) ** 2).sum(axis=1)
+            for at in kinds:
+                given, mean = steps.weights[at], square[at].mean() if at.any() else 0.0
+                if mean > 0.0:
+                    weights[at] = np.sqrt(weights[at] * given * (1.0 + square[at] / mean))
+                    weights[at] *= given.sum() / weights[at].sum()
+            weighted = Steps(steps.x, steps.ends, weights)
+            now = levenberg_marquardt(now, weighted, self.patience, most=BALANCE, enough=ENOUGH, seen=seen)
+            found = errors_of(now, self.units, self.checked, self.checked.own)
+            if found.rms * found.largest < least.rms * least.largest:
+                best, least = now, found
+        return best, least.rms
 
     def _enlarged(self, now: Field, steps: Steps, count: int) -> Field:
         """With as many units, the new ones where they explain most."""
