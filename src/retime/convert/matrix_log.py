@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ from retime.core.quiet import one_blas_thread
 from retime.core.readout import Readout
 from retime.core.region import RegionFlow
 from retime.core.status import RegionStatus
+from retime.core.threads import cores
 from retime.core.time import CONTINUOUS
 from retime.models import LinearSystem, PiecewiseAffineFlow
 
@@ -67,7 +67,7 @@ class MatrixLog:
 
             if len(chunks) == 1:
                 return one(chunks[0])
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
+            with ThreadPoolExecutor(cores()) as pool:
                 return [flow for flows in pool.map(one, chunks) for flow in flows]
 
     def _chunk(self, M: Array, F: Array, dt: float) -> list[RegionFlow]:

@@ -138,14 +138,15 @@ def series(net: Net, MT: Array, inner: Array, outer: Array, first: int, w: Scrat
 @subroutine
 def _find_switches(net: Net, w: Scratch, degree: int) -> None:
     """The share w.x of its step that each orbit goes, and the unit that switches there, -1 for none, or AGAIN."""
-    n, P = net.sizes[0], net.sizes[1]
+    n, P, apart, tau, x, unit = net.sizes[0], net.sizes[1], w.apart, w.tau, w.x, w.unit
+    noise = 64 * net.limits[2] * net.limits[0]
     for b in range(16):
-        w.x[b], w.unit[b] = 1.0, -1
+        x[b], unit[b] = 1.0, -1
     for i in range(n - P, n):
         if _may_switch(w, i, degree):
             for b in range(16):
-                if w.apart[b] <= 0.0 and w.tau[b] > 0.0:
-                    _find_switch(net, w, degree, i, b)
+                if apart[b] <= 0.0 and tau[b] > 0.0:
+                    _find_switch(w.c, w.on, x, unit, w.norms, w.poly, w.stack, w.ends, noise * tau[b], degree, i, b)
 
 
 @subroutine
@@ -174,28 +175,40 @@ def _may_switch(w: Scratch, i: int, degree: int) -> bool:
 
 
 @subroutine
-def _find_switch(net: Net, w: Scratch, degree: int, i: int, b: int) -> None:
+def _find_switch(
+    c: Array,
+    on: Array,
+    x: Array,
+    unit: Array,
+    norms: Array,
+    poly: Array,
+    stack: Array,
+    ends: Array,
+    noise: float,
+    degree: int,
+    i: int,
+    b: int,
+) -> None:
     """The first switch of unit i of orbit b, if it comes before those found; a unit on its boundary leaves it by its first derivative
     that is more than rounding, which is the same on both sides."""
     start = 0
-    if w.c[0, i, b] == 0.0:
-        noise = 64 * net.limits[2] * net.limits[0] * w.tau[b]
+    if c[0, i, b] == 0.0:
         start = 1
-        while start <= degree and abs(w.c[start, i, b]) <= noise / start * np.sqrt(w.norms[start - 1, b]):
+        while start <= degree and abs(c[start, i, b]) <= noise / start * np.sqrt(norms[start - 1, b]):
             start += 1
         if start > degree:
             return
-        if (w.c[start, i, b] > 0.0) != (w.on[i, b] > 0.0):
-            w.on[i, b] = w.c[start, i, b] > 0.0
-            w.x[b], w.unit[b] = 0.0, AGAIN
-    if w.unit[b] == AGAIN:
+        if (c[start, i, b] > 0.0) != (on[i, b] > 0.0):
+            on[i, b] = c[start, i, b] > 0.0
+            x[b], unit[b] = 0.0, AGAIN
+    if unit[b] == AGAIN:
         return
-    sign = 1.0 if w.on[i, b] > 0.0 else -1.0
+    sign = 1.0 if on[i, b] > 0.0 else -1.0
     for k in range(degree + 1 - start):
-        w.poly[k] = sign * w.c[k + start, i, b]
-    x = first_negative(w.poly, degree - start, float(w.x[b]), w.stack, w.ends)
-    if x < NONE:
-        w.x[b], w.unit[b] = x, i
+        poly[k] = sign * c[k + start, i, b]
+    first = first_negative(poly, degree - start, float(x[b]), stack, ends)
+    if first < NONE:
+        x[b], unit[b] = first, i
 
 
 # --- what is kept, and the next start --------------------------------------------------------------------------------

@@ -39,12 +39,19 @@ def first_negative(p: Array, degree: int, upto: float, stack: Array, ends: Array
         p: `(DEGREE + 1,)`, p[0] > 0; entries beyond `degree` are not read. upto: 0 < upto <= 1.
         stack, ends: scratch `(DEPTH + 2, DEGREE + 1)` and `(2, DEPTH + 2)`.
     """
-    rest, power = 0.0, 1.0
+    rest, bend, power = 0.0, 0.0, 1.0
     for k in range(1, degree + 1):
+        size = abs(p[k]) * power
+        bend += k * size if k > 1 else 0.0
+        rest += size * upto
         power *= upto
-        rest += abs(p[k]) * power
     if p[0] > rest:
         return NONE
+    if abs(p[1]) > bend:  # monotonic
+        end = 0.0
+        for k in range(degree, -1, -1):
+            end = end * upto + p[k]
+        return NONE if end >= 0.0 else _bisect(p, degree, 0.0, upto, upto * (p[0] / (p[0] - end)))
     _to_bernstein(p, degree, upto, stack[DEPTH + 1], stack[0])
     depth = 0
     ends[0, 0], ends[1, 0] = 0.0, upto
@@ -56,7 +63,7 @@ def first_negative(p: Array, degree: int, upto: float, stack: Array, ends: Array
         elif b[0] <= 0.0:
             return low if low > 0.0 else 0.0
         elif changes == 1 and b[degree] < 0.0:
-            return _bisect(p, degree, low, high)
+            return _bisect(p, degree, low, high, low + (high - low) * (b[0] / (b[0] - b[degree])))
         elif depth == DEPTH or high - low <= 1e-15 * upto:
             return low
         else:
@@ -105,9 +112,11 @@ def _halve(b: Array, left: Array, degree: int) -> None:
 
 
 @subroutine
-def _bisect(p: Array, degree: int, low: float, high: float) -> float:
+def _bisect(p: Array, degree: int, low: float, high: float, x: float) -> float:
     """The one root in (low, high]: Newton steps in a shrinking bracket, closed from the other side once a step is rounding."""
-    x, near = 0.5 * (low + high), 4e-16
+    near = 4e-16
+    if not low < x < high:
+        x = 0.5 * (low + high)
     for _ in range(200):
         value, slope = 0.0, 0.0
         for k in range(degree, -1, -1):

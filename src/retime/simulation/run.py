@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from retime.core.canonical import PiecewiseAffineForm
 from retime.core.distinct import distinct_rows
 from retime.core.progress import progress
 from retime.core.status import TrajectoryStatus
+from retime.core.threads import cores
 from retime.models import PiecewiseAffineFlow
 from retime.simulation import record
 from retime.simulation.arrays import RegionTable, form_arrays
@@ -61,8 +61,8 @@ def over_blocks(count: int, label: str, work: Callable[[int, int], None], stop: 
 
     `stop` is set when one of them fails, and by Ctrl-C: work that lasts looks at it.
     """
-    cores = os.cpu_count() or 1
-    blocks = min(count, 4 * cores) if cores > 1 and count > 1 else 1
+    threads = cores()
+    blocks = min(count, 4 * threads) if threads > 1 and count > 1 else 1
     edges = np.linspace(0, count, blocks + 1).astype(int)
     with progress(label, count) as advance:
 
@@ -73,7 +73,7 @@ def over_blocks(count: int, label: str, work: Callable[[int, int], None], stop: 
         if blocks == 1:
             one(0)
             return
-        with ThreadPoolExecutor(min(cores, blocks)) as pool:
+        with ThreadPoolExecutor(min(threads, blocks)) as pool:
             try:
                 list(pool.map(one, range(blocks)))
             except BaseException:

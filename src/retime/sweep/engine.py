@@ -17,10 +17,11 @@ from typing import Any, Protocol
 from retime.core.arguments import whole
 from retime.core.errors import MissingDependencyError, RetimeError
 from retime.core.notice import notify
+from retime.core.threads import cores
 from retime.sweep.cases import Case
 from retime.sweep.child import UNLOADABLE, answer
 from retime.sweep.function import as_bytes
-from retime.sweep.worker import Answer, Job, Question, end_processes, run_cases
+from retime.sweep.worker import Answer, Job, Question, end_processes, run_cases, start_processes
 
 AHEAD = 4  # tasks per thread that are on their way: enough that no worker waits, few enough that memory does not grow with the cases
 LEAST_AHEAD = 16  # cases
@@ -53,17 +54,10 @@ class InProcess:
 class OnDask:
     """On the workers of a client, each of which runs a case in a process of its own."""
 
-    def __init__(self, function: Callable[..., Any], client: Any, retries: int, timeout: float | None) -> None:
-        self.client, self._threads, self._ask_again, self._pace = client, 1, 0.0, _Pace()
+    def __init__(self, job: Job, client: Any) -> None:
+        self.job, self.client, self._threads, self._ask_again, self._pace = job, client, 1, 0.0, _Pace()
         self._running: dict[Any, tuple[Sequence[Case], int]] = {}
         self._ended: Any = None
-        paths = tuple(os.path.abspath(p) for p in sys.path)
-        self.job = Job(uuid.uuid4().hex, as_bytes(function), paths, retries, timeout)
-        if len(self.job.function) > HEAVY:
-            notify(
-                f"The function holds {len(self.job.function) / 1e6:.0f} MB of data, which is sent with every case: "
-                "read them from a file inside the function."
-            )
 
     def run(self, cases: Sequence[Case]) -> Generator[tuple[Case, Answer], None, None]:
         """Each case with its answer, as they end.
@@ -192,8 +186,26 @@ def engine_of(
         )
         yield InProcess(function)
     else:
-        with _connected(client, num_cases) as found:
-            yield OnDask(function, found, retries, timeout)
+        job = _job(function, retries, timeout)
+        if client is None or is_whole(client):
+            client = min(whole("client", cores() if client is None else client, 1), num_cases)
+            start_processes(job, client)  # which import what they need while Dask is started here
+        try:
+            with _connected(client) as found:
+                yield OnDask(job, found)
+        finally:
+            end_processes(job.sweep)
+
+
+def _job(function: Callable[..., Any], retries: int, timeout: float | None) -> Job:
+    paths = tuple(os.path.abspath(p) for p in sys.path)
+    job = Job(uuid.uuid4().hex, as_bytes(function), paths, retries, timeout)
+    if len(job.function) > HEAVY:
+        notify(
+            f"The function holds {len(job.function) / 1e6:.0f} MB of data, which is sent with every case: "
+            "read them from a file inside the function."
+        )
+    return job
 
 
 INSTALL = "pip install 'retime[sweep]'"
@@ -210,7 +222,7 @@ def is_whole(value: Any) -> bool:
 
 
 @contextmanager
-def _connected(client: Any, num_cases: int) -> Iterator[Any]:
+def _connected(client: Any) -> Iterator[Any]:
     """A client of Dask; what was made for it is closed afterwards."""
     from distributed import Client
 
@@ -221,9 +233,8 @@ def _connected(client: Any, num_cases: int) -> Iterator[Any]:
         yield client
         return
     with ExitStack() as made:
-        if client is None or is_whole(client):
-            count = whole("client", _cores() if client is None else client, 1)
-            client = made.enter_context(_local_cluster(min(count, num_cases)))
+        if is_whole(client):
+            client = made.enter_context(_local_cluster(client))
         elif not isinstance(client, str) and not hasattr(client, "scheduler_address"):
             raise TypeError(
                 f"`client` is {client!r}; it must be a client or a cluster of Dask, a scheduler's address "
@@ -286,7 +297,3 @@ def _introduce(client: Any) -> None:
     if port is not None and importlib.util.find_spec("bokeh") is not None:  # which draws the dashboard
         host = "127.0.0.1" if address.startswith("inproc") else address.rpartition("/")[2].rpartition(":")[0]
         notify(f"{sum(threads.values())} workers; dashboard: http://{host}:{port}/status", once=False)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

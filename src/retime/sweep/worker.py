@@ -98,6 +98,14 @@ def _tried(job: Job, question: Question) -> tuple[Answer, bool]:
     return Answer(record | printed, {}), not process.is_late
 
 
+def start_processes(job: Job, count: int) -> None:
+    """Start processes that the first cases find free."""
+    made = [_Process.start(job) for _ in range(count)]
+    with _LOCK:
+        _ALL.update(made)
+        _FREE.extend(made)
+
+
 def end_processes(sweep: str) -> None:
     """End the processes of a sweep that is over, or interrupted: now, whatever they do."""
     with _LOCK:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from retime.core.quiet import one_blas_thread
 from retime.core.result import Result
 from retime.core.status import SearchStatus
 from retime.core.system import System
+from retime.core.threads import cores
 from retime.core.tolerances import FAR, size_of
 from retime.simulation import simulate
 from retime.simulation.motion import motion_of
@@ -245,7 +245,7 @@ class _Job:
                 self._place(rows[k], *models[k])
                 advance(1)
 
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             try:
                 list(pool.map(work, range(len(rows))))
             finally:  # Ctrl-C, too

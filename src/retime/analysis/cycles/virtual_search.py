@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
@@ -17,6 +16,7 @@ from retime.analysis.fixed_points.leaves import Solution, solve_region
 from retime.analysis.view import AffineView
 from retime.core.arrays import Array
 from retime.core.patience import Patience
+from retime.core.threads import cores
 from retime.core.time import Discrete
 from retime.core.tolerances import size_of
 from retime.simulation.arrays import FormArrays, form_arrays
@@ -76,7 +76,7 @@ class VirtualSearch:
             else:
                 search_from(self.arrays, starts, *job, TRIES, rows, found, solved)
 
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             list(pool.map(work, pairwise(edges)))
         self.starts += int((solved > 0).sum())
         fresh = False

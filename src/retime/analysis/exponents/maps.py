@@ -5,7 +5,6 @@ The matrices of switched systems are compiled; Jacobians of smooth maps are comp
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from retime.core.equation import double_precision
 from retime.core.patience import Patience
 from retime.core.progress import progress
 from retime.core.status import TrajectoryStatus
+from retime.core.threads import cores
 from retime.simulation import products, smooth
 from retime.simulation.motion import Steps
 from retime.simulation.run import Runs, map_runs
@@ -140,8 +140,7 @@ class _Vectors:
             self.pace = probe.run(self.Q.copy(), 4)
         steps, word = _with_words(chunk.steps, max(self.pace // 3, 1))
         K = len(edges) - 1
-        cores = os.cpu_count() or 1
-        parts = min(cores, K // 4) if self.failures < 3 and chunk.length >= 2000 else 1
+        parts = min(cores(), K // 4) if self.failures < 3 and chunk.length >= 2000 else 1
         bounds = np.linspace(0, K, max(parts, 1) + 1).astype(int)
         works = [self._work(steps, word, edges, a, b) for a, b in pairwise(bounds)]
         guesses = [self.Q.copy() for _ in works]
@@ -203,7 +202,7 @@ def map_growth(motion: Steps, z0: Array, rows: Array, transient: int, num: int, 
     orbit = _MapOrbit(motion, dt, z0, rows, num == n)
     vectors = _Vectors(products.blocked(starting_vectors(n, num)), num)
     found, runs, at = Growth.none(num, z0), None, 0
-    with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool, progress("measuring", steps) as advance, patience:
+    with ThreadPoolExecutor(cores() + 1) as pool, progress("measuring", steps) as advance, patience:
         ahead: Future[_Chunk] = pool.submit(orbit.take, schedule[0][0])
         for k, (count, is_measured) in enumerate(schedule):
             chunk = ahead.result()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -19,6 +18,7 @@ from retime.core.clock import work_seconds
 from retime.core.patience import Patience
 from retime.core.progress import progress
 from retime.core.status import SearchStatus
+from retime.core.threads import cores
 from retime.core.tolerances import EPS
 
 GRACE = 0.5  # seconds to look at what was found when the time is over
@@ -98,7 +98,7 @@ class Tree:
             self.open.pop()
             self._take(found)
             if self.open:
-                with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+                with ThreadPoolExecutor(cores()) as pool:
                     try:
                         self._in_parallel(pool, running, own, node_limit)
                     finally:
@@ -115,7 +115,7 @@ class Tree:
             shown = 0
             while (self.open or running) and self.nodes < node_limit and len(self.leaves) < MAX_LEAVES:
                 patience.check()
-                while self.open and len(running) < (os.cpu_count() or 1):
+                while self.open and len(running) < cores():
                     signs = self.open.pop()
                     budget = int(max(1, min(self._chunk, (node_limit - self.nodes) / (len(running) + 1))))
                     running[pool.submit(self._search, signs, budget)] = signs
