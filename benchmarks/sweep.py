@@ -3,9 +3,10 @@
     python benchmarks/sweep.py [CASES] [WORKERS]
     python benchmarks/sweep.py memory [CASES] [WORKERS]    peak memory after a tenth of the cases, and after all, of 100 kB each
 
-One case: all fixed points, with proof, and the exponents over 20,000 steps of a random piecewise-linear network of 10 units, on one thread. Loop
-and sweep are each a fresh process (kernels are compiled beforehand), so both include imports; the sweep starts one more process per worker. Split
-by hand: as many loops at once as workers, each with its share of the cases, which share the machine's caches as the sweep's processes do.
+One case: all fixed points, with proof, and the exponents over 20,000 steps of a random piecewise-linear network of 10 units, on one thread.
+Loop and sweep are each a fresh process (kernels are compiled beforehand), so both include imports; the sweep starts one more process per
+worker. Split by hand: as many loops at once as workers, each with its share of the cases, which share the machine's caches as the sweep's
+processes do.
 """
 
 from __future__ import annotations
