@@ -90,7 +90,7 @@ FLOWS = {  # the first 13 from Sprott's tables
     "van der pol": (
         lambda xp, x, y, p: (y, -x + 3.0 * (1 - x * x) * y + 5.0 * xp.sin(p), 0 * p + 1.788), [-1.9, 0.0, 0.0], 300.0,
     ),
-    "chua": (chua, [0.0, 0.0, 0.6], 300.0),
+    "chua": (chua, [0.0, 0.0, 0.6], 150.0),
     "rabinovich-fabrikant": (rabinovich_fabrikant, [-1.0, 0.0, 0.5], 300.0),
     "thomas": (
         lambda xp, x, y, w: (-0.18 * x + xp.sin(y), -0.18 * y + xp.sin(w), -0.18 * w + xp.sin(x)), [0.1, 0.0, 0.2], 1500.0,
@@ -115,7 +115,7 @@ FLOWS = {  # the first 13 from Sprott's tables
         lambda xp, x, y, w: (-y * y - w * w - 0.25 * x + 2.0, x * y - 4 * x * w - y + 1.0, 4 * x * y + x * w - w), [0.0, 0.0, 1.3], 300.0,
     ),
     "hindmarsh-rose": (
-        lambda xp, x, y, w: (y - x**3 + 3 * x * x - w + 3.2, 1 - 5 * x * x - y, 0.006 * (4 * (x + 1.6) - w)), [-1.0, 0.0, 2.8], 4000.0,
+        lambda xp, x, y, w: (y - x**3 + 3 * x * x - w + 3.2, 1 - 5 * x * x - y, 0.006 * (4 * (x + 1.6) - w)), [-1.0, 0.0, 2.8], 2000.0,
     ),
     "hyperchaotic roessler": (
         lambda xp, x, y, w, v: (-y - w, x + 0.25 * y + v, 3 + x * w, -0.5 * w + 0.05 * v), [-20.0, 0.0, 0.0, 15.0], 600.0,

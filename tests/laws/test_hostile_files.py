@@ -14,7 +14,7 @@ import pytest
 import fuzzing
 
 PROGRAM = Path(__file__).parents[1] / "fuzzing.py"
-SAMPLE, ALL, PART = 90, 1_000, 500  # 10,000 once for each change of a reader: the numbers are the same files
+SAMPLE, ALL, PART = 90, 600, 300  # 10,000 once for each change of a reader: the numbers are the same files
 
 
 def loaded(first: int, stop: int, folder: Path) -> dict:
@@ -42,10 +42,10 @@ def test_a_sample_of_hostile_files_is_read_or_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_thousand_hostile_files_are_read_or_refused(tmp_path):
+def test_six_hundred_hostile_files_are_read_or_refused(tmp_path):
     counts = sum((loaded(k, k + PART, tmp_path / f"files{k}") for k in range(0, ALL, PART)), Counter())
     assert counts.total() == ALL
-    assert min(counts["read"], counts["refused"]) > 100
+    assert min(counts["read"], counts["refused"]) > 60
 
 
 def test_the_files_are_the_same_in_every_run(tmp_path):

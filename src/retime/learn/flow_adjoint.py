@@ -39,6 +39,9 @@ class FlowAdjoint:
         self._size = self.T + self.T // 2 + 16
         self._made: Any = None
         self.scratch = _scratch(self.rows, self.dtype)
+        wide = -(-self.n // BLOCK) * BLOCK
+        self._sums = tuple(aligned(shape, self.dtype) for shape in ((wide, wide, LANES), (wide, LANES)))
+        self._off = aligned((self.rows, LANES), self.dtype)
 
     def gradient(
         self, A: Array, W: Array, C: Array, h: Array, z0: Array, w: Windows, spans: Array
@@ -50,15 +53,16 @@ class FlowAdjoint:
         net, s, n = self._net(A, W), w.inputs[:, :-1], self.n
         data = Data(w.forced, w.strength, self._offset(C, h, s), np.ascontiguousarray(spans, dtype=np.float64))
         kept, count = self._followed(net, data, z0)
-        off, summed, room = np.empty((self.rows, LANES), self.dtype), data.offset, self.scratch
+        off, summed, room = self._off, data.offset, self.scratch
         loss = math.inf
         if count >= 0:
             loss = carry_back(net, data, w.wanted, w.weight, kept, count, self._G, summed, off, room)
         if not math.isfinite(loss):
             zeros: Any = [np.zeros_like(a) for a in (A, W, C, h, z0)]
             return math.inf, zeros[0], zeros[1], zeros[2], zeros[3], zeros[4]
-        wide = kept.Y.shape[2]
-        D, H = (aligned(shape, self.dtype) for shape in ((wide, wide, LANES), (wide, LANES)))
+        wide, (D, H) = kept.Y.shape[2], self._sums
+        D.fill(0.0)
+        H.fill(0.0)
         sum_products(*(a[:count].reshape(-1, wide, LANES) for a in (self._G, kept.Y)), D, H)
         dW, dh = D.sum(axis=-1)[:n, :n], summed.sum(axis=(1, 2))[:n]
         dC = np.tensordot(summed[:n], s, axes=([1, 2], [1, 2])) if len(s) else np.zeros_like(C)
@@ -73,7 +77,7 @@ class FlowAdjoint:
 
     def _offset(self, C: Array, h: Array, s: Array) -> Array:
         """h + C s `(rows, 1 or T, 16)`."""
-        offset = np.zeros((self.rows, self.T if len(s) else 1, LANES), self.dtype)
+        offset = aligned((self.rows, self.T if len(s) else 1, LANES), self.dtype)
         offset[: self.n] = h[:, None, None]
         if len(s):
             offset[: self.n] += np.tensordot(C, s, axes=1)

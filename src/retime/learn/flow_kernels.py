@@ -139,14 +139,16 @@ def series(net: Net, MT: Array, inner: Array, outer: Array, first: int, w: Scrat
 def _find_switches(net: Net, w: Scratch, degree: int) -> None:
     """The share w.x of its step that each orbit goes, and the unit that switches there, -1 for none, or AGAIN."""
     n, P, apart, tau, x, unit = net.sizes[0], net.sizes[1], w.apart, w.tau, w.x, w.unit
-    noise = 64 * net.limits[2] * net.limits[0]
+    noise, rounding = 64 * net.limits[2] * net.limits[0], max(net.limits[2] / 8, 4e-16)
     for b in range(16):
         x[b], unit[b] = 1.0, -1
     for i in range(n - P, n):
         if _may_switch(w, i, degree):
             for b in range(16):
                 if apart[b] <= 0.0 and tau[b] > 0.0:
-                    _find_switch(w.c, w.on, x, unit, w.norms, w.poly, w.stack, w.ends, noise * tau[b], degree, i, b)
+                    _find_switch(
+                        w.c, w.on, x, unit, w.norms, w.poly, w.stack, w.ends, noise * tau[b], rounding, degree, i, b
+                    )
 
 
 @subroutine
@@ -185,6 +187,7 @@ def _find_switch(
     stack: Array,
     ends: Array,
     noise: float,
+    rounding: float,
     degree: int,
     i: int,
     b: int,
@@ -206,7 +209,7 @@ def _find_switch(
     sign = 1.0 if on[i, b] > 0.0 else -1.0
     for k in range(degree + 1 - start):
         poly[k] = sign * c[k + start, i, b]
-    first = first_negative(poly, degree - start, float(x[b]), stack, ends)
+    first = first_negative(poly, degree - start, float(x[b]), stack, ends, rounding)
     if first < NONE:
         x[b], unit[b] = first, i
 

@@ -28,7 +28,7 @@ _TO_BERNSTEIN = _bernstein_matrices()
 
 
 @subroutine
-def first_negative(p: Array, degree: int, upto: float, stack: Array, ends: Array) -> float:
+def first_negative(p: Array, degree: int, upto: float, stack: Array, ends: Array, rounding: float = 4e-16) -> float:
     """Smallest x in (0, upto] beyond which p, positive at 0, is negative; `NONE` (2.0) if there is none.
 
     The Bernstein coefficients of p on an interval enclose its values there (convex hull), and their sign changes bound
@@ -37,7 +37,7 @@ def first_negative(p: Array, degree: int, upto: float, stack: Array, ends: Array
 
     Args:
         p: `(DEGREE + 1,)`, p[0] > 0; entries beyond `degree` are not read. upto: 0 < upto <= 1.
-        stack, ends: scratch `(DEPTH + 2, DEGREE + 1)` and `(2, DEPTH + 2)`.
+        stack, ends: scratch `(DEPTH + 2, DEGREE + 1)` and `(2, DEPTH + 2)`. rounding: of the root, relative.
     """
     rest, bend, power = 0.0, 0.0, 1.0
     for k in range(1, degree + 1):
@@ -51,7 +51,7 @@ def first_negative(p: Array, degree: int, upto: float, stack: Array, ends: Array
         end = 0.0
         for k in range(degree, -1, -1):
             end = end * upto + p[k]
-        return NONE if end >= 0.0 else _bisect(p, degree, 0.0, upto, upto * (p[0] / (p[0] - end)))
+        return NONE if end >= 0.0 else _bisect(p, degree, 0.0, upto, upto * (p[0] / (p[0] - end)), rounding)
     _to_bernstein(p, degree, upto, stack[DEPTH + 1], stack[0])
     depth = 0
     ends[0, 0], ends[1, 0] = 0.0, upto
@@ -63,7 +63,7 @@ def first_negative(p: Array, degree: int, upto: float, stack: Array, ends: Array
         elif b[0] <= 0.0:
             return low if low > 0.0 else 0.0
         elif changes == 1 and b[degree] < 0.0:
-            return _bisect(p, degree, low, high, low + (high - low) * (b[0] / (b[0] - b[degree])))
+            return _bisect(p, degree, low, high, low + (high - low) * (b[0] / (b[0] - b[degree])), rounding)
         elif depth == DEPTH or high - low <= 1e-15 * upto:
             return low
         else:
@@ -112,9 +112,9 @@ def _halve(b: Array, left: Array, degree: int) -> None:
 
 
 @subroutine
-def _bisect(p: Array, degree: int, low: float, high: float, x: float) -> float:
+def _bisect(p: Array, degree: int, low: float, high: float, x: float, near: float) -> float:
     """The one root in (low, high]: Newton steps in a shrinking bracket, closed from the other side once a step is rounding."""
-    near = 4e-16
+    rounding = near
     if not low < x < high:
         x = 0.5 * (low + high)
     for _ in range(200):
@@ -126,7 +126,7 @@ def _bisect(p: Array, degree: int, low: float, high: float, x: float) -> float:
             low = x
         else:
             high = x
-        if high - low <= 4e-16 * high:
+        if high - low <= rounding * high:
             break
         new = x - value / slope if slope != 0.0 else low
         if abs(new - x) <= near * x:

@@ -85,13 +85,12 @@ def test_another_folder_can_be_named(run, tmp_path):
     assert run(RUN, NUMBA_CACHE_DIR=str(folder)) == (["12.0", "1"], [])
 
 
-@pytest.mark.parametrize("suffix", ["nbi", pytest.param("nbc", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
-    "damage",
+    ("suffix", "damage"),
     [
-        b"garbage\n",
-        pytest.param(b"", marks=pytest.mark.slow),
-        pytest.param(b"\x80\x05X\xff\xff\xff\xff", marks=pytest.mark.slow),
+        ("nbi", b"garbage\n"),
+        pytest.param("nbi", b"\x80\x05X\xff\xff\xff\xff", marks=pytest.mark.slow),
+        pytest.param("nbc", b"", marks=pytest.mark.slow),
     ],
 )
 def test_a_damaged_cache_is_replaced(run, tmp_path, suffix, damage):
