@@ -135,7 +135,7 @@ def _rules(order: int) -> tuple[Array, Array]:
 
 def _scratch(rows: int, dtype: Any) -> Scratch:
     c, p = (aligned((k, rows, LANES), dtype) for k in (DEGREE + 1, 2))
-    states, lanes = ([aligned((k, LANES), dtype) for _ in range(c)] for k, c in ((rows, 4), (1, 3)))
+    states, lanes = ([aligned((k, LANES), dtype) for _ in range(c)] for k, c in ((rows, 4), (1, 4)))
     norms, whole = aligned((DEGREE + 1, LANES), dtype), [np.zeros(LANES, np.int64) for _ in range(2)]
     roots = np.zeros(DEGREE + 1), np.zeros((DEPTH + 2, DEGREE + 1)), np.zeros((2, DEPTH + 2))
     parts: Any = [c, p, *states, *(v[0] for v in lanes), norms, np.zeros(LANES), *whole, *roots]

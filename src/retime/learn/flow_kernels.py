@@ -23,17 +23,22 @@ import numpy as np
 from retime.core.arrays import Array
 from retime.core.kernel import kernel, subroutine
 from retime.learn.flow_records import Data, Kept, Net, Scratch
-from retime.learn.lanes import add, any_positive, load, multiply, multiply_add, spread, store, subtract, where_positive
-from retime.simulation.roots import DEGREE, NONE, first_negative
+from retime.learn.flow_switches import AGAIN, find_switches
+from retime.learn.lanes import (
+    add,
+    any_positive,
+    load,
+    multiply,
+    multiply_add,
+    spread,
+    store,
+    subtract,
+    where_positive,
+)
+from retime.simulation.roots import DEGREE
 
 FULL, DIVERGED = -1, -2  # what `follow` returns instead of a number of passes
 LARGEST = 1e30  # square of a norm: a state beyond this has run away
-
-
-AGAIN = -2  # instead of a unit that switches: a unit was on the wrong side of its boundary, and the step is taken anew
-_CURVE = np.array(  # the most of x - x^k on [0, 1]
-    [0.0, 0.0] + [(1 - 1 / k) * k ** (-1 / (k - 1)) for k in range(2, DEGREE + 1)]
-)
 
 
 @kernel
@@ -54,7 +59,7 @@ def follow(net: Net, data: Data, kept: Kept, w: Scratch) -> int:
         degree = series(net, net.WT, w.on, w.ones, 0, w)
         if degree < 0:
             return DIVERGED
-        _find_switches(net, w, degree)
+        find_switches(net, w, degree)
         _keep(kept, w, count, degree)
         _advance(net, data, kept, w, count)
         count += 1
@@ -130,88 +135,6 @@ def series(net: Net, MT: Array, inner: Array, outer: Array, first: int, w: Scrat
         if not any_positive(subtract(left, multiply(multiply(enough, enough), largest))):
             return k + 1
     return DEGREE
-
-
-# --- switches --------------------------------------------------------------------------------------------------------
-
-
-@subroutine
-def _find_switches(net: Net, w: Scratch, degree: int) -> None:
-    """The share w.x of its step that each orbit goes, and the unit that switches there, -1 for none, or AGAIN."""
-    n, P, apart, tau, x, unit = net.sizes[0], net.sizes[1], w.apart, w.tau, w.x, w.unit
-    noise, rounding = 64 * net.limits[2] * net.limits[0], max(net.limits[2] / 8, 4e-16)
-    for b in range(16):
-        x[b], unit[b] = 1.0, -1
-    for i in range(n - P, n):
-        if _may_switch(w, i, degree):
-            for b in range(16):
-                if apart[b] <= 0.0 and tau[b] > 0.0:
-                    _find_switch(
-                        w.c, w.on, x, unit, w.norms, w.poly, w.stack, w.ends, noise * tau[b], rounding, degree, i, b
-                    )
-
-
-@subroutine
-def _may_switch(w: Scratch, i: int, degree: int) -> bool:
-    """Whether unit i may reach its boundary in an orbit: w.apart is > 0 where it does not.
-
-    It does not where it is farther away than it goes from its start, nor where start and end are on one side, farther away
-    than it is from the line between both.
-    """
-    rows, kind = len(w.z), w.c.dtype
-    zero, start = spread(kind.type(0)), load(w.c, i)
-    x = load(w.c, rows + i)
-    rest, bend, end = where_positive(x, x, subtract(zero, x)), zero, add(start, x)
-    for k in range(2, degree + 1):
-        x = load(w.c, k * rows + i)
-        size = where_positive(x, x, subtract(zero, x))
-        rest, end = add(rest, size), add(end, x)
-        bend = multiply_add(spread(kind.type(_CURVE[k])), size, bend)
-    is_end_higher = subtract(end, start)
-    low, high = where_positive(is_end_higher, start, end), where_positive(is_end_higher, end, start)
-    above, below = subtract(low, bend), subtract(subtract(zero, bend), high)
-    apart = subtract(where_positive(start, start, subtract(zero, start)), rest)
-    apart = where_positive(above, above, where_positive(below, below, apart))
-    store(w.apart, 0, apart)
-    return any_positive(where_positive(apart, zero, spread(kind.type(1))))
-
-
-@subroutine
-def _find_switch(
-    c: Array,
-    on: Array,
-    x: Array,
-    unit: Array,
-    norms: Array,
-    poly: Array,
-    stack: Array,
-    ends: Array,
-    noise: float,
-    rounding: float,
-    degree: int,
-    i: int,
-    b: int,
-) -> None:
-    """The first switch of unit i of orbit b, if it comes before those found; a unit on its boundary leaves it by its first derivative
-    that is more than rounding, which is the same on both sides."""
-    start = 0
-    if c[0, i, b] == 0.0:
-        start = 1
-        while start <= degree and abs(c[start, i, b]) <= noise / start * np.sqrt(norms[start - 1, b]):
-            start += 1
-        if start > degree:
-            return
-        if (c[start, i, b] > 0.0) != (on[i, b] > 0.0):
-            on[i, b] = c[start, i, b] > 0.0
-            x[b], unit[b] = 0.0, AGAIN
-    if unit[b] == AGAIN:
-        return
-    sign = 1.0 if on[i, b] > 0.0 else -1.0
-    for k in range(degree + 1 - start):
-        poly[k] = sign * c[k + start, i, b]
-    first = first_negative(poly, degree - start, float(x[b]), stack, ends, rounding)
-    if first < NONE:
-        x[b], unit[b] = first, i
 
 
 # --- what is kept, and the next start --------------------------------------------------------------------------------

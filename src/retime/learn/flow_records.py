@@ -46,7 +46,7 @@ class Kept(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """c `(DEGREE + 1, rows, 16)`; p `(2, rows, 16)`; on, ones, u, z `(rows, 16)`; tau, x, apart `(16,)`; norms, squares of
+    """c `(DEGREE + 1, rows, 16)`; p `(2, rows, 16)`; on, ones, u, z `(rows, 16)`; tau, x, apart, root `(16,)`; norms, squares of
     those of the coefficients, `(DEGREE + 1, 16)`; left `(16,)` float64; unit, place `(16,)` int; poly, stack, ends: of `first_negative`."""
 
     c: Array
@@ -58,6 +58,7 @@ class Scratch(NamedTuple):
     tau: Array
     x: Array
     apart: Array
+    root: Array
     norms: Array
     left: Array
     unit: Array

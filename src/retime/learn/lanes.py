@@ -119,6 +119,12 @@ def multiply(typing: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def divide(typing: Any, a: Any, b: Any) -> Any:
+    """a / b."""
+    return a(a, b), _of_equal_lanes(lambda builder, a, b: builder.fdiv(a, b))
+
+
+@intrinsic
 def multiply_add(typing: Any, a: Any, b: Any, c: Any) -> Any:
     """a b + c, in one instruction where the processor has it."""
     fused = ["contract"]
