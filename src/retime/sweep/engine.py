@@ -187,10 +187,10 @@ def engine_of(
         yield InProcess(function)
     else:
         job = _job(function, retries, timeout)
-        if client is None or is_whole(client):
-            client = min(whole("client", cores() if client is None else client, 1), num_cases)
-            start_processes(job, client)  # which import what they need while Dask is started here
         try:
+            if client is None or is_whole(client):
+                client = min(whole("client", cores() if client is None else client, 1), num_cases)
+                start_processes(job, client)  # which import what they need while Dask is started here
             with _connected(client) as found:
                 yield OnDask(job, found)
         finally:

@@ -353,7 +353,7 @@ def test_weights_that_grow_with_the_errors_lower_their_fourth_powers(monkeypatch
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_poor_draw_of_the_first_units_does_not_decide(seed):
-    """A cycle of 53 steps of SCYFI's tests: one draw ends at 0.58 and 0.57 % of a step with these seeds, the best of four at 0.33 and 0.41 %."""
+    """A cycle of 53 steps of SCYFI's tests: one draw ends at 0.58 and 0.57 % of a step, the best of several below half a per cent."""
     model = rt.PLRNN([0.9377689, 0.96461297], [[0.0, -0.64375], [0.52505308, 0.0]], [0.37298253, -0.97931491])
     states = rt.simulate(model, [0.1, 0.1], steps=900).states[500:]
     method = rt.FlowFit(num_relu=10, samples=600, seed=seed, tolerance=5e-3)

@@ -8,6 +8,7 @@ import pytest
 import retime as rt
 from retime.learn import fit
 from retime.learn.by_hand import AlmostLinear
+from retime.learn.descent import Clipped, RAdam
 from retime.learn.dynamics import Setting
 from retime.learn.judging import LOST, STARTS, Judge
 from retime.learn.networks import network
@@ -86,3 +87,12 @@ def test_a_gradient_whose_square_is_no_number_ends_the_run(disturbed):
     found = fit(disturbed, family=tent(0.0), held_out=0.2, epochs=1, batches=2, learning_rate=1e-12)
     assert found.status == "diverged"
     np.testing.assert_allclose(found.model.step([0.3]), tent(0.0).step([0.3]), rtol=1e-6)
+
+
+def test_a_gradient_whose_square_is_no_number_is_shortened_where_that_is_asked():
+    """To its direction: 3e30 and 4e30 become 0.6 and 0.8 of the largest norm."""
+    start = np.zeros(2, np.float32)
+    rule = Clipped(RAdam(lambda _: 1.0), 0.5)
+    for scale in (np.float32(1e30), np.float32(1)):
+        end, _ = rule.apply(start, rule.init(start), scale * np.array([3, 4], np.float32), 0)
+        np.testing.assert_allclose(end, [-0.3, -0.4], rtol=1e-6)

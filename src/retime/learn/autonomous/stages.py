@@ -23,10 +23,8 @@ from retime.learn.autonomous.shooting import shoot, timed
 ROUNDS = (10, 20, 40, 70, 100, 130, 190, 270, 400)  # units, where nobody says how many
 SMOOTH = 40  # units; more of them are better spent on ramps where the map bends
 BRIEF, LONG = 15, 60  # Gauss-Newton steps of a round on the way, and of the last one
-DRAWS, SOME = (
-    5,
-    1000,
-)  # of the first planes, to which later rounds add: the best of several is much better than one; states for them
+DRAWS = 5  # of the first planes, to which later rounds add: the best of several is much better than one
+SOME = 1000  # states for them
 CLOSE = 1.4  # times the tolerance: a round that comes as close goes on before units are added
 BALANCES, BALANCE = 10, 4  # rounds with weights that grow with the errors, and their Gauss-Newton steps
 SHOTS = 6  # Gauss-Newton steps on several steps at once
