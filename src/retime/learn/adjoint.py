@@ -9,7 +9,7 @@ phi passes the last P states through the ReLU. With l_t = dL/dz_t,
 
 Derived in docs/theory/learning.md. Arrays have the windows last, so that one instruction acts on several of them, and of what is kept the
 time first, so that memory is read in order; they begin where a line of the cache does. Products take five columns at a time, and the sum
-over time of l phi^T blocks of five by five, which stay in registers.
+over time of l phi^T blocks of five by five where a register holds sixteen numbers, else of one by five, which stay in registers.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from llvmlite.binding import get_host_cpu_features
 
 from retime.core.arrays import Array
 from retime.core.kernel import kernel, subroutine
@@ -35,7 +36,10 @@ from retime.learn.lanes import (
 )
 from retime.learn.windows import Windows
 
-NEAR = 50  # times at which arrays stay near the processor while all blocks are summed
+IS_WIDE = bool(
+    get_host_cpu_features().get("avx512f")
+)  # a register holds sixteen numbers in single precision, and there are 32
+NEAR = 50 if IS_WIDE else 25  # times at which arrays stay near the processor while all blocks are summed
 BLOCK = 5  # rows and columns of a matrix at a time: they are filled up with zeros to a multiple
 
 
@@ -151,19 +155,51 @@ def sum_products(G: Array, F: Array, D: Array, H: Array) -> None:
     for i in range(r):
         store(H, i, nothing)
     for first in range(0, len(G), NEAR):
-        _add_products(G, F, first, min(first + NEAR, len(G)), D, H)
+        add_products(G, first * r, F, first * c, min(NEAR, len(G) - first), D, H)
 
 
 @subroutine
-def _add_products(G: Array, F: Array, first: int, last: int, D: Array, H: Array) -> None:
-    """What some times add."""
-    r, c, nothing = G.shape[1], F.shape[1], spread(G.dtype.type(0))
+def add_products(G: Array, g: int, F: Array, f: int, count: int, D: Array, H: Array) -> None:
+    """What so many times add to them, from rows g and f on."""
+    r = len(D)
+    if IS_WIDE:
+        add_in_blocks(G, g, F, f, count, D)
+    else:
+        add_in_rows(G, g, F, f, count, D)
+    for i in range(r):
+        total = load(H, i)
+        for t in range(count):
+            total = add(total, load(G, g + t * r + i))
+        store(H, i, total)
+
+
+@subroutine
+def add_in_rows(G: Array, g: int, F: Array, f: int, count: int, D: Array) -> None:
+    """D, in blocks of one by five."""
+    r, c, nothing = D.shape[0], D.shape[1], spread(G.dtype.type(0))
+    for i in range(r):
+        for j in range(0, c, 5):
+            a0 = a1 = a2 = a3 = a4 = nothing
+            for t in range(count):
+                at, x = f + t * c + j, load(G, g + t * r + i)
+                a0 = multiply_add(x, load(F, at), a0)
+                a1 = multiply_add(x, load(F, at + 1), a1)
+                a2 = multiply_add(x, load(F, at + 2), a2)
+                a3 = multiply_add(x, load(F, at + 3), a3)
+                a4 = multiply_add(x, load(F, at + 4), a4)
+            _write(D, i * c + j, a0, a1, a2, a3, a4)
+
+
+@subroutine
+def add_in_blocks(G: Array, g: int, F: Array, f: int, count: int, D: Array) -> None:
+    """D, in blocks of five by five."""
+    r, c, nothing = D.shape[0], D.shape[1], spread(G.dtype.type(0))
     for i in range(0, r, 5):
         for j in range(0, c, 5):
             a0 = a1 = a2 = a3 = a4 = b0 = b1 = b2 = b3 = b4 = c0 = c1 = c2 = c3 = c4 = nothing
             d0 = d1 = d2 = d3 = d4 = e0 = e1 = e2 = e3 = e4 = nothing
-            for t in range(first, last):
-                k, at = t * r + i, t * c + j
+            for t in range(count):
+                k, at = g + t * r + i, f + t * c + j
                 f0, f1, f2, f3, f4 = load(F, at), load(F, at + 1), load(F, at + 2), load(F, at + 3), load(F, at + 4)
                 a0, a1, a2, a3, a4 = _five(G, k, f0, f1, f2, f3, f4, a0, a1, a2, a3, a4)
                 b0, b1, b2, b3, b4 = _five(G, k + 1, f0, f1, f2, f3, f4, b0, b1, b2, b3, b4)
@@ -175,11 +211,6 @@ def _add_products(G: Array, F: Array, first: int, last: int, D: Array, H: Array)
             _write(D, (i + 2) * c + j, c0, c1, c2, c3, c4)
             _write(D, (i + 3) * c + j, d0, d1, d2, d3, d4)
             _write(D, (i + 4) * c + j, e0, e1, e2, e3, e4)
-    for i in range(r):
-        total = load(H, i)
-        for t in range(first, last):
-            total = add(total, load(G, t * r + i))
-        store(H, i, total)
 
 
 @dataclass

@@ -7,10 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
+from retime.core.arrays import Array
 from retime.learn.adjoint import Adjoint
 from retime.learn.families import Parameters
 from retime.learn.held_above import HeldAbove
-from retime.learn.lanes import LANES
 from retime.learn.windows import Windows
 
 
@@ -18,16 +18,9 @@ from retime.learn.windows import Windows
 class AlmostLinear(HeldAbove):
     """PLRNN and AlmostLinearRNN; see `adjoint`."""
 
-    def gradient(self, p: Parameters, windows: Windows) -> tuple[float, Parameters]:
-        """Of sixteen windows at a time; what is missing to sixteen has no weight."""
-        parts = [self._of_sixteen(p, w) for w in windows.in_groups(LANES)]
-        return parts[0] if len(parts) == 1 else (sum(l for l, _ in parts), {k: sum(g[k] for _, g in parts) for k in p})
-
-    def _of_sixteen(self, p: Parameters, w: Windows) -> tuple[float, Parameters]:
-        x0 = w.forced[:, 0]
-        z0 = np.concatenate([x0, p["lift"] @ x0])
-        loss, *found, dz0 = self._room(w.steps).gradient(p["A"], p["W"], p["C"], p["h"], z0, w)
-        return loss, dict(zip(("A", "W", "C", "h", "lift"), [*found, dz0[self.net.p :] @ x0.T], strict=True))
+    def of_sixteen(self, p: Parameters, z0: Array, windows: Windows) -> tuple[float, Array, Array, Array, Array, Array]:
+        """Forward and back once."""
+        return self._room(windows.steps).gradient(p["A"], p["W"], p["C"], p["h"], z0, windows)
 
     def _room(self, steps: int) -> Adjoint:
         if steps not in self._rooms:

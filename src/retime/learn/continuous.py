@@ -50,18 +50,11 @@ class ExactFlow(HeldAbove):
         """Rates per sample."""
         return {k: v * self.setting.dt for k, v in super().weights_of(model).items()}
 
-    def gradient(self, p: Parameters, windows: Windows) -> tuple[float, Parameters]:
-        """Of sixteen windows at a time; what is missing to sixteen has no weight."""
-        total, sums, N = 0.0, {k: np.zeros_like(v) for k, v in p.items()}, self.net.p
-        for w in windows.in_groups(LANES):
-            x0 = w.forced[:, 0]
-            z0, spans = np.concatenate([x0, p["lift"] @ x0]), np.diff(w.times, axis=0) / self.setting.dt
-            room = self._room(w.steps, self.num_relu, self.setting.dtype)
-            loss, *found, dz0 = room.gradient(p["A"], p["W"], p["C"], p["h"], z0, w, spans)
-            total += loss
-            for name, part in zip(("A", "W", "C", "h", "lift"), [*found, dz0[N:] @ x0.T], strict=True):
-                sums[name] += part
-        return total, sums
+    def of_sixteen(self, p: Parameters, z0: Array, windows: Windows) -> tuple[float, Array, Array, Array, Array, Array]:
+        """By the exact flow and its adjoint."""
+        room = self._room(windows.steps, self.num_relu, self.setting.dtype)
+        spans = np.diff(windows.times, axis=0) / self.setting.dt
+        return room.gradient(p["A"], p["W"], p["C"], p["h"], z0, windows, spans)
 
     def model(self, p: Parameters, mean: Array, std: Array) -> System:
         """In model time, with a readout in the units of the data."""

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from retime.core.arrays import Array
-from retime.learn.adjoint import BLOCK, sum_products
+from retime.learn.adjoint import BLOCK, NEAR
+from retime.learn.flow_bound import largest_norm
 from retime.learn.flow_kernels import DIVERGED, FULL, carry_back, follow
-from retime.learn.flow_records import Data, Kept, Net, Scratch
+from retime.learn.flow_records import Data, Kept, Net, Scratch, Sums
 from retime.learn.lanes import LANES, aligned
 from retime.learn.windows import Windows
 from retime.simulation.roots import DEGREE, DEPTH
@@ -38,10 +39,9 @@ class FlowAdjoint:
         self.rows = -(-self.n // 4) * 4
         self._size = self.T + self.T // 2 + 16
         self._made: Any = None
+        self._offsets: dict[int, Array] = {}
         self.scratch = _scratch(self.rows, self.dtype)
-        wide = -(-self.n // BLOCK) * BLOCK
-        self._sums = tuple(aligned(shape, self.dtype) for shape in ((wide, wide, LANES), (wide, LANES)))
-        self._off = aligned((self.rows, LANES), self.dtype)
+        self._off, self._ones = aligned((self.rows, LANES), self.dtype), np.ones(LANES, self.dtype)
 
     def gradient(
         self, A: Array, W: Array, C: Array, h: Array, z0: Array, w: Windows, spans: Array
@@ -53,20 +53,16 @@ class FlowAdjoint:
         net, s, n = self._net(A, W), w.inputs[:, :-1], self.n
         data = Data(w.forced, w.strength, self._offset(C, h, s), np.ascontiguousarray(spans, dtype=np.float64))
         kept, count = self._followed(net, data, z0)
-        off, summed, room = self._off, data.offset, self.scratch
-        loss = math.inf
+        sums, ones, loss = Sums(*self._sums, self._off, data.offset), self._ones, math.inf
         if count >= 0:
-            loss = carry_back(net, data, w.wanted, w.weight, kept, count, self._G, summed, off, room)
+            loss = carry_back(net, data, w.wanted, w.weight, kept, count, sums, self.scratch)
         if not math.isfinite(loss):
             zeros: Any = [np.zeros_like(a) for a in (A, W, C, h, z0)]
             return math.inf, zeros[0], zeros[1], zeros[2], zeros[3], zeros[4]
-        wide, (D, H) = kept.Y.shape[2], self._sums
-        D.fill(0.0)
-        H.fill(0.0)
-        sum_products(*(a[:count].reshape(-1, wide, LANES) for a in (self._G, kept.Y)), D, H)
-        dW, dh = D.sum(axis=-1)[:n, :n], summed.sum(axis=(1, 2))[:n]
-        dC = np.tensordot(summed[:n], s, axes=([1, 2], [1, 2])) if len(s) else np.zeros_like(C)
-        return loss, np.diagonal(dW) + off.sum(axis=1)[:n], dW, dC, dh, room.z[:n].copy()
+        l = sums.by_offset[:n] if self.T > 1 and len(s) else sums.H[:n, None]
+        dW, dh = (sums.D @ ones)[:n, :n], (l @ ones).sum(axis=1)
+        dC = np.tensordot(l, s, axes=([1, 2], [1, 2])) if len(s) else np.zeros_like(C)
+        return loss, np.diagonal(dW) + (sums.off @ ones)[:n], dW, dC, dh, self.scratch.z[:n].copy()
 
     def end(self, A: Array, W: Array, C: Array, h: Array, z0: Array, s: Array, spans: Array) -> Array:
         """States `(n, 16)` after all intervals, without forcing; s `(m, T, 16)`. NaN of a run that left."""
@@ -77,7 +73,10 @@ class FlowAdjoint:
 
     def _offset(self, C: Array, h: Array, s: Array) -> Array:
         """h + C s `(rows, 1 or T, 16)`."""
-        offset = aligned((self.rows, self.T if len(s) else 1, LANES), self.dtype)
+        size = self.T if len(s) else 1
+        if size not in self._offsets:
+            self._offsets[size] = aligned((self.rows, size, LANES), self.dtype)
+        offset = self._offsets[size]
         offset[: self.n] = h[:, None, None]
         if len(s):
             offset[: self.n] += np.tensordot(C, s, axes=1)
@@ -86,8 +85,7 @@ class FlowAdjoint:
     def _net(self, A: Array, W: Array) -> Net:
         wide, square = np.zeros(self.rows, self.dtype), np.zeros((self.rows, self.rows), self.dtype)
         wide[: self.n], square[: self.n, : self.n] = A, W
-        bound = float(np.abs(A).max()) + float(np.linalg.norm(W, 2))
-        limits = np.array([max(bound, 1e-30), REACH, np.finfo(self.dtype).eps / 4])
+        limits = np.array([max(largest_norm(A, W, self.P), 1e-30), REACH, np.finfo(self.dtype).eps])
         return Net(wide, square, np.ascontiguousarray(square.T), np.array([self.n, self.P, self.N]), limits)
 
     def _followed(self, net: Net, data: Data, z0: Array) -> tuple[Kept, int]:
@@ -107,7 +105,8 @@ class FlowAdjoint:
         if (self._size, order) != self._made:
             self._made, S, kind = (self._size, order), self._size, self.dtype
             shape = (S, order, -(-self.n // BLOCK) * BLOCK, LANES)
-            self._G = aligned(shape, kind)
+            some, wide = (max(NEAR // order, 1), *shape[1:]), shape[2]
+            self._sums = tuple(aligned(a, kind) for a in (some, (wide, wide, LANES), (wide, LANES)))
             self._kept = Kept(
                 np.empty((S, LANES), kind), aligned((S, self.rows, LANES), kind),
                 np.empty((S, LANES), np.int64), np.empty((S, LANES), np.int64), aligned(shape, kind),
@@ -130,7 +129,7 @@ def _rules(order: int) -> tuple[Array, Array]:
     nodes, weights = np.polynomial.legendre.leggauss(order)
     k = np.arange(DEGREE + 1)
     x, ones = (nodes[:, None] + 1) / 2, np.ones((1, len(k)))
-    return np.vstack([x**k, ones]), np.vstack([weights[:, None] / 2 * (1 - x) ** k, ones, ones / (k + 1)])
+    return np.vstack([x**k, ones]), np.vstack([weights[:, None] / 2 * (1 - x) ** k, ones])
 
 
 def _scratch(rows: int, dtype: Any) -> Scratch:

@@ -4,7 +4,7 @@
 
 The orbits advance in *passes*. In a pass each orbit goes as far as it may inside its present region: to its next sample, to its next
 switch, or over the longest step that the series allows. So no orbit waits for another, and one instruction acts on all. Inside a
-pass the state is a Taylor polynomial in x = t / tau; with theta = tau (max |a_i| + ||W||), a bound for every region, what comes after
+pass the state is a Taylor polynomial in x = t / tau; with theta = tau times the bound of `flow_bound` for every region, what comes after
 degree K is at most |c_K| theta/(K+1) / (1 - theta/(K+2)), and the series ends where that is below rounding. The first switch is the first
 sign change of a polynomial (`simulation.roots`): none is missed.
 
@@ -22,7 +22,8 @@ import numpy as np
 
 from retime.core.arrays import Array
 from retime.core.kernel import kernel, subroutine
-from retime.learn.flow_records import Data, Kept, Net, Scratch
+from retime.learn.adjoint import add_products
+from retime.learn.flow_records import Data, Kept, Net, Scratch, Sums
 from retime.learn.flow_switches import AGAIN, find_switches
 from retime.learn.lanes import (
     add,
@@ -60,7 +61,7 @@ def follow(net: Net, data: Data, kept: Kept, w: Scratch) -> int:
         if degree < 0:
             return DIVERGED
         find_switches(net, w, degree)
-        _keep(kept, w, count, degree)
+        _keep(net, kept, w, count, degree)
         _advance(net, data, kept, w, count)
         count += 1
 
@@ -105,26 +106,17 @@ def series(net: Net, MT: Array, inner: Array, outer: Array, first: int, w: Scrat
         norm, scale = spread(zero), multiply(spread(MT.dtype.type(1.0 / (k + 1))), load(w.tau, 0))
         old, new = (k % 2) * rows, ((k + 1) % 2) * rows
         for i in range(0, rows, 4):
-            v0 = v1 = v2 = v3 = spread(zero)
+            v0, v1, v2, v3 = spread(zero), spread(zero), spread(zero), spread(zero)
             for j in range(rows):
                 x = load(w.p, old + j)
                 v0 = multiply_add(spread(MT[j, i]), x, v0)
                 v1 = multiply_add(spread(MT[j, i + 1]), x, v1)
                 v2 = multiply_add(spread(MT[j, i + 2]), x, v2)
                 v3 = multiply_add(spread(MT[j, i + 3]), x, v3)
-            store(w.p, new + i, v0)
-            store(w.p, new + i + 1, v1)
-            store(w.p, new + i + 2, v2)
-            store(w.p, new + i + 3, v3)
-        for i in range(rows):
-            x = multiply(load(outer, first + i), load(w.p, new + i))
-            x = multiply_add(spread(net.A[i]), load(w.c, k * rows + i), x)
-            if k == 0:
-                x = add(x, load(w.u, i))
-            x = multiply(x, scale)
-            store(w.c, (k + 1) * rows + i, x)
-            store(w.p, new + i, multiply(load(inner, i), x))
-            norm = multiply_add(x, x, norm)
+            norm = _coefficient(net, v0, scale, inner, outer, first, k, i, new, norm, w)
+            norm = _coefficient(net, v1, scale, inner, outer, first, k, i + 1, new, norm, w)
+            norm = _coefficient(net, v2, scale, inner, outer, first, k, i + 2, new, norm, w)
+            norm = _coefficient(net, v3, scale, inner, outer, first, k, i + 3, new, norm, w)
         store(w.norms, k + 1, norm)
         if any_positive(subtract(norm, most)):
             return -1
@@ -137,25 +129,75 @@ def series(net: Net, MT: Array, inner: Array, outer: Array, first: int, w: Scrat
     return DEGREE
 
 
+@subroutine
+def _coefficient(
+    net: Net,
+    v: Any,
+    scale: Any,
+    inner: Array,
+    outer: Array,
+    first: int,
+    k: int,
+    i: int,
+    new: int,
+    norm: Any,
+    w: Scratch,
+) -> Any:
+    """Of degree k + 1 of state i, v that of M inner y; the norm with it."""
+    at = k * len(w.z) + i
+    x = multiply_add(spread(net.A[i]), load(w.c, at), multiply(load(outer, first + i), v))
+    if k == 0:
+        x = add(x, load(w.u, i))
+    x = multiply(x, scale)
+    store(w.c, at + len(w.z), x)
+    store(w.p, new + i, multiply(load(inner, i), x))
+    return multiply_add(x, x, norm)
+
+
 # --- what is kept, and the next start --------------------------------------------------------------------------------
 
 
 @subroutine
-def _combine(shares: Array, c: Array, degree: int, i: int) -> Any:
-    """sum_k shares_k c_k of state i."""
-    rows = c.shape[1]
-    v = multiply(spread(shares[0]), load(c, i))
-    for k in range(1, degree + 1):
-        v = multiply_add(spread(shares[k]), load(c, k * rows + i), v)
-    return v
+def _evaluate(shares: Array, degree: int, w: Scratch, n: int, size: Any, out: Array, first: int) -> None:
+    """sum_k shares_jk c_k of n states: `size` times those of all j but the last in out from row `first` on, that of the last in w.z."""
+    rows, m, wide, j = len(w.z), len(shares) - 1, out.shape[-2], 0
+    while j <= m - 4:
+        for i in range(n):
+            at, x = first + j * wide + i, load(w.c, i)
+            v0, v1 = multiply(spread(shares[j, 0]), x), multiply(spread(shares[j + 1, 0]), x)
+            v2, v3 = multiply(spread(shares[j + 2, 0]), x), multiply(spread(shares[j + 3, 0]), x)
+            v4 = multiply(spread(shares[j + 4, 0]), x)
+            for k in range(1, degree + 1):
+                x = load(w.c, k * rows + i)
+                v0 = multiply_add(spread(shares[j, k]), x, v0)
+                v1 = multiply_add(spread(shares[j + 1, k]), x, v1)
+                v2 = multiply_add(spread(shares[j + 2, k]), x, v2)
+                v3 = multiply_add(spread(shares[j + 3, k]), x, v3)
+                v4 = multiply_add(spread(shares[j + 4, k]), x, v4)
+            store(out, at, multiply(size, v0))
+            store(out, at + wide, multiply(size, v1))
+            store(out, at + 2 * wide, multiply(size, v2))
+            store(out, at + 3 * wide, multiply(size, v3))
+            if j + 4 < m:
+                store(out, at + 4 * wide, multiply(size, v4))
+            else:
+                store(w.z, i, v4)
+        j += 5
+    for last in range(j, m + 1):
+        for i in range(n):
+            v = multiply(spread(shares[last, 0]), load(w.c, i))
+            for k in range(1, degree + 1):
+                v = multiply_add(spread(shares[last, k]), load(w.c, k * rows + i), v)
+            if last < m:
+                store(out, first + last * wide + i, multiply(size, v))
+            else:
+                store(w.z, i, v)
 
 
 @subroutine
-def _keep(kept: Kept, w: Scratch, count: int, degree: int) -> None:
+def _keep(net: Net, kept: Kept, w: Scratch, count: int, degree: int) -> None:
     """States at the nodes of the part that was gone, and at its end."""
-    rows, m, wide = len(w.z), kept.Y.shape[1], kept.Y.shape[2]
-    n = min(rows, wide)
-    shorter = False
+    rows, shorter = len(w.z), False
     for b in range(16):
         shorter = shorter or w.x[b] < 1.0
     x = load(w.x, 0)
@@ -168,10 +210,7 @@ def _keep(kept: Kept, w: Scratch, count: int, degree: int) -> None:
             power = multiply(power, x)
     for i in range(rows):
         store(kept.on, count * rows + i, load(w.on, i))
-        store(w.z, i, _combine(kept.forward[m], w.c, degree, i))
-    for j in range(m):
-        for i in range(n):
-            store(kept.Y, (count * m + j) * wide + i, _combine(kept.forward[j], w.c, degree, i))
+    _evaluate(kept.forward, degree, w, net.sizes[0], load(w.ones, 0), kept.Y, count * kept.Y.shape[1] * kept.Y.shape[2])
 
 
 @subroutine
@@ -204,25 +243,11 @@ def _advance(net: Net, data: Data, kept: Kept, w: Scratch, count: int) -> None:
 
 
 @kernel
-def carry_back(
-    net: Net,
-    data: Data,
-    x: Array,
-    weight: Array,
-    kept: Kept,
-    count: int,
-    G: Array,
-    by_offset: Array,
-    off: Array,
-    w: Scratch,
-) -> float:
-    """Sum of weight (z - x)^2; w.z becomes dL/dz_0.
-
-    G `(S, m, wide, 16)`: Gauss's shares of l; kept.Y becomes phi of it; by_offset, as data.offset: integrals of l; off `(rows, 16)`:
-    of l z where the unit is off.
-    """
-    loss, rows = 0.0, len(w.z)
-    _clear(w, by_offset, off)
+def carry_back(net: Net, data: Data, x: Array, weight: Array, kept: Kept, count: int, sums: Sums, w: Scratch) -> float:
+    """Sum of weight (z - x)^2, and the sums; w.z becomes dL/dz_0, kept.Y phi of it."""
+    loss, rows, some = 0.0, len(w.z), len(sums.G)
+    m, wide, above = kept.Y.shape[1], kept.Y.shape[2], count
+    _clear(w, sums)
     for s in range(count - 1, -1, -1):
         loss += _score(net.sizes[2], data, x, weight, kept, s, w)
         for i in range(rows):
@@ -230,19 +255,26 @@ def carry_back(
         degree = series(net, net.W, w.ones, kept.on, s * rows, w)
         if degree < 0:
             return np.inf
-        _collect(net, kept, w, s, degree, G, by_offset, off)
+        _collect(net, kept, w, s, degree, sums)
+        if s % some == 0:  # as long as they are near the processor
+            add_products(sums.G, 0, kept.Y, s * m * wide, (above - s) * m, sums.D, sums.H)
+            above = s
     return loss
 
 
 @subroutine
-def _clear(w: Scratch, by_offset: Array, off: Array) -> None:
+def _clear(w: Scratch, sums: Sums) -> None:
     zero = spread(w.z.dtype.type(0))
     for i in range(len(w.z)):
         store(w.z, i, zero)
         store(w.u, i, zero)
-        store(off, i, zero)
-    for i in range(by_offset.shape[0] * by_offset.shape[1]):
-        store(by_offset, i, zero)
+        store(sums.off, i, zero)
+    for i in range(sums.by_offset.shape[0] * sums.by_offset.shape[1]):
+        store(sums.by_offset, i, zero)
+    for i in range(len(sums.H)):
+        store(sums.H, i, zero)
+        for j in range(len(sums.H)):
+            store(sums.D, i * len(sums.H) + j, zero)
 
 
 @subroutine
@@ -262,31 +294,26 @@ def _score(N: int, data: Data, x: Array, weight: Array, kept: Kept, s: int, w: S
 
 
 @subroutine
-def _collect(net: Net, kept: Kept, w: Scratch, s: int, degree: int, G: Array, by_offset: Array, off: Array) -> None:
+def _collect(net: Net, kept: Kept, w: Scratch, s: int, degree: int, sums: Sums) -> None:
     """Gauss's sums of a pass, and the adjoint at its start."""
+    G, off, by_offset = sums.G, sums.off, sums.by_offset
     rows, m, wide = len(w.z), kept.Y.shape[1], kept.Y.shape[2]
-    n, P, last, tau = net.sizes[0], net.sizes[1], by_offset.shape[1] - 1, load(w.tau, 0)
-    for j in range(m):
-        for i in range(n):
-            store(G, (s * m + j) * wide + i, multiply(tau, _combine(kept.backward[j], w.c, degree, i)))
-    for i in range(rows):
-        store(w.u, i, multiply(tau, _combine(kept.backward[m + 1], w.c, degree, i)))
-        store(w.z, i, _combine(kept.backward[m], w.c, degree, i))
+    n, P, first, here = net.sizes[0], net.sizes[1], s * m * wide, s % len(G) * m * wide
+    _evaluate(kept.backward, degree, w, n, load(w.tau, 0), G, here)
     for i in range(n - P, n):
         on, total = load(kept.on, s * rows + i), load(off, i)
-        for j in range(m):
-            at = (s * m + j) * wide + i
-            y = load(kept.Y, at)
+        for j in range(0, m * wide, wide):
+            y = load(kept.Y, first + j + i)
             phi = multiply(on, y)
-            total = multiply_add(load(G, at), subtract(y, phi), total)
-            store(kept.Y, at, phi)
+            total = multiply_add(load(G, here + j + i), subtract(y, phi), total)
+            store(kept.Y, first + j + i, phi)
         store(off, i, total)
+    if by_offset.shape[1] == 1:
+        return
     for i in range(n):
-        if last == 0:
-            store(by_offset, i, add(load(by_offset, i), load(w.u, i)))
-        else:
-            for b in range(16):
-                by_offset[i, kept.interval[s, b], b] += w.u[i, b]
-    zero = spread(w.z.dtype.type(0))
-    for i in range(rows):
-        store(w.u, i, zero)
+        total = load(G, here + i)
+        for j in range(wide, m * wide, wide):
+            total = add(total, load(G, here + j + i))
+        store(w.p, i, total)
+        for b in range(16):
+            by_offset[i, kept.interval[s, b], b] += w.p[0, i, b]

@@ -31,8 +31,7 @@ class Kept(NamedTuple):
 
     Y `(S, m, wide, 16)`: states at the m nodes of Gauss's rule, zeros up to a multiple of five.
     seen `(N, T + 1, 16)`: states at the samples, before forcing.
-    forward `(m + 1, DEGREE + 1)`: powers of the nodes and, last, of 1. backward `(m + 2, DEGREE + 1)`: from the end, times the weights;
-    then powers of 1, and integrals of the powers over [0, 1].
+    forward `(m + 1, DEGREE + 1)`: powers of the nodes and, last, of 1. backward, of that shape: from the end, times the weights; last, of 1.
     """
 
     tau: Array
@@ -43,6 +42,17 @@ class Kept(NamedTuple):
     seen: Array
     forward: Array
     backward: Array
+
+
+class Sums(NamedTuple):
+    """Integrals: G `(c, m, wide, 16)`: of l at the nodes of c passes, by Gauss's weights; D `(wide, wide, 16)`: of l phi(z)^T; H `(wide, 16)`:
+    of l; off `(rows, 16)`: of l z where the unit is off; by_offset `(rows, T, 16)`: of l in each interval, untouched if there is one."""
+
+    G: Array
+    D: Array
+    H: Array
+    off: Array
+    by_offset: Array
 
 
 class Scratch(NamedTuple):

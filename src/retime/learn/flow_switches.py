@@ -11,6 +11,7 @@ from retime.core.arrays import Array
 from retime.core.kernel import subroutine
 from retime.learn.flow_records import Net, Scratch
 from retime.learn.lanes import (
+    absolute,
     add,
     any_positive,
     divide,
@@ -35,14 +36,14 @@ _CURVE = np.array(  # the most of x - x^k on [0, 1]
 def find_switches(net: Net, w: Scratch, degree: int) -> None:
     """The share w.x of its step that each orbit goes, and the unit that switches there, -1 for none, or AGAIN."""
     n, P, apart, tau, x, unit, root = net.sizes[0], net.sizes[1], w.apart, w.tau, w.x, w.unit, w.root
-    noise, rounding = 64 * net.limits[2] * net.limits[0], max(net.limits[2] / 8, 4e-16)
+    noise, rounding = 16 * net.limits[2] * net.limits[0], max(net.limits[2] / 32, 4e-16)
     for b in range(16):
         x[b], unit[b] = 1.0, -1
     for i in range(n - P, n):
-        if _may_switch(w, i, degree):
+        if _may_switch(w, i, degree, noise):
             _switch_where_straight(w, i, degree, DOUBLE if net.limits[2] < 1e-12 else SINGLE)
             for b in range(16):
-                if apart[b] > 0.0 or tau[b] <= 0.0:
+                if apart[b] > 0.0:
                     continue
                 if root[b] < 0.0:
                     _find_switch(
@@ -66,9 +67,9 @@ def _switch_where_straight(w: Scratch, i: int, degree: int, steps: int) -> None:
     bend, end = zero, add(first, slope)
     for k in range(2, degree + 1):
         x = multiply(side, load(w.c, k * rows + i))
-        bend = multiply_add(spread(kind.type(2 * k * k)), where_positive(x, x, subtract(zero, x)), bend)
+        bend = multiply_add(spread(kind.type(2 * k * k)), absolute(x), bend)
         end = add(end, x)
-    is_straight = subtract(where_positive(slope, slope, subtract(zero, slope)), bend)
+    is_straight = subtract(absolute(slope), bend)
     x = divide(first, subtract(first, end))
     for _ in range(steps):
         value = rate = zero
@@ -84,28 +85,33 @@ def _switch_where_straight(w: Scratch, i: int, degree: int, steps: int) -> None:
 
 
 @subroutine
-def _may_switch(w: Scratch, i: int, degree: int) -> bool:
+def _may_switch(w: Scratch, i: int, degree: int, noise: float) -> bool:
     """Whether unit i may reach its boundary in an orbit: w.apart is > 0 where it does not.
 
     It does not where it is farther away than it goes from its start, nor where start and end are on one side, farther away
-    than it is from the line between both.
+    than it is from the line between both, nor where it leaves its boundary, to its side, faster than it bends back.
     """
     rows, kind = len(w.z), w.c.dtype
-    zero, start = spread(kind.type(0)), load(w.c, i)
-    x = load(w.c, rows + i)
-    rest, bend, end = where_positive(x, x, subtract(zero, x)), zero, add(start, x)
+    zero, one, tau = spread(kind.type(0)), spread(kind.type(1)), load(w.tau, 0)
+    start, slope = load(w.c, i), load(w.c, rows + i)
+    rest, bend, end = zero, zero, add(start, slope)
     for k in range(2, degree + 1):
         x = load(w.c, k * rows + i)
-        size = where_positive(x, x, subtract(zero, x))
+        size = absolute(x)
         rest, end = add(rest, size), add(end, x)
         bend = multiply_add(spread(kind.type(_CURVE[k])), size, bend)
-    is_end_higher = subtract(end, start)
+    is_end_higher, distance = subtract(end, start), absolute(start)
     low, high = where_positive(is_end_higher, start, end), where_positive(is_end_higher, end, start)
     above, below = subtract(low, bend), subtract(subtract(zero, bend), high)
-    apart = subtract(where_positive(start, start, subtract(zero, start)), rest)
-    apart = where_positive(above, above, where_positive(below, below, apart))
+    near = subtract(subtract(distance, absolute(slope)), rest)
+    apart = where_positive(above, above, where_positive(below, below, near))
+    away = where_positive(load(w.on, i), subtract(slope, rest), subtract(subtract(zero, slope), rest))
+    unsure = multiply(spread(kind.type(noise)), tau)
+    is_sure = subtract(multiply(slope, slope), multiply(multiply(unsure, unsure), load(w.norms, 0)))
+    apart = where_positive(distance, apart, where_positive(is_sure, away, zero))
+    apart = where_positive(tau, apart, one)
     store(w.apart, 0, apart)
-    return any_positive(where_positive(apart, zero, spread(kind.type(1))))
+    return any_positive(where_positive(apart, zero, one))
 
 
 @subroutine

@@ -10,6 +10,7 @@ the same one whose observed units are linear. What comes out is the PLRNN itself
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,15 +21,17 @@ from retime.core.arrays import Array
 from retime.core.system import System
 from retime.learn.dynamics import Dynamics
 from retime.learn.families import Parameters
+from retime.learn.lanes import LANES
 from retime.learn.networks import Network
 from retime.learn.recordings import Recording
+from retime.learn.windows import Windows
 
 REACH = 2.0  # c, in the largest distances below the mean that are recorded
 
 
 @dataclass(frozen=True)
 class HeldAbove(Dynamics):
-    """PLRNN, AlmostLinearRNN and ContinuousPLRNN with observed first states; `setting.above` is c, or None."""
+    """PLRNN, AlmostLinearRNN and ContinuousPLRNN with observed first states and a gradient by hand; `setting.above` is c, or None."""
 
     persists: ClassVar[float] = 1.0  # of c after a step: 1 of a map; of a flow, whose field is no state, 0
 
@@ -45,6 +48,20 @@ class HeldAbove(Dynamics):
         """ReLU units of the network that is trained."""
         P = relu_units(self.net)
         return P if self.setting.above is None else min(P, self.net.n - self.net.p)
+
+    def gradient(self, p: Parameters, windows: Windows) -> tuple[float, Parameters]:
+        """Of sixteen windows at a time; what is missing to sixteen has no weight."""
+        parts = [self._with_lift(p, w) for w in windows.in_groups(LANES)]
+        return parts[0] if len(parts) == 1 else (sum(l for l, _ in parts), {k: sum(g[k] for _, g in parts) for k in p})
+
+    def _with_lift(self, p: Parameters, w: Windows) -> tuple[float, Parameters]:
+        x0 = w.forced[:, 0]
+        loss, *found, dz0 = self.of_sixteen(p, np.concatenate([x0, p["lift"] @ x0]), w)
+        return loss, dict(zip(("A", "W", "C", "h", "lift"), [*found, dz0[self.net.p :] @ x0.T], strict=True))
+
+    @abstractmethod
+    def of_sixteen(self, p: Parameters, z0: Array, windows: Windows) -> tuple[float, Array, Array, Array, Array, Array]:
+        """The loss of sixteen windows from z0 `(n, 16)`, and its derivatives by A, W, C, h and z0."""
 
     def observation(self, p: Parameters) -> tuple[Array, Array]:
         """B `(N, n)` and b = -c of the standardized data."""

@@ -132,6 +132,19 @@ def multiply_add(typing: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 @intrinsic
+def absolute(typing: Any, a: Any) -> Any:
+    """|a|."""
+
+    def work(builder: Any, a: Any) -> Any:
+        bits = 32 if a.type.element == ir.FloatType() else 64
+        whole = ir.VectorType(ir.IntType(bits), LANES)
+        rest = ir.Constant(whole, [2 ** (bits - 1) - 1] * LANES)
+        return builder.bitcast(builder.and_(builder.bitcast(a, whole), rest), a.type)
+
+    return a(a), _of_equal_lanes(work)
+
+
+@intrinsic
 def any_positive(typing: Any, a: Any) -> Any:
     """Whether one of them is > 0 or no number."""
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from retime.core.equation import double_precision
-from retime.learn.adjoint import Adjoint
+from retime.core.kernel import kernel
+from retime.learn.adjoint import Adjoint, add_in_blocks, add_in_rows, sum_products
 from retime.learn.windows import Windows
 
 
@@ -53,3 +54,21 @@ def test_single_precision_is_close(rng):
     found = Adjoint(n, P, N, m, T, np.float32).gradient(*narrow[:5], Windows(*narrow[5:], times=times))
     for a, b in zip(wide[1:], found[1:], strict=True):
         np.testing.assert_allclose(b, a, rtol=0, atol=1e-4 * np.abs(a).max())
+
+
+@kernel
+def in_rows_and_blocks(G, F, rows, blocks):
+    """The sums of products in both ways, whatever this processor's registers are."""
+    add_in_rows(G, 0, F, 0, len(G), rows)
+    add_in_blocks(G, 0, F, 0, len(G), blocks)
+
+
+def test_sums_of_products_are_right_in_both_ways_and_over_many_times(rng):
+    G, F = rng.normal(size=(60, 5, 16)), rng.normal(size=(60, 10, 16))
+    rows, blocks, D, H = np.zeros((5, 10, 16)), np.zeros((5, 10, 16)), np.ones((5, 10, 16)), np.ones((5, 16))
+    in_rows_and_blocks(G, F, rows, blocks)
+    sum_products(G, F, D, H)
+    exact = np.einsum("tib,tjb->ijb", G, F)
+    for found in (rows, blocks, D):
+        np.testing.assert_allclose(found, exact, rtol=0, atol=1e-13 * np.abs(exact).max())
+    np.testing.assert_allclose(H, G.sum(axis=0), rtol=0, atol=1e-13)

@@ -9,6 +9,7 @@ from retime.learn import GeneralizedForcing, SparseForcing, fit
 from retime.learn.descent import Clipped, FromOptax
 from retime.learn.dynamics import Setting
 from retime.learn.flow_adjoint import FlowAdjoint
+from retime.learn.flow_bound import largest_norm
 from retime.learn.solved import SolvedFlow
 from retime.learn.windows import Windows
 
@@ -92,6 +93,33 @@ def test_gradient_is_finite_and_continuous_at_grazing():
     assert np.isfinite(found).all()
     np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-5)
     np.testing.assert_allclose(found[2], found[1], rtol=0, atol=1e-2)  # on the other side for a time of 9e-5
+
+
+def test_one_interval_has_the_derivative_by_its_input(rng):
+    """The shortest window: one interval, so that what the input adds is summed as the bias is."""
+    point, w, z0 = network(rng, 5, 2), windows(rng, 2, 2, 1), rng.normal(size=(5, 16))
+    room, spans = FlowAdjoint(5, 3, 2, 1, np.dtype("float64")), np.diff(w.times, axis=0)
+    found = differences(lambda *p: room.gradient(*p, z0, w, spans)[0], point)
+    for ours, theirs in zip(room.gradient(*point, z0, w, spans)[1:5], found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("n", "P"), [(1, 0), (3, 3), (20, 2), (20, 10), (300, 150)])
+@pytest.mark.parametrize("size", [1e-20, 1.0, 1e10])
+def test_no_region_is_faster_than_the_bound(rng, n, P, size):
+    A, W = size * rng.normal(size=n), size * rng.normal(size=(n, n))
+    bound, fastest = largest_norm(A, W, P), 0.0
+    for _ in range(20):
+        on = np.concatenate([np.ones(n - P), rng.random(P) < 0.5])
+        fastest = max(fastest, np.linalg.norm(np.diag(A) + W * on, 2))
+    assert fastest <= bound * (1 + 1e-12)
+    assert bound <= 1.5 * fastest
+
+
+def test_the_bound_of_what_is_not_finite_is_not_finite():
+    for a in (np.nan, np.inf, 1e200):
+        assert not np.isfinite(largest_norm(np.array([0.0, a]), np.zeros((2, 2)), 1))
+    assert largest_norm(np.zeros(2), np.zeros((2, 2)), 2) == 0.0
 
 
 def test_defective_generators_need_no_care():
