@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from retime.core.arrays import Array
+from retime.core.kernel import kernel
 from retime.learn.families import Parameters
 
 
@@ -63,18 +65,31 @@ class RAdam:
     def apply(self, vector: Array, state: Any, gradient: Array, number: int) -> tuple[Array, Any]:
         """The vector after update `number`, and the state."""
         b1, b2, t = self.b1, self.b2, number + 1
-        m = b1 * np.asarray(state[0]) + (1 - b1) * gradient
-        with np.errstate(over="ignore"):
-            v = b2 * np.asarray(state[1]) + (1 - b2) * gradient**2
-        if not np.isfinite(v).all():  # never to move again; the next loss is no number, which ends the run
-            return np.full_like(vector, np.nan), (m, v)
-        last = 2.0 / (1.0 - b2) - 1.0
-        rho = last - 2.0 * t * b2**t / (1.0 - b2**t)
-        change = m / (1.0 - b1**t)
+        moved, m, v = (np.array(a) for a in (vector, *state))
+        last, known = 2.0 / (1.0 - b2) - 1.0, 1.0 - b2**t
+        rho = last - 2.0 * t * b2**t / known
+        rate, r = self.rate(number) / (1.0 - b1**t), 0.0
         if rho >= 5.0:
-            r = np.sqrt((rho - 4) * (rho - 2) * last / ((last - 4) * (last - 2) * rho))
-            change = vector.dtype.type(r) * change / (np.sqrt(v / (1.0 - b2**t)) + self.eps)
-        return vector - vector.dtype.type(self.rate(number)) * change, (m, v)
+            r = math.sqrt((rho - 4) * (rho - 2) * last / ((last - 4) * (last - 2) * rho) * known)
+        move(moved, m, v, np.asarray(gradient), b1, b2, float(rate), r, self.eps * math.sqrt(known))
+        return moved, (m, v)
+
+
+@kernel
+def move(p: Array, m: Array, v: Array, g: Array, b1: float, b2: float, rate: float, r: float, eps: float) -> None:
+    """One update of RAdam: m, v, and p -= rate r m / (sqrt(v) + eps), or rate m if r is 0; p is no number where v overflows."""
+    finite = True
+    for i in range(len(p)):
+        m[i] = b1 * m[i] + (1.0 - b1) * g[i]
+        v[i] = b2 * v[i] + (1.0 - b2) * g[i] * g[i]
+        finite = finite and np.isfinite(v[i])
+    for i in range(len(p)):
+        if not finite:  # never to move again; the next loss is no number, which ends the run
+            p[i] = np.nan
+        elif r > 0.0:
+            p[i] -= rate * r * m[i] / (np.sqrt(v[i]) + eps)
+        else:
+            p[i] -= rate * m[i]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from retime.core.kernel import kernel
 from retime.learn.recordings import Recording
 
 NOISE = 2**20  # normal numbers that are drawn for all windows
+UPDATES = 64  # whose windows are chosen at once
 
 
 @dataclass(frozen=True)
@@ -53,17 +54,24 @@ def _padded(a: Array, spare: int) -> Array:
 
 
 @kernel
-def cut_out(x: Array, start: Array, noise: Array, drawn: Array, forced: Array, wanted: Array) -> None:
-    """Windows of x `(T, N)` from `start`, and with noise, unless that is empty; drawn `(N, b)`: from where on each window takes it."""
+def cut_out(
+    x: Array, start: Array, noise: Array, drawn: Array, f: Array, forced: Array, wanted: Array, strength: Array
+) -> None:
+    """Windows of x `(T, N)` from `start`, and with noise, unless that is empty; drawn `(N, b)`: from where on each window takes it;
+    f `(T,)` as the strength of each. One window after the other: then what is read lies in order."""
     N, T, size = wanted.shape
     noisy = noise.size > 0
-    for t in range(T):
-        for b in range(size):
-            at = start[b] + t
-            for i in range(N):
-                wanted[i, t, b] = x[at, i]
+    for b in range(size):
+        for i in range(N):
+            at, shift = start[b], drawn[i, b]
+            for t in range(T):
+                wanted[i, t, b] = x[at + t, i]
                 if noisy:
-                    forced[i, t, b] = x[at, i] + noise[drawn[i, b] + t]
+                    forced[i, t, b] = x[at + t, i] + noise[shift + t]
+    for i in range(N):
+        for t in range(T):
+            for b in range(size):
+                strength[i, t, b] = f[t]
 
 
 @kernel
@@ -102,16 +110,12 @@ class Cutter:
 
     def cut(self, number: int, f: Array) -> Windows:
         """The windows of an update; f `(T + 1,)`: strength of the forcing."""
-        rng, kind = np.random.default_rng([self.seed, 1, number]), np.dtype(self.dtype)
-        start = self._starts[rng.integers(0, len(self._starts), size=self.size)]
-        x, known, inputs = self._joined
+        kind, (x, known, inputs) = np.dtype(self.dtype), self._joined
+        start, drawn = self._places(number)
         shape = (x.shape[1], self.steps + 1, self.size)
-        drawn = rng.integers(0, max(len(self._noise) - shape[1], 1), size=(shape[0], self.size))
-        wanted = np.empty(shape, kind)
+        wanted, strength, weight = np.empty(shape, kind), np.empty(shape, kind), self._weight
         forced = np.empty(shape, kind) if len(self._noise) else wanted
-        cut_out(x, start, self._noise, drawn, forced, wanted)
-        weight, strength = self._weight, np.empty(shape, kind)
-        strength[:] = f[:, None]
+        cut_out(x, start, self._noise, drawn, f, forced, wanted, strength)
         if len(known):
             weight = np.ones(shape, kind)
             mask_out(known, start, weight, strength)
@@ -119,6 +123,23 @@ class Cutter:
         for k in range(self.size if s.size else 0):
             s[:, :, k] = inputs[start[k] : start[k] + shape[1]].T
         return Windows(forced, wanted, weight, strength, s, self._times_from(start))
+
+    def _places(self, number: int) -> tuple[Array, Array]:
+        """First samples `(b,)`, and first of the noise `(N, b)`: drawn for many updates at once, which takes no longer."""
+        block, at = divmod(number, UPDATES)
+        if block not in self._drawn:
+            rng, size = np.random.default_rng([self.seed, 1, block]), (UPDATES, self.size)
+            first = self._starts[rng.integers(0, len(self._starts), size=size)]
+            most, channels = max(len(self._noise) - self.steps - 1, 1), self.data.num_channels
+            self._drawn.clear()
+            self._drawn[block] = first, rng.integers(0, most, size=(UPDATES, channels, self.size))
+        first, noise = self._drawn[block]
+        return first[at], noise[at]
+
+    @cached_property
+    def _drawn(self) -> dict[int, tuple[Array, Array]]:
+        """The places of the last block of updates."""
+        return {}
 
     def _times_from(self, start: Array) -> Array:
         """Of samples equally far apart from 0 on."""
