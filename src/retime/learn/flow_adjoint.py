@@ -51,12 +51,11 @@ class FlowAdjoint:
         spans: `(T, 16)`, >= 0, lengths of the intervals; inputs are held over each.
         """
         net, s, n = self._net(A, W), w.inputs[:, :-1], self.n
-        data = Data(w.forced, w.strength, self._offset(C, h, s), np.ascontiguousarray(spans, dtype=np.float64))
+        held = self._offset(C, h, s), np.ascontiguousarray(spans, dtype=np.float64)
+        data = Data(w.forced, w.strength, w.wanted, w.weight, *held)
         kept, count = self._followed(net, data, z0)
-        sums, ones, loss = Sums(*self._sums, self._off, data.offset), self._ones, math.inf
-        if count >= 0:
-            loss = carry_back(net, data, w.wanted, w.weight, kept, count, sums, self.scratch)
-        if not math.isfinite(loss):
+        sums, ones, loss = Sums(*self._sums, self._off, data.offset), self._ones, float(self.scratch.loss.sum())
+        if count < 0 or not carry_back(net, kept, count, sums, self.scratch) or not math.isfinite(loss):
             zeros: Any = [np.zeros_like(a) for a in (A, W, C, h, z0)]
             return math.inf, zeros[0], zeros[1], zeros[2], zeros[3], zeros[4]
         l = sums.by_offset[:n] if self.T > 1 and len(s) else sums.H[:n, None]
@@ -67,7 +66,7 @@ class FlowAdjoint:
     def end(self, A: Array, W: Array, C: Array, h: Array, z0: Array, s: Array, spans: Array) -> Array:
         """States `(n, 16)` after all intervals, without forcing; s `(m, T, 16)`. NaN of a run that left."""
         free = np.zeros((self.N, self.T + 1, LANES), self.dtype)
-        data = Data(free, free, self._offset(C, h, s), np.ascontiguousarray(spans, dtype=np.float64))
+        data = Data(free, free, free, free, self._offset(C, h, s), np.ascontiguousarray(spans, dtype=np.float64))
         count = self._followed(self._net(A, W), data, z0)[1]
         return self.scratch.z[: self.n].copy() if count >= 0 else np.full_like(z0, np.nan)
 
@@ -108,9 +107,9 @@ class FlowAdjoint:
             some, wide = (max(NEAR // order, 1), *shape[1:]), shape[2]
             self._sums = tuple(aligned(a, kind) for a in (some, (wide, wide, LANES), (wide, LANES)))
             self._kept = Kept(
-                np.empty((S, LANES), kind), aligned((S, self.rows, LANES), kind),
-                np.empty((S, LANES), np.int64), np.empty((S, LANES), np.int64), aligned(shape, kind),
-                np.empty((self.N, self.T + 1, LANES), kind), *(a.astype(kind) for a in _rules(order)),
+                aligned((S, LANES), kind), aligned((S, self.rows, LANES), kind), np.empty((S, LANES), np.int64),
+                *(aligned((S, self.N, LANES), kind) for _ in range(2)), aligned(shape, kind),
+                *(a.astype(kind) for a in _rules(order)),
             )  # fmt: skip
         return self._kept
 
@@ -137,5 +136,5 @@ def _scratch(rows: int, dtype: Any) -> Scratch:
     states, lanes = ([aligned((k, LANES), dtype) for _ in range(c)] for k, c in ((rows, 4), (1, 4)))
     norms, whole = aligned((DEGREE + 1, LANES), dtype), [np.zeros(LANES, np.int64) for _ in range(2)]
     roots = np.zeros(DEGREE + 1), np.zeros((DEPTH + 2, DEGREE + 1)), np.zeros((2, DEPTH + 2))
-    parts: Any = [c, p, *states, *(v[0] for v in lanes), norms, np.zeros(LANES), *whole, *roots]
+    parts: Any = [c, p, *states, *(v[0] for v in lanes), norms, np.zeros(LANES), np.zeros(LANES), *whole, *roots]
     return Scratch(*parts)

@@ -18,8 +18,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from retime.core.arrays import Array
 from retime.core.kernel import kernel, subroutine
 from retime.learn.adjoint import add_products
@@ -47,7 +45,7 @@ def follow(net: Net, data: Data, kept: Kept, w: Scratch) -> int:
     """Follow the orbits from w.z over all intervals; the number of passes, or FULL, or DIVERGED."""
     T, count = len(data.spans), 0
     for b in range(16):
-        w.place[b], w.left[b] = 0, data.spans[0, b]
+        w.place[b], w.left[b], w.loss[b] = 0, data.spans[0, b], 0.0
     while True:
         running = False
         for b in range(16):
@@ -215,11 +213,13 @@ def _keep(net: Net, kept: Kept, w: Scratch, count: int, degree: int) -> None:
 
 @subroutine
 def _advance(net: Net, data: Data, kept: Kept, w: Scratch, count: int) -> None:
-    """From the end of the pass on: behind the switch, or forced at the sample."""
+    """From the end of the pass on: behind the switch, or scored and forced at the sample."""
     N, T = net.sizes[2], len(data.spans)
-    longest = net.limits[1] / net.limits[0]
+    longest, zero = net.limits[1] / net.limits[0], spread(w.z.dtype.type(0))
+    for i in range(N):
+        store(kept.by_state, count * N + i, zero)
+        store(kept.passes, count * N + i, load(w.ones, i))
     for b in range(16):
-        kept.sample[count, b] = 0
         unit, k = w.unit[b], w.place[b]
         if k == T or unit == AGAIN:
             continue
@@ -231,35 +231,40 @@ def _advance(net: Net, data: Data, kept: Kept, w: Scratch, count: int) -> None:
             w.left[b] -= float(w.tau[b])
         else:
             k += 1
-            kept.sample[count, b], w.place[b] = k, k
-            w.left[b] = data.spans[k, b] if k < T else 0.0
+            w.place[b], w.left[b] = k, data.spans[k, b] if k < T else 0.0
             for i in range(N):
-                z = w.z[i, b]
-                kept.seen[i, k, b] = z
-                w.z[i, b] = z + data.f[i, k, b] * (data.forced[i, k, b] - z)
+                z, f = w.z[i, b], data.f[i, k, b]
+                e = z - data.wanted[i, k, b]
+                g = data.weight[i, k, b] * e
+                w.loss[b] += g * e
+                kept.by_state[count, i, b], kept.passes[count, i, b] = 2 * g, 1 - f
+                w.z[i, b] = z + f * (data.forced[i, k, b] - z)
 
 
 # --- back ------------------------------------------------------------------------------------------------------------
 
 
 @kernel
-def carry_back(net: Net, data: Data, x: Array, weight: Array, kept: Kept, count: int, sums: Sums, w: Scratch) -> float:
-    """Sum of weight (z - x)^2, and the sums; w.z becomes dL/dz_0, kept.Y phi of it."""
-    loss, rows, some = 0.0, len(w.z), len(sums.G)
+def carry_back(net: Net, kept: Kept, count: int, sums: Sums, w: Scratch) -> bool:
+    """The sums; w.z becomes dL/dz_0, kept.Y phi of it. False where the adjoint is too large."""
+    rows, some, N = len(w.z), len(sums.G), net.sizes[2]
     m, wide, above = kept.Y.shape[1], kept.Y.shape[2], count
     _clear(w, sums)
     for s in range(count - 1, -1, -1):
-        loss += _score(net.sizes[2], data, x, weight, kept, s, w)
+        store(w.tau, 0, load(kept.tau, s))
         for i in range(rows):
-            store(w.c, i, load(w.z, i))
+            l = load(w.z, i)
+            if i < N:
+                l = multiply_add(load(kept.passes, s * N + i), l, load(kept.by_state, s * N + i))
+            store(w.c, i, l)
         degree = series(net, net.W, w.ones, kept.on, s * rows, w)
         if degree < 0:
-            return np.inf
+            return False
         _collect(net, kept, w, s, degree, sums)
         if s % some == 0:  # as long as they are near the processor
             add_products(sums.G, 0, kept.Y, s * m * wide, (above - s) * m, sums.D, sums.H)
             above = s
-    return loss
+    return True
 
 
 @subroutine
@@ -275,22 +280,6 @@ def _clear(w: Scratch, sums: Sums) -> None:
         store(sums.H, i, zero)
         for j in range(len(sums.H)):
             store(sums.D, i * len(sums.H) + j, zero)
-
-
-@subroutine
-def _score(N: int, data: Data, x: Array, weight: Array, kept: Kept, s: int, w: Scratch) -> float:
-    """Behind a sample: the adjoint before its forcing, with what its error adds."""
-    loss = 0.0
-    for b in range(16):
-        k = kept.sample[s, b]
-        w.tau[b] = kept.tau[s, b]
-        if k > 0:
-            for i in range(N):
-                e = kept.seen[i, k, b] - x[i, k, b]
-                g = weight[i, k, b] * e
-                loss += g * e
-                w.z[i, b] = (1 - data.f[i, k, b]) * w.z[i, b] + 2 * g
-    return loss
 
 
 @subroutine

@@ -18,28 +18,31 @@ class Net(NamedTuple):
 
 
 class Data(NamedTuple):
-    """forced, f `(N, T + 1, 16)`: what forces, and how much; offset `(rows, 1 or T, 16)`: h + C s; spans `(T, 16)` float64: between samples."""
+    """forced, f `(N, T + 1, 16)`: what forces, and how much; wanted, weight: what is compared, and by what weight; offset
+    `(rows, 1 or T, 16)`: h + C s; spans `(T, 16)` float64: between samples."""
 
     forced: Array
     f: Array
+    wanted: Array
+    weight: Array
     offset: Array
     spans: Array
 
 
 class Kept(NamedTuple):
-    """Of each pass: tau `(S, 16)`; on `(S, rows, 16)`: phi'; interval, sample `(S, 16)`: where it is, and the sample that it ends at or 0.
+    """Of each pass: tau `(S, 16)`; on `(S, rows, 16)`: phi'; interval `(S, 16)`: where it is.
 
+    by_state, passes `(S, N, 16)`: dL/dz of the sample at its end, 0 if there is none, and how much of the state passes the forcing there.
     Y `(S, m, wide, 16)`: states at the m nodes of Gauss's rule, zeros up to a multiple of five.
-    seen `(N, T + 1, 16)`: states at the samples, before forcing.
     forward `(m + 1, DEGREE + 1)`: powers of the nodes and, last, of 1. backward, of that shape: from the end, times the weights; last, of 1.
     """
 
     tau: Array
     on: Array
     interval: Array
-    sample: Array
+    by_state: Array
+    passes: Array
     Y: Array
-    seen: Array
     forward: Array
     backward: Array
 
@@ -57,7 +60,8 @@ class Sums(NamedTuple):
 
 class Scratch(NamedTuple):
     """c `(DEGREE + 1, rows, 16)`; p `(2, rows, 16)`; on, ones, u, z `(rows, 16)`; tau, x, apart, root `(16,)`; norms, squares of
-    those of the coefficients, `(DEGREE + 1, 16)`; left `(16,)` float64; unit, place `(16,)` int; poly, stack, ends: of `first_negative`."""
+    those of the coefficients, `(DEGREE + 1, 16)`; left, loss `(16,)` float64; unit, place `(16,)` int; poly, stack, ends: of
+    `first_negative`."""
 
     c: Array
     p: Array
@@ -71,6 +75,7 @@ class Scratch(NamedTuple):
     root: Array
     norms: Array
     left: Array
+    loss: Array
     unit: Array
     place: Array
     poly: Array
