@@ -175,19 +175,57 @@ def add_products(G: Array, g: int, F: Array, f: int, count: int, D: Array, H: Ar
 
 @subroutine
 def add_in_rows(G: Array, g: int, F: Array, f: int, count: int, D: Array) -> None:
-    """D, in blocks of one by five."""
-    r, c, nothing = D.shape[0], D.shape[1], spread(G.dtype.type(0))
-    for i in range(r):
+    """D, in blocks of two by three and two by two; the last of an odd number of rows by itself."""
+    r, c = D.shape[0], D.shape[1]
+    for i in range(0, r - 1, 2):
         for j in range(0, c, 5):
-            a0 = a1 = a2 = a3 = a4 = nothing
+            _two_by_three(G, g + i, F, f + j, count, D, i * c + j)
+            _two_by_two(G, g + i, F, f + j + 3, count, D, i * c + j + 3)
+    for i in range(r - r % 2, r):
+        for j in range(c):
+            a = load(D, i * c + j)
             for t in range(count):
-                at, x = f + t * c + j, load(G, g + t * r + i)
-                a0 = multiply_add(x, load(F, at), a0)
-                a1 = multiply_add(x, load(F, at + 1), a1)
-                a2 = multiply_add(x, load(F, at + 2), a2)
-                a3 = multiply_add(x, load(F, at + 3), a3)
-                a4 = multiply_add(x, load(F, at + 4), a4)
-            _write(D, i * c + j, a0, a1, a2, a3, a4)
+                a = multiply_add(load(G, g + t * r + i), load(F, f + t * c + j), a)
+            store(D, i * c + j, a)
+
+
+@subroutine
+def _two_by_three(G: Array, g: int, F: Array, f: int, count: int, D: Array, k: int) -> None:
+    r, c, nothing = D.shape[0], D.shape[1], spread(G.dtype.type(0))
+    a0 = a1 = a2 = b0 = b1 = b2 = nothing
+    for t in range(count):
+        x, y, at = load(G, g + t * r), load(G, g + t * r + 1), f + t * c
+        z = load(F, at)
+        a0, b0 = multiply_add(x, z, a0), multiply_add(y, z, b0)
+        z = load(F, at + 1)
+        a1, b1 = multiply_add(x, z, a1), multiply_add(y, z, b1)
+        z = load(F, at + 2)
+        a2, b2 = multiply_add(x, z, a2), multiply_add(y, z, b2)
+    store(D, k + 2, add(load(D, k + 2), a2))
+    store(D, k + c + 2, add(load(D, k + c + 2), b2))
+    _write_two(D, k, a0, a1)
+    _write_two(D, k + c, b0, b1)
+
+
+@subroutine
+def _two_by_two(G: Array, g: int, F: Array, f: int, count: int, D: Array, k: int) -> None:
+    r, c, nothing = D.shape[0], D.shape[1], spread(G.dtype.type(0))
+    a0 = a1 = b0 = b1 = nothing
+    for t in range(count):
+        x, y, at = load(G, g + t * r), load(G, g + t * r + 1), f + t * c
+        z = load(F, at)
+        a0, b0 = multiply_add(x, z, a0), multiply_add(y, z, b0)
+        z = load(F, at + 1)
+        a1, b1 = multiply_add(x, z, a1), multiply_add(y, z, b1)
+    _write_two(D, k, a0, a1)
+    _write_two(D, k + c, b0, b1)
+
+
+@subroutine
+def _write_two(D: Array, k: int, a0: Any, a1: Any) -> None:
+    """Add to two rows from k on."""
+    store(D, k, add(load(D, k), a0))
+    store(D, k + 1, add(load(D, k + 1), a1))
 
 
 @subroutine

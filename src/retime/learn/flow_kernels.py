@@ -55,7 +55,7 @@ def follow(net: Net, data: Data, kept: Kept, w: Scratch) -> int:
         if count == len(kept.tau):
             return FULL
         _prepare(net, data, kept, w, count)
-        degree = series(net, net.WT, w.on, w.ones, 0, w)
+        degree = series(net, w.on, 0, False, w)
         if degree < 0:
             return DIVERGED
         find_switches(net, w, degree)
@@ -86,35 +86,46 @@ def _prepare(net: Net, data: Data, kept: Kept, w: Scratch, count: int) -> None:
 
 
 @subroutine
-def series(net: Net, MT: Array, inner: Array, outer: Array, first: int, w: Scratch) -> int:
-    """Coefficients of dy/dt = A y + outer M inner y + u from w.c[0] in steps w.tau; the degree, or -1 where a state is too large.
-
-    MT: M transposed. outer begins at row `first` of its array.
-    """
-    rows, kind, rounding = len(MT), MT.dtype, net.limits[2]
+def series(net: Net, on: Array, first: int, is_back: bool, w: Scratch) -> int:
+    """Coefficients from w.c[0] in steps w.tau of dy/dt = A y + W D y + u, and backwards of dy/dt = A y + D W^T y, D = diag(on) from row `first`
+    of its array; the degree, or -1 where a state is too large."""
+    M, rows, n, P = net.W if is_back else net.WT, len(net.W), net.sizes[0], net.sizes[1]
+    kind, rounding, factor = M.dtype, net.limits[2], w.c if is_back else w.p  # what M is multiplied by
     zero, most = kind.type(0), spread(kind.type(LARGEST))
     norm, one, theta = spread(zero), spread(kind.type(1)), multiply(spread(kind.type(net.limits[0])), load(w.tau, 0))
     for i in range(rows):
         x = load(w.c, i)
-        store(w.p, i, multiply(load(inner, i), x))
+        store(w.p, i, multiply(load(on, first + i), x))
         norm = multiply_add(x, x, norm)
     store(w.norms, 0, norm)
     largest = norm
     for k in range(DEGREE):
-        norm, scale = spread(zero), multiply(spread(MT.dtype.type(1.0 / (k + 1))), load(w.tau, 0))
-        old, new = (k % 2) * rows, ((k + 1) % 2) * rows
+        norm, scale = spread(zero), multiply(spread(kind.type(1.0 / (k + 1))), load(w.tau, 0))
+        new = ((k + 1) % 2) * rows
+        old = k * rows if is_back else rows - new
         for i in range(0, rows, 4):
             v0, v1, v2, v3 = spread(zero), spread(zero), spread(zero), spread(zero)
             for j in range(rows):
-                x = load(w.p, old + j)
-                v0 = multiply_add(spread(MT[j, i]), x, v0)
-                v1 = multiply_add(spread(MT[j, i + 1]), x, v1)
-                v2 = multiply_add(spread(MT[j, i + 2]), x, v2)
-                v3 = multiply_add(spread(MT[j, i + 3]), x, v3)
-            norm = _coefficient(net, v0, scale, inner, outer, first, k, i, new, norm, w)
-            norm = _coefficient(net, v1, scale, inner, outer, first, k, i + 1, new, norm, w)
-            norm = _coefficient(net, v2, scale, inner, outer, first, k, i + 2, new, norm, w)
-            norm = _coefficient(net, v3, scale, inner, outer, first, k, i + 3, new, norm, w)
+                x = load(factor, old + j)
+                v0 = multiply_add(spread(M[j, i]), x, v0)
+                v1 = multiply_add(spread(M[j, i + 1]), x, v1)
+                v2 = multiply_add(spread(M[j, i + 2]), x, v2)
+                v3 = multiply_add(spread(M[j, i + 3]), x, v3)
+            if n - P < i + 4 and is_back:
+                v0, v1 = multiply(load(on, first + i), v0), multiply(load(on, first + i + 1), v1)
+                v2, v3 = multiply(load(on, first + i + 2), v2), multiply(load(on, first + i + 3), v3)
+            x0, x1 = _coefficient(net, v0, scale, k, i, w), _coefficient(net, v1, scale, k, i + 1, w)
+            x2, x3 = _coefficient(net, v2, scale, k, i + 2, w), _coefficient(net, v3, scale, k, i + 3, w)
+            norm = multiply_add(x0, x0, multiply_add(x1, x1, norm))
+            norm = multiply_add(x2, x2, multiply_add(x3, x3, norm))
+            if not is_back:
+                if n - P < i + 4:
+                    x0, x1 = multiply(load(on, first + i), x0), multiply(load(on, first + i + 1), x1)
+                    x2, x3 = multiply(load(on, first + i + 2), x2), multiply(load(on, first + i + 3), x3)
+                store(w.p, new + i, x0)
+                store(w.p, new + i + 1, x1)
+                store(w.p, new + i + 2, x2)
+                store(w.p, new + i + 3, x3)
         store(w.norms, k + 1, norm)
         if any_positive(subtract(norm, most)):
             return -1
@@ -128,28 +139,15 @@ def series(net: Net, MT: Array, inner: Array, outer: Array, first: int, w: Scrat
 
 
 @subroutine
-def _coefficient(
-    net: Net,
-    v: Any,
-    scale: Any,
-    inner: Array,
-    outer: Array,
-    first: int,
-    k: int,
-    i: int,
-    new: int,
-    norm: Any,
-    w: Scratch,
-) -> Any:
-    """Of degree k + 1 of state i, v that of M inner y; the norm with it."""
+def _coefficient(net: Net, v: Any, scale: Any, k: int, i: int, w: Scratch) -> Any:
+    """Of degree k + 1 of state i, v that of the product with W."""
     at = k * len(w.z) + i
-    x = multiply_add(spread(net.A[i]), load(w.c, at), multiply(load(outer, first + i), v))
+    x = multiply_add(spread(net.A[i]), load(w.c, at), v)
     if k == 0:
         x = add(x, load(w.u, i))
     x = multiply(x, scale)
     store(w.c, at + len(w.z), x)
-    store(w.p, new + i, multiply(load(inner, i), x))
-    return multiply_add(x, x, norm)
+    return x
 
 
 # --- what is kept, and the next start --------------------------------------------------------------------------------
@@ -257,7 +255,7 @@ def carry_back(net: Net, kept: Kept, count: int, sums: Sums, w: Scratch) -> bool
             if i < N:
                 l = multiply_add(load(kept.passes, s * N + i), l, load(kept.by_state, s * N + i))
             store(w.c, i, l)
-        degree = series(net, net.W, w.ones, kept.on, s * rows, w)
+        degree = series(net, kept.on, s * rows, True, w)
         if degree < 0:
             return False
         _collect(net, kept, w, s, degree, sums)
