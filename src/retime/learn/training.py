@@ -19,6 +19,7 @@ from retime.core.system import System
 from retime.core.time import Discrete
 from retime.learn.checkpoint import Checkpoint
 from retime.learn.constraints import Constraint
+from retime.learn.descent import shortened
 from retime.learn.families import Parameters, Start
 from retime.learn.loop import Loop, dtype_of, ending
 from retime.learn.networks import Network, network
@@ -237,7 +238,7 @@ class _Job:
 
         if self.optimizer is not None:
             return self.optimizer
-        return optax.chain(optax.clip_by_global_norm(self.clip), optax.adam(self.learning_rate))
+        return optax.chain(shortened(self.clip), optax.adam(self.learning_rate))
 
     def parameters(self) -> Parameters:
         """Where the run starts."""

@@ -2,13 +2,14 @@
 
 import math
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import retime as rt
 from retime.learn import fit
 from retime.learn.by_hand import AlmostLinear
-from retime.learn.descent import Clipped, RAdam
+from retime.learn.descent import Clipped, RAdam, shortened
 from retime.learn.dynamics import Setting
 from retime.learn.judging import LOST, STARTS, Judge
 from retime.learn.networks import network
@@ -96,3 +97,17 @@ def test_a_gradient_whose_square_is_no_number_is_shortened_where_that_is_asked()
     for scale in (np.float32(1e30), np.float32(1)):
         end, _ = rule.apply(start, rule.init(start), scale * np.array([3, 4], np.float32), 0)
         np.testing.assert_allclose(end, [-0.3, -0.4], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("scale", "norm"), [(1e30, 0.5), (1.0, 0.5), (1e-3, 5e-3), (1e-30, 5e-30), (0.0, 0.0)])
+def test_training_shortens_gradients_whose_square_is_no_number_as_well(scale, norm):
+    gradient = {"a": scale * jnp.array([3.0]), "b": scale * jnp.array([[0.0, 4.0]])}
+    rule = shortened(0.5)
+    found, _ = rule.update(gradient, rule.init(gradient))
+    np.testing.assert_allclose(found["a"], [0.6 * norm], rtol=1e-6)
+    np.testing.assert_allclose(found["b"], [[0.0, 0.8 * norm]], rtol=1e-6)
+
+
+def test_training_does_not_make_zeros_of_gradients_that_are_no_numbers():
+    rule, gradient = shortened(0.5), jnp.array([np.inf, 1.0])
+    assert not np.isfinite(rule.update(gradient, rule.init(gradient))[0]).all()
