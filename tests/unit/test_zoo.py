@@ -14,6 +14,14 @@ def test_unknown_network_is_refused_with_the_list():
         rt.zoo.load("lorentz")
 
 
+def test_load_knows_the_names_of_the_command_line():
+    assert rt.load("zoo:vanderpol") is rt.zoo.load("vanderpol")
+    with pytest.raises(ValueError, match=r"There is no zoo network 'lorentz'; there are adding, "):
+        rt.load("zoo:lorentz")
+    with pytest.raises(ValueError, match=r"what it is; drop `dt`, `num_relu`\."):
+        rt.load("zoo:vanderpol", dt=0.1, num_relu=2)
+
+
 def crossings(x: np.ndarray, dt: float) -> np.ndarray:
     """Times at which x crosses zero upwards, by linear interpolation."""
     k = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0))

@@ -39,6 +39,7 @@ def load(
 
     Files: MATLAB `.mat` (v5, v7.3), PyTorch `.pt`/`.pth` (state dicts, checkpoints, whole modules), `.safetensors`, `.npz`, pickles
     of NumPy arrays, Keras `.h5/.hdf5/.keras`, Julia JLD2, ONNX, and retime's own `.npz`. Nothing in a file is executed.
+    "zoo:NAME" is a network that ships with retime, as on the command line.
     Objects: a PyTorch module or state dict, a Keras model or layer, a dictionary of arrays or tensors such as `{"W_rec": ...,
     "W_in": ..., "b": ...}`; they are recognized as files are, copied and not changed.
 
@@ -66,7 +67,7 @@ def load(
     Raises:
         ModelFileError: the file is absent, damaged, of an unsupported kind, does not hold what the family needs, or is not the
             network of `check`.
-        ValueError: `dt` <= 0, an unknown family, shapes of `check`. TypeError: an object of another kind, an option the family does
+        ValueError: `dt` <= 0, an unknown family or zoo network, shapes of `check`. TypeError: an object of another kind, an option the family does
             not have, or one it needs is missing.
         MissingDependencyError: an ONNX file, and the `onnx` package is not installed.
 
@@ -75,6 +76,8 @@ def load(
         >>> rt.load({"A": [0.9, 0.8], "W": [[0.0, -0.6], [0.7, 0.0]], "h": [0.5, -0.3]}, family="plrnn", dt=0.1)
         PLRNN(2 states, 2 ReLU units, Discrete(dt=0.1))
     """
+    if isinstance(path, str) and path.startswith("zoo:"):
+        return _shipped(path, {"dt": dt, "family": family, "prefix": prefix, "names": names, "check": check, **options})
     model, recognition = load_recognized(path, dt=dt, family=family, prefix=prefix, names=names, check=check, **options)
     if recognition is None:
         return model
@@ -119,6 +122,14 @@ def load_recognized(
         model, recognition = recognize(file, family, dt, options)
     recognition = replace(recognition, notes=(*recognition.notes, *file.remarks))
     return model, recognition if check is None else _checked(file, model, recognition, check, dt, options)
+
+
+def _shipped(path: str, given: dict[str, Any]) -> Any:
+    from retime import zoo
+
+    if told := [k for k, v in given.items() if v is not None]:
+        raise ValueError(f"A zoo network is what it is; drop {', '.join(f'`{k}`' for k in told)}.")
+    return zoo.load(path.removeprefix("zoo:"))
 
 
 def _arrays(source: Any) -> FileArrays:
