@@ -69,6 +69,7 @@ def run(block: Block, name: str, namespace: dict[str, Any]) -> str:
     """Run a block and return what it printed."""
     text = io.StringIO()
     handler = logging.StreamHandler(text)
+    handler.addFilter(lambda record: "; dashboard: http" not in record.getMessage())  # another port each time
     logger = logging.getLogger("retime")
     logger.addHandler(handler)
     width = os.environ.get("COLUMNS")
