@@ -336,13 +336,16 @@ def test_exponents_have_error_bars_and_a_color_for_zero():
     assert any(list(x.get_ydata()) == [0.0, 0.0] for x in ax.get_lines())
 
 
-def test_the_history_is_an_inset_in_the_same_colors():
+def test_the_history_is_beside_the_exponents_in_the_same_colors():
     result = a_spectrum([0.9, -14.5], [0.01, 0.02])
     ax = result.plot(history=True)
     (inset,) = ax.child_axes
     for k, x in enumerate(inset.get_lines()[:2]):
         assert np.array_equal(xy(x), np.column_stack([result.history.times, result.history.exponents[:, k]]))
     assert inset.get_lines()[0].get_color() == ax.containers[0].lines[0].get_color()
+    ax.figure.canvas.draw()
+    assert inset.get_tightbbox().x0 > ax.get_window_extent().x1
+    assert inset.get_tightbbox().y1 < ax.get_legend().get_window_extent().y0
     assert not result.plot().child_axes
 
 

@@ -130,7 +130,7 @@ def exponents(result: LyapunovSpectrum, *, history: bool = False, ax: Axes | Non
 
     Args:
         result: from `lyapunov_spectrum`.
-        history: draw the running estimates over measured time in an inset (`ax.child_axes[0]`), in the same colors.
+        history: draw the running estimates over measured time in small axes at the right (`ax.child_axes[0]`), in the same colors.
         ax: where to draw; None makes a new figure.
 
     Returns:
@@ -213,12 +213,12 @@ class _Radius:
 
 
 def _history(ax: Axes, result: LyapunovSpectrum, sign: Array) -> None:
-    """Running estimates in an inset at the lower left, where falling exponents leave room."""
+    """Running estimates beside the axes, below the legend, where no exponent lies."""
     if not len(result.history.times):
         raise ValueError(
             "The result has no history: its exponents are exact, or nothing was measured. Leave out `history`."
         )
-    inset = ax.inset_axes((0.15, 0.24, 0.38, 0.34))
+    inset = ax.inset_axes((1.12, 0.12, 0.42, 0.4))
     for k, line in enumerate(result.history.exponents.T):
         inset.plot(result.history.times, line, lw=0.8, color={1: "C1", 0: "C2", -1: "C0"}[int(sign[k])])
     inset.axhline(0.0, lw=0.5, color="0.5", zorder=0)
