@@ -15,6 +15,7 @@ from retime.core.arguments import system
 from retime.core.arrays import Array, real_array
 from retime.core.certificate import Certificate, Condition
 from retime.core.errors import ShapeError
+from retime.core.progress import progress
 from retime.core.states import many_states
 from retime.core.system import System
 from retime.core.time import Discrete
@@ -58,7 +59,11 @@ def cell_stability(model: System, *, states: Any = None, inputs: Any = None) -> 
         )
     z, s, words = _orbit(model, states, inputs)
     J = model.jacobian(z, s)
-    local = np.abs(np.linalg.eigvals(J)).max(axis=1)
+    local = np.zeros(len(J))
+    with progress("modes at the states", len(J)) as advance:
+        for k, M in enumerate(J):
+            local[k] = np.abs(np.linalg.eigvals(M)).max()
+            advance(1)
     bound, norm, is_global = _bound(model, J)
     gradient = products(J)
     everywhere = "for every state and input" if is_global else f"at {words}"
@@ -111,19 +116,21 @@ def products(J: Array) -> Array:
     n = J.shape[-1]
     found = np.zeros((len(J), 2))
     ahead, back, log_ahead, log_back, is_regular = np.eye(n), np.eye(n), 0.0, 0.0, True
-    for k, M in enumerate(J):
-        ahead = M @ ahead
-        size = np.linalg.norm(ahead, 2)
-        log_ahead += np.log(size) if size > 0 else -np.inf
-        ahead = ahead / (size if size > 0 else 1.0)
-        is_regular = is_regular and np.linalg.cond(M) < 1e14
-        if is_regular:
-            back = back @ np.linalg.inv(M)
-            size = np.linalg.norm(back, 2)
-            log_back += np.log(size)
-            back = back / size
-        with np.errstate(over="ignore"):
-            found[k] = np.exp(log_ahead), np.exp(-log_back) if is_regular else 0.0
+    with progress("gradients along the orbit", len(J)) as advance:
+        for k, M in enumerate(J):
+            ahead = M @ ahead
+            size = np.linalg.norm(ahead, 2)
+            log_ahead += np.log(size) if size > 0 else -np.inf
+            ahead = ahead / (size if size > 0 else 1.0)
+            is_regular = is_regular and np.linalg.cond(M) < 1e14
+            if is_regular:
+                back = back @ np.linalg.inv(M)
+                size = np.linalg.norm(back, 2)
+                log_back += np.log(size)
+                back = back / size
+            with np.errstate(over="ignore"):
+                found[k] = np.exp(log_ahead), np.exp(-log_back) if is_regular else 0.0
+            advance(1)
     return found
 
 

@@ -67,8 +67,8 @@ def load(
     Raises:
         ModelFileError: the file is absent, damaged, of an unsupported kind, does not hold what the family needs, or is not the
             network of `check`.
-        ValueError: `dt` <= 0, an unknown family or zoo network, shapes of `check`. TypeError: an object of another kind, an option the family does
-            not have, or one it needs is missing.
+        ValueError: `dt` <= 0, an unknown family or zoo network, shapes of `check`. TypeError: an object of another kind, an option
+            the family does not have, or one it needs is missing.
         MissingDependencyError: an ONNX file, and the `onnx` package is not installed.
 
     Examples:
