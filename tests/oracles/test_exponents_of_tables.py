@@ -43,7 +43,8 @@ def test_map_agrees_with_a_plain_loop_from_other_starts(name):
 def test_flow_agrees_with_a_plain_loop_from_other_starts(name):
     model, start, length = model_of(rt.VectorField, name, FLOWS)
     got = lyapunov_spectrum(model, start, times=[0, length])
-    check(got, flow_exponents(FLOWS[name][0], start, length / 6, 12, length / 10, min(1.0, length / 200)))
+    longest = 0.25 if name == "hyperchaotic roessler" else 1.0  # it contracts by exp(-100 t) for a while
+    check(got, flow_exponents(FLOWS[name][0], start, length / 6, 12, length / 10, min(longest, length / 200)))
 
 
 def test_ikeda_map_has_no_singular_step_and_no_exponent_of_minus_infinity():

@@ -41,7 +41,7 @@ class FlowAdjoint:
         self._made: Any = None
         self._offsets: dict[int, Array] = {}
         self.scratch = _scratch(self.rows, self.dtype)
-        self._off, self._ones = aligned((self.rows, LANES), self.dtype), np.ones(LANES, self.dtype)
+        self._ones = np.ones(LANES, self.dtype)
 
     def gradient(
         self, A: Array, W: Array, C: Array, h: Array, z0: Array, w: Windows, spans: Array
@@ -54,7 +54,7 @@ class FlowAdjoint:
         held = self._offset(C, h, s), np.ascontiguousarray(spans, dtype=np.float64)
         data = Data(w.forced, w.strength, w.wanted, w.weight, *held)
         kept, count = self._followed(net, data, z0)
-        sums, ones, loss = Sums(*self._sums, self._off, data.offset), self._ones, float(self.scratch.loss.sum())
+        sums, ones, loss = self._sums._replace(by_offset=data.offset), self._ones, float(self.scratch.loss.sum())
         if count < 0 or not carry_back(net, kept, count, sums, self.scratch) or not math.isfinite(loss):
             zeros: Any = [np.zeros_like(a) for a in (A, W, C, h, z0)]
             return math.inf, zeros[0], zeros[1], zeros[2], zeros[3], zeros[4]
@@ -104,13 +104,14 @@ class FlowAdjoint:
         if (self._size, order) != self._made:
             self._made, S, kind = (self._size, order), self._size, self.dtype
             shape = (S, order, -(-self.n // BLOCK) * BLOCK, LANES)
-            some, wide = (max(NEAR // order, 1), *shape[1:]), shape[2]
-            self._sums = tuple(aligned(a, kind) for a in (some, (wide, wide, LANES), (wide, LANES)))
-            self._kept = Kept(
-                aligned((S, LANES), kind), aligned((S, self.rows, LANES), kind), np.empty((S, LANES), np.int64),
-                *(aligned((S, self.N, LANES), kind) for _ in range(2)), aligned(shape, kind),
-                *(a.astype(kind) for a in _rules(order)),
-            )  # fmt: skip
+            some, (_, m, wide, _) = max(NEAR // order, 1), shape
+            parts: Any = [(some, m, wide, LANES), (wide, wide, LANES), (wide, LANES), (self.rows, LANES), (0, 0, LANES)]
+            self._sums = Sums(*[aligned(a, kind) for a in parts])
+            by_state, passes = (aligned((S, self.N, LANES), kind) for _ in range(2))
+            on, interval = aligned((S, self.rows, LANES), kind), np.empty((S, LANES), np.int64)
+            forward, backward = (a.astype(kind) for a in _rules(order))
+            tau, Y = aligned((S, LANES), kind), aligned(shape, kind)
+            self._kept = Kept(tau, on, interval, by_state, passes, Y, forward, backward)
         return self._kept
 
 

@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 
+import diffrax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -73,6 +75,33 @@ def test_fixed_point_of_a_network_has_the_exponents_of_its_matrix():
     r = lyapunov_spectrum(rt.PLRNN([0.5, 0.9], np.zeros((2, 2)), [0.1, 0.1]), [1.0, 1.0], steps=500)
     np.testing.assert_allclose(r.exponents, np.log([0.9, 0.5]), rtol=0, atol=1e-10)
     assert r.kaplan_yorke == 0
+
+
+def test_a_flow_that_contracts_fast_has_its_rates_over_any_time():
+    """Vectors that fall below the solver's tolerance within an interval grow by nothing that is known: intervals end before."""
+    network = rt.RateRNN(0.1 * np.eye(2), None, np.zeros(2), tau=0.01)
+    found = rt.lyapunov_spectrum(network, np.ones(2), times=[0.0, 100.0])
+    np.testing.assert_allclose(found.exponents, [-90.0, -90.0], rtol=1e-8)
+    assert (np.abs(found.exponents + 90.0) <= 4 * found.standard_errors).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num", [1, 2])
+def test_rates_far_apart_are_found_with_one_vector_and_with_all(num):
+    rates = jnp.array([-300.0, -2000.0])
+    found = rt.lyapunov_spectrum(rt.VectorField(lambda z: rates * z, 2), np.ones(2), times=[0.0, 20.0], num=num)
+    np.testing.assert_allclose(found.exponents, rates[:num], rtol=1e-7)
+
+
+@pytest.mark.slow
+def test_contraction_within_no_time_ends_the_measurement_with_a_reason():
+    """A stiff solver would go on where the vector is long lost."""
+    found = rt.lyapunov_spectrum(
+        rt.VectorField(lambda z: -1e8 * z, 1), np.ones(1), times=[0.0, 1.0], transient=0.0, solver=diffrax.Kvaerno5()
+    )
+    assert found.status == "steps_exceeded"
+    assert "shrinks by more than a factor of 100 within 1e-06 of the time" in found.message
+    assert not np.isfinite(found.exponents).any()
 
 
 @pytest.mark.slow

@@ -14,13 +14,19 @@ from retime.core.equation import double_precision
 from retime.core.function import UserFunction
 from retime.core.patience import Patience
 from retime.core.progress import progress
+from retime.core.status import TrajectoryStatus
 from retime.simulation import smooth
 from retime.simulation.horizon import Drive
 
-SHARPEST = 1e-2  # smooth flows: growth of the last vector over that of the first, per interval, at least
+SHARPEST = 1e-2  # smooth flows: growth of a vector, and of the last over that of the first, per interval, at least
+SHORTEST = 1e-6  # interval, as a share of the time
 INTERVALS = 256  # per compiled call
 LARGEST_INTERVAL = 1.0  # model time between two orthonormalizations, at most
 FEWEST_INTERVALS = 128  # of an orbit: windows of 1/64 of it hold two
+STEEP = (
+    TrajectoryStatus.STEPS_EXCEEDED,
+    f"a vector shrinks by more than a factor of {1 / SHARPEST:.0f} within {SHORTEST:g} of the time; measure over a shorter one",
+)
 
 
 def smooth_growth(
@@ -35,7 +41,7 @@ def smooth_growth(
     patience: Patience,
 ) -> Growth:
     """Growth along the orbit of a smooth flow: state and vectors solved together, orthonormalized after intervals that are
-    shortened until the vectors' lengths differ by at most a factor of 100, so that the solver's error stays small in each.
+    shortened until no vector shrinks by more than a factor of 100, alone or beside the longest: the solver's error is small against each.
 
     With all n vectors the integral of the divergence is solved as well. `drive`: pieces of the input, a function, or None.
     """
@@ -51,9 +57,11 @@ def smooth_growth(
             stop = begin if t < begin else span[1]
             grid = solve.grid(t, min(stop, t + step * INTERVALS), step)
             new, ratio, reason = solve(z, Q, grid)
-            if ratio < SHARPEST and step > 1e-6 * (span[1] - span[0]) and reason is None and len(new.logs):
-                step *= max(0.2, 0.8 * np.log(SHARPEST) / np.log(max(ratio, 1e-300)))
-                continue
+            if ratio < SHARPEST and (reason is None or reason is STEEP):
+                if step > SHORTEST * (span[1] - span[0]):
+                    step *= max(0.2, 0.8 * np.log(SHARPEST) / np.log(max(ratio, 1e-300)))
+                    continue
+                new, reason = _Solved(z, Q, np.zeros((0, num)), 0.0, 0.0), STEEP
             z, Q = new.z, new.Q
             if t >= begin:
                 found.add(new.logs, np.diff(grid)[: len(new.logs)], new.volume)
@@ -121,11 +129,13 @@ class _SmoothRun:
             | ~np.isfinite(logs[:k]).all(axis=1)
         )
         good = int(np.argmax(bad)) if bad.any() else k
-        reason = smooth.REASONS[int(codes[good])] if good < k else None
-        spread = logs[:good].max(axis=1) - logs[:good].min(axis=1) if good else np.zeros(1)
+        reason, shrunk = None, np.minimum(logs.min(axis=1), logs.min(axis=1) - logs.max(axis=1))[:good]
+        if good < k:
+            is_lost = codes[good] == smooth.DONE and (np.abs(states[good]) < smooth.LIMIT).all()
+            reason = STEEP if is_lost else smooth.REASONS[int(codes[good])]
         z, Q = (states[good - 1], vectors[good - 1]) if good else (z, Q)
         solved = _Solved(z, Q, logs[:good], float(volumes[:good].sum()), float(taken[:good].sum()))
-        return solved, float(np.exp(-spread.max())), reason
+        return solved, 0.0 if reason is STEEP else float(np.exp(shrunk.min(initial=0.0))), reason
 
 
 @cache
