@@ -125,15 +125,30 @@ def difference(image: Any, path: Path) -> float:
 
 
 def agree(shown: str, printed: str) -> bool:
-    """Whether two outputs are the same but for rounding: numbers within 2 % or both below 1e-9, other text alike."""
-    if _skeleton(shown) != _skeleton(printed):
-        return False
-    pairs = zip(_NUMBER.findall(shown), _NUMBER.findall(printed), strict=True)
-    return all(_close(float(a), float(b)) for a, b in pairs)
+    """Whether two outputs are the same but for rounding: numbers within 2 % or both below 1e-9, other text alike.
+
+    A number of another length makes columns of another width, in which words are at other places of their lines: then these may stand in
+    another order.
+    """
+    if _skeleton(shown) == _skeleton(printed):
+        a, b = _numbers(shown), _numbers(printed)
+    else:
+        if _words(shown) != _words(printed):
+            return False
+        a, b = sorted(_numbers(shown)), sorted(_numbers(printed))
+    return all(_close(x, y) for x, y in zip(a, b, strict=True))
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(x) for x in _NUMBER.findall(text)]
 
 
 def _skeleton(text: str) -> str:
     return re.sub(r"\s|-{2,}", "", _NUMBER.sub("#", text))
+
+
+def _words(text: str) -> list[str]:
+    return sorted(re.sub(r"-{2,}", "", _NUMBER.sub("#", text)).split())
 
 
 def _close(a: float, b: float) -> bool:

@@ -54,6 +54,9 @@ def test_code_on_a_page_runs_and_prints_what_the_page_shows(
         ("principal 20", "principal 21", False),
         ("raised 7", "principal 7", False),
         ("orbit 0.500", "orbit 0.501", True),
+        ("a long name  1.3e-14  less than", "a long   9e-15  less\nname            than", True),
+        ("a long name  1.3e-14  less than", "a long   9e-15  more\nname            than", False),
+        ("a long name  1.3e-3   less than", "a long   9e-3   less\nname            than", False),
     ],
 )
 def test_outputs_agree_up_to_rounding_only(shown: str, printed: str, expected: bool) -> None:
