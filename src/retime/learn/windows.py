@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from retime.core.arrays import Array
+from retime.core.errors import ShapeError
 from retime.core.kernel import kernel
 from retime.learn.recordings import Recording
 
@@ -109,10 +110,18 @@ class Cutter:
     dtype: str
 
     def cut(self, number: int, f: Array) -> Windows:
-        """The windows of an update; f `(T + 1,)`: strength of the forcing."""
+        """The windows of an update; f `(T + 1,)`: strength of the forcing.
+
+        Raises:
+            ShapeError: f has another shape.
+        """
         kind, (x, known, inputs) = np.dtype(self.dtype), self._joined
         start, drawn = self._places(number)
-        shape = (x.shape[1], self.steps + 1, self.size)
+        shape, f = (x.shape[1], self.steps + 1, self.size), np.asarray(f, dtype=np.float64)
+        if f.shape != shape[1:2]:
+            raise ShapeError(
+                f"`strength` of the forcing has shape {f.shape}; it must be ({shape[1]},), one for each time."
+            )
         wanted, strength, weight = np.empty(shape, kind), np.empty(shape, kind), self._weight
         forced = np.empty(shape, kind) if len(self._noise) else wanted
         cut_out(x, start, self._noise, drawn, f, forced, wanted, strength)

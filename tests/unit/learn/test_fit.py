@@ -5,6 +5,7 @@ import pytest
 
 import retime as rt
 from retime.core.equation import double_precision
+from retime.core.errors import ShapeError
 from retime.learn import AdaptiveForcing, GeneralizedForcing, ManifoldAttractor, SparseForcing, Start, fit
 from retime.learn.by_hand import AlmostLinear
 from retime.learn.by_jax import Compiled
@@ -37,6 +38,16 @@ def test_the_gradient_by_hand_is_that_of_the_compiled_loss(spiral, forcing):
     np.testing.assert_allclose(loss, again, rtol=1e-13)
     for name, value in found.items():
         np.testing.assert_allclose(value, automatic[name], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("size", [1, 12, 14])
+def test_a_forcing_of_ones_own_that_is_not_of_the_windows_length_is_refused(spiral, size):
+    class Own:
+        def strength(self, steps, share):
+            return np.ones(size, np.float32)
+
+    with pytest.raises(ShapeError, match=rf"`strength` of the forcing has shape \({size},\); it must be \(13,\)"):
+        fit(spiral, family="alrnn", num_states=3, num_relu=1, forcing=Own(), **QUICK)
 
 
 def test_a_rotation_is_found_in_the_units_of_the_data(spiral):
